@@ -1,0 +1,41 @@
+/** A dyadic number b/2^c: |b| ≤ 2^31 − 1 … 2^31, 1 ≤ c ≤ 62. */
+export interface Dyadic {
+  readonly b: number;
+  readonly c: number;
+}
+
+/** Limits of the i32 values of a program (residual stream, logits): 24 bits and a sign. */
+export const WIDE_LIMIT = (1 << 24) - 1;
+/** Limit of û before `quantizeRow`. */
+export const ROW_LIMIT = (1 << 22) - 1;
+
+/**
+ * DN(x) = ⌊(x·b + 2^(c−1)) / 2^c⌋: multiplication by the dyadic number b/2^c, rounding half up (I-ViT, eq. 4).
+ * The product is taken in 64 bits; |x| < 2^31.
+ */
+export function applyDyadic(x: number, { b, c }: Dyadic): number {
+  return Number(shiftRound(BigInt(x) * BigInt(b), c));
+}
+
+/** ⌊(v + 2^(c−1)) / 2^c⌋, for c = 0 v itself: an arithmetic shift right that rounds half up. */
+export function shiftRound(v: bigint, c: number): bigint {
+  return c === 0 ? v : (v + (1n << BigInt(c - 1))) >> BigInt(c);
+}
+
+/**
+ * clamp((v·b + 2^(c−1) + offset) >> c, lo, hi). The clamp acts on the 64-bit result, before narrowing.
+ */
+export function requantize(v: number, b: number, c: number, offset: bigint, lo: number, hi: number): number {
+  const r = shiftRound(BigInt(v) * BigInt(b) + offset, c);
+  return r < BigInt(lo) ? lo : r > BigInt(hi) ? hi : Number(r);
+}
+
+/** Bits of a positive integer below 2^31: ⌊log2 v⌋ + 1; 0 for 0. */
+export function bitLength(v: number): number {
+  return 32 - Math.clz32(v);
+}
+
+/** ⌊a / b⌋ of integers 0 ≤ a < 2^53, 0 < b: exact integer division (the only way to divide in this folder). */
+export function floorDivide(a: number, b: number): number {
+  return Number(BigInt(a) / BigInt(b));
+}

@@ -1,0 +1,45 @@
+import type { Output } from '../program/types.js';
+import { ROW_LIMIT, WIDE_LIMIT, bitLength, floorDivide } from './dyadic.js';
+
+/** What the requantized value of an op is clamped to, before the zero point of `u8` is added. */
+export function outputRange(out: Output): { lo: number; hi: number } {
+  switch (out.type) {
+    case 'u8':
+      return { lo: -out.zero, hi: 255 - out.zero };
+    case 'i8':
+      return { lo: -127, hi: 127 };
+    case 'i16':
+      return { lo: -32767, hi: 32767 };
+    case 'i32':
+      return { lo: -WIDE_LIMIT, hi: WIDE_LIMIT };
+    case 'rows':
+      return { lo: -ROW_LIMIT, hi: ROW_LIMIT };
+  }
+}
+
+/**
+ * Dynamic quantization of one row û, |û| < 2^22, by its own maximum M = max(1, max|û|):
+ *
+ *     e  = max(0, bits(M) − 8)       M' = ⌈M / 2^e⌉·2^e         (an 8-bit mantissa: later products stay small)
+ *     m  = ⌊127·2^24 / M'⌋           code = ((û·m + 2^23) >> 24) + 128
+ *
+ * |û·m| ≤ 127·2^24 < 2^31, so nothing can overflow or clip. Real value: (code − 128)·M'/127 units of û.
+ *
+ * @returns M', the row's scale
+ */
+export function quantizeRow(u: Int32Array, codes: Uint8Array, codesAt: number): number {
+  let max = 1;
+  for (const v of u) max = Math.max(max, Math.abs(v));
+  const scale = roundUpTo8Bits(max);
+  const m = floorDivide(127 * 16777216, scale);
+  for (let i = 0; i < u.length; i++) {
+    codes[codesAt + i] = ((Math.imul(u[i], m) + (1 << 23)) >> 24) + 128;
+  }
+  return scale;
+}
+
+/** The least number ≥ max whose bits below the top eight are zero. */
+export function roundUpTo8Bits(max: number): number {
+  const e = Math.max(0, bitLength(max) - 8);
+  return ((max + (1 << e) - 1) >> e) << e;
+}
