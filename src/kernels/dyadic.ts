@@ -35,7 +35,13 @@ export function bitLength(v: number): number {
   return 32 - Math.clz32(v);
 }
 
-/** ⌊a / b⌋ of integers 0 ≤ a < 2^53, 0 < b: exact integer division (the only way to divide in this folder). */
+/** ⌊a / b⌋ of integers 0 ≤ a, 0 < b: exact. The only division in the integer folders. */
+export function divideBig(a: bigint, b: bigint): bigint {
+  // eslint-disable-next-line no-restricted-syntax -- BigInt division: exact, and floor for these signs
+  return a / b;
+}
+
+/** ⌊a / b⌋ of integers 0 ≤ a < 2^53, 0 < b < 2^53. */
 export function floorDivide(a: number, b: number): number {
-  return Number(BigInt(a) / BigInt(b));
+  return Number(divideBig(BigInt(a), BigInt(b)));
 }

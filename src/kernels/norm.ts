@@ -1,4 +1,4 @@
-import { bitLength, floorDivide } from './dyadic.js';
+import { bitLength, divideBig, floorDivide } from './dyadic.js';
 
 /**
  * I-LayerNorm's integer part for one row of D ≤ 16384 values |x| < 2^24:
@@ -30,7 +30,7 @@ export function normalizeRow(
 
   // std < 2^32: split the shift so that the bit length needs no more than 31 bits.
   const t = std < 1n << 30n ? bitLength(Number(std)) : bitLength(Number(std >> 16n)) + 16;
-  const quotient = (1n << BigInt(30 + t)) / std;
+  const quotient = divideBig(1n << BigInt(30 + t), std);
   const f = quotient > 0x7fffffffn ? 0x7fffffffn : quotient;
   for (let i = 0; i < D; i++) normalized[i] = Number((BigInt(x[i] - mean) * f) >> BigInt(t));
 }
@@ -42,7 +42,7 @@ export function normalizeRow(
 export function integerSqrt(v: bigint): bigint {
   let k = 1n << BigInt((v.toString(2).length + 1) >> 1);
   for (;;) {
-    const next = (k + v / k) >> 1n;
+    const next = (k + divideBig(v, k)) >> 1n;
     if (next >= k) return k;
     k = next;
   }
