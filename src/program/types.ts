@@ -107,7 +107,7 @@ export interface LayerNormOp extends OpBase {
 
 /**
  * An activation x·σ(x)-like: y = max(x, 0) − H(|x|), H even, given by 64 knots at multiples of 2^spacing, linear between
- * them, 0 from 64·2^spacing on (see `activate`). x is `i16`; y has x's fraction bits. Then requantize.
+ * them, 0 from 64·2^spacing on (see `activate`). x is `i16`; y has x's fraction bits. Then requantize with `offset`.
  */
 export interface ActivationOp extends OpBase {
   readonly op: 'activation';
@@ -117,6 +117,8 @@ export interface ActivationOp extends OpBase {
   /** 4 to 15. */
   readonly spacing: number;
   readonly multiplier: Int32Array;
+  /** Per channel: an input range need not be symmetric, nor the same for all channels; the next layer's bias takes it back. */
+  readonly offset: BigInt64Array;
   readonly shift: number;
 }
 
