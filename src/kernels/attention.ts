@@ -1,4 +1,4 @@
-import type { SoftmaxKind } from '../program/types.js';
+import type { AttentionOp, OperandView, SoftmaxKind } from '../program/types.js';
 import { bitLength, floorDivide, requantize } from './dyadic.js';
 
 /** Clamp of a score in log2 units: far beyond where a weight is 0, far below overflow. */
@@ -19,12 +19,13 @@ export function scaleScore(s: number, b: number, c: number, bias: number): numbe
  *     q = d >> p,  r = the low p bits of d in Q14
  *     shift:      m = 2^14 − (r >> 1)
  *     quadratic:  m = 2^14 − (r >> 1) − ((((r·(2^14 − r)) >> 14)·κ + 2^13) >> 14)
- *     w = (255·(m >> min(q, 15)) + 2^13) >> 14
+ *     w = (255·(m >> q) + 2^13) >> 14          (0 from q = 16 on; it is 0 from q = 9 on already)
  *
  * The shift form is I-ViT's ShiftExp in a fixed unit of log2 (eq. 12 to 14): shifts and adds only.
  */
 export function softmaxWeight(d: number, p: number, kind: SoftmaxKind): number {
-  const q = Math.min(d >> p, 15);
+  if (d >= 16 << p) return 0;
+  const q = d >> p;
   const r = (d & ((1 << p) - 1)) << (14 - p);
   let m = (1 << 14) - (r >> 1);
   if (kind === 'quadratic') m -= (((r * ((1 << 14) - r)) >> 14) * KAPPA + (1 << 13)) >> 14;
@@ -44,4 +45,51 @@ export function normalizeSum(acc: number, sum: number): number {
 /** Bits needed for scores of `dim` products of i8 codes. */
 export function scoreBits(dim: number): number {
   return 14 + bitLength(dim);
+}
+
+/**
+ * o = Σ w·v / Σw of one query row and one head (see `normalizeSum` for its unit): integer attention before its output
+ * requantization.
+ *
+ * @param codes the values q, k and v are views of
+ * @param row window·queries + query
+ * @param out [valueDim], overwritten
+ */
+export function attendRow(
+  op: AttentionOp,
+  codes: { readonly q: Int8Array; readonly k: Int8Array; readonly v: Int8Array },
+  row: number,
+  head: number,
+  out: Int32Array,
+): void {
+  const { queries, keys, dim, valueDim, fractionBits } = op;
+  const query = row % queries;
+  const window = floorDivide(row, queries);
+  const biasAt = (((window % op.biasBatch) * op.biasHeads + (head % op.biasHeads)) * queries + query) * keys;
+
+  const qAt = locate(op.q, row, head);
+  const scores = new Int32Array(keys);
+  let max = -SCORE_LIMIT;
+  for (let j = 0; j < keys; j++) {
+    const kAt = locate(op.k, window * keys + j, head);
+    let s = 0;
+    for (let i = 0; i < dim; i++) s += codes.q[qAt + i] * codes.k[kAt + i];
+    scores[j] = scaleScore(s, op.scoreMultiplier[head], op.scoreShift, op.bias === null ? 0 : op.bias[biasAt + j]);
+    max = Math.max(max, scores[j]);
+  }
+
+  let sum = 0;
+  out.fill(0);
+  for (let j = 0; j < keys; j++) {
+    const w = softmaxWeight(max - scores[j], fractionBits, op.softmax);
+    const vAt = locate(op.v, window * keys + j, head);
+    sum += w;
+    for (let i = 0; i < valueDim; i++) out[i] += w * codes.v[vAt + i];
+  }
+  for (let i = 0; i < valueDim; i++) out[i] = normalizeSum(out[i], sum);
+}
+
+/** Where the channels of head `head` of token `token` (counted over all windows) begin in the view's source. */
+function locate(view: OperandView, token: number, head: number): number {
+  return (view.rows === null ? token : view.rows[token]) * view.stride + view.offset + head * view.headStride;
 }
