@@ -165,7 +165,7 @@ const TimmConfig = v.object({
 function fromTimm(file: string, content: object, notices: string[]): Findings {
   const source = path.basename(file);
   const config = check(TimmConfig, content, file);
-  const input = config.input_size ?? undefined;
+  const input = config.input_size;
   const pct = config.crop_pct ?? undefined;
   const mode = config.crop_mode ?? 'center';
   if (mode !== 'center' && mode !== 'squash') {
@@ -173,7 +173,7 @@ function fromTimm(file: string, content: object, notices: string[]): Findings {
   }
   return {
     source,
-    size: input && toSize(Array.isArray(input) && input.length === 3 ? [input[1], input[2]] : input),
+    size: input == null ? undefined : toSize(Array.isArray(input) && input.length === 3 ? [input[1], input[2]] : input),
     resize: pct !== undefined ? (mode === 'squash' ? squash(pct) : keepCenter(pct)) : undefined,
     interpolation: interpolationOf(config.interpolation, source, notices),
     mean: config.mean ?? undefined,
