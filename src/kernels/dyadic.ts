@@ -4,10 +4,7 @@ export interface Dyadic {
   readonly c: number;
 }
 
-/** Limits of the i32 values of a program (residual stream, logits): 24 bits and a sign. */
-export const WIDE_LIMIT = (1 << 24) - 1;
-/** Limit of û before `quantizeRow`. */
-export const ROW_LIMIT = (1 << 22) - 1;
+export { ROW_LIMIT, WIDE_LIMIT } from '../program/limits.js';
 
 /**
  * DN(x) = ⌊(x·b + 2^(c−1)) / 2^c⌋: multiplication by the dyadic number b/2^c, rounding half up (I-ViT, eq. 4).

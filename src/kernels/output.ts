@@ -1,21 +1,6 @@
-import type { Output } from '../program/types.js';
-import { ROW_LIMIT, WIDE_LIMIT, bitLength, floorDivide } from './dyadic.js';
+import { bitLength, floorDivide } from './dyadic.js';
 
-/** What the requantized value of an op is clamped to, before the zero point of `u8` is added. */
-export function outputRange(out: Output): { lo: number; hi: number } {
-  switch (out.type) {
-    case 'u8':
-      return { lo: -out.zero, hi: 255 - out.zero };
-    case 'i8':
-      return { lo: -127, hi: 127 };
-    case 'i16':
-      return { lo: -32767, hi: 32767 };
-    case 'i32':
-      return { lo: -WIDE_LIMIT, hi: WIDE_LIMIT };
-    case 'rows':
-      return { lo: -ROW_LIMIT, hi: ROW_LIMIT };
-  }
-}
+export { outputRange } from '../program/limits.js';
 
 /**
  * Dynamic quantization of one row û, |û| < 2^22, by its own maximum M = max(1, max|û|):

@@ -1,0 +1,30 @@
+import type { Output } from './types.js';
+
+/** Limits of the i32 values of a program (residual stream, logits): 24 bits and a sign. */
+export const WIDE_LIMIT = (1 << 24) - 1;
+/** Limit of û before a dynamic row is quantized by its own maximum. */
+export const ROW_LIMIT = (1 << 22) - 1;
+/** Longest row of a norm: its sum of squares stays within 63 bits. */
+export const MAX_NORM_LENGTH = 16384;
+/** Limit of a position bias or mask in an attention's score unit. */
+export const SCORE_BIAS_LIMIT = 1 << 28;
+/** Largest ε of a norm, in units of its sum of squares. */
+export const MAX_EPSILON = 1n << 53n;
+/** Elements one value of a program may have: far beyond any Vision Transformer, and what a reader must allocate at most. */
+export const MAX_ELEMENTS = 1 << 28;
+
+/** What the requantized value of an op is clamped to, before the zero point of `u8` is added. */
+export function outputRange(out: Output): { lo: number; hi: number } {
+  switch (out.type) {
+    case 'u8':
+      return { lo: -out.zero, hi: 255 - out.zero };
+    case 'i8':
+      return { lo: -127, hi: 127 };
+    case 'i16':
+      return { lo: -32767, hi: 32767 };
+    case 'i32':
+      return { lo: -WIDE_LIMIT, hi: WIDE_LIMIT };
+    case 'rows':
+      return { lo: -ROW_LIMIT, hi: ROW_LIMIT };
+  }
+}
