@@ -1,3 +1,5 @@
+import { floorDivide } from './dyadic.js';
+
 /** Knots of an activation table: H at 0, 1, …, 63 steps; 0 from 64 steps on. */
 export const KNOTS = 64;
 
@@ -15,4 +17,25 @@ export function activate(x: number, knots: Int16Array, spacing: number): number 
   const r = (a & ((1 << spacing) - 1)) << (15 - spacing);
   const next = i + 1 < KNOTS ? knots[i + 1] : 0;
   return Math.max(x, 0) - (knots[i] + (((next - knots[i]) * r + (1 << 14)) >> 15));
+}
+
+/** log2 e in Q14. */
+const LOG2_E = 23637;
+
+/**
+ * ShiftGELU's even part at one point: H(a) = a·σ(−α·a) for a ≥ 0 in fixed point with g fraction bits, σ from the shift
+ * exponential of −α·a, which is stable and elementwise (the published form subtracts the row's maximum and fails once
+ * that exceeds about 9.4):
+ *
+ *     z = (((a·α) >> 14)·log2e) >> 14,  q = z >> g,  r = the low g bits of z in Q15
+ *     E = (2^15 − (r >> 1)) >> min(q, 31)                      e^(−α·a) in Q15, I-ViT's ShiftExp
+ *     H = ⌊a·E / (2^15 + E)⌋                                   a·E/(1 + E)
+ *
+ * @param alpha α in Q14: 1.702 for GELU, 1 for SiLU
+ */
+export function shiftEvenPart(a: number, alpha: number, g: number): number {
+  const z = (((a * alpha) >> 14) * LOG2_E) >> 14;
+  const r = (z & ((1 << g) - 1)) << (15 - g);
+  const E = ((1 << 15) - (r >> 1)) >> Math.min(z >> g, 31);
+  return floorDivide(a * E, (1 << 15) + E);
 }

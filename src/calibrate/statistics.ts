@@ -1,0 +1,127 @@
+import { InputError } from '../errors.js';
+
+const BINS = 256;
+/** Share of the old value that the published observer keeps at each image. */
+const MOMENTUM = 0.95;
+
+/**
+ * Streaming statistics of one tensor, per channel: range, running (momentum) range, and a histogram over a symmetric
+ * interval [−R, R) that doubles when a value falls outside. Memory does not grow with the number of images, and two
+ * statistics of the same tensor can be merged.
+ */
+export class ChannelStatistics {
+  readonly min: Float64Array;
+  readonly max: Float64Array;
+  readonly momentumMin: Float64Array;
+  readonly momentumMax: Float64Array;
+  readonly sum: Float64Array;
+  readonly sumOfSquares: Float64Array;
+  /** [channels, BINS] counts. */
+  readonly histogram: Float64Array;
+  /** R of each channel's histogram, a power of two; 0 while the channel has only held zeros. */
+  readonly reach: Float64Array;
+  images = 0;
+  /** Values seen in each channel. */
+  count = 0;
+
+  constructor(readonly channels: number) {
+    this.min = new Float64Array(channels).fill(Infinity);
+    this.max = new Float64Array(channels).fill(-Infinity);
+    this.momentumMin = new Float64Array(channels);
+    this.momentumMax = new Float64Array(channels);
+    this.sum = new Float64Array(channels);
+    this.sumOfSquares = new Float64Array(channels);
+    this.histogram = new Float64Array(channels * BINS);
+    this.reach = new Float64Array(channels);
+  }
+
+  static readonly bins = BINS;
+
+  /** Adds one image's values, [rows, channels] row-major. */
+  observe(data: Float32Array): void {
+    const C = this.channels;
+    const { min, max, sum, sumOfSquares, histogram, reach } = this;
+    const low = new Float64Array(C).fill(Infinity);
+    const high = new Float64Array(C).fill(-Infinity);
+    for (let i = 0; i < data.length; i += C) {
+      for (let c = 0; c < C; c++) {
+        const v = data[i + c];
+        if (v < low[c]) low[c] = v;
+        if (v > high[c]) high[c] = v;
+      }
+    }
+    for (let c = 0; c < C; c++) {
+      if (!Number.isFinite(low[c]) || !Number.isFinite(high[c])) {
+        throw new InputError('the float model produced a value that is not finite; check the model and its pre-processing');
+      }
+      if (low[c] < min[c]) min[c] = low[c];
+      if (high[c] > max[c]) max[c] = high[c];
+      this.momentumMin[c] = this.images === 0 ? low[c] : MOMENTUM * this.momentumMin[c] + (1 - MOMENTUM) * low[c];
+      this.momentumMax[c] = this.images === 0 ? high[c] : MOMENTUM * this.momentumMax[c] + (1 - MOMENTUM) * high[c];
+      this.cover(c, Math.max(-low[c], high[c]));
+    }
+    const toBin = Float64Array.from(reach, (r) => (r > 0 ? BINS / (2 * r) : 0));
+    for (let i = 0; i < data.length; i += C) {
+      for (let c = 0; c < C; c++) {
+        const v = data[i + c];
+        sum[c] += v;
+        sumOfSquares[c] += v * v;
+        histogram[c * BINS + ((v * toBin[c] + BINS / 2) | 0)]++;
+      }
+    }
+    this.images++;
+    this.count += data.length / C;
+  }
+
+  /** Adds what another instance saw of the same tensor. */
+  merge(other: ChannelStatistics): void {
+    if (other.channels !== this.channels) throw new InputError('statistics of another model: channel counts differ');
+    if (other.images === 0) return;
+    const weight = other.images / (this.images + other.images);
+    for (let c = 0; c < this.channels; c++) {
+      this.min[c] = Math.min(this.min[c], other.min[c]);
+      this.max[c] = Math.max(this.max[c], other.max[c]);
+      this.momentumMin[c] += weight * (other.momentumMin[c] - this.momentumMin[c]);
+      this.momentumMax[c] += weight * (other.momentumMax[c] - this.momentumMax[c]);
+      this.sum[c] += other.sum[c];
+      this.sumOfSquares[c] += other.sumOfSquares[c];
+      const from = new ChannelStatistics(1);
+      from.reach[0] = other.reach[c];
+      from.histogram.set(other.histogram.subarray(c * BINS, (c + 1) * BINS));
+      if (this.reach[c] === 0) {
+        // A channel of zeros keeps its counts in the middle bin, which the middle bin of any reach holds.
+        this.reach[c] = from.reach[0];
+      }
+      const reach = Math.max(this.reach[c], from.reach[0]);
+      this.widen(c, reach);
+      from.widen(0, reach);
+      for (let b = 0; b < BINS; b++) this.histogram[c * BINS + b] += from.histogram[b];
+    }
+    this.images += other.images;
+    this.count += other.count;
+  }
+
+  /** Widens channel c's histogram until it covers ±magnitude. */
+  private cover(c: number, magnitude: number): void {
+    if (magnitude === 0) return;
+    let reach = this.reach[c];
+    if (reach === 0) {
+      // A zero lies in bin BINS/2 whatever the reach, so earlier zeros need no move.
+      this.reach[c] = 2 ** (Math.floor(Math.log2(magnitude)) + 1);
+      return;
+    }
+    while (reach <= magnitude) reach *= 2;
+    this.widen(c, reach);
+  }
+
+  private widen(c: number, reach: number): void {
+    if (reach === 0 || this.reach[c] === 0) return;
+    const h = this.histogram.subarray(c * BINS, (c + 1) * BINS);
+    while (this.reach[c] < reach) {
+      const merged = new Float64Array(BINS);
+      for (let b = 0; b < BINS; b++) merged[(b + BINS / 2) >> 1] += h[b];
+      h.set(merged);
+      this.reach[c] *= 2;
+    }
+  }
+}
