@@ -1,0 +1,194 @@
+/*
+ * ivit's C kernels: what src/kernels specifies, on integers alone (no floating point type anywhere below native/).
+ * One source, compiled to a Node add-on and to WebAssembly.
+ *
+ * An instruction set ("isa") is a table of the primitives below; portable.c has every one in plain C, the others
+ * replace what they do better. All must give the same bits. program.c plans nothing: it runs the stages that
+ * src/engine/plan.ts laid out, block of rows by block of rows, through such a table.
+ *
+ * Memory that primitives may rely on:
+ * - matrices are row-major without gaps: row r of [rows, cols] starts at r*cols elements;
+ * - every buffer (values, scratch, packed weights, constants) starts on 64 bytes and has IVIT_SLACK readable bytes after
+ *   its last element. Nothing may be written beyond the rows and columns asked for: another thread owns them;
+ * - per-channel constants (multiplier, offset, bias) are followed by zeros up to a multiple of 64 elements.
+ */
+#ifndef IVIT_H
+#define IVIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define IVIT_ALIGN 64
+#define IVIT_SLACK 64
+
+/* Limits of i32 values, of u-hat before row quantization, of scores; as src/kernels. */
+#define IVIT_WIDE_LIMIT ((1 << 24) - 1)
+#define IVIT_ROW_LIMIT ((1 << 22) - 1)
+#define IVIT_SCORE_LIMIT (1 << 30)
+#define IVIT_KNOTS 64
+
+/* src/program/types.ts, Output. IVIT_ROWS: u8 codes with zero 128, and one i32 scale M' a row beside them. */
+typedef enum { IVIT_U8, IVIT_I8, IVIT_I16, IVIT_I32, IVIT_ROWS } ivit_type;
+
+/*
+ * requantize(v, n) = clamp((v*multiplier[n] + 2^(shift-1) + offset[n]) >> shift, lo, hi), then + zero where `type` is u8.
+ * `shift` is 0 to 62 (0: no rounding term). |v*multiplier + offset| < 2^62 always.
+ * Where `type` is IVIT_ROWS the result is u-hat, still to be quantized by its row's maximum (ivit_isa.quantize_rows).
+ */
+typedef struct {
+  ivit_type type;
+  int32_t lo, hi, zero;
+  int32_t shift;
+  const int32_t *multiplier; /* [cols] */
+  const int64_t *offset;     /* [cols], or NULL */
+} ivit_output;
+
+/*
+ * acc[n] = bias[n] + sum_k (x[k] - zero)*weight[n][k]; for IVIT_ROWS input
+ * bias[n] + ((M'*sum_k (x[k] - 128)*weight[n][k] + 2^(row_shift-1)) >> row_shift); then requantize(acc[n], n); with a
+ * residual clamp(residual + that, +-IVIT_WIDE_LIMIT).
+ */
+typedef struct {
+  int32_t cols;        /* N, outputs */
+  int32_t in_features; /* K */
+  ivit_type x_type;    /* IVIT_U8, IVIT_I16 or IVIT_ROWS */
+  int32_t x_zero;      /* IVIT_U8: its zero point; IVIT_ROWS: 128; IVIT_I16: 0 */
+  int32_t row_shift;   /* IVIT_ROWS only */
+  ivit_output out;     /* `offset` is NULL */
+  const int8_t *weight; /* [cols][in_features], only while packing */
+  const int32_t *bias;  /* [cols] */
+  void *packed;         /* what linear_pack wrote */
+} ivit_linear;
+
+/* I-LayerNorm of each row of `cols` i32, |x| < 2^24: src/kernels/norm.ts. */
+typedef struct {
+  int32_t cols;
+  int32_t center;
+  int64_t epsilon;
+  ivit_output out;
+} ivit_layer_norm;
+
+/* max(x, 0) - H(|x|) of i16, then requantize: src/kernels/activation.ts. */
+typedef struct {
+  int32_t cols;
+  int32_t spacing;
+  int16_t knots[IVIT_KNOTS + 2]; /* knots[64] = 0, knots[65] = 0 */
+  ivit_output out;
+} ivit_activation;
+
+/* Requantization of i32 per channel. */
+typedef struct {
+  int32_t cols;
+  ivit_output out;
+} ivit_rescale;
+
+/* Channels of head h of token t (counted over all windows): row (rows ? rows[t] : t), columns offset + h*head_stride. */
+typedef struct {
+  int32_t stride;
+  int32_t offset;
+  int32_t head_stride;
+  const int32_t *rows;
+} ivit_view;
+
+typedef enum { IVIT_SOFTMAX_SHIFT, IVIT_SOFTMAX_QUADRATIC } ivit_softmax;
+
+/* src/kernels/attention.ts. The value written is [batch*queries, heads*value_dim], channel n = head*value_dim + j. */
+typedef struct {
+  int32_t batch, heads, queries, keys, dim, value_dim;
+  ivit_view q, k, v;
+  ivit_softmax softmax;
+  int32_t fraction_bits;           /* 8 to 11 */
+  const int32_t *score_multiplier; /* [heads] */
+  int32_t score_shift;
+  const int32_t *bias; /* [bias_batch][bias_heads][queries][keys], or NULL */
+  int32_t bias_batch, bias_heads;
+  ivit_output out; /* `offset` is NULL */
+} ivit_attention;
+
+/*
+ * The primitives of one instruction set.
+ *
+ * `scratch`: memory of the calling thread, IVIT_ALIGN aligned: what the *_scratch function asked for; row primitives get
+ * at least 16*cols + 256 bytes.
+ */
+typedef struct {
+  const char *name;
+  /* Rows and columns of the GEMM's register tile: row blocks are multiples of tile_rows where possible, the column
+   * ranges given to `linear` begin at multiples of tile_cols. */
+  int32_t tile_rows, tile_cols;
+
+  /*
+   * Packs weights, and whatever else the GEMM wants beside them, once. `packed` has linear_pack_size bytes; op->weight is
+   * gone afterwards.
+   */
+  size_t (*linear_pack_size)(const ivit_linear *op);
+  void (*linear_pack)(const ivit_linear *op, void *packed);
+  size_t (*linear_scratch)(const ivit_linear *op);
+  /*
+   * Columns n0 to n1 of `rows` rows. x: u8 (IVIT_U8, IVIT_ROWS) or i16, [rows, in_features]; x_scale: M' of each row, or
+   * NULL. residual: i32 [rows, cols] or NULL; it may be `out` itself. out: [rows, cols] of op->out.type, where IVIT_ROWS
+   * means the i32 u-hat (quantize_rows follows).
+   */
+  void (*linear)(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x, const int32_t *x_scale,
+                 const int32_t *residual, void *out, void *scratch);
+
+  /* Row primitives: out is [rows, cols] of op->out.type; scale: M' of each row where that is IVIT_ROWS. */
+  void (*layer_norm)(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                     void *scratch);
+  void (*activation)(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                     void *scratch);
+  void (*rescale)(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, void *scratch);
+  /* src/kernels/output.ts, quantizeRow: |u| <= IVIT_ROW_LIMIT. */
+  void (*quantize_rows)(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale);
+  /* out[i] = clamp(a[i] + b[i], +-IVIT_WIDE_LIMIT); out may be a or b. */
+  void (*add)(size_t count, const int32_t *a, const int32_t *b, int32_t *out);
+
+  /*
+   * Attention of one window and head. First the keys and values are packed (attention_pack_size bytes for one window
+   * and head), then blocks of queries, possibly on other threads. q, k, v: the sources that op's views look into; out:
+   * the whole value, [batch*queries, heads*value_dim] of op->out.type, where IVIT_ROWS means the i32 u-hat.
+   */
+  size_t (*attention_pack_size)(const ivit_attention *op);
+  void (*attention_pack)(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k, const int8_t *v,
+                         void *packed);
+  size_t (*attention_scratch)(const ivit_attention *op);
+  void (*attention)(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
+                    const int8_t *q, const void *packed, void *out, void *scratch);
+} ivit_isa;
+
+/* Every primitive in plain C (portable.c): the fallback entries of the other tables. */
+size_t ivit_portable_linear_pack_size(const ivit_linear *op);
+void ivit_portable_linear_pack(const ivit_linear *op, void *packed);
+size_t ivit_portable_linear_scratch(const ivit_linear *op);
+void ivit_portable_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x,
+                          const int32_t *x_scale, const int32_t *residual, void *out, void *scratch);
+void ivit_portable_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                              void *scratch);
+void ivit_portable_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                              void *scratch);
+void ivit_portable_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                           void *scratch);
+void ivit_portable_quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale);
+void ivit_portable_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out);
+size_t ivit_portable_attention_pack_size(const ivit_attention *op);
+void ivit_portable_attention_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,
+                                  const int8_t *v, void *packed);
+size_t ivit_portable_attention_scratch(const ivit_attention *op);
+void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
+                             const int8_t *q, const void *packed, void *out, void *scratch);
+
+/*
+ * Proven from the weights, for 32-bit paths: an upper bound of |sum_k (x[k] - zero)*weight[n][k]| over all inputs, for
+ * IVIT_U8 and IVIT_ROWS (codes 1 to 255). Reads op->weight, so only while packing.
+ */
+int64_t ivit_linear_bound(const ivit_linear *op, int32_t n);
+
+extern const ivit_isa ivit_isa_portable;
+
+/*
+ * isa.c: the tables compiled in, best first, that this machine can run. The first where `name` is NULL, else the one of
+ * that name; NULL if there is none.
+ */
+const ivit_isa *ivit_find_isa(const char *name);
+
+#endif
