@@ -166,20 +166,25 @@ async function readLabelFile(file: string, options: DatasetOptions): Promise<Dat
     if (classCount !== undefined && label >= classCount) {
       throw new InputError(`${where}: class index ${label}, but the model has ${classCount} classes, numbered from 0`);
     }
-    items.push({ path: path.join(folder, entry.path), label });
+    items.push({ path: within(folder, entry.path), label });
   }
   return { kind: 'label file', items, notices: [] };
 }
 
 /** Path and class of a line without quotes. Either may hold spaces: an index is the last word, a label is looked up. */
 function splitLine(text: string, isLabel: (name: string) => boolean): { path: string; label: string } {
-  const numbered = /^(.*?\S)\s*[\s,]\s*(\d+)$/.exec(text);
+  const numbered = /^(.*[^\s,])[\s,]+(\d+)$/.exec(text);
   if (numbered) return { path: numbered[1]!, label: numbered[2]! };
-  const splits = [...text.matchAll(/\s*[\s,]\s*/g)].map(({ 0: separator, index }) => ({
+  const splits = splitsOf(text);
+  return splits.find(({ label }) => isLabel(label)) ?? splits.at(-1) ?? { path: text, label: '' };
+}
+
+/** All ways to split a line in two at a space, comma or tab. */
+function splitsOf(text: string): { path: string; label: string }[] {
+  return [...text.matchAll(/[\s,]+/g)].map(({ 0: separator, index }) => ({
     path: text.slice(0, index),
     label: text.slice(index + separator.length),
   }));
-  return splits.find(({ label }) => isLabel(label)) ?? splits.at(-1) ?? { path: text, label: '' };
 }
 
 /** The fields of a line of comma-separated values; quotes protect commas, and are doubled to mean themselves. */
@@ -211,13 +216,18 @@ async function readLines(file: string): Promise<{ text: string; line: number }[]
 
 // ---- lists of images ----
 
+/** The image that a line names: the whole line, or what is left of it once a class is taken off its end. */
 async function listedImage(text: string, where: string, folder: string): Promise<string> {
-  const withoutClass = /^(.*?\S)\s*[\s,]\s*\S+$/.exec(text)?.[1];
-  for (const candidate of withoutClass === undefined ? [text] : [text, withoutClass]) {
-    const file = path.resolve(folder, candidate);
-    if (await exists(file)) return path.join(folder, candidate);
+  const candidates = [text, ...splitsOf(text).map((split) => split.path).reverse()];
+  for (const candidate of candidates) {
+    const file = within(folder, candidate);
+    if (await exists(file)) return file;
   }
   throw new InputError(`${where}: no such image: ${text}`);
+}
+
+function within(folder: string, file: string): string {
+  return path.isAbsolute(file) ? file : path.join(folder, file);
 }
 
 /** All images below a folder, in the order of their paths; hidden folders and files are left out. */
