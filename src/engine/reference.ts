@@ -50,7 +50,7 @@ export function runOp(op: Op, operands: readonly Value[], input: Program['input'
       return byRow(op, (r, row) => {
         for (let n = 0; n < op.cols; n++) {
           const y = activate(x[r * op.cols + n], op.knots, op.spacing);
-          row[n] = requantize(y, op.multiplier[n], op.shift, 0n, lo, hi);
+          row[n] = requantize(y, op.multiplier[n], op.shift, op.offset[n], lo, hi);
         }
       });
     }
