@@ -1,0 +1,142 @@
+/** Saves and loads `.ivit` files. */
+import { createHash, randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+import { InputError } from '../errors.js';
+import { decodeModel, encodeModel } from './model.js';
+import type { IvitModel } from './model.js';
+
+/** More than any Vision Transformer takes; larger files could not be read into one buffer. */
+const MAX_FILE_BYTES = 2 ** 32;
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/**
+ * Writes a model: to a temporary file in the same folder, which takes the wanted name once all of it is on the disk.
+ * A reader never sees half a file, and a failure leaves what was there before.
+ *
+ * @returns bytes written
+ * @throws InputError where the model is not valid or the file cannot be written
+ */
+export async function saveModel(file: string, model: IvitModel): Promise<number> {
+  const bytes = encodeModel(model, sha256);
+  writeAtomically(file, bytes);
+  return bytes.length;
+}
+
+/**
+ * Reads a model; see `decodeModel` for what is checked.
+ *
+ * @throws InputError beginning with the path: missing, unreadable, or not a valid model
+ */
+export async function loadModel(file: string): Promise<IvitModel> {
+  const bytes = await readAligned(file);
+  try {
+    return decodeModel(bytes, sha256);
+  } catch (error) {
+    throw error instanceof InputError ? new InputError(`${file}: ${error.message}`, { cause: error }) : error;
+  }
+}
+
+/** The file in a buffer of its own, so that its tensors are aligned. */
+async function readAligned(file: string): Promise<Uint8Array> {
+  try {
+    const handle = await open(file, 'r');
+    try {
+      const stats = await handle.stat();
+      if (stats.isDirectory()) throw new InputError(`${file}: this is a folder, not a .ivit file`);
+      if (stats.size > MAX_FILE_BYTES) throw new InputError(`${file}: a file of ${stats.size} bytes is too large to be a .ivit file`);
+      const bytes = new Uint8Array(stats.size);
+      let at = 0;
+      while (at < bytes.length) {
+        const { bytesRead } = await handle.read(bytes, at, bytes.length - at);
+        if (bytesRead === 0) break;
+        at += bytesRead;
+      }
+      return bytes.subarray(0, at);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw readError(file, error);
+  }
+}
+
+function readError(file: string, error: unknown): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      return new InputError(`${file}: there is no such file`, { cause: error });
+    case 'EACCES':
+      return new InputError(`${file}: no permission to read it`, { cause: error });
+    default:
+      return error instanceof InputError ? error : new InputError(`${file}: cannot be read (${(error as Error).message})`, { cause: error });
+  }
+}
+
+/**
+ * Replaces a file as a whole. Without a pause for other JavaScript from creation to renaming, so that a signal handler
+ * that ends the process finds either no temporary file or the finished one.
+ *
+ * @throws InputError saying why the file cannot be written; nothing is left behind then
+ */
+export function writeAtomically(file: string, bytes: Uint8Array): void {
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
+  let handle: number | undefined;
+  try {
+    handle = fs.openSync(temporary, 'wx');
+    let at = 0;
+    while (at < bytes.length) at += fs.writeSync(handle, bytes, at);
+    fs.fsyncSync(handle);
+    fs.closeSync(handle);
+    handle = undefined;
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    if (handle !== undefined) fs.closeSync(handle);
+    fs.rmSync(temporary, { force: true });
+    throw writeError(file, bytes.length, error);
+  }
+}
+
+/**
+ * Finds out, before hours of work, whether a file can be written where the user wants it.
+ *
+ * @throws InputError saying why not
+ */
+export function checkWritable(file: string): void {
+  const folder = path.dirname(path.resolve(file));
+  if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw new InputError(`Cannot write ${file}: it is a folder`);
+  const probe = path.join(folder, `.ivit.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    fs.closeSync(fs.openSync(probe, 'wx'));
+  } catch (error) {
+    throw writeError(file, 0, error);
+  } finally {
+    fs.rmSync(probe, { force: true });
+  }
+}
+
+function writeError(file: string, bytes: number, error: unknown): InputError {
+  return new InputError(`Cannot write ${file}: ${reasonOf(path.dirname(file), bytes, error as NodeJS.ErrnoException)}`, { cause: error });
+}
+
+function reasonOf(folder: string, bytes: number, error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return `no space left for its ${bytes} bytes; free some, or choose another place with -o`;
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return `there is no folder ${folder}`;
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return `no permission to write in ${folder}`;
+    case 'EISDIR':
+      return 'it is a folder';
+    default:
+      return error.message;
+  }
+}

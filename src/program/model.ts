@@ -1,0 +1,262 @@
+/** What a `.ivit` file holds, and its encoding. Free of Node, so that a browser can read models too. */
+import * as v from 'valibot';
+import { InputError } from '../errors.js';
+import { parseResizeRecipe } from '../images/recipe.js';
+import type { ResizeRecipe } from '../images/recipe.js';
+import { proveBounds } from './bounds.js';
+import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
+import type { Container, Tensor, TensorData } from './container.js';
+import { packWeights, packedLength, unpackWeights } from './pack.js';
+import { parseOutline, splitProgram, tensorFields } from './schema.js';
+import type { OpOutline, TensorField } from './schema.js';
+import type { Op, Program } from './types.js';
+import { validateProgram } from './validate.js';
+
+/** Raised whenever older readers would misread what newer writers write. */
+export const FORMAT_VERSION = 1;
+
+/** Everything inference needs (program, preprocess), and what people want to know about it. */
+export interface IvitModel {
+  readonly program: Program;
+  /** How a decoded image becomes the program's input. */
+  readonly preprocess: ResizeRecipe;
+  /** Class names in index order, or null. */
+  readonly labels: readonly string[] | null;
+  /**
+   * Real value of one logit unit, a decimal number. For display (probabilities, figures) alone: order and decisions
+   * come from the integers.
+   */
+  readonly logitScale: string;
+  readonly provenance: Provenance;
+}
+
+/** Where a model comes from. Inference reads none of it; real numbers are decimal strings. */
+export interface Provenance {
+  /** Name and version of the program that wrote the file. */
+  readonly tool: string;
+  /** The float model: file name without folder, SHA-256 of the ONNX file, bytes with external data, number of weights. */
+  readonly source: { readonly name: string; readonly sha256: string; readonly bytes: number; readonly parameters: number };
+  /** What the float model expects after resizing: (pixel·scale − mean)/std. Folded into the program's first layer. */
+  readonly normalization: {
+    readonly mean: readonly string[];
+    readonly std: readonly string[];
+    readonly scale: string;
+    readonly source: string;
+  };
+  /** Kernel set, scales mode and the other settings of the quantizer. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly calibration: { readonly images: number; readonly source: string };
+}
+
+const decimal = v.pipe(v.string(), v.regex(/^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$/));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const provenanceSchema = v.strictObject({
+  tool: v.string(),
+  source: v.strictObject({ name: v.string(), sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), bytes: count, parameters: count }),
+  normalization: v.strictObject({
+    mean: v.pipe(v.array(decimal), v.length(3)),
+    std: v.pipe(v.array(decimal), v.length(3)),
+    scale: decimal,
+    source: v.string(),
+  }),
+  settings: v.record(v.string(), v.string()),
+  calibration: v.strictObject({ images: count, source: v.string() }),
+});
+const labelsSchema = v.array(v.string());
+
+/** SHA-256 of a byte string, as 64 lower-case hexadecimal digits. */
+export type Digest = (bytes: Uint8Array) => string;
+
+const HASH_PREFIX = 'sha256:';
+const NO_HASH = HASH_PREFIX + '0'.repeat(64);
+const KEY = {
+  format: 'format',
+  version: 'version',
+  hash: 'hash',
+  program: 'program',
+  preprocess: 'preprocess',
+  labels: 'labels',
+  logitScale: 'logitScale',
+  provenance: 'provenance',
+} as const;
+
+/**
+ * The bytes of a `.ivit` file (docs/format.md). The same model gives the same bytes.
+ *
+ * @throws InputError for a model that `decodeModel` would refuse
+ */
+export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
+  checkModel(model);
+  const { json, tensors } = splitProgram(model.program);
+  const metadata = new Map<string, string>([
+    [KEY.format, 'ivit'],
+    [KEY.version, String(FORMAT_VERSION)],
+    [KEY.hash, NO_HASH],
+    [KEY.program, json],
+    [KEY.preprocess, JSON.stringify(model.preprocess)],
+    [KEY.logitScale, model.logitScale],
+    [KEY.provenance, JSON.stringify(model.provenance)],
+  ]);
+  if (model.labels !== null) metadata.set(KEY.labels, JSON.stringify(model.labels));
+  const named = new Map<string, Tensor>();
+  model.program.ops.forEach((op, i) => {
+    for (const { field, dtype, shape } of tensorFields(op)) {
+      const data = tensors[i].get(field);
+      if (data === undefined) continue;
+      const tensor = { dtype, shape: shape ?? [data.length], data };
+      named.set(`${op.name}.${field}`, isPacked(op, field) ? pack(op, tensor) : tensor);
+    }
+  });
+  const bytes = encodeContainer({ metadata, tensors: named });
+  const at = findHash(bytes, NO_HASH);
+  bytes.set(new TextEncoder().encode(digest(bytes)), at + HASH_PREFIX.length);
+  return bytes;
+}
+
+/**
+ * Reads a `.ivit` file. Every number is checked: the program that comes out is valid and proven free of overflow.
+ * Its arrays are views on `bytes` (but for weights of 4 and 6 bits, which are unpacked).
+ *
+ * @param bytes the whole file; its buffer position must be a multiple of 8
+ * @throws InputError with a one-line reason
+ */
+export function decodeModel(bytes: Uint8Array, digest: Digest): IvitModel {
+  const container = decodeContainer(bytes);
+  const { metadata } = container;
+  if (metadata.get(KEY.format) !== 'ivit') throw malformed('it is a safetensors file, but not one of ivit');
+  const version = metadata.get(KEY.version);
+  if (version !== String(FORMAT_VERSION)) {
+    throw new InputError(`The file has format version ${quote(String(version))}; this ivit reads version ${FORMAT_VERSION}. Quantize the model again with this ivit, or use the one that wrote it.`);
+  }
+  checkHash(bytes, metadata, digest);
+
+  const known = new Set<string>(Object.values(KEY));
+  for (const key of metadata.keys()) if (!known.has(key)) throw malformed(`it has unknown metadata ${quote(key)}`);
+  const model = {
+    program: readProgram(container),
+    preprocess: parseResizeRecipe(parseJson(metadata, KEY.preprocess), 'the .ivit file'),
+    labels: metadata.has(KEY.labels) ? parse(labelsSchema, parseJson(metadata, KEY.labels), KEY.labels) : null,
+    logitScale: text(metadata, KEY.logitScale),
+    provenance: parse(provenanceSchema, parseJson(metadata, KEY.provenance), KEY.provenance),
+  };
+  checkModel(model);
+  return model;
+}
+
+function checkModel(model: IvitModel): void {
+  const { program, preprocess, labels } = model;
+  validateProgram(program);
+  proveBounds(program);
+  const { height, width, channels } = program.input;
+  const { size } = preprocess;
+  if (size.height !== height || size.width !== width || channels !== 3) {
+    throw malformed(`its recipe makes ${size.height}×${size.width}×3 pixels, its program reads ${height}×${width}×${channels}`);
+  }
+  const classes = classCount(program);
+  if (labels !== null && labels.length !== classes) throw malformed(`it has ${labels.length} labels for ${classes} outputs`);
+  parse(decimal, model.logitScale, KEY.logitScale);
+}
+
+/** How many logits (or features) a program writes. */
+export function classCount(program: Program): number {
+  const last = program.ops[program.output - 1];
+  return last.rows * last.cols;
+}
+
+function readProgram(container: Container): Program {
+  const outline = parseOutline(text(container.metadata, KEY.program));
+  const unused = new Set(container.tensors.keys());
+  const ops = outline.ops.map((op) => {
+    const views: Record<string, object> = {};
+    const arrays: Record<string, TensorData | null> = {};
+    for (const field of tensorFields(op)) {
+      const name = `${op.name}.${field.field}`;
+      const data = readTensor(op, field, name, container.tensors.get(name));
+      unused.delete(name);
+      const [first, second] = field.field.split('.');
+      if (second === undefined) arrays[first] = data;
+      else views[first] = { ...(op as unknown as Record<string, object>)[first], [second]: data };
+    }
+    return { ...op, ...arrays, ...views } as Op;
+  });
+  for (const name of unused) throw malformed(`no op owns its tensor ${quote(name)}`);
+  return { input: outline.input, ops, output: outline.output };
+}
+
+function readTensor(op: OpOutline, field: TensorField, name: string, tensor: Tensor | undefined): TensorData | null {
+  if (tensor === undefined) {
+    if (field.optional) return null;
+    throw malformed(`it has no tensor ${quote(name)}`);
+  }
+  const { dtype, shape } = isPacked(op, field.field) ? packedForm(op, field) : field;
+  if (tensor.dtype !== dtype) throw malformed(`tensor ${quote(name)} is ${tensor.dtype}, not ${dtype}`);
+  const isExpected = shape === null ? tensor.shape.length === 1 : shape.join() === tensor.shape.join();
+  if (!isExpected) throw malformed(`tensor ${quote(name)} has shape [${tensor.shape.join(', ')}], not [${(shape ?? ['any']).join(', ')}]`);
+  return isPacked(op, field.field) ? unpackWeights(tensor.data as Uint8Array, op.cols * op.inFeatures, op.weightBits) : tensor.data;
+}
+
+type PackedOp = Extract<Op | OpOutline, { op: 'linear' }>;
+
+function isPacked(op: Op | OpOutline, field: string): op is PackedOp {
+  return op.op === 'linear' && op.weightBits !== 8 && field === 'weight';
+}
+
+function packedForm(op: PackedOp, { field }: TensorField): TensorField {
+  return { field, dtype: 'U8', shape: [packedLength(op.cols * op.inFeatures, op.weightBits)] };
+}
+
+function pack(op: PackedOp, tensor: Tensor): Tensor {
+  const data = packWeights(tensor.data as Int8Array, op.weightBits);
+  return { dtype: 'U8', shape: [data.length], data };
+}
+
+/** The hash is that of the whole file with its own digits replaced by zeros. */
+function checkHash(bytes: Uint8Array, metadata: ReadonlyMap<string, string>, digest: Digest): void {
+  const hash = text(metadata, KEY.hash);
+  if (!/^sha256:[0-9a-f]{64}$/.test(hash)) throw malformed('its hash is not a SHA-256');
+  const at = findHash(bytes, hash) + HASH_PREFIX.length;
+  const digits = bytes.slice(at, at + 64);
+  bytes.fill(0x30, at, at + 64);
+  const found = digest(bytes);
+  bytes.set(digits, at);
+  if (HASH_PREFIX + found !== hash) throw malformed('its content does not match its hash: the file is damaged');
+}
+
+/** Where the hash stands in the header: once, or the file is not ours. */
+function findHash(bytes: Uint8Array, hash: string): number {
+  const headerEnd = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
+  const header = bytes.subarray(0, headerEnd);
+  const wanted = new TextEncoder().encode(`"${KEY.hash}":"${hash}"`);
+  let found = -1;
+  for (let at = header.indexOf(wanted[0]); at >= 0; at = header.indexOf(wanted[0], at + 1)) {
+    if (wanted.every((byte, i) => header[at + i] === byte)) {
+      if (found >= 0) throw malformed('it gives its hash twice');
+      found = at;
+    }
+  }
+  if (found < 0) throw malformed('its hash is not written as the format says');
+  return found + `"${KEY.hash}":"`.length;
+}
+
+function text(metadata: ReadonlyMap<string, string>, key: string): string {
+  const value = metadata.get(key);
+  if (value === undefined) throw malformed(`it has no metadata ${quote(key)}`);
+  return value;
+}
+
+function parseJson(metadata: ReadonlyMap<string, string>, key: string): unknown {
+  try {
+    return JSON.parse(text(metadata, key));
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    throw malformed(`its metadata ${quote(key)} are not JSON`);
+  }
+}
+
+function parse<S extends v.GenericSchema>(schema: S, value: unknown, key: string): v.InferOutput<S> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const where = v.getDotPath(issue);
+  throw malformed(`its ${key}${where === null ? '' : ` at ${quote(where)}`} cannot be used: ${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`);
+}
