@@ -93,9 +93,9 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
     [KEY.version, String(FORMAT_VERSION)],
     [KEY.hash, NO_HASH],
     [KEY.program, json],
-    [KEY.preprocess, JSON.stringify(model.preprocess)],
+    [KEY.preprocess, JSON.stringify(parseResizeRecipe(model.preprocess, 'the model'))],
     [KEY.logitScale, model.logitScale],
-    [KEY.provenance, JSON.stringify(model.provenance)],
+    [KEY.provenance, JSON.stringify(parse(provenanceSchema, model.provenance, KEY.provenance))],
   ]);
   if (model.labels !== null) metadata.set(KEY.labels, JSON.stringify(model.labels));
   const named = new Map<string, Tensor>();

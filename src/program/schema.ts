@@ -131,8 +131,13 @@ export function splitProgram(program: Program): { json: string; tensors: Readonl
     tensors.push(own);
     return outlineOf({ ...op }, '', own);
   });
-  const json = JSON.stringify({ ...program, ops }, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
-  return { json, tensors };
+  // Through the schema, which settles the order of keys and refuses what could not be read back.
+  const outline = parseOutline(toJson({ ...program, ops }));
+  return { json: toJson(outline), tensors };
+}
+
+function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? String(item) : item));
 }
 
 /** Moves typed arrays (and the nulls that stand for absent ones) out of an op or one of its views. */

@@ -1,0 +1,143 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { InputError } from '../../src/errors.js';
+import { activate } from '../../src/kernels/activation.js';
+import { accumulateRow } from '../../src/kernels/linear.js';
+import { proveBounds } from '../../src/program/bounds.js';
+import type { LinearOp, Op, Output, Program } from '../../src/program/types.js';
+import { validateProgram } from '../../src/program/validate.js';
+import { tinyProgram } from './tiny.js';
+
+const tiny = tinyProgram();
+
+/** The tiny program with some fields of one op changed. */
+function withOp(name: string, fields: object): Program {
+  expect(tiny.ops.some((op) => op.name === name)).toBe(true);
+  return { ...tiny, ops: tiny.ops.map((op) => (op.name === name ? ({ ...op, ...fields } as Op) : op)) };
+}
+
+function boundOf(program: Program, name: string) {
+  return proveBounds(program)[program.ops.findIndex((op) => op.name === name)];
+}
+
+test('the tiny program is valid and cannot overflow', () => {
+  validateProgram(tiny);
+  expect(proveBounds(tiny)).toHaveLength(tiny.ops.length);
+});
+
+describe('linear', () => {
+  const linear = (x: Output, weight: number[], bias: number, rowShift = 0): { program: Program; op: LinearOp } => {
+    const source: Op = {
+      op: 'rescale', name: 'x', rows: 1, cols: weight.length, out: x, x: 1,
+      multiplier: new Int32Array(weight.length), offset: new BigInt64Array(weight.length), shift: 1,
+    };
+    const constant: Op = { op: 'constant', name: 'c', rows: 1, cols: weight.length, out: { type: 'i32' }, data: new Int32Array(weight.length) };
+    const op: LinearOp = {
+      op: 'linear', name: 'y', rows: 1, cols: 1, out: { type: 'i32' }, x: 2, weight: Int8Array.from(weight),
+      inFeatures: weight.length, weightBits: 8, bias: Int32Array.of(bias), multiplier: Int32Array.of(1), shift: 1, rowShift, residual: null,
+    };
+    return { program: { input: { height: 1, width: 1, channels: 3 }, ops: [constant, source, op], output: 3 }, op };
+  };
+
+  const weights = fc.array(fc.integer({ min: -127, max: 127 }), { minLength: 1, maxLength: 20 });
+
+  test('the bound of u8 inputs is reached exactly by the worst input', () => {
+    fc.assert(
+      fc.property(weights, fc.nat(255), fc.integer({ min: -(1 << 30), max: 1 << 30 }), (weight, zero, bias) => {
+        const { program, op } = linear({ type: 'u8', zero }, weight, bias);
+        validateProgram(program);
+        const worst = [1, -1].map((sign) => {
+          const data = Uint8Array.from(weight, (w) => (w * sign > 0 ? 255 : 0));
+          const acc: number[] = [];
+          accumulateRow(op, { data, zero, rowScale: null }, 0, acc);
+          return Math.abs(acc[0]);
+        });
+        expect(boundOf(program, 'y').accumulator).toBe(BigInt(Math.max(...worst)));
+      }),
+    );
+  });
+
+  test('no i16 or dynamic input passes the bound', () => {
+    fc.assert(
+      fc.property(weights, fc.integer({ min: 12, max: 31 }), fc.infiniteStream(fc.integer({ min: -127, max: 127 })), (weight, rowShift, codes) => {
+        const dynamic = linear({ type: 'rows' }, weight, 77, rowShift);
+        const acc: number[] = [];
+        const data = Uint8Array.from(weight, () => 128 + codes.next().value);
+        accumulateRow(dynamic.op, { data, zero: 128, rowScale: Int32Array.of(1 << 22) }, 0, acc);
+        expect(BigInt(Math.abs(acc[0])) <= boundOf(dynamic.program, 'y').accumulator).toBe(true);
+
+        const wide = linear({ type: 'i16' }, weight, 77);
+        accumulateRow(wide.op, { data: Int16Array.from(weight, () => 258 * codes.next().value), zero: 0, rowScale: null }, 0, acc);
+        expect(BigInt(Math.abs(acc[0])) <= boundOf(wide.program, 'y').accumulator).toBe(true);
+      }),
+    );
+  });
+
+  test('refuses an accumulator that one input can drive to 2^31, and not one below', () => {
+    const limit = 2 ** 31;
+    expect(boundOf(linear({ type: 'u8', zero: 0 }, [127], limit - 1 - 255 * 127).program, 'y').accumulator).toBe(BigInt(limit - 1));
+    expect(() => proveBounds(linear({ type: 'u8', zero: 0 }, [127], limit - 255 * 127).program)).toThrow(
+      'Op "y" (linear): the accumulator of channel 0 can reach 2147483648, which overflows 31 bits and a sign',
+    );
+  });
+
+  test('dynamic rows at the largest row scale', () => {
+    // 127·127·2^22 = 67_649_929_216, above 2^31 unless shifted.
+    expect(() => proveBounds(linear({ type: 'rows' }, [127], 0, 0).program)).toThrow(/can reach 67649929216/);
+    expect(boundOf(linear({ type: 'rows' }, [127], 0, 22).program, 'y').accumulator).toBe(16129n);
+  });
+});
+
+describe('activation', () => {
+  test('no input passes the bound', () => {
+    const knots = fc.array(fc.integer({ min: -2000, max: 2000 }), { minLength: 64, maxLength: 64 });
+    fc.assert(
+      fc.property(knots, fc.integer({ min: 4, max: 8 }), (values, spacing) => {
+        const program = withOp('gelu', { knots: Int16Array.from(values), spacing });
+        const bound = Number(boundOf(program, 'gelu').accumulator);
+        const table = Int16Array.from(values);
+        let most = 0;
+        for (let x = -32767; x <= 32767; x += 7) most = Math.max(most, Math.abs(activate(x, table, spacing)));
+        expect(most).toBeLessThanOrEqual(bound);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('refuses knots whose result or whose step leaves 16 bits', () => {
+    expect(() => proveBounds(withOp('gelu', { knots: new Int16Array(64).fill(-300), spacing: 9 }))).toThrow(/the result after knot 63 can reach/);
+    const steep = new Int16Array(64);
+    steep[3] = 20000;
+    steep[4] = -20000;
+    expect(() => proveBounds(withOp('gelu', { knots: steep }))).toThrow(/the step after knot 3 can reach 40000/);
+  });
+});
+
+describe('requantization', () => {
+  test.each([
+    ['norm1', { offset: new BigInt64Array(8).fill(1n << 62n), shift: 62, multiplier: new Int32Array(8).fill(-(2 ** 31)) }, /"norm1" \(layerNorm\): the requantization of channel 0 can reach 9223372036854775808/],
+    ['norm1', { offset: new BigInt64Array(8).fill(-(1n << 63n)), shift: 62, multiplier: new Int32Array(8).fill(-(2 ** 31)) }, /the requantization/],
+    ['quantize', { offset: new BigInt64Array(8).fill((1n << 63n) - 1n) }, /"quantize" \(rescale\): the offset of channel 0/],
+    ['pool', { group: 2 ** 20, multiplier: new Int32Array(8).fill(2 ** 31 - 1) }, /"pool" \(meanRows\): the product of channel 0/],
+    ['attn', { keys: 70_000 }, /"attn" \(attention\): the weighted sum of values can reach 2266950000/],
+    ['attn', { dim: 140_000 }, /"attn" \(attention\): the score can reach 2258060000/],
+    ['norm1', { cols: 40_000 }, /"norm1" \(layerNorm\): the sum of squares can reach/],
+  ])('%s that overflows is refused', (name, fields, reason) => {
+    expect(() => proveBounds(withOp(name, fields))).toThrow(reason);
+    expect(() => proveBounds(withOp(name, fields))).toThrow(InputError);
+  });
+
+  test('the product says when 32 bits do', () => {
+    const { accumulator, product } = boundOf(tiny, 'quantize');
+    const op = tiny.ops.find((one) => one.name === 'quantize')!;
+    if (op.op !== 'rescale') throw new Error('not a rescale');
+    expect(accumulator).toBe(BigInt(2 ** 24 - 1));
+    const most = op.multiplier.reduce((max, b, n) => {
+      const reach = accumulator * BigInt(b) + (1n << 19n);
+      const offset = op.offset[n];
+      const both = reach + offset > reach - (1n << 20n) - offset ? reach + offset : reach - (1n << 20n) - offset;
+      return both > max ? both : max;
+    }, 0n);
+    expect(product).toBe(most);
+  });
+});

@@ -1,0 +1,262 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { InputError } from '../../src/errors.js';
+import { createReferenceEngine } from '../../src/engine/reference.js';
+import { decodeContainer, encodeContainer } from '../../src/program/container.js';
+import { decodeModel, encodeModel } from '../../src/program/model.js';
+import type { IvitModel } from '../../src/program/model.js';
+import { packWeights, packedLength, unpackWeights } from '../../src/program/pack.js';
+import { tinyModel, tinyProgram } from './tiny.js';
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const encode = (model: IvitModel) => encodeModel(model, sha256);
+const decode = (bytes: Uint8Array) => decodeModel(bytes, sha256);
+
+/** The one-line reason for which bytes are refused; fails where they are accepted or another error comes. */
+function refusal(bytes: Uint8Array): string {
+  try {
+    decode(bytes);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    expect(error.message).not.toMatch(/[\n\r]/);
+    return error.message;
+  }
+  throw new Error('the file was accepted');
+}
+
+/** The file again with changed metadata and tensors, and with a valid hash. */
+function rebuilt(bytes: Uint8Array, change: (metadata: Map<string, string>, tensors: Map<string, { dtype: 'I8' | 'I32' | 'I64' | 'I16' | 'U8'; shape: number[]; data: Uint8Array }>) => void): Uint8Array {
+  const container = decodeContainer(bytes);
+  const metadata = new Map(container.metadata);
+  const tensors = new Map([...container.tensors].map(([name, t]) => [name, { ...t, shape: [...t.shape], data: t.data.slice() as unknown as Uint8Array }]));
+  change(metadata, tensors);
+  metadata.set('hash', `sha256:${'0'.repeat(64)}`);
+  const changed = encodeContainer({ metadata, tensors });
+  const at = Buffer.from(changed).indexOf('"hash":"sha256:') + '"hash":"sha256:'.length;
+  changed.set(Buffer.from(sha256(changed)), at);
+  return changed;
+}
+
+describe('round trip', () => {
+  test('a model comes back equal, with the same bytes and the same logits', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), fc.uint8Array({ minLength: 192, maxLength: 192 }), async (seed, pixels) => {
+        const model = tinyModel(tinyProgram(seed));
+        const bytes = encode(model);
+        const read = decode(bytes);
+        expect(read).toEqual(model);
+        expect(encode(read)).toEqual(bytes);
+        const logits = await createReferenceEngine(model.program).run(pixels);
+        expect(await createReferenceEngine(read.program).run(pixels)).toEqual(logits);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('labels may be absent, and hold any text', () => {
+    expect(decode(encode({ ...tinyModel(), labels: null })).labels).toBeNull();
+    const labels = ['"hash":"sha256:', '\u2028 \u{1F431}', ''];
+    expect(decode(encode({ ...tinyModel(), labels })).labels).toEqual(labels);
+  });
+
+  test('8-bit weights and all other tensors are views on the file', () => {
+    const bytes = encode(tinyModel());
+    const buffers = decode(bytes).program.ops.flatMap((op) => Object.values(op)).filter((x) => ArrayBuffer.isView(x)).map((x) => x.buffer);
+    expect(buffers.length).toBeGreaterThan(30);
+    // fc1 and fc2 are packed.
+    expect(buffers.filter((buffer) => buffer !== bytes.buffer).length).toBe(2);
+  });
+
+  test('the golden file reads as the model it was made from', () => {
+    const golden = new Uint8Array(readFileSync(path.join(import.meta.dirname, 'golden.ivit')));
+    expect(decode(golden)).toEqual(tinyModel());
+    expect(encode(tinyModel())).toEqual(golden);
+  });
+});
+
+describe('weights of 4 and 6 bits', () => {
+  test('round trip', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(4, 6), fc.array(fc.integer({ min: -127, max: 127 })), (bits, values) => {
+        const weights = Int8Array.from(values, (value) => value % (1 << (bits - 1)));
+        const packed = packWeights(weights, bits);
+        expect(packed.length).toBe(packedLength(weights.length, bits));
+        expect(unpackWeights(packed, weights.length, bits)).toEqual(weights);
+      }),
+    );
+  });
+
+  test('bit order as documented', () => {
+    expect([...packWeights(Int8Array.of(1, -1, 2), 4)]).toEqual([0xf1, 0x02]);
+    expect([...packWeights(Int8Array.of(1, -1, 2, 3), 6)]).toEqual([0xc1, 0x2f, 0x0c]);
+  });
+});
+
+describe('damaged files', () => {
+  const bytes = encode(tinyModel());
+
+  test('every truncation is refused', () => {
+    for (let length = 0; length < bytes.length; length += length < 64 ? 1 : 37) refusal(bytes.slice(0, length));
+    expect(refusal(bytes.slice(0, bytes.length - 1))).toMatch(/truncated/);
+    expect(refusal(bytes.slice(0, 100))).toMatch(/truncated/);
+  });
+
+  test('every flipped bit is refused', () => {
+    fc.assert(
+      fc.property(fc.nat(bytes.length - 1), fc.nat(7), (at, bit) => {
+        const damaged = bytes.slice();
+        damaged[at] ^= 1 << bit;
+        refusal(damaged);
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test('appended bytes and random bytes are refused', () => {
+    refusal(new Uint8Array([...bytes, 0]));
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (noise) => void refusal(noise)));
+  });
+
+  test('the data damaged: says that the hash differs', () => {
+    const damaged = bytes.slice();
+    damaged[damaged.length - 1] ^= 1;
+    expect(refusal(damaged)).toBe('Not a valid .ivit file: its content does not match its hash: the file is damaged');
+  });
+});
+
+describe('files with a valid hash that break a rule', () => {
+  const bytes = encode(tinyModel());
+
+  /** Refusal after a change to the program's JSON. */
+  const changed = (change: (program: any) => void) => // eslint-disable-line @typescript-eslint/no-explicit-any
+    refusal(
+      rebuilt(bytes, (metadata) => {
+        const program = JSON.parse(metadata.get('program')!);
+        change(program);
+        metadata.set('program', JSON.stringify(program));
+      }),
+    );
+
+  test('an unchanged rebuild is accepted', () => {
+    expect(decode(rebuilt(bytes, () => undefined))).toEqual(tinyModel());
+  });
+
+  test('another format version', () => {
+    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('version', '2')))).toMatch(/format version "2"; this ivit reads version 1/);
+  });
+
+  test('a safetensors file of someone else', () => {
+    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('format', 'pt')))).toMatch(/safetensors file, but not one of ivit/);
+  });
+
+  test.each<[string, (program: any) => void, RegExp]>([ // eslint-disable-line @typescript-eslint/no-explicit-any
+    ['an operand from the future', (p) => (p.ops[1].x = 9), /"embed" \(linear\): it reads value 9/],
+    ['a negative operand', (p) => (p.ops[5].a = -1), /"embedded" \(add\): it reads value -1/],
+    ['a float', (p) => (p.ops[1].shift = 20.5), /ops\.1\.shift/],
+    ['an unknown op', (p) => (p.ops[3].op = 'softmax'), /ops\.3\.op/],
+    ['an unknown key', (p) => (p.ops[3].extra = 1), /ops\.3\.extra/],
+    ['a shift beyond 62', (p) => (p.ops[1].shift = 63), /"embed" \(linear\): shift is 63/],
+    ['rows that do not agree', (p) => (p.ops[1].rows = 5), /"embed" \(linear\): x has 192 elements, not 240/],
+    ['a zero point beyond u8', (p) => (p.ops[6].out.zero = 256), /"norm1" \(layerNorm\): its zero point 256/],
+    ['a type that cannot be read', (p) => (p.ops[7].out = { type: 'i16' }), /"attn" \(attention\): q has type i16, not i8/],
+    ['a name twice', (p) => (p.ops[5].name = 'embed'), /not unique/],
+    ['a view outside its source', (p) => (p.ops[8].q.offset = 17), /"attn" \(attention\): q reads up to column 25 of rows of 24/],
+    ['an output that is not wide', (p) => (p.output = 8), /output has type i8, not i32/],
+    ['an output that does not exist', (p) => (p.output = 99), /value 99, which does not exist/],
+    ['a huge shape', (p) => Object.assign(p.ops[0], { outSize: [8192, 8192], rows: 8192 * 8192 }), /larger than 268435456/],
+    ['a shape that overflows', (p) => Object.assign(p.ops[2], { rows: 2 ** 52 }), /cls/],
+    ['an epsilon that is no integer', (p) => (p.ops[6].epsilon = '1e3'), /epsilon/],
+    ['a huge epsilon', (p) => (p.ops[6].epsilon = '9007199254740993'), /epsilon is 9007199254740993/],
+    ['other pixels than the recipe makes', (p) => Object.assign(p.input, { width: 16 }), /recipe makes 8×8×3 pixels/],
+  ])('%s', (_what, change, reason) => {
+    expect(changed(change)).toMatch(reason);
+  });
+
+  test('tensors of the wrong type, shape or number', () => {
+    const wrong = (change: Parameters<typeof rebuilt>[1]) => refusal(rebuilt(bytes, change));
+    expect(wrong((_, tensors) => void tensors.delete('embed.weight'))).toMatch(/no tensor "embed.weight"/);
+    expect(wrong((_, tensors) => void tensors.set('x.weight', tensors.get('embed.weight')!))).toMatch(/no op owns its tensor "x.weight"/);
+    expect(wrong((_, tensors) => void (tensors.get('embed.weight')!.shape = [48, 8]))).toMatch(/shape \[48, 8\], not \[8, 48\]/);
+    expect(wrong((_, tensors) => void (tensors.get('embed.weight')!.dtype = 'U8'))).toMatch(/is U8, not I8/);
+    expect(wrong((_, tensors) => void (tensors.get('embed.weight')!.data[0] = -128))).toMatch(/"embed" \(linear\): weight\[0\] is -128/);
+    expect(wrong((_, tensors) => void (tensors.get('tokens.index')!.data[0] = 5))).toMatch(/"tokens" \(gather\): it reads piece 5/);
+    expect(wrong((_, tensors) => void (tensors.get('attn.k.rows')!.data[0] = -1))).toMatch(/"attn" \(attention\): k reads row -1/);
+  });
+
+  test('JSON nested far too deep', () => {
+    const nested = '['.repeat(100_000) + ']'.repeat(100_000);
+    const file = rebuilt(bytes, (metadata) => metadata.set('program', metadata.get('program')!.replace('"kernel":[4,4]', `"kernel":${nested}`)));
+    expect(refusal(file)).toMatch(/ops\.0\.kernel/);
+  });
+
+  test('labels that do not match the outputs', () => {
+    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('labels', '["a"]')))).toMatch(/1 labels for 3 outputs/);
+  });
+
+  test('any change of one JSON number is refused or leaves a program that runs', async () => {
+    const json = decodeContainer(bytes).metadata.get('program')!;
+    const numbers = [...json.matchAll(/-?\d+/g)];
+    await fc.assert(
+      fc.asyncProperty(fc.nat(numbers.length - 1), fc.oneof(fc.integer({ min: -2, max: 70 }), fc.integer()), async (i, value) => {
+        const { index, 0: old } = numbers[i];
+        const file = rebuilt(bytes, (metadata) => metadata.set('program', json.slice(0, index) + value + json.slice(index + old.length)));
+        let model: IvitModel;
+        try {
+          model = decode(file);
+        } catch (error) {
+          expect(error).toBeInstanceOf(InputError);
+          return;
+        }
+        const { height, width } = model.program.input;
+        const logits = await createReferenceEngine(model.program).run(new Uint8Array(height * width * 3).fill(200));
+        expect(logits.length).toBe(3);
+      }),
+      { numRuns: 400 },
+    );
+  });
+});
+
+describe('the container', () => {
+  /** A container with the given header text and body. */
+  const raw = (header: unknown, body = new Uint8Array(0)) => {
+    const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
+    const bytes = new Uint8Array(8 + json.length + body.length);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
+    bytes.set(json, 8);
+    bytes.set(body, 8 + json.length);
+    return bytes;
+  };
+  const tensor = (start: number, end: number, shape = [end - start], dtype = 'U8') => ({ dtype, shape, data_offsets: [start, end] });
+
+  test.each<[string, Uint8Array, RegExp]>([
+    ['a huge header length', new Uint8Array([255, 255, 255, 255, 255, 255, 255, 255, 123]), /header length/],
+    ['a header beyond the end', new Uint8Array([200, 0, 0, 0, 0, 0, 0, 0, 123, 125]), /truncated/],
+    ['a header that is no JSON', raw('{"a":'), /not JSON/],
+    ['a header that is no UTF-8', raw('"\u0000').fill(0xff, 8), /not JSON/],
+    ['a header that is a list', raw([]), /not an object/],
+    ['deep nesting', raw('['.repeat(100_000) + ']'.repeat(100_000)), /not an object/],
+    ['a tensor that is a number', raw({ a: 1 }), /"a" is not an object/],
+    ['overlapping tensors', raw({ a: tensor(0, 4), b: tensor(2, 6) }, new Uint8Array(6)), /overlaps/],
+    ['the same bytes twice', raw({ a: tensor(0, 4), b: tensor(0, 4) }, new Uint8Array(4)), /overlaps/],
+    ['a hole', raw({ a: tensor(0, 2), b: tensor(3, 4) }, new Uint8Array(4)), /hole/],
+    ['bytes that follow', raw({ a: tensor(0, 2) }, new Uint8Array(4)), /2 bytes follow/],
+    ['offsets beyond the end', raw({ a: tensor(0, 20) }), /truncated/],
+    ['offsets that fall', raw({ a: tensor(4, 2, [2]) }, new Uint8Array(4)), /needs 2 bytes, not -2/],
+    ['a shape that overflows', raw({ a: tensor(0, 0, [2 ** 40, 2 ** 40]) }), /needs 1208925819614629174706176 bytes/],
+    ['a negative dimension', raw({ a: tensor(0, 0, [-1]) }), /no valid shape/],
+    ['an unknown type', raw({ a: tensor(0, 4, [1], 'F32') }, new Uint8Array(4)), /type "F32"/],
+    ['a type named as a method', raw({ a: tensor(0, 4, [1], 'toString') }, new Uint8Array(4)), /type "toString"/],
+    ['metadata that are no strings', raw({ __metadata__: { a: 1 } }), /"a" is not a string/],
+  ])('%s is refused', (_what, bytes, reason) => {
+    expect(() => decodeContainer(bytes)).toThrow(reason);
+    expect(() => decodeContainer(bytes)).toThrow(InputError);
+  });
+
+  test('a misaligned tensor is refused', () => {
+    const bytes = raw(`{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}} `.padEnd(59), new Uint8Array(4));
+    expect(() => decodeContainer(bytes)).toThrow(/not aligned to 4 bytes/);
+  });
+});

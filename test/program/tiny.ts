@@ -1,0 +1,73 @@
+import { Random } from '../../src/images/random.js';
+import type { IvitModel } from '../../src/program/model.js';
+import type { Op, Program } from '../../src/program/types.js';
+
+/**
+ * A hand-made integer ViT on 8×8 pixels that has every kind of op once at least: 4 patches and a class token of 8
+ * channels, one block of 2 heads, 3 classes. Its numbers are seeded noise of sensible size.
+ */
+export function tinyProgram(seed = 1): Program {
+  const random = new Random(seed);
+  const between = (lo: number, hi: number) => lo + random.integer(hi - lo + 1);
+  const i8 = (n: number, limit = 127) => Int8Array.from({ length: n }, () => between(-limit, limit));
+  const i32 = (n: number, limit: number) => Int32Array.from({ length: n }, () => between(-limit, limit));
+  const i64 = (n: number, limit: number) => BigInt64Array.from({ length: n }, () => BigInt(between(-limit, limit)) << 20n);
+  const multiplier = (n: number, scale: number) => Int32Array.from({ length: n }, () => between(scale >> 1, scale));
+  const linear = (rows: number, cols: number, inFeatures: number, weightBits = 8) => ({
+    op: 'linear' as const,
+    rows,
+    cols,
+    inFeatures,
+    weightBits,
+    weight: i8(cols * inFeatures, (1 << (weightBits - 1)) - 1),
+    bias: i32(cols, 1000),
+    multiplier: multiplier(cols, 1 << 20),
+    rowShift: 0,
+    residual: null,
+  });
+
+  const ops: Op[] = [
+    { op: 'patches', name: 'patches', rows: 4, cols: 48, out: { type: 'u8', zero: 0 }, kernel: [4, 4], stride: [4, 4], pad: [0, 0], dilation: [1, 1], outSize: [2, 2] },
+    { ...linear(4, 8, 48), name: 'embed', x: 1, out: { type: 'i32' }, shift: 20 },
+    { op: 'constant', name: 'cls', rows: 1, cols: 8, out: { type: 'i32' }, data: i32(8, 100000) },
+    { op: 'gather', name: 'tokens', rows: 5, cols: 8, out: { type: 'i32' }, sources: [3, 2], piece: 8, index: Int32Array.of(0, 1, 2, 3, 4), fill: 0 },
+    { op: 'constant', name: 'pos', rows: 5, cols: 8, out: { type: 'i32' }, data: i32(40, 100000) },
+    { op: 'add', name: 'embedded', rows: 5, cols: 8, out: { type: 'i32' }, a: 4, b: 5 },
+    { op: 'layerNorm', name: 'norm1', rows: 5, cols: 8, out: { type: 'u8', zero: 121 }, x: 6, center: true, epsilon: 12345n, multiplier: multiplier(8, 1 << 28), offset: i64(8, 1 << 16), shift: 53 },
+    { ...linear(5, 24, 8), name: 'qkv', x: 7, out: { type: 'i8' }, shift: 28 },
+    {
+      op: 'attention', name: 'attn', rows: 5, cols: 8, out: { type: 'u8', zero: 128 },
+      q: { x: 8, stride: 24, rows: null, offset: 0, headStride: 4 },
+      k: { x: 8, stride: 24, rows: Int32Array.of(4, 3, 2, 1, 0), offset: 8, headStride: 4 },
+      v: { x: 8, stride: 24, rows: null, offset: 16, headStride: 4 },
+      batch: 1, heads: 2, queries: 5, keys: 5, dim: 4, valueDim: 4, softmax: 'quadratic', fractionBits: 10,
+      scoreMultiplier: multiplier(2, 1 << 12), scoreShift: 16, bias: i32(50, 5000), biasBatch: 1, biasHeads: 2,
+      multiplier: multiplier(8, 1 << 12), shift: 34,
+    },
+    { ...linear(5, 8, 8), name: 'proj', x: 9, out: { type: 'i32' }, shift: 20, residual: 6 },
+    { op: 'layerNorm', name: 'norm2', rows: 5, cols: 8, out: { type: 'rows' }, x: 10, center: false, epsilon: 1n, multiplier: multiplier(8, 1 << 30), offset: i64(8, 1 << 16), shift: 45 },
+    { ...linear(5, 16, 8, 6), name: 'fc1', x: 11, out: { type: 'i16' }, shift: 30, rowShift: 8 },
+    { op: 'activation', name: 'gelu', rows: 5, cols: 16, out: { type: 'u8', zero: 10 }, x: 12, knots: Int16Array.from({ length: 64 }, (_, i) => (i * (63 - i)) >> 2), spacing: 5, multiplier: multiplier(16, 1 << 24), offset: i64(16, 1 << 10), shift: 30 },
+    { ...linear(5, 8, 16, 4), name: 'fc2', x: 13, out: { type: 'i32' }, shift: 18, residual: 10 },
+    { op: 'meanRows', name: 'pool', rows: 1, cols: 8, out: { type: 'i32' }, x: 14, group: 5, multiplier: multiplier(8, 1 << 20), shift: 22 },
+    { op: 'rescale', name: 'quantize', rows: 1, cols: 8, out: { type: 'rows' }, x: 15, multiplier: multiplier(8, 1 << 20), offset: i64(8, 1 << 3), shift: 20 },
+    { ...linear(1, 3, 8), name: 'head', x: 16, out: { type: 'i32' }, shift: 16, rowShift: 12 },
+  ];
+  return { input: { height: 8, width: 8, channels: 3 }, ops, output: ops.length };
+}
+
+export function tinyModel(program = tinyProgram()): IvitModel {
+  return {
+    program,
+    preprocess: { size: { height: 8, width: 8 }, resize: { mode: 'shortest', length: 9 }, interpolation: 'bicubic' },
+    labels: ['cat', 'dog', 'newt'],
+    logitScale: '0.00125',
+    provenance: {
+      tool: 'ivit test',
+      source: { name: 'tiny.onnx', sha256: 'ab'.repeat(32), bytes: 4000, parameters: 1000 },
+      normalization: { mean: ['0.485', '0.456', '0.406'], std: ['0.229', '0.224', '0.225'], scale: '0.00392156862745098', source: 'test' },
+      settings: { kernels: 'lut', scales: 'static' },
+      calibration: { images: 8, source: 'noise' },
+    },
+  };
+}
