@@ -1,0 +1,211 @@
+import type { Products } from '../calibrate/products.js';
+import { cholesky, solveRows } from './linalg.js';
+
+/** What a linear layer really sees on the calibration rows, and what it should give. */
+export interface FitProblem {
+  /** [rows, K]: the integer input, code − zero (for dynamic rows times the row's scale). */
+  readonly x: Float32Array;
+  /** [rows, N]: the wanted output, real values. */
+  readonly target: Float32Array;
+  /** [N, K] float weight for inputs in units of x. */
+  readonly weight: Float64Array;
+  readonly bias: Float64Array;
+  /** Importance of each row. */
+  readonly rowWeight: Float32Array;
+  /** 1 for rows of held-out images, on which the regularisation is chosen. */
+  readonly heldOut: Uint8Array;
+}
+
+export interface Fit {
+  /** [N, K] weight codes in ±limit. */
+  readonly codes: Int8Array;
+  /** Real value of one code step, per output channel. */
+  readonly scale: Float64Array;
+  readonly bias: Float64Array;
+  /** The ridge strength chosen; null where the float weights were kept. */
+  readonly ridge: number | null;
+}
+
+export interface FitOptions {
+  readonly weightBits: number;
+  /** Ridge strengths to try, as shares of the Gram matrix's diagonal; empty: no compensation. */
+  readonly ridges: readonly number[];
+  /** Second-order rounding instead of nearest. */
+  readonly secondOrder: boolean;
+}
+
+/** Share of the diagonal added before factoring, so that dead channels and rounding don't break it. */
+const DAMPING = 1e-3;
+
+/**
+ * Closed-form compensation and rounding of one linear layer. With centred inputs X and residual E = T − X·Wᵀ of the
+ * float weights, the ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE makes up for the error that the inputs carry;
+ * λ is the one that leaves the least error on the held-out rows, and W stays as it is where none helps. The weights are
+ * then rounded one input channel at a time, the rounding error of each passed on to the channels still to come (LDLQ,
+ * Chee et al. 2023, the same as GPTQ), and the bias makes the mean error zero.
+ */
+export async function fitLinear(problem: FitProblem, products: Products, options: FitOptions): Promise<Fit> {
+  const { weight, rowWeight, heldOut } = problem;
+  const S = rowWeight.length;
+  const K = problem.x.length / S;
+  const N = problem.bias.length;
+
+  const { centred: x, mean: meanX } = centre(problem.x, K, rowWeight);
+  const { centred: target, mean: meanT } = centre(problem.target, N, rowWeight);
+  const gramOf = (a: Float32Array) => products.transposed(a, K, a, K);
+
+  const predicted = await products.plain(x, K, transposeToFloat32(weight, N, K), N);
+  const residual = target.map((t, i) => t - predicted[i]);
+
+  let corrected = weight;
+  let ridge: number | null = null;
+  const gram = Float64Array.from(await gramOf(x));
+  if (options.ridges.length > 0) {
+    const held = split(x, residual, K, N, heldOut, 1);
+    const train = split(x, residual, K, N, heldOut, 0);
+    const gramHeld = await gramOf(held.x);
+    const crossHeld = await products.transposed(held.residual, N, held.x, K);
+    const gramTrain = gram.map((v, i) => v - gramHeld[i]);
+    const crossTrain = await products.transposed(train.residual, N, train.x, K);
+    let least = 0;
+    for (const candidate of options.ridges) {
+      const delta = ridgeSolution(gramTrain, crossTrain, K, N, candidate);
+      if (delta === null) continue;
+      const change = errorChange(delta, gramHeld, crossHeld, K, N);
+      if (change < least) {
+        least = change;
+        ridge = candidate;
+      }
+    }
+    if (ridge !== null) {
+      const cross = crossTrain.map((v, i) => v + crossHeld[i]);
+      const delta = ridgeSolution(gram, cross, K, N, ridge)!;
+      corrected = weight.map((w, i) => w + delta[i]);
+    }
+  }
+
+  const { codes, scale } = roundWeights(corrected, gram, N, K, options);
+  const bias = new Float64Array(N);
+  for (let n = 0; n < N; n++) {
+    let dot = 0;
+    for (let k = 0; k < K; k++) dot += codes[n * K + k] * meanX[k];
+    bias[n] = meanT[n] - dot * scale[n];
+  }
+  return { codes, scale, bias, ridge };
+}
+
+/** Rounds weights without calibration data: nearest, one scale a row. */
+export function roundToNearest(weight: Float64Array, N: number, K: number, weightBits: number): Pick<Fit, 'codes' | 'scale'> {
+  const scale = rowScales(weight, N, K, weightBits);
+  return { codes: Int8Array.from(weight, (w, i) => Math.round(w / scale[Math.floor(i / K)])), scale };
+}
+
+function rowScales(weight: Float64Array, N: number, K: number, weightBits: number): Float64Array {
+  const limit = 2 ** (weightBits - 1) - 1;
+  const scale = new Float64Array(N);
+  for (let n = 0; n < N; n++) {
+    let max = 0;
+    for (let k = 0; k < K; k++) max = Math.max(max, Math.abs(weight[n * K + k]));
+    // An all-zero row takes scale 1.
+    scale[n] = max > 0 ? max / limit : 1;
+  }
+  return scale;
+}
+
+function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: number, options: FitOptions): Pick<Fit, 'codes' | 'scale'> {
+  const order = Array.from({ length: K }, (_, k) => k).sort((a, b) => gram[a * K + a] - gram[b * K + b]);
+  const damping = DAMPING * meanDiagonal(gram, K) || 1;
+  const factor = new Float64Array(K * K);
+  for (let i = 0; i < K; i++) {
+    for (let j = 0; j <= i; j++) factor[i * K + j] = gram[order[i] * K + order[j]] + (i === j ? damping : 0);
+  }
+  if (!options.secondOrder || !cholesky(factor, K)) return roundToNearest(weight, N, K, options.weightBits);
+
+  const scale = rowScales(weight, N, K, options.weightBits);
+  const limit = 2 ** (options.weightBits - 1) - 1;
+  const codes = new Int8Array(N * K);
+  const error = new Float64Array(K);
+  const pending = new Float64Array(K);
+  // Channels of the largest energy are last in the order and are rounded first, while most others can still make up
+  // for them: q_k = round(w_k + Σ_{i>k} (w_i − q_i)·L[i,k]/L[k,k]).
+  for (let n = 0; n < N; n++) {
+    pending.fill(0);
+    for (let k = K - 1; k >= 0; k--) {
+      const at = n * K + order[k];
+      const w = weight[at] / scale[n];
+      const q = Math.max(-limit, Math.min(limit, Math.round(w + pending[k] / factor[k * K + k])));
+      codes[at] = q;
+      error[k] = w - q;
+      const row = k * K;
+      for (let j = 0; j < k; j++) pending[j] += error[k] * factor[row + j];
+    }
+  }
+  return { codes, scale };
+}
+
+function meanDiagonal(gram: Float64Array, K: number): number {
+  let trace = 0;
+  for (let k = 0; k < K; k++) trace += gram[k * K + k];
+  return trace / K;
+}
+
+/** ΔW [N, K], or null where the system cannot be factored. */
+function ridgeSolution(gram: Float64Array, cross: ArrayLike<number>, K: number, N: number, ridge: number): Float64Array | null {
+  const damping = DAMPING * ridge * meanDiagonal(gram, K);
+  const factor = Float64Array.from(gram);
+  for (let k = 0; k < K; k++) factor[k * K + k] += ridge * gram[k * K + k] + damping;
+  if (!cholesky(factor, K)) return null;
+  const delta = Float64Array.from(cross);
+  solveRows(factor, K, delta, N);
+  return delta;
+}
+
+/** Change of the summed squared error when ΔW is added: Σ_n ΔW_n·G·ΔW_nᵀ − 2·ΔW_n·c_n. */
+function errorChange(delta: Float64Array, gram: Float32Array, cross: Float32Array, K: number, N: number): number {
+  let change = 0;
+  for (let n = 0; n < N; n++) {
+    const d = delta.subarray(n * K, (n + 1) * K);
+    for (let k = 0; k < K; k++) {
+      let dot = 0;
+      const row = k * K;
+      for (let j = 0; j < K; j++) dot += gram[row + j] * d[j];
+      change += d[k] * (dot - 2 * cross[n * K + k]);
+    }
+  }
+  return change;
+}
+
+/** Rows minus their weighted mean, times the root of their weight. */
+function centre(rows: Float32Array, width: number, rowWeight: Float32Array): { centred: Float32Array; mean: Float64Array } {
+  const mean = new Float64Array(width);
+  let total = 0;
+  for (let r = 0, i = 0; r < rowWeight.length; r++) {
+    total += rowWeight[r];
+    for (let c = 0; c < width; c++) mean[c] += rowWeight[r] * rows[i++];
+  }
+  for (let c = 0; c < width; c++) mean[c] /= total;
+  const centred = new Float32Array(rows.length);
+  for (let r = 0, i = 0; r < rowWeight.length; r++) {
+    const root = Math.sqrt(rowWeight[r]);
+    for (let c = 0; c < width; c++, i++) centred[i] = (rows[i] - mean[c]) * root;
+  }
+  return { centred, mean };
+}
+
+function transposeToFloat32(matrix: Float64Array, rows: number, cols: number): Float32Array {
+  const out = new Float32Array(matrix.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = matrix[r * cols + c];
+  return out;
+}
+
+function split(x: Float32Array, residual: Float32Array, K: number, N: number, flag: Uint8Array, wanted: number) {
+  const count = flag.reduce((n, f) => n + (f === wanted ? 1 : 0), 0);
+  const part = { x: new Float32Array(count * K), residual: new Float32Array(count * N) };
+  for (let r = 0, to = 0; r < flag.length; r++) {
+    if (flag[r] !== wanted) continue;
+    part.x.set(x.subarray(r * K, (r + 1) * K), to * K);
+    part.residual.set(residual.subarray(r * N, (r + 1) * N), to * N);
+    to++;
+  }
+  return part;
+}

@@ -1,0 +1,21 @@
+import type { RangeMethod } from './ranges.js';
+
+export const KERNEL_SETS = ['shift', 'lut', 'paper'] as const;
+/** Which integer kernels stand for softmax, GELU and LayerNorm; see docs/design.md. */
+export type KernelSet = (typeof KERNEL_SETS)[number];
+
+export const SCALE_MODES = ['static', 'dynamic'] as const;
+/** Activation scales: calibrated once, or each row's own maximum at run time. */
+export type ScaleMode = (typeof SCALE_MODES)[number];
+
+export const EFFORTS = ['fast', 'normal', 'best'] as const;
+export type Effort = (typeof EFFORTS)[number];
+
+export interface QuantizeOptions {
+  readonly kernels: KernelSet;
+  readonly scales: ScaleMode;
+  readonly method: RangeMethod;
+  readonly effort: Effort;
+  /** Bits of every linear layer's weights. */
+  readonly weightBits: 4 | 6 | 8;
+}

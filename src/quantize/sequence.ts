@@ -1,0 +1,790 @@
+import type { Collected } from '../calibrate/collect.js';
+import type { Products } from '../calibrate/products.js';
+import type { ChannelStatistics } from '../calibrate/statistics.js';
+import { InputError } from '../errors.js';
+import { imageValue } from '../engine/reference.js';
+import type { OpRunner, Value } from '../engine/types.js';
+import type {
+  ActivationNode,
+  AttentionNode,
+  AttentionView,
+  Graph,
+  GatherNode,
+  GraphNode,
+  L2NormNode,
+  LayerNormNode,
+  LinearNode,
+  PatchEmbedNode,
+} from '../graph/types.js';
+import { activationKnots } from '../kernels/prepare.js';
+import { WIDE_LIMIT } from '../program/limits.js';
+import { operandsOf } from '../program/operands.js';
+import type { AttentionOp, LinearOp, Op, OperandView, Output, Program, ValueId } from '../program/types.js';
+import { fitLinear, type Fit, type FitOptions } from './compensate.js';
+import { encodeMultipliers, encodeOffsets } from './multipliers.js';
+import type { QuantizeOptions } from './options.js';
+import { sourcesOf, type Demand, type Plan } from './plan.js';
+import type { LayerReport } from './report.js';
+import type { SampleRows } from './samples.js';
+import {
+  CODE_LIMIT,
+  channelExtents,
+  chooseStrength,
+  meanSquares,
+  operandScales,
+  viewColumn,
+  type ChannelScales,
+  type OperandScales,
+  type RangeOptions,
+} from './scales.js';
+
+/** Settings of one run, resolved from the user's options. */
+export interface SequenceSettings {
+  readonly options: QuantizeOptions;
+  readonly range: RangeOptions;
+  readonly fit: FitOptions;
+}
+
+export interface SequenceInput {
+  readonly graph: Graph;
+  readonly plan: Plan;
+  readonly collected: Collected;
+  readonly images: readonly Uint8Array[];
+  /** Images from here on are held out: they run along, but nothing is fitted to them. */
+  readonly fitImages: number;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly samples: SampleRows;
+  readonly runner: OpRunner;
+  readonly products: Products;
+  readonly settings: SequenceSettings;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface SequenceResult {
+  readonly program: Program;
+  /** Real value of one step of the output. */
+  readonly outputScale: number;
+  /** The integer output of every image. */
+  readonly outputs: Int32Array[];
+  readonly layers: LayerReport[];
+}
+
+/** A value of the program under construction, what it means, and what it is on every calibration image. */
+interface Built extends ChannelScales {
+  readonly value: ValueId;
+  readonly out: Output;
+  readonly rows: number;
+  readonly cols: number;
+}
+
+const WIDE: Output = { type: 'i32' };
+const CODES: Output = { type: 'u8', zero: 128 };
+/** Bits of head-room of the residual stream above the largest value seen. */
+const WIDE_HEAD_ROOM = 4;
+/** û of a dynamic row: the largest value seen becomes 2^17, 32 times below the clamp. */
+const ROW_TARGET = 2 ** 17;
+/** Fraction bits of scores in log2 units. */
+const SCORE_BITS = 10;
+const INPUT_TYPE = { u8: true, rows: true } as const;
+
+/**
+ * Builds the integer program layer by layer, in the graph's order, running all calibration images through every op as
+ * soon as it is made: each linear layer is fitted to the integer inputs that it will really get. Floating point ends here.
+ */
+export async function quantizeSequentially(input: SequenceInput): Promise<SequenceResult> {
+  return new Sequence(input).run();
+}
+
+class Sequence {
+  private readonly ops: Op[] = [];
+  private readonly built = new Map<string, Built>();
+  /** Values of all images, by value id; dropped after their last use. */
+  private readonly values = new Map<ValueId, Value[]>();
+  private readonly programInput: Program['input'];
+  private readonly wideScale: number;
+  private readonly operands = new Map<string, OperandScales>();
+  private readonly layers: LayerReport[] = [];
+  private readonly names = new Set<string>();
+
+  constructor(private readonly input: SequenceInput) {
+    const { height, width, channels } = input.graph.input;
+    this.programInput = { height, width, channels };
+    this.values.set(0, input.images.map((pixels) => imageValue(this.programInput, pixels)));
+    this.wideScale = this.chooseWideScale();
+  }
+
+  async run(): Promise<SequenceResult> {
+    const { graph, plan } = this.input;
+    const lastUse = new Map<string, number>();
+    graph.nodes.forEach((node, i) => {
+      for (const id of sourcesOf(node)) lastUse.set(id, i);
+      lastUse.set(node.id, Math.max(lastUse.get(node.id) ?? 0, i));
+    });
+    lastUse.set(graph.output, graph.nodes.length);
+    for (const { add, other } of plan.residual.values()) {
+      lastUse.set(other, Math.max(lastUse.get(other)!, graph.nodes.findIndex((node) => node.id === add)));
+    }
+    for (const [i, node] of graph.nodes.entries()) {
+      await this.build(node);
+      for (const [id, last] of lastUse) if (last === i) this.release(id);
+      this.input.onProgress?.(i + 1, graph.nodes.length);
+    }
+    const output = this.wide(graph.output);
+    const outputs = this.values.get(output.value)!.map((value) => (value.data as Int32Array).slice());
+    const program: Program = { input: this.programInput, ops: this.ops, output: output.value };
+    return { program, outputScale: this.wideScale, outputs, layers: this.layers };
+  }
+
+  private async build(node: GraphNode): Promise<void> {
+    const form = this.input.plan.form.get(node.id)!;
+    switch (node.op) {
+      case 'patchEmbed':
+        return this.buildPatchEmbed(node);
+      case 'linear':
+        return this.buildLinear(node, form);
+      case 'layerNorm':
+      case 'l2Norm':
+        return this.buildNorm(node, form);
+      case 'activation':
+        return this.buildActivation(node, form);
+      case 'attention':
+        return this.buildAttention(node, form);
+      case 'gather':
+        return this.buildGather(node, form);
+      case 'constant':
+        return this.buildConstant(node.id, node.name, node.rows, node.cols, node.value, form);
+      case 'add': {
+        if (this.built.has(key(node.id, 'wide'))) return; // fused into the linear layer before it
+        const { name, rows, cols } = node;
+        const op: Op = { op: 'add', name: this.unique(name), rows, cols, out: WIDE, a: this.wide(node.a).value, b: this.wide(node.b).value };
+        return this.emitWide(node.id, op);
+      }
+      case 'addConst': {
+        const { name, rows, cols } = node;
+        const a = this.wide(node.x).value;
+        const b = this.emit(this.constantOp(`${name}.constant`, rows, cols, node.value));
+        return this.emitWide(node.id, { op: 'add', name: this.unique(name), rows, cols, out: WIDE, a, b });
+      }
+      case 'affine': {
+        const { multiplier, shift } = encodeMultipliers(node.scale, node.name);
+        const offset = encodeOffsets(Float64Array.from(node.shift, (t) => t / this.wideScale), shift);
+        const { name, rows, cols } = node;
+        const x = this.wide(node.x).value;
+        return this.emitWide(node.id, { op: 'rescale', name: this.unique(name), rows, cols, out: WIDE, x, multiplier, offset, shift });
+      }
+      case 'meanRows': {
+        const { multiplier, shift } = encodeMultipliers(new Array<number>(node.cols).fill(1 / node.group), node.name);
+        const { name, rows, cols, group } = node;
+        const x = this.wide(node.x).value;
+        return this.emitWide(node.id, { op: 'meanRows', name: this.unique(name), rows, cols, out: WIDE, x, group, multiplier, shift });
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------- values
+
+  /** Appends an op and runs it on every image. */
+  private emit(op: Op): ValueId {
+    const operands = operandsOf(op).map((id) => this.values.get(id)!);
+    const loaded = this.input.runner.load(op, operands.map((values) => values[0]), this.programInput);
+    const results: Value[] = [];
+    for (let i = 0; i < this.input.images.length; i++) results.push(loaded.run(operands.map((values) => values[i])));
+    loaded.free();
+    this.ops.push(op);
+    this.values.set(this.ops.length, results);
+    return this.ops.length;
+  }
+
+  private emitWide(id: string, op: Op): void {
+    this.define(id, 'wide', this.emit(op), op, this.uniform(op.cols, this.wideScale));
+  }
+
+  private define(id: string, form: Demand, value: ValueId, op: Op, scales: ChannelScales): void {
+    this.built.set(key(id, form), { value, out: op.out, rows: op.rows, cols: op.cols, ...scales });
+  }
+
+  private release(id: string): void {
+    for (const form of ['codes', 'operand', 'activation', 'wide'] as const) {
+      const built = this.built.get(key(id, form));
+      if (built === undefined) continue;
+      // A fused add shares its value with no other node; a gather's sources have their own.
+      const shared = [...this.built].some(([k, other]) => other.value === built.value && k !== key(id, form));
+      this.built.delete(key(id, form));
+      if (!shared) this.values.delete(built.value);
+    }
+  }
+
+  private uniform(cols: number, scale: number): ChannelScales {
+    return { scale: new Float64Array(cols).fill(scale), center: new Float64Array(cols) };
+  }
+
+  private unique(name: string): string {
+    let candidate = name;
+    for (let i = 2; this.names.has(candidate); i++) candidate = `${name}.${i}`;
+    this.names.add(candidate);
+    return candidate;
+  }
+
+  private wide(id: string): Built {
+    const built = this.built.get(key(id, 'wide'));
+    if (built === undefined) throw new Error(`no wide value of ${id}`);
+    return built;
+  }
+
+  private statistics(id: string): ChannelStatistics {
+    const statistics = this.input.collected.statistics.get(id);
+    if (statistics === undefined) throw new Error(`no statistics of ${id}`);
+    return statistics;
+  }
+
+  /** One scale for all wide values: four times the largest one seen still fits. */
+  private chooseWideScale(): number {
+    let largest = 0;
+    for (const [id, form] of this.input.plan.form) {
+      if (form !== 'wide') continue;
+      const node = this.input.plan.nodes.get(id)!;
+      if (node.op === 'constant') for (const v of node.value) largest = Math.max(largest, Math.abs(v));
+      const statistics = this.input.collected.statistics.get(id);
+      if (statistics === undefined) continue;
+      for (let c = 0; c < statistics.channels; c++) largest = Math.max(largest, -statistics.min[c], statistics.max[c]);
+    }
+    return ((largest || 1) * WIDE_HEAD_ROOM) / WIDE_LIMIT;
+  }
+
+  /** The value in the form that a linear layer, attention or an activation reads; made from the wide one where needed. */
+  private inForm(id: string, form: Exclude<Demand, 'wide'>, scales: () => { out: Output } & ChannelScales): Built {
+    const known = this.built.get(key(id, form));
+    if (known !== undefined) return known;
+    const wide = this.wide(id);
+    const { out, scale, center } = scales();
+    const node = this.input.plan.nodes.get(id)!;
+    const rows = (wide.rows * wide.cols) / scale.length;
+    const { multiplier, shift } = encodeMultipliers(scale.map((s) => this.wideScale / s), node.name);
+    const offset = encodeOffsets(center.map((t, c) => -t / scale[c]), shift);
+    const op: Op = { op: 'rescale', name: this.unique(`${node.name}.${form}`), rows, cols: scale.length, out, x: wide.value, multiplier, offset, shift };
+    this.define(id, form, this.emit(op), op, finishScales(out, { scale, center }));
+    return this.built.get(key(id, form))!;
+  }
+
+  // ---------------------------------------------------------------------------------------------- scales
+
+  /** Scales of the codes that the linear layers reading `id` take, and their output type. */
+  private codeScales(id: string, cols: number): { out: Output } & ChannelScales {
+    const { settings, plan } = this.input;
+    const dynamic = settings.options.scales === 'dynamic';
+    const statistics = this.statistics(id);
+    const { half, middle } = channelExtents(statistics, dynamic ? { ...settings.range, headRoom: 1 } : settings.range, dynamic);
+    const weight = concatenate(this.readers(id).map((reader) => reader.weight));
+    const widths =
+      weight.length === 0 || half.length !== cols
+        ? half
+        : chooseStrength(half, meanSquares(statistics, middle), weight, 2 ** (settings.options.weightBits - 1) - 1);
+    void plan;
+    if (dynamic) return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center: middle };
+    return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center: middle };
+  }
+
+  /** The linear layers that read a value, directly or through gathers of whole rows. */
+  private readers(id: string): LinearNode[] {
+    return this.input.plan.consumers.get(id)!.flatMap((user) => (user.op === 'linear' ? [user] : user.op === 'gather' ? this.readers(user.id) : []));
+  }
+
+  private attentionScales(node: AttentionNode): OperandScales {
+    const known = this.operands.get(node.id);
+    if (known !== undefined) return known;
+    const { settings, plan } = this.input;
+    const scales = operandScales(node, this.input.collected.statistics, settings.range, plan.form.get(node.id) === 'codes');
+    // Rounding each head's product up makes its score multiplier exact in few bits.
+    const wanted = scales.product.map((s, h) => s * node.scale[h] * Math.LOG2E * 2 ** SCORE_BITS);
+    const multipliers = scoreMultipliers(wanted, node);
+    const raised = scales.product.map((s, h) =>
+      multipliers.multiplier[h] === 0 ? 1 : (multipliers.multiplier[h] * 2 ** -multipliers.shift) / wanted[h],
+    );
+    for (let h = 0; h < node.heads; h++) {
+      for (let c = 0; c < node.dim; c++) scales.q.scale[viewColumn(node.q, h, c)] *= raised[h];
+      scales.product[h] *= raised[h];
+    }
+    this.operands.set(node.id, scales);
+    return scales;
+  }
+
+  /** Scales by column of a value that attention reads; its columns may serve as q, k and v of one attention. */
+  private operandColumns(id: string): ChannelScales {
+    const attentions = this.input.plan.attentions.get(id) ?? [];
+    const scale = new Float64Array(this.statistics(id).channels).fill(1);
+    const center = new Float64Array(scale.length);
+    const owner = new Map<number, string>();
+    for (const node of attentions) {
+      const scales = this.attentionScales(node);
+      for (const role of ['q', 'k', 'v'] as const) {
+        const view = node[role];
+        if (view.source !== id) continue;
+        for (let h = 0; h < node.heads; h++) {
+          for (let c = 0; c < (role === 'v' ? node.valueDim : node.dim); c++) {
+            const column = viewColumn(view, h, c);
+            const claim = `${node.id} ${role}`;
+            if (owner.has(column) && owner.get(column) !== claim) {
+              throw new InputError(`layer ${node.name}: one tensor serves as two operands of attention, which is not supported`);
+            }
+            owner.set(column, claim);
+            scale[column] = scales[role].scale[column];
+            center[column] = scales[role].center[column];
+          }
+        }
+      }
+    }
+    return { scale, center };
+  }
+
+  /** Fraction bits of an activation's i16 input. */
+  private activationBits(id: string): number {
+    const statistics = this.statistics(id);
+    let largest = 1;
+    for (let c = 0; c < statistics.channels; c++) largest = Math.max(largest, -statistics.min[c], statistics.max[c]);
+    return Math.max(8, Math.min(12, Math.floor(Math.log2(32767 / (largest * this.input.settings.range.headRoom)))));
+  }
+
+  // ---------------------------------------------------------------------------------------------- ops
+
+  private constantOp(name: string, rows: number, cols: number, value: Float32Array): Op {
+    const data = Int32Array.from(value, (v) => Math.round(v / this.wideScale));
+    return { op: 'constant', name: this.unique(name), rows, cols, out: WIDE, data };
+  }
+
+  private buildConstant(id: string, name: string, rows: number, cols: number, value: Float32Array, form: Demand): void {
+    if (form !== 'operand') return this.emitWide(id, this.constantOp(name, rows, cols, value));
+    const scales = this.operandColumns(id);
+    const data = Int8Array.from(value, (v, i) =>
+      Math.max(-CODE_LIMIT, Math.min(CODE_LIMIT, Math.round((v - scales.center[i % cols]) / scales.scale[i % cols]))),
+    );
+    const op: Op = { op: 'constant', name: this.unique(name), rows, cols, out: { type: 'i8' }, data };
+    this.define(id, 'operand', this.emit(op), op, scales);
+  }
+
+  private buildGather(node: GatherNode, form: Demand): void {
+    const { name, rows, cols, piece, index } = node;
+    const sources = node.sources.map((id) => this.built.get(key(id, form)) ?? this.wide(id));
+    const [first] = sources;
+    const hasFill = index.includes(-1);
+    if (form !== 'wide' && hasFill && first.center.some((t) => t !== 0)) {
+      // Padding is real zeros: give the codes no centre.
+      throw new Error(`padded codes of ${name} have a centre`);
+    }
+    const fill = first.out.type === 'u8' ? first.out.zero : 0;
+    const op: Op = { op: 'gather', name: this.unique(name), rows, cols, out: first.out, sources: sources.map((s) => s.value), piece, index, fill };
+    this.define(node.id, form, this.emit(op), op, { scale: first.scale, center: first.center });
+  }
+
+  private buildNorm(node: LayerNormNode | L2NormNode, form: Demand): void {
+    const { name, rows, cols } = node;
+    const isLayerNorm = node.op === 'layerNorm';
+    const target = this.target(node.id, form, cols);
+    const unit = (isLayerNorm ? Math.sqrt(cols) : 1) * 2 ** -30;
+    const gamma = isLayerNorm ? node.gamma : new Float32Array(cols).fill(1);
+    const factors = Float64Array.from(gamma, (g, c) => (g * unit) / target.scale[c]);
+    const { multiplier, shift } = encodeMultipliers(factors, name);
+    const offset = encodeOffsets(
+      Float64Array.from(gamma, (_, c) => ((isLayerNorm ? node.beta[c] : 0) - target.center[c]) / target.scale[c]),
+      shift,
+    );
+    const epsilon = isLayerNorm ? node.epsilon * cols : node.epsilon ** 2;
+    const op: Op = {
+      op: 'layerNorm',
+      name: this.unique(name),
+      rows,
+      cols,
+      out: target.out,
+      x: this.wide(node.x).value,
+      center: isLayerNorm,
+      epsilon: BigInt(Math.round(epsilon / this.wideScale ** 2)),
+      multiplier,
+      offset,
+      shift,
+    };
+    this.define(node.id, form, this.emit(op), op, finishScales(op.out, target));
+  }
+
+  /** Output type and scales of a value that is made in the given form. */
+  private target(id: string, form: Demand, cols: number): { out: Output } & ChannelScales {
+    switch (form) {
+      case 'codes':
+        return this.codeScales(id, cols);
+      case 'operand':
+        return { out: { type: 'i8' }, ...this.operandColumns(id) };
+      case 'activation':
+        return { out: { type: 'i16' }, ...this.uniform(cols, 2 ** -this.activationBits(id)) };
+      case 'wide':
+        return { out: WIDE, ...this.uniform(cols, this.wideScale) };
+    }
+  }
+
+  private buildActivation(node: ActivationNode, form: Demand): void {
+    const { name, rows, cols, kind } = node;
+    const x = this.inForm(node.x, 'activation', () => this.target(node.x, 'activation', cols));
+    const bits = -Math.log2(x.scale[0]);
+    const exact = this.input.settings.options.kernels === 'lut';
+    // 64 knots cover 4 units of exact GELU (H(4) = 0.0001), 8 of the slower sigmoid forms, 16 of SiLU.
+    const reach = kind === 'silu' ? 4 : kind === 'relu' || (exact && kind !== 'quickGelu') ? 2 : 3;
+    const spacing = bits + reach - 6;
+    const target = this.target(node.id, form, cols);
+    const factors = target.scale.map((s) => x.scale[0] / s);
+    const { multiplier, shift } = encodeMultipliers(factors, name, 15);
+    const op: Op = {
+      op: 'activation',
+      name: this.unique(name),
+      rows,
+      cols,
+      out: target.out,
+      x: x.value,
+      knots: activationKnots(kind, exact, bits, spacing),
+      spacing,
+      multiplier,
+      offset: encodeOffsets(target.center.map((t, c) => -t / target.scale[c]), shift),
+      shift,
+    };
+    this.define(node.id, form, this.emit(op), op, finishScales(op.out, target));
+  }
+
+  private buildAttention(node: AttentionNode, form: Demand): void {
+    const { name, rows, cols } = node;
+    const scales = this.attentionScales(node);
+    const view = (v: AttentionView): OperandView => {
+      const source = this.inForm(v.source, 'operand', () => ({ out: { type: 'i8' }, ...this.operandColumns(v.source) }));
+      return { x: source.value, stride: this.statistics(v.source).channels, rows: v.rows, offset: v.offset, headStride: v.headStride };
+    };
+    const valueColumn = (column: number): number =>
+      viewColumn(node.v, Math.floor(column / node.valueDim), column % node.valueDim);
+    const center = Float64Array.from({ length: cols }, (_, c) => scales.v.center[valueColumn(c)]);
+    const target = this.attentionTarget(node, form, center);
+    const factors = target.scale.map((s, c) => (scales.v.scale[valueColumn(c)] * 2 ** -23) / s);
+    const score = scoreMultipliers(scales.product.map((s, h) => s * node.scale[h] * Math.LOG2E * 2 ** SCORE_BITS), node);
+    const op: AttentionOp = {
+      op: 'attention',
+      name: this.unique(name),
+      rows,
+      cols,
+      out: target.out,
+      q: view(node.q),
+      k: view(node.k),
+      v: view(node.v),
+      batch: node.batch,
+      heads: node.heads,
+      queries: node.queries,
+      keys: node.keys,
+      dim: node.dim,
+      valueDim: node.valueDim,
+      softmax: this.input.settings.options.kernels === 'lut' ? 'quadratic' : 'shift',
+      fractionBits: SCORE_BITS,
+      scoreMultiplier: score.multiplier,
+      scoreShift: score.shift,
+      bias: node.bias === null ? null : scoreBias(node.bias),
+      biasBatch: node.biasBatch,
+      biasHeads: node.biasHeads,
+      ...encodeMultipliers(factors, name),
+    };
+    this.define(node.id, form, this.emit(op), op, finishScales(op.out, { scale: target.scale, center }));
+  }
+
+  /** Attention's output is centred where v is: its scales are symmetric about that. */
+  private attentionTarget(node: AttentionNode, form: Demand, center: Float64Array): { out: Output } & ChannelScales {
+    if (form !== 'codes') return this.target(node.id, 'wide', node.cols);
+    const { settings } = this.input;
+    const dynamic = settings.options.scales === 'dynamic';
+    const statistics = this.statistics(node.id);
+    const { half, middle } = channelExtents(statistics, dynamic ? { ...settings.range, headRoom: 1 } : settings.range, false);
+    const reach = half.map((h, c) => h + Math.abs(middle[c] - center[c]));
+    const weight = concatenate(this.readers(node.id).map((reader) => reader.weight));
+    const limit = 2 ** (settings.options.weightBits - 1) - 1;
+    const widths = weight.length === 0 ? reach : chooseStrength(reach, meanSquares(statistics, center), weight, limit);
+    if (dynamic) return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center };
+    return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center };
+  }
+
+  private async buildPatchEmbed(node: PatchEmbedNode): Promise<void> {
+    const { name, rows, cols, kernel, stride, pads, dilation, outSize } = node;
+    const channels = this.programInput.channels;
+    const inFeatures = kernel[0] * kernel[1] * channels;
+    const patches = this.emit({
+      op: 'patches',
+      name: this.unique(`${name}.patches`),
+      rows,
+      cols: inFeatures,
+      out: { type: 'u8', zero: 0 },
+      kernel,
+      stride,
+      pad: [pads[0], pads[1]],
+      dilation,
+      outSize,
+    });
+    // A pixel p stands for (p/255 − mean)/std: the scale goes into the weights, the shift into the bias.
+    const { mean, std } = this.input;
+    const channel = (k: number) => k % channels;
+    const codes: Built = {
+      value: patches,
+      out: { type: 'u8', zero: 0 },
+      rows,
+      cols: inFeatures,
+      scale: Float64Array.from({ length: inFeatures }, (_, k) => 1 / (255 * std[channel(k)])),
+      center: Float64Array.from({ length: inFeatures }, (_, k) => -mean[channel(k)] / std[channel(k)]),
+    };
+    const padding = paddingCorrection(node, channels, codes.center, this.programInput);
+    const linear: LinearNode = { op: 'linear', id: node.id, name, rows, cols, x: '', weight: node.weight, bias: node.bias, inFeatures };
+    const { value, op } = await this.linear(linear, codes, { out: WIDE, ...this.uniform(cols, this.wideScale) }, null, padding);
+    if (padding === null) return this.define(node.id, 'wide', value, op, this.uniform(cols, this.wideScale));
+    const b = this.emit(this.constantOp(`${name}.padding`, rows, cols, padding));
+    this.emitWide(node.id, { op: 'add', name: this.unique(`${name}.border`), rows, cols, out: WIDE, a: value, b });
+  }
+
+  private async buildLinear(node: LinearNode, form: Demand): Promise<void> {
+    const codes = this.inForm(node.x, 'codes', () => this.codeScales(node.x, node.inFeatures));
+    const fused = this.input.plan.residual.get(node.id);
+    const target = fused === undefined ? this.target(node.id, form, node.cols) : { out: WIDE, ...this.uniform(node.cols, this.wideScale) };
+    const residual = fused === undefined ? null : this.wide(fused.other).value;
+    const { value, op } = await this.linear(node, codes, target, residual, null);
+    const id = fused?.add ?? node.id;
+    this.define(id, fused === undefined ? form : 'wide', value, op, target);
+  }
+
+  /**
+   * Fits, rounds and emits one linear layer.
+   *
+   * @param border [rows, cols] added after the layer, or null: not part of what it is fitted to
+   */
+  private async linear(
+    node: LinearNode,
+    codes: Built,
+    target: { out: Output } & ChannelScales,
+    residual: ValueId | null,
+    border: Float32Array | null,
+  ): Promise<{ value: ValueId; op: LinearOp }> {
+    const { rows, cols: N, inFeatures: K } = node;
+    if (!(codes.out.type in INPUT_TYPE)) throw new Error(`layer ${node.name} reads ${codes.out.type}`);
+    const dynamic = codes.out.type === 'rows';
+    const sampled = this.sampleInputs(codes, rows, K, node.id);
+    const weight = new Float64Array(N * K);
+    const bias = Float64Array.from(node.bias);
+    for (let n = 0; n < N; n++) {
+      for (let k = 0; k < K; k++) {
+        weight[n * K + k] = node.weight[n * K + k] * codes.scale[k] * sampled.unit;
+        bias[n] += node.weight[n * K + k] * codes.center[k];
+      }
+    }
+    const wanted = await this.sampleTargets(node, residual, border, sampled.rowsOf);
+    const fit = await fitLinear(
+      { x: sampled.x, target: wanted, weight, bias, rowWeight: sampled.rowWeight, heldOut: sampled.heldOut },
+      this.input.products,
+      this.input.settings.fit,
+    );
+    const op = this.linearOp(node, codes, target, residual, fit, sampled.unit, dynamic);
+    const value = this.emit(op);
+    this.reportLinear(node, op, value, fit, target, border);
+    return { value, op };
+  }
+
+  private linearOp(
+    node: LinearNode,
+    codes: Built,
+    target: { out: Output } & ChannelScales,
+    residual: ValueId | null,
+    fit: Fit,
+    inputUnit: number,
+    dynamic: boolean,
+  ): LinearOp {
+    const { cols: N, inFeatures: K } = node;
+    let rowShift = 0;
+    if (dynamic) {
+      let largest = 1;
+      for (let n = 0; n < N; n++) {
+        let sum = 0;
+        for (let k = 0; k < K; k++) sum += Math.abs(fit.codes[n * K + k]);
+        largest = Math.max(largest, sum);
+      }
+      // M' ≤ 2^22, so |M'·Σ| >> rowShift stays below 2^30, and the bias below that again.
+      rowShift = Math.max(0, Math.ceil(Math.log2(largest * 128)) + 22 - 30);
+    }
+    const unit = fit.scale.map((s) => (dynamic ? (s * 2 ** rowShift) / inputUnit : s));
+    const factors = unit.map((u, n) => u / target.scale[n]);
+    const { multiplier, shift } = encodeMultipliers(factors, node.name);
+    const bias = Int32Array.from(unit, (u, n) => {
+      const b = Math.round((fit.bias[n] - target.center[n]) / u);
+      if (Math.abs(b) >= 2 ** 30) throw new InputError(`layer ${node.name}: the bias of channel ${n} is too large for its weights`);
+      return b;
+    });
+    return {
+      op: 'linear',
+      name: this.unique(node.name),
+      rows: node.rows,
+      cols: N,
+      out: target.out,
+      x: codes.value,
+      weight: fit.codes,
+      inFeatures: K,
+      weightBits: this.input.settings.options.weightBits,
+      bias,
+      multiplier,
+      shift,
+      rowShift,
+      residual,
+    };
+  }
+
+  // ---------------------------------------------------------------------------------------------- samples
+
+  /** The sampled rows of a linear layer's integer input over the fitting images. */
+  private sampleInputs(codes: Built, rows: number, K: number, id: string) {
+    const { samples, fitImages } = this.input;
+    const values = this.values.get(codes.value)!;
+    const zero = codes.out.type === 'u8' ? codes.out.zero : 128;
+    const picked = Array.from({ length: fitImages }, (_, i) => samples.rows(i, id));
+    const S = picked.reduce((n, p) => n + p.length, 0);
+    const x = new Float32Array(S * K);
+    const rowWeight = new Float32Array(S);
+    const heldOut = new Uint8Array(S);
+    let unit = 1;
+    if (codes.out.type === 'rows') {
+      // Rows are weighed in multiples of a typical scale, to keep the Gram matrix's numbers moderate.
+      let sum = 0;
+      for (const [i, rowsOf] of picked.entries()) for (const r of rowsOf) sum += values[i].rowScale![r];
+      unit = sum / S;
+    }
+    let s = 0;
+    for (const [i, rowsOf] of picked.entries()) {
+      const { data, rowScale } = values[i];
+      for (const r of rowsOf) {
+        const scale = rowScale === null ? 1 : rowScale[r] / unit;
+        for (let k = 0; k < K; k++) x[s * K + k] = (data[r * K + k] - zero) * scale;
+        rowWeight[s] = samples.weight(id, r);
+        heldOut[s] = i % 5 === 4 ? 1 : 0;
+        s++;
+      }
+    }
+    void rows;
+    return { x, rowWeight, heldOut, unit, rowsOf: picked };
+  }
+
+  /** What the layer should give on the sampled rows: the float result, less what the integer residual already holds. */
+  private async sampleTargets(
+    node: LinearNode,
+    residual: ValueId | null,
+    border: Float32Array | null,
+    picked: readonly Int32Array[],
+  ): Promise<Float32Array> {
+    const { cols: N, inFeatures: K } = node;
+    const S = picked.reduce((n, p) => n + p.length, 0);
+    const source = this.input.samples.targetOf(node.id);
+    const all = this.input.collected.samples.get(source.id)!;
+    let target = all.slice(0, S * (source.isInput ? K : N));
+    if (source.isInput) {
+      const transposed = new Float32Array(K * N);
+      for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) transposed[k * N + n] = node.weight[n * K + k];
+      target = await this.input.products.plain(target, K, transposed, N);
+      for (let s = 0; s < S; s++) for (let n = 0; n < N; n++) target[s * N + n] += node.bias[n];
+    }
+    if (residual === null && border === null) return target;
+    const values = residual === null ? null : this.values.get(residual)!;
+    let s = 0;
+    for (const [i, rowsOf] of picked.entries()) {
+      for (const r of rowsOf) {
+        for (let n = 0; n < N; n++) {
+          if (values !== null) target[s * N + n] -= values[i].data[r * N + n] * this.wideScale;
+          if (border !== null) target[s * N + n] -= border[r * N + n];
+        }
+        s++;
+      }
+    }
+    return target;
+  }
+
+  /** SQNR of the layer's integer output against float, on the sampled rows of the held-out images. */
+  private reportLinear(node: LinearNode, op: LinearOp, value: ValueId, fit: Fit, target: ChannelScales, border: Float32Array | null): void {
+    const { samples, fitImages, images, collected } = this.input;
+    const source = samples.targetOf(node.id);
+    let signal = 0;
+    let noise = 0;
+    let clipped = 0;
+    let count = 0;
+    const limit = op.out.type === 'i8' ? 127 : op.out.type === 'i16' ? 32767 : WIDE_LIMIT;
+    if (!source.isInput) {
+      const all = collected.samples.get(source.id)!;
+      let at = 0;
+      for (let i = 0; i < images.length; i++) {
+        for (const r of samples.rows(i, node.id)) {
+          if (i >= fitImages) {
+            const { data } = this.values.get(value)![i];
+            for (let n = 0; n < op.cols; n++) {
+              const got = data[r * op.cols + n] * target.scale[n] + target.center[n] + (border === null ? 0 : border[r * op.cols + n]);
+              const want = all[at * op.cols + n];
+              signal += want * want;
+              noise += (want - got) ** 2;
+              if (Math.abs(data[r * op.cols + n]) >= limit) clipped++;
+              count++;
+            }
+          }
+          at++;
+        }
+      }
+    }
+    this.layers.push({
+      name: op.name,
+      inFeatures: op.inFeatures,
+      outFeatures: op.cols,
+      inputBits: 8,
+      weightBits: op.weightBits,
+      sqnrDb: count === 0 ? null : 10 * Math.log10(signal / noise),
+      clipped: count === 0 ? null : clipped / count,
+      ridge: fit.ridge,
+    });
+  }
+}
+
+const key = (id: string, form: Demand): string => `${form} ${id}`;
+
+/** Dynamic rows: û = code·M'/127. */
+function finishScales(out: Output, { scale, center }: ChannelScales): ChannelScales {
+  return { scale: out.type === 'rows' ? scale.map((s) => s / CODE_LIMIT) : scale, center };
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Score multipliers in few bits, rounded up, so that |score·b| fits 32 bits whatever q and k. */
+function scoreMultipliers(wanted: Float64Array, node: AttentionNode): { multiplier: Int32Array; shift: number } {
+  const bits = Math.max(1, 31 - 1 - Math.ceil(Math.log2(node.dim * CODE_LIMIT * CODE_LIMIT)));
+  const max = wanted.reduce((a, b) => Math.max(a, b), 0);
+  if (!(max > 0) || !Number.isFinite(max)) return { multiplier: new Int32Array(wanted.length), shift: 1 };
+  const shift = Math.max(1, Math.min(62, bits - Math.floor(Math.log2(max)) - 1));
+  // The small excess keeps an exact value from being rounded up once more.
+  return { multiplier: Int32Array.from(wanted, (w) => Math.ceil(w * 2 ** shift * (1 - 1e-9))), shift };
+}
+
+/** Position bias and masks in the scores' unit, within what the program allows. */
+function scoreBias(bias: Float32Array): Int32Array {
+  const limit = 2 ** 28;
+  return Int32Array.from(bias, (b) => Math.max(-limit, Math.min(limit, Math.round(b * Math.LOG2E * 2 ** SCORE_BITS))));
+}
+
+/** What padded taps add wrongly: they read pixel 0, which stands for center[k], where the model has a real zero. */
+function paddingCorrection(node: PatchEmbedNode, channels: number, center: Float64Array, image: Program['input']): Float32Array | null {
+  if (node.pads.every((p) => p === 0)) return null;
+  const K = center.length;
+  const correction = new Float32Array(node.rows * node.cols);
+  for (let p = 0; p < node.rows; p++) {
+    const [py, px] = [Math.floor(p / node.outSize[1]), p % node.outSize[1]];
+    for (let k = 0; k < K; k++) {
+      const tap = Math.floor(k / channels);
+      const y = py * node.stride[0] - node.pads[0] + Math.floor(tap / node.kernel[1]) * node.dilation[0];
+      const x = px * node.stride[1] - node.pads[1] + (tap % node.kernel[1]) * node.dilation[1];
+      if (y >= 0 && y < image.height && x >= 0 && x < image.width) continue;
+      for (let n = 0; n < node.cols; n++) correction[p * node.cols + n] -= node.weight[n * K + k] * center[k];
+    }
+  }
+  return correction;
+}
