@@ -1,0 +1,124 @@
+/* The scalar arithmetic of src/kernels: tails and plain C share it. `>>` on negative numbers is arithmetic (floor) in
+ * every compiler this is built with. */
+#ifndef IVIT_ARITH_H
+#define IVIT_ARITH_H
+
+#include "ivit.h"
+
+static inline int32_t ivit_clamp(int64_t v, int32_t lo, int32_t hi) {
+  return v < lo ? lo : v > hi ? hi : (int32_t)v;
+}
+
+static inline int32_t ivit_min(int32_t a, int32_t b) { return a < b ? a : b; }
+static inline int32_t ivit_max(int32_t a, int32_t b) { return a > b ? a : b; }
+static inline int32_t ivit_abs(int32_t a) { return a < 0 ? -a : a; }
+
+/* Bits of v: floor(log2 v) + 1; 0 for 0. */
+static inline int32_t ivit_bits(uint64_t v) { return v == 0 ? 0 : 64 - __builtin_clzll(v); }
+
+/* 2^(shift-1), the rounding term of a shift right; 0 for shift 0. */
+static inline int64_t ivit_half(int32_t shift) { return shift == 0 ? 0 : (int64_t)1 << (shift - 1); }
+
+static inline int64_t ivit_shift_round(int64_t v, int32_t shift) { return (v + ivit_half(shift)) >> shift; }
+
+/* clamp((v*multiplier[n] + 2^(shift-1) + offset[n]) >> shift, lo, hi), no zero point. */
+static inline int32_t ivit_requantize(const ivit_output *out, int64_t v, int32_t n) {
+  int64_t product = v * out->multiplier[n] + (out->offset ? out->offset[n] : 0);
+  return ivit_clamp(ivit_shift_round(product, out->shift), out->lo, out->hi);
+}
+
+/* Writes requantized r as element i of a buffer of the output's type; IVIT_ROWS: as u-hat. */
+static inline void ivit_store(const ivit_output *out, void *data, size_t i, int32_t r) {
+  switch (out->type) {
+    case IVIT_U8: ((uint8_t *)data)[i] = (uint8_t)(r + out->zero); break;
+    case IVIT_I8: ((int8_t *)data)[i] = (int8_t)r; break;
+    case IVIT_I16: ((int16_t *)data)[i] = (int16_t)r; break;
+    case IVIT_I32:
+    case IVIT_ROWS: ((int32_t *)data)[i] = r; break;
+  }
+}
+
+/*
+ * floor(sqrt v), 1 <= v < 2^63: src/kernels/norm.ts, integerSqrt, with four short divisions in place of its loop. Each
+ * step doubles the correct bits of the root of v*4^s, 2^62 <= v*4^s < 2^64; the last is within 1 of it.
+ */
+static inline uint64_t ivit_sqrt(uint64_t v) {
+  int32_t s = (64 - ivit_bits(v)) >> 1;
+  uint64_t n = v << (2 * s);
+  uint32_t u = 1 + (uint32_t)(n >> 62);
+  u = (u << 1) + (uint32_t)(n >> 59) / u;
+  u = (u << 3) + (uint32_t)(n >> 53) / u;
+  u = (u << 7) + (uint32_t)(n >> 41) / u;
+  uint64_t root = (((uint64_t)u << 15) + (n >> 17) / u) >> s;
+  return root - (root * root > v);
+}
+
+/*
+ * The mean and the factor of normalizeRow, from sum x and sum x^2 of D values: y = x - mean, y-hat = (y*f) >> t.
+ * sum (x - mean)^2 = sum x^2 - mean*(2*sum x - D*mean), below 2^63 at every step.
+ */
+static inline void ivit_norm_factor(int64_t sum, uint64_t squares, int32_t cols, int32_t center, int64_t epsilon,
+                                    int32_t *mean, int32_t *f, int32_t *t) {
+  int64_t m = 0;
+  if (center) {
+    int64_t a = 2 * sum + cols, b = 2 * (int64_t)cols;
+    m = a >= 0 ? a / b : -((-a + b - 1) / b);
+  }
+  uint64_t v = squares - (uint64_t)(m * (2 * sum - cols * m)) + (uint64_t)epsilon;
+  uint64_t std = ivit_sqrt(v > 1 ? v : 1);
+  int32_t bits = ivit_bits(std);
+  uint64_t factor = ((uint64_t)1 << (30 + bits)) / std;
+  *mean = (int32_t)m;
+  *f = factor > 0x7fffffff ? 0x7fffffff : (int32_t)factor;
+  *t = bits;
+}
+
+/* H of activate: |x| = a, 0 to 32767. */
+static inline int32_t ivit_hump(const int16_t *knots, int32_t spacing, int32_t a) {
+  int32_t i = a >> spacing;
+  if (i >= IVIT_KNOTS) return 0;
+  int32_t r = (a & ((1 << spacing) - 1)) << (15 - spacing);
+  return knots[i] + (((knots[i + 1] - knots[i]) * r + (1 << 14)) >> 15);
+}
+
+static inline int32_t ivit_scale_score(int32_t s, int32_t multiplier, int32_t shift, int32_t bias) {
+  int32_t x = ivit_clamp(ivit_shift_round((int64_t)s * multiplier, shift), -IVIT_SCORE_LIMIT, IVIT_SCORE_LIMIT);
+  return ivit_clamp((int64_t)x + bias, -IVIT_SCORE_LIMIT, IVIT_SCORE_LIMIT);
+}
+
+/* softmaxWeight: d = max - x >= 0, up to 2^31. */
+static inline int32_t ivit_softmax_weight(uint32_t d, int32_t p, ivit_softmax kind) {
+  if (d >= (uint32_t)16 << p) return 0;
+  int32_t q = (int32_t)(d >> p);
+  int32_t r = (int32_t)(d & ((1u << p) - 1)) << (14 - p);
+  int32_t m = (1 << 14) - (r >> 1);
+  if (kind == IVIT_SOFTMAX_QUADRATIC) m -= (((r * ((1 << 14) - r)) >> 14) * 2811 + (1 << 13)) >> 14;
+  return (255 * (m >> q) + (1 << 13)) >> 14;
+}
+
+/* normalizeSum's factor floor(2^31 / sum), sum >= 255; o = (acc*factor + 128) >> 8. */
+static inline int32_t ivit_sum_factor(int32_t sum) { return (int32_t)(2147483648u / (uint32_t)sum); }
+
+/* roundUpTo8Bits: M' of a row whose largest |u-hat| is max >= 1. */
+static inline int32_t ivit_row_scale(int32_t max) {
+  int32_t e = ivit_max(0, ivit_bits((uint64_t)max) - 8);
+  return ((max + (1 << e) - 1) >> e) << e;
+}
+
+/* The multiplier of quantizeRow: code = ((u*m + 2^23) >> 24) + 128. */
+static inline int32_t ivit_row_multiplier(int32_t scale) { return 127 * 16777216 / scale; }
+
+/* Where the channels of head `head` of token `token` begin. */
+static inline size_t ivit_locate(const ivit_view *view, int32_t token, int32_t head) {
+  size_t row = (size_t)(view->rows ? view->rows[token] : token);
+  return row * (size_t)view->stride + (size_t)(view->offset + head * view->head_stride);
+}
+
+/* The row of position biases of a query, or NULL. */
+static inline const int32_t *ivit_bias_row(const ivit_attention *op, int32_t window, int32_t head, int32_t query) {
+  if (!op->bias) return NULL;
+  size_t table = (size_t)(window % op->bias_batch) * (size_t)op->bias_heads + (size_t)(head % op->bias_heads);
+  return op->bias + (table * (size_t)op->queries + (size_t)query) * (size_t)op->keys;
+}
+
+#endif
