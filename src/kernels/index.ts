@@ -1,0 +1,13 @@
+/** `ivit/kernels`: the bit-exact specification of every integer op, and the published kernels. */
+export { activate, KNOTS } from './activation.js';
+export { attendRow, normalizeSum, scaleScore, softmaxWeight } from './attention.js';
+export { applyDyadic, bitLength, requantize, shiftRound } from './dyadic.js';
+export type { Dyadic } from './dyadic.js';
+export { cutPatches, gatherPieces } from './layout.js';
+export { accumulateRow, addWide } from './linear.js';
+export type { LinearInput } from './linear.js';
+export { integerSqrt, normalizeRow } from './norm.js';
+export { outputRange, quantizeRow, roundUpTo8Bits } from './output.js';
+export * as paper from './paper.js';
+export { activationKnots, quantizeReal, symmetricScale, toDyadic } from './prepare.js';
+export { ROW_LIMIT, WIDE_LIMIT } from '../program/limits.js';
