@@ -1,0 +1,211 @@
+/* Every primitive in plain C, as close to src/kernels as C comes: the fallback, and what the SIMD tables borrow. */
+#include "arith.h"
+
+static size_t padded(size_t n) { return (n + 63) & ~(size_t)63; }
+
+/* Packed: i32 correction[padded cols] = -zero*sum_k w[n][k], then the weights as they were. */
+size_t ivit_portable_linear_pack_size(const ivit_linear *op) {
+  return padded((size_t)op->cols) * sizeof(int32_t) + (size_t)op->cols * (size_t)op->in_features;
+}
+
+void ivit_portable_linear_pack(const ivit_linear *op, void *packed) {
+  int32_t *correction = packed;
+  int8_t *weight = (int8_t *)(correction + padded((size_t)op->cols));
+  const int8_t *w = op->weight;
+  for (int32_t n = 0; n < op->cols; n++) {
+    int32_t sum = 0;
+    for (int32_t k = 0; k < op->in_features; k++) {
+      sum += *w;
+      *weight++ = *w++;
+    }
+    correction[n] = -op->x_zero * sum;
+  }
+}
+
+size_t ivit_portable_linear_scratch(const ivit_linear *op) {
+  (void)op;
+  return 0;
+}
+
+void ivit_portable_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x,
+                          const int32_t *x_scale, const int32_t *residual, void *out, void *scratch) {
+  (void)scratch;
+  const int32_t *correction = op->packed;
+  const int8_t *weights = (const int8_t *)(correction + padded((size_t)op->cols));
+  int32_t features = op->in_features;
+  for (int32_t r = 0; r < rows; r++) {
+    for (int32_t n = n0; n < n1; n++) {
+      const int8_t *w = weights + (size_t)n * (size_t)features;
+      int64_t acc;
+      if (op->x_type == IVIT_I16) {
+        const int16_t *row = (const int16_t *)x + (size_t)r * (size_t)features;
+        acc = 0;
+        for (int32_t k = 0; k < features; k++) acc += row[k] * w[k];
+      } else {
+        const uint8_t *row = (const uint8_t *)x + (size_t)r * (size_t)features;
+        int32_t sum = correction[n];
+        for (int32_t k = 0; k < features; k++) sum += row[k] * w[k];
+        acc = op->x_type == IVIT_ROWS ? ivit_shift_round((int64_t)x_scale[r] * sum, op->row_shift) : sum;
+      }
+      size_t i = (size_t)r * (size_t)op->cols + (size_t)n;
+      int32_t value = ivit_requantize(&op->out, acc + op->bias[n], n);
+      if (residual) value = ivit_clamp((int64_t)value + residual[i], -IVIT_WIDE_LIMIT, IVIT_WIDE_LIMIT);
+      ivit_store(&op->out, out, i, value);
+    }
+  }
+}
+
+int64_t ivit_linear_bound(const ivit_linear *op, int32_t n) {
+  const int8_t *w = op->weight + (size_t)n * (size_t)op->in_features;
+  int32_t lo = op->x_type == IVIT_ROWS ? -127 : -op->x_zero;
+  int32_t hi = op->x_type == IVIT_ROWS ? 127 : 255 - op->x_zero;
+  int64_t positive = 0, negative = 0;
+  for (int32_t k = 0; k < op->in_features; k++) {
+    if (w[k] > 0) positive += w[k];
+    else negative -= w[k];
+  }
+  int64_t most = positive * hi - negative * lo, least = positive * lo - negative * hi;
+  return most > -least ? most : -least;
+}
+
+/* Row r of the result, held as u-hat or r in `row`: to its codes, or to the output's type. */
+static void store_row(const ivit_output *out, int32_t r, int32_t cols, const int32_t *row, void *data, int32_t *scale) {
+  size_t at = (size_t)r * (size_t)cols;
+  if (out->type == IVIT_ROWS) ivit_portable_quantize_rows(1, cols, row, (uint8_t *)data + at, scale + r);
+  else for (int32_t n = 0; n < cols; n++) ivit_store(out, data, at + (size_t)n, row[n]);
+}
+
+void ivit_portable_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                              void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    int64_t sum = 0;
+    uint64_t squares = 0;
+    for (int32_t n = 0; n < op->cols; n++) {
+      sum += x[n];
+      squares += (uint64_t)((int64_t)x[n] * x[n]);
+    }
+    int32_t mean, f, t;
+    ivit_norm_factor(sum, squares, op->cols, op->center, op->epsilon, &mean, &f, &t);
+    for (int32_t n = 0; n < op->cols; n++) {
+      row[n] = ivit_requantize(&op->out, ((int64_t)(x[n] - mean) * f) >> t, n);
+    }
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
+void ivit_portable_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                              void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    for (int32_t n = 0; n < op->cols; n++) {
+      int32_t y = ivit_max(x[n], 0) - ivit_hump(op->knots, op->spacing, ivit_abs(x[n]));
+      row[n] = ivit_requantize(&op->out, y, n);
+    }
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
+void ivit_portable_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                           void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, x[n], n);
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
+void ivit_portable_quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale) {
+  for (int32_t r = 0; r < rows; r++, u += cols, codes += cols) {
+    int32_t max = 1;
+    for (int32_t n = 0; n < cols; n++) max = ivit_max(max, ivit_abs(u[n]));
+    scale[r] = ivit_row_scale(max);
+    int32_t m = ivit_row_multiplier(scale[r]);
+    for (int32_t n = 0; n < cols; n++) codes[n] = (uint8_t)(((u[n] * m + (1 << 23)) >> 24) + 128);
+  }
+}
+
+void ivit_portable_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
+  for (size_t i = 0; i < count; i++) out[i] = ivit_clamp((int64_t)a[i] + b[i], -IVIT_WIDE_LIMIT, IVIT_WIDE_LIMIT);
+}
+
+/* Packed: the keys [keys][dim], then the values [keys][value_dim]. */
+size_t ivit_portable_attention_pack_size(const ivit_attention *op) {
+  return (size_t)op->keys * (size_t)(op->dim + op->value_dim);
+}
+
+void ivit_portable_attention_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,
+                                  const int8_t *v, void *packed) {
+  int8_t *keys = packed;
+  int8_t *values = keys + (size_t)op->keys * (size_t)op->dim;
+  for (int32_t j = 0; j < op->keys; j++) {
+    int32_t token = window * op->keys + j;
+    const int8_t *key = k + ivit_locate(&op->k, token, head);
+    const int8_t *value = v + ivit_locate(&op->v, token, head);
+    for (int32_t i = 0; i < op->dim; i++) *keys++ = key[i];
+    for (int32_t i = 0; i < op->value_dim; i++) *values++ = value[i];
+  }
+}
+
+size_t ivit_portable_attention_scratch(const ivit_attention *op) {
+  return (padded((size_t)op->keys) + padded((size_t)op->value_dim)) * sizeof(int32_t);
+}
+
+void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
+                             const int8_t *q, const void *packed, void *out, void *scratch) {
+  const int8_t *keys = packed;
+  const int8_t *values = keys + (size_t)op->keys * (size_t)op->dim;
+  int32_t *scores = scratch;
+  int32_t *acc = scores + padded((size_t)op->keys);
+  size_t out_cols = (size_t)op->heads * (size_t)op->value_dim;
+
+  for (int32_t query = query0; query < query1; query++) {
+    int32_t token = window * op->queries + query;
+    const int8_t *row = q + ivit_locate(&op->q, token, head);
+    const int32_t *bias = ivit_bias_row(op, window, head, query);
+    int32_t max = -IVIT_SCORE_LIMIT;
+    const int8_t *key = keys;
+    for (int32_t j = 0; j < op->keys; j++, key += op->dim) {
+      int32_t s = 0;
+      for (int32_t i = 0; i < op->dim; i++) s += row[i] * key[i];
+      scores[j] = ivit_scale_score(s, op->score_multiplier[head], op->score_shift, bias ? bias[j] : 0);
+      max = ivit_max(max, scores[j]);
+    }
+
+    int32_t sum = 0;
+    for (int32_t i = 0; i < op->value_dim; i++) acc[i] = 0;
+    const int8_t *value = values;
+    for (int32_t j = 0; j < op->keys; j++, value += op->value_dim) {
+      int32_t w = ivit_softmax_weight((uint32_t)max - (uint32_t)scores[j], op->fraction_bits, op->softmax);
+      sum += w;
+      if (w) for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
+    }
+
+    int32_t factor = ivit_sum_factor(sum);
+    int32_t channel = head * op->value_dim;
+    size_t at = (size_t)token * out_cols + (size_t)channel;
+    for (int32_t i = 0; i < op->value_dim; i++) {
+      int64_t o = ((int64_t)acc[i] * factor + 128) >> 8;
+      ivit_store(&op->out, out, at + (size_t)i, ivit_requantize(&op->out, o, channel + i));
+    }
+  }
+}
+
+const ivit_isa ivit_isa_portable = {
+    .name = "portable",
+    .tile_rows = 1,
+    .tile_cols = 1,
+    .linear_pack_size = ivit_portable_linear_pack_size,
+    .linear_pack = ivit_portable_linear_pack,
+    .linear_scratch = ivit_portable_linear_scratch,
+    .linear = ivit_portable_linear,
+    .layer_norm = ivit_portable_layer_norm,
+    .activation = ivit_portable_activation,
+    .rescale = ivit_portable_rescale,
+    .quantize_rows = ivit_portable_quantize_rows,
+    .add = ivit_portable_add,
+    .attention_pack_size = ivit_portable_attention_pack_size,
+    .attention_pack = ivit_portable_attention_pack,
+    .attention_scratch = ivit_portable_attention_scratch,
+    .attention = ivit_portable_attention,
+};

@@ -1,0 +1,66 @@
+/*
+ * A whole program: steps (ops as src/engine/plan.ts lowered them) in stages, run block of rows by block of rows.
+ *
+ * A stage's steps are local to rows: a block of rows goes through all of them before the next block begins, so what lies
+ * between them stays in cache, and threads share out the blocks. An attention is a stage by itself.
+ *
+ * Values lie in a context's arena, at the offsets that the plan gave them; those that only live within a stage lie in
+ * the running thread's local memory, and begin with the block's first row.
+ */
+#ifndef IVIT_PROGRAM_H
+#define IVIT_PROGRAM_H
+
+#include "ivit.h"
+
+typedef struct ivit_program ivit_program;
+typedef struct ivit_context ivit_context;
+
+/*
+ * Words of the plan, all i32; src/engine/encode.ts writes them.
+ *
+ * program: values, steps, stages
+ * step:    kind, out value, three operand values (or -1), rows, cols, then by kind as read in program.c
+ * layout:  arena bytes, local bytes; per value: place, offset, scale offset, type, rows, cols; then the stages
+ * stage:   attention?, block rows, count of runs, runs (first row, end), count of steps, steps
+ *          (step, first column, end column, count of runs, runs)
+ */
+enum {
+  IVIT_STEP_PATCHES,
+  IVIT_STEP_CONSTANT,
+  IVIT_STEP_LINEAR,
+  IVIT_STEP_LAYER_NORM,
+  IVIT_STEP_ACTIVATION,
+  IVIT_STEP_ATTENTION,
+  IVIT_STEP_ADD,
+  IVIT_STEP_RESCALE,
+  IVIT_STEP_MEAN_ROWS,
+  IVIT_STEP_GATHER,
+  IVIT_STEP_QUANTIZE
+};
+enum { IVIT_PLACE_ARENA, IVIT_PLACE_LOCAL, IVIT_PLACE_CONSTANT };
+
+ivit_program *ivit_program_create(const ivit_isa *isa, const int32_t *words);
+/* Adds step `index`. The constants are copied or packed: they may go when this returns. */
+void ivit_program_step(ivit_program *program, int32_t index, const int32_t *words, const void *const *constants);
+/* After all steps. */
+void ivit_program_layout(ivit_program *program, const int32_t *words);
+void ivit_program_free(ivit_program *program);
+
+/* Memory to run a program on one image at a time, by `threads` threads. */
+ivit_context *ivit_context_create(const ivit_program *program, int32_t threads);
+void ivit_context_free(ivit_context *context);
+/* Where a value of the arena lies, and the scales of its rows. */
+void *ivit_context_data(const ivit_context *context, int32_t value);
+int32_t *ivit_context_scale(const ivit_context *context, int32_t value);
+/* Before each image, by one thread. */
+void ivit_context_begin(ivit_context *context);
+/* The share of one thread, 0 to threads - 1: all of them must call it. Returns when the image is done. */
+void ivit_context_run(ivit_context *context, int32_t thread);
+
+/* The host's: zeroed memory on IVIT_ALIGN bytes, with IVIT_SLACK bytes after it; does not return if there is none. */
+void *ivit_allocate(size_t bytes);
+void ivit_release(void *memory);
+/* The host's: lets another thread run. */
+void ivit_yield(void);
+
+#endif

@@ -1,0 +1,27 @@
+/* What program.h wants of its host, for a WebAssembly instance with one program: memory only grows. */
+#include "program.h"
+
+extern uint8_t __heap_base;
+
+static uintptr_t top;
+
+#define PAGE 65536
+
+void *ivit_allocate(size_t bytes) {
+  if (top == 0) top = ((uintptr_t)&__heap_base + IVIT_ALIGN - 1) & ~(uintptr_t)(IVIT_ALIGN - 1);
+  uintptr_t start = top;
+  top = (start + bytes + IVIT_SLACK + IVIT_ALIGN - 1) & ~(uintptr_t)(IVIT_ALIGN - 1);
+  uintptr_t have = __builtin_wasm_memory_size(0) * PAGE;
+  if (top > have && __builtin_wasm_memory_grow(0, (top - have + PAGE - 1) / PAGE) == (size_t)-1) __builtin_trap();
+  return (void *)start; /* fresh pages are zero, and nothing is handed out twice */
+}
+
+void ivit_release(void *memory) { (void)memory; }
+
+void ivit_yield(void) {}
+
+/* For the plan: the tile that row blocks and column ranges follow. */
+int32_t ivit_tile_rows(void) { return ivit_find_isa(NULL)->tile_rows; }
+int32_t ivit_tile_cols(void) { return ivit_find_isa(NULL)->tile_cols; }
+const char *ivit_isa_name(void) { return ivit_find_isa(NULL)->name; }
+const ivit_isa *ivit_default_isa(void) { return ivit_find_isa(NULL); }

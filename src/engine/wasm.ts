@@ -1,0 +1,141 @@
+import type { Op, Program } from '../program/types.js';
+import type { IntegerArray } from '../kernels/layout.js';
+import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
+import { allocate } from './reference.js';
+import { planWork, workOfOp, workOfProgram } from './plan.js';
+import type { Work } from './plan.js';
+import type { LoadedOp, OpRunner, Value } from './types.js';
+
+/** What native/build-wasm.mjs exports; addresses are numbers. */
+interface Exports {
+  readonly memory: WebAssembly.Memory;
+  ivit_allocate(bytes: number): number;
+  ivit_default_isa(): number;
+  ivit_isa_name(): number;
+  ivit_tile_rows(): number;
+  ivit_tile_cols(): number;
+  ivit_program_create(isa: number, words: number): number;
+  ivit_program_step(program: number, index: number, words: number, constants: number): void;
+  ivit_program_layout(program: number, words: number): void;
+  ivit_context_create(program: number, threads: number): number;
+  ivit_context_data(context: number, value: number): number;
+  ivit_context_scale(context: number, value: number): number;
+  ivit_context_begin(context: number): void;
+  ivit_context_run(context: number, thread: number): void;
+}
+
+type Bytes = Uint8Array | IntegerArray | BigInt64Array;
+
+/** Work loaded into a WebAssembly instance of its own: the weights packed, every buffer in place. */
+export class WasmProgram {
+  readonly isa: string;
+  private readonly kernels: Exports;
+  private readonly context: number;
+  private readonly work: Work;
+
+  constructor(module: WebAssembly.Module, work: Work) {
+    this.work = work;
+    this.kernels = new WebAssembly.Instance(module).exports as unknown as Exports;
+    const { kernels } = this;
+    this.isa = this.readName(kernels.ivit_isa_name());
+    const plan = planWork(work, { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() });
+
+    // Steps pass through one staging area, one after another.
+    const header = encodeHeader(plan);
+    const layout = encodeLayout(plan);
+    const steps = plan.steps.map((step) => encodeStep(step, plan, work));
+    const sizes = steps.map(({ words, constants }) => stagedBytes([words, new Int32Array(constants.length), ...constants]));
+    const staging = kernels.ivit_allocate(Math.max(stagedBytes([header]), stagedBytes([layout]), ...sizes));
+
+    const program = kernels.ivit_program_create(kernels.ivit_default_isa(), this.stage(staging, [header])[0]);
+    steps.forEach(({ words, constants }, i) => {
+      const addresses = new Int32Array(constants.length);
+      const [wordsAt, addressesAt, ...constantsAt] = this.stage(staging, [words, addresses, ...constants]);
+      this.write(addressesAt, Int32Array.from(constantsAt));
+      kernels.ivit_program_step(program, i, wordsAt, addressesAt);
+    });
+    kernels.ivit_program_layout(program, this.stage(staging, [layout])[0]);
+    this.context = kernels.ivit_context_create(program, 1);
+  }
+
+  /** Runs the work. @returns the output, a copy */
+  run(inputs: readonly Pick<Value, 'data' | 'rowScale'>[]): Pick<Value, 'data' | 'rowScale'> {
+    const { kernels, context } = this;
+    inputs.forEach(({ data, rowScale }, id) => {
+      this.write(kernels.ivit_context_data(context, id), data);
+      if (rowScale !== null) this.write(kernels.ivit_context_scale(context, id), rowScale);
+    });
+    kernels.ivit_context_begin(context);
+    kernels.ivit_context_run(context, 0);
+
+    const output = this.work.output;
+    const { data, rowScale } = allocate(this.work.ops[output - this.work.inputs.length]);
+    this.read(kernels.ivit_context_data(context, output), data);
+    if (rowScale !== null) this.read(kernels.ivit_context_scale(context, output), rowScale);
+    return { data, rowScale };
+  }
+
+  /** Copies arrays into the staging area. @returns their addresses, 0 for null */
+  private stage(staging: number, arrays: readonly (Bytes | null)[]): number[] {
+    let at = staging;
+    return arrays.map((array) => {
+      if (array === null) return 0;
+      const address = at;
+      this.write(address, array);
+      at += padded(array.byteLength);
+      return address;
+    });
+  }
+
+  private write(address: number, { buffer, byteOffset, byteLength }: Bytes): void {
+    new Uint8Array(this.kernels.memory.buffer).set(new Uint8Array(buffer, byteOffset, byteLength), address);
+  }
+
+  private read(address: number, { buffer, byteOffset, byteLength }: Bytes): void {
+    new Uint8Array(buffer, byteOffset, byteLength).set(new Uint8Array(this.kernels.memory.buffer, address, byteLength));
+  }
+
+  private readName(address: number): string {
+    const bytes = new Uint8Array(this.kernels.memory.buffer, address);
+    return String.fromCharCode(...bytes.subarray(0, bytes.indexOf(0)));
+  }
+}
+
+function stagedBytes(arrays: readonly (Bytes | null)[]): number {
+  return arrays.reduce((sum, array) => sum + (array === null ? 0 : padded(array.byteLength)), 0);
+}
+
+/** native/ivit.h, IVIT_ALIGN. */
+function padded(bytes: number): number {
+  return (bytes + 63) & ~63;
+}
+
+export function createWasmRunner(module: WebAssembly.Module): OpRunner {
+  return {
+    backend: 'wasm',
+    load: (op, operands, input) => loadOp(module, op, operands, input),
+    close: () => undefined,
+  };
+}
+
+function loadOp(
+  module: WebAssembly.Module,
+  op: Op,
+  operands: readonly Omit<Value, 'data' | 'rowScale'>[],
+  input: Program['input'],
+): LoadedOp {
+  let program: WasmProgram | null = new WasmProgram(module, workOfOp(op, operands, input));
+  return {
+    run(values) {
+      if (program === null) throw new Error(`The op ${op.name} was freed`);
+      return { out: op.out, rows: op.rows, cols: op.cols, ...program.run(values) };
+    },
+    free() {
+      program = null;
+    },
+  };
+}
+
+export function loadWasmProgram(module: WebAssembly.Module, program: Program): WasmProgram {
+  return new WasmProgram(module, workOfProgram(program));
+}
