@@ -58,9 +58,11 @@ const ROWS_PER_IMAGE = 32;
  * @throws InputError where there are too few images, or a layer cannot be expressed in integers
  */
 export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeResult> {
-  const { graph, images, mean, std, options } = request;
-  if (images.length < 2) throw new InputError(`${images.length} calibration image(s): at least 2 are needed, 64 or more advised`);
-  const fitImages = images.length - Math.max(1, Math.min(64, Math.round(images.length / 8)));
+  const { graph, mean, std, options } = request;
+  if (request.images.length < 2) {
+    throw new InputError(`${request.images.length} calibration image(s): at least 2 are needed, 64 or more advised`);
+  }
+  const { images, fitImages } = holdOut(request.images);
   const plan = planGraph(graph, options.scales === 'dynamic');
   const samples = chooseSamples(graph, plan, ROWS_PER_IMAGE);
   const threads = request.threads ?? 1;
@@ -105,4 +107,12 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
     await products.close();
     runner.close();
   }
+}
+
+/** Moves every eighth image to the end: neighbours are often of one class, so a run of them would be a poor sample. */
+function holdOut(images: readonly Uint8Array[]): { images: Uint8Array[]; fitImages: number } {
+  const stride = Math.min(8, images.length);
+  const isHeld = (i: number) => i % stride === stride - 1;
+  const fitted = images.filter((_, i) => !isHeld(i));
+  return { images: [...fitted, ...images.filter((_, i) => isHeld(i))], fitImages: fitted.length };
 }

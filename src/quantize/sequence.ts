@@ -298,7 +298,7 @@ class Sequence {
     // Rounding each head's product up makes its score multiplier exact in few bits.
     const wanted = scales.product.map((s, h) => s * node.scale[h] * Math.LOG2E * 2 ** SCORE_BITS);
     const multipliers = scoreMultipliers(wanted, node);
-    const raised = scales.product.map((s, h) =>
+    const raised = scales.product.map((_, h) =>
       multipliers.multiplier[h] === 0 ? 1 : (multipliers.multiplier[h] * 2 ** -multipliers.shift) / wanted[h],
     );
     for (let h = 0; h < node.heads; h++) {
@@ -674,7 +674,7 @@ class Sequence {
     const S = picked.reduce((n, p) => n + p.length, 0);
     const source = this.input.samples.targetOf(node.id);
     const all = this.input.collected.samples.get(source.id)!;
-    let target = all.slice(0, S * (source.isInput ? K : N));
+    let target: Float32Array = all.slice(0, S * (source.isInput ? K : N));
     if (source.isInput) {
       const transposed = new Float32Array(K * N);
       for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) transposed[k * N + n] = node.weight[n * K + k];
