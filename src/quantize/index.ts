@@ -4,14 +4,14 @@ import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
 import type { Graph } from '../graph/types.js';
 import type { Program } from '../program/types.js';
-import { agreementOf, type Agreement } from './agreement.js';
+import { agreementOf, type Agreement } from '../report/agreement.js';
 import type { QuantizeOptions } from './options.js';
 import { planGraph } from './plan.js';
 import type { LayerReport } from './report.js';
 import { chooseSamples } from './samples.js';
 import { quantizeSequentially } from './sequence.js';
 
-export type { Agreement } from './agreement.js';
+export type { Agreement } from '../report/agreement.js';
 export type { LayerReport } from './report.js';
 export { EFFORTS, KERNEL_SETS, SCALE_MODES, type Effort, type KernelSet, type QuantizeOptions, type ScaleMode } from './options.js';
 export { METHODS, type RangeMethod } from './ranges.js';

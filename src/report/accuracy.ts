@@ -1,0 +1,41 @@
+/** Shares of images whose class is the first, or among the first five, of the logits. */
+export interface Accuracy {
+  readonly images: number;
+  readonly top1: number;
+  readonly top5: number;
+}
+
+export class AccuracyMeter {
+  private images = 0;
+  private first = 0;
+  private firstFive = 0;
+
+  add(logits: ArrayLike<number>, label: number): void {
+    const rank = rankOf(logits, label);
+    this.images++;
+    if (rank < 1) this.first++;
+    if (rank < 5) this.firstFive++;
+  }
+
+  result(): Accuracy {
+    const { images } = this;
+    return { images, top1: this.first / images, top5: this.firstFive / images };
+  }
+}
+
+/** How many classes come before `label`; of equal logits the lowest index comes first. */
+export function rankOf(logits: ArrayLike<number>, label: number): number {
+  const own = logits[label];
+  let before = 0;
+  for (let i = 0; i < logits.length; i++) {
+    if (logits[i] > own || (logits[i] === own && i < label)) before++;
+  }
+  return before;
+}
+
+/** The indices of the `count` largest logits, largest first; of equal ones the lowest index first. */
+export function topIndices(logits: ArrayLike<number>, count: number): number[] {
+  return Array.from(logits, (_, i) => i)
+    .sort((a, b) => logits[b] - logits[a] || a - b)
+    .slice(0, count);
+}

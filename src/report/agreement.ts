@@ -1,0 +1,75 @@
+/** How near the integer model's logits are to the float model's on the same images. */
+export interface Agreement {
+  readonly images: number;
+  /** Share of images with the same first class; ties go to the lowest index. */
+  readonly top1Agreement: number;
+  /** Mean over images of KL(softmax(float) ‖ softmax(integer)). */
+  readonly kl: number;
+  /** 10·log10(Σ float² / Σ (float − integer)²), pooled over all logits. */
+  readonly sqnrDb: number;
+}
+
+/** Takes pairs of logits one image at a time, so that a dataset of any size needs no memory. */
+export class AgreementMeter {
+  private images = 0;
+  private same = 0;
+  private kl = 0;
+  private signal = 0;
+  private noise = 0;
+
+  /** @param integer the integer logits times their scale */
+  add(float: ArrayLike<number>, integer: ArrayLike<number>): void {
+    this.images++;
+    if (argmax(float) === argmax(integer)) this.same++;
+    this.kl += divergence(float, integer);
+    for (let c = 0; c < float.length; c++) {
+      this.signal += float[c] * float[c];
+      this.noise += (float[c] - integer[c]) ** 2;
+    }
+  }
+
+  result(): Agreement {
+    const { images } = this;
+    return {
+      images,
+      top1Agreement: this.same / images,
+      kl: this.kl / images,
+      sqnrDb: 10 * Math.log10(this.signal / this.noise),
+    };
+  }
+}
+
+export function agreementOf(float: readonly ArrayLike<number>[], integer: readonly ArrayLike<number>[]): Agreement {
+  const meter = new AgreementMeter();
+  float.forEach((logits, i) => meter.add(logits, integer[i]));
+  return meter.result();
+}
+
+/** The index of the largest value, the lowest one where several are equal. */
+export function argmax(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}
+
+/** softmax(logits·scale), for display. */
+export function softmax(logits: ArrayLike<number>, scale: number): Float64Array {
+  return logSoftmax(Float64Array.from(logits, (v) => v * scale)).map(Math.exp);
+}
+
+function logSoftmax(values: ArrayLike<number>): Float64Array {
+  const max = values[argmax(values)];
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i] - max);
+  const shift = max + Math.log(sum);
+  return Float64Array.from(values, (v) => v - shift);
+}
+
+/** KL(softmax(float) ‖ softmax(integer)) in nats. */
+function divergence(float: ArrayLike<number>, integer: ArrayLike<number>): number {
+  const p = logSoftmax(float);
+  const q = logSoftmax(integer);
+  let sum = 0;
+  for (let i = 0; i < p.length; i++) sum += Math.exp(p[i]) * (p[i] - q[i]);
+  return sum;
+}
