@@ -1,0 +1,38 @@
+import { broadcastShape } from '../constant.js';
+import { isConstant, isOperation } from '../expr.js';
+import { Unsupported } from '../problems.js';
+import type { Idiom } from './idiom.js';
+
+/** Sum or product with a constant: biases, LayerScale, γ and β, position embeddings. */
+export const constantOperand: Idiom = {
+  name: 'constant operand',
+  lower(expr, lowerer) {
+    if (!isOperation(expr, 'add') && !isOperation(expr, 'mul')) return null;
+    const [x, operand] = expr.inputs;
+    if (!isConstant(operand)) return null;
+    const spread = lowerer.broadcast(lowerer.lower(x), broadcastShape(x.shape, operand.shape)!);
+    const { x: source, order } = lowerer.anyOrder(spread, x);
+    const { rows, cols } = lowerer.node(source);
+    const value = lowerer.constantInOrder(operand.value, expr.shape, order);
+    const vector = perColumn(value, cols);
+    if (expr.op === 'add') {
+      const node = vector
+        ? { op: 'affine' as const, rows, cols, x: source, scale: new Float32Array(cols).fill(1), shift: vector }
+        : { op: 'addConst' as const, rows, cols, x: source, value };
+      return lowerer.emit(expr, node, [operand], expr.shape, order);
+    }
+    if (!vector)
+      throw new Unsupported(
+        'activations are multiplied by a constant that differs from token to token',
+        'only factors per channel (LayerScale, norms) are supported',
+      );
+    const node = { op: 'affine' as const, rows, cols, x: source, scale: vector, shift: new Float32Array(cols) };
+    return lowerer.emit(expr, node, [operand], expr.shape, order);
+  },
+};
+
+/** The one row that all rows equal, or null. */
+export function perColumn(value: Float32Array, cols: number): Float32Array | null {
+  for (let i = cols; i < value.length; i++) if (value[i] !== value[i - cols]) return null;
+  return value.slice(0, cols);
+}
