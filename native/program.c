@@ -249,9 +249,9 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
       break;
     case IVIT_STEP_ACTIVATION:
       s->as.activation.cols = s->cols;
-      s->as.activation.out = read_output(program, &w, s->cols, constants[0], NULL);
+      s->as.activation.out = read_output(program, &w, s->cols, constants[0], constants[1]);
       s->as.activation.spacing = w[0];
-      copy_bytes(s->as.activation.knots, constants[1], IVIT_KNOTS * sizeof(int16_t));
+      copy_bytes(s->as.activation.knots, constants[2], IVIT_KNOTS * sizeof(int16_t));
       break;
     case IVIT_STEP_ATTENTION: read_attention(program, &s->as.attention, s->cols, w, constants); break;
     case IVIT_STEP_RESCALE:

@@ -74,7 +74,7 @@ function encodeOp({ op, operands }: Step, plan: Plan, work: Work): { words: numb
     case 'activation':
       return {
         words: [...encodeOutput(op.out, op.shift), op.spacing],
-        constants: [op.multiplier, op.knots],
+        constants: [op.multiplier, op.offset, op.knots],
       };
     case 'attention':
       return {

@@ -1,0 +1,36 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runOp } from '../../src/engine/reference.js';
+import { createOpRunner } from '../../src/engine/runner.js';
+import type { OpRunner, Value } from '../../src/engine/types.js';
+import { CASES, assertComplete } from './random-ops.js';
+import type { OpCase } from './random-ops.js';
+
+function expectSame(actual: Value, expected: Value): void {
+  expect(actual.data.constructor).toBe(expected.data.constructor);
+  const at = expected.data.findIndex((v, i) => actual.data[i] !== v);
+  if (at >= 0 || actual.data.length !== expected.data.length) {
+    expect(`[${Math.trunc(at / expected.cols)}, ${at % expected.cols}] = ${actual.data[at]}`).toBe(`${expected.data[at]}`);
+  }
+  expect(actual.rowScale).toEqual(expected.rowScale);
+}
+
+describe.each(['wasm'] as const)('%s equals the reference on every bit', (backend) => {
+  let runner: OpRunner;
+  beforeAll(async () => {
+    runner = await createOpRunner(backend);
+  });
+  afterAll(() => runner.close());
+
+  it.each(Object.entries(CASES))('%s', (_, cases: fc.Arbitrary<OpCase>) => {
+    fc.assert(
+      fc.property(cases, (c) => {
+        assertComplete(c);
+        const loaded = runner.load(c.op, c.operands, c.input);
+        expectSame(loaded.run(c.operands), runOp(c.op, c.operands, c.input));
+        loaded.free();
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
