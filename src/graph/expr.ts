@@ -175,6 +175,8 @@ export class ExprBuilder {
 
   scalarOp(op: ScalarOp, x: Expr): Expr {
     if (isConstant(x)) return this.fold([x.value], scalarFunctions[op]);
+    // Repeated afterwards, so that the product or sum it goes into can do without.
+    if (x.op === 'view' && x.broadcastOf) return this.expand(this.scalarOp(op, x.broadcastOf), x.shape);
     return this.#operation(op, x.shape, [x]);
   }
 

@@ -14,6 +14,7 @@ export { UnsupportedModelError, type Problem } from './problems.js';
 import { describeGraph } from './describe.js';
 export { describeGraph, type GraphDescription, type LayerDescription } from './describe.js';
 export { evaluateAll, evaluateGraph } from './evaluate.js';
+export { graphToOnnx } from './write.js';
 export { operandsOf } from './simplify.js';
 export type * from './types.js';
 
