@@ -1,0 +1,93 @@
+import type { Command } from 'commander';
+import { evaluate } from '../library/evaluate.js';
+import type { EvaluatedImage, Evaluation } from '../library/evaluate.js';
+import { Model } from '../library/model.js';
+import { checkWritable, writeAtomically } from '../program/file.js';
+import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
+import type { ModelFlags } from './options.js';
+import { Progress } from './progress.js';
+import { milliseconds, notice, pairs, percent, print, printJson, significant, warn } from './render.js';
+
+interface Flags extends ModelFlags {
+  readonly dataset: string;
+  readonly float?: string;
+  readonly limit?: number;
+  readonly predictions?: string;
+  readonly json?: boolean;
+}
+
+export function addEvalCommand(program: Command): void {
+  const command = program
+    .command('eval')
+    .description('measure accuracy and speed of an integer model on a dataset')
+    .requiredOption('--dataset <dir>', 'a folder of class folders, or one with labels.txt, val.txt or labels.csv')
+    .option('--float <model.onnx>', 'compare with the float model on the same images')
+    .option('--limit <n>', 'use only so many images, spread evenly', positiveInteger)
+    .option('--predictions <file.csv>', 'write the decision for each image')
+    .option('--json', 'print the figures as JSON');
+  addModelOptions(command).action(run);
+}
+
+async function run(flags: Flags): Promise<void> {
+  const { predictions } = flags;
+  const path = findModel(flags);
+  if (predictions !== undefined) checkWritable(predictions);
+  const model = await Model.load(path, engineOptions(flags));
+  const progress = new Progress();
+  const rows: string[] = [];
+  try {
+    const evaluation = await evaluate(model, {
+      ...flags,
+      onProgress: (done, total) => progress.update('Evaluate', done, total),
+      onNotice: notice,
+      onImage: (image) => {
+        if (predictions !== undefined) rows.push(predictionRow(model, image));
+      },
+    });
+    progress.stop();
+    if (predictions !== undefined) {
+      const header = `path,label,prediction,probability,correct${flags.float === undefined ? '' : ',float_prediction'}`;
+      writeAtomically(predictions, new TextEncoder().encode([header, ...rows, ''].join('\n')));
+    }
+    if (flags.json) printJson(evaluation);
+    else printEvaluation(evaluation, model);
+    warnOfSkipped(evaluation);
+  } finally {
+    progress.stop();
+    await model.close();
+  }
+}
+
+function predictionRow(model: Model, { path, label, logits, floatPrediction }: EvaluatedImage): string {
+  const [{ index, probability }] = model.predictions(logits, 1);
+  const fields = [csvField(path), label, index, probability.toFixed(6), index === label ? 1 : 0];
+  return [...fields, ...(floatPrediction === undefined ? [] : [floatPrediction])].join(',');
+}
+
+function csvField(text: string): string {
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function printEvaluation(evaluation: Evaluation, model: Model): void {
+  const { images, top1, top5, imagesPerSecond, latencyMs, skipped, float } = evaluation;
+  const beside = (value: number, other: number | undefined) => percent(value, 2) + (other === undefined ? '' : `   float ${percent(other, 2)}`);
+  print(
+    pairs([
+      ['images', `${images}${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`],
+      ['top-1', beside(top1, float?.top1)],
+      ['top-5', beside(top5, float?.top5)],
+      ...(float === undefined
+        ? []
+        : ([
+            ['agreement', `${percent(float.agreement, 2)} decided as the float model does (${float.runtime})`],
+            ['', `KL ${significant(float.kl)}, SQNR ${float.sqnrDb.toFixed(1)} dB`],
+          ] as const)),
+      ['speed', `${imagesPerSecond.toFixed(1)} images/s with decoding, ${model.backend} (${model.isa}), ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
+      ['latency', `p50 ${milliseconds(latencyMs.p50)}, p90 ${milliseconds(latencyMs.p90)}, p99 ${milliseconds(latencyMs.p99)}`],
+    ]),
+  );
+}
+
+function warnOfSkipped({ skipped }: Evaluation): void {
+  for (const { path, reason } of skipped) warn(reason.includes(path) ? `skipped: ${reason}` : `skipped ${path}: ${reason}`);
+}

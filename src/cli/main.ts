@@ -1,0 +1,60 @@
+/** The command line: parses, calls, and turns failures into one line and an exit code. */
+import { Command, CommanderError } from 'commander';
+import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
+import { VERSION } from '../library/version.js';
+import { addEvalCommand } from './eval.js';
+import { addInferCommand } from './infer.js';
+import { addInspectCommand } from './inspect.js';
+import { addQuantizeCommand } from './quantize.js';
+
+const EXIT_CODES = `
+Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset), 4 a check failed, 1 a fault of ivit.
+`;
+/** 128 + the signal's number, as shells report it. */
+const INTERRUPTED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+function createProgram(): Command {
+  const program = new Command('ivit')
+    .description('Integer-only Vision Transformers: quantizes float ONNX models without training, and runs them.')
+    .version(VERSION)
+    .option('--debug', 'show where an error comes from')
+    .addHelpText('after', EXIT_CODES)
+    .showHelpAfterError('(--help shows how to use it)')
+    .exitOverride();
+  for (const add of [addQuantizeCommand, addInferCommand, addEvalCommand, addInspectCommand]) add(program);
+  for (const command of program.commands) command.option('--debug', 'show where an error comes from');
+  return program;
+}
+
+async function main(): Promise<void> {
+  for (const [signal, code] of Object.entries(INTERRUPTED)) process.once(signal, () => process.exit(code));
+  // A reader that has seen enough (head, say) is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(ExitCode.done);
+    throw error;
+  });
+  try {
+    await createProgram().parseAsync();
+  } catch (error) {
+    process.exitCode = report(error, process.argv.includes('--debug'));
+  }
+}
+
+/** @returns the exit code */
+function report(error: unknown, debug: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
+  const isExpected = error instanceof InputError || error instanceof UsageError || error instanceof CheckError;
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`error: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
+  if (debug) process.stderr.write(`${describeCauses(error)}\n`);
+  else if (!isExpected) process.stderr.write('This is a fault of ivit: please report it with what --debug adds to this message.\n');
+  return isExpected ? error.exitCode : ExitCode.fault;
+}
+
+function describeCauses(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}\ncaused by ${describeCauses(error.cause)}`;
+}
+
+await main();

@@ -1,0 +1,68 @@
+/** Options that several commands share. */
+import { readdirSync } from 'node:fs';
+import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
+import { BACKENDS } from '../engine/types.js';
+import type { BackendName, EngineOptions } from '../engine/types.js';
+import { UsageError } from '../errors.js';
+import type { RecipeFlagTexts } from '../images/recipe-flags.js';
+
+export interface EngineFlags {
+  readonly backend?: BackendName;
+  readonly threads?: number;
+}
+
+export interface ModelFlags extends EngineFlags {
+  readonly model?: string;
+}
+
+/** A whole number of at least 1. */
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
+  throw new InvalidArgumentError('It must be a whole number of at least 1.');
+}
+
+export function addThreadsOption(command: Command): Command {
+  return command.option('--threads <n>', 'threads to use (default: all cores)', positiveInteger);
+}
+
+export function addModelOptions(command: Command): Command {
+  command.option('-m, --model <file>', 'the .ivit model (default: $IVIT_MODEL, else the only .ivit in this folder)');
+  command.addOption(new Option('--backend <name>', 'what runs the model (default: the fastest that loads)').choices(BACKENDS));
+  return addThreadsOption(command);
+}
+
+export function addRecipeOptions(command: Command): Command {
+  return command
+    .option('--size <size>', 'input size N or HxW, where the model leaves it open')
+    .option('--crop-pct <share>', 'share of the resized image that the centre crop keeps')
+    .option('--resize <size>', 'shorter edge N, or exactly HxW, before the crop')
+    .option('--mean <r,g,b>', 'mean that the float model subtracts, for pixels of 0 to 1')
+    .option('--std <r,g,b>', 'standard deviation that it divides by')
+    .option('--interpolation <name>', 'bicubic or bilinear');
+}
+
+export type RecipeOptionValues = RecipeFlagTexts;
+
+export function engineOptions({ backend, threads }: EngineFlags): EngineOptions {
+  return { backend, threads };
+}
+
+/**
+ * The model to use: the one named, else that of the environment, else the only one in the current folder.
+ *
+ * @throws UsageError where there is none, or several, which it lists
+ */
+export function findModel({ model }: ModelFlags): string {
+  const named = model ?? process.env['IVIT_MODEL'];
+  if (named) return named;
+  const found = readdirSync('.')
+    .filter((name) => /^[^.].*\.ivit$/.test(name))
+    .sort();
+  if (found.length === 1) return found[0];
+  if (found.length === 0) {
+    throw new UsageError('No model given: name one with -m or $IVIT_MODEL; there is no .ivit file in this folder (ivit quantize model.onnx makes one)');
+  }
+  throw new UsageError(`No model given, and this folder has several: ${found.join(', ')}; choose one with -m`);
+}

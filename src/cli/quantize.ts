@@ -1,0 +1,119 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { parseRecipeFlags } from '../images/recipe-flags.js';
+import { quantize } from '../library/quantize.js';
+import type { QuantizeStage, QuantizeSummary } from '../library/quantize.js';
+import { checkWritable, writeAtomically } from '../program/file.js';
+import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES } from '../quantize/index.js';
+import type { QuantizeOptions } from '../quantize/index.js';
+import { addRecipeOptions, addThreadsOption, positiveInteger } from './options.js';
+import type { RecipeOptionValues } from './options.js';
+import { Progress } from './progress.js';
+import { bytes, large, notice, pairs, percent, print, printJson, seconds, shellQuoted, significant, warn } from './render.js';
+
+interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
+  readonly output?: string;
+  readonly images?: string;
+  readonly numImages?: number;
+  readonly labels?: string;
+  readonly report?: string;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+const STAGES: Readonly<Record<QuantizeStage, string>> = { images: 'Images   ', calibrate: 'Calibrate', quantize: 'Quantize ' };
+/** Below both, something is wrong with the model or its pre-processing, not merely coarse. */
+const POOR_AGREEMENT = 0.8;
+const POOR_SQNR_DB = 6;
+const WORST_LAYERS = 5;
+
+export function addQuantizeCommand(program: Command): void {
+  const command = program
+    .command('quantize')
+    .description('turn a float ONNX Vision Transformer into an integer-only .ivit model')
+    .argument('<model.onnx>', 'the float model; external data is found beside it')
+    .option('-o, --output <file>', "the .ivit to write (default: the model's name with .ivit)")
+    .option('--images <dir>', 'calibration images: a folder, or a text list (default: synthetic images)')
+    .option('--num-images <n>', 'how many of them to use', positiveInteger)
+    .addOption(choice('--kernels <set>', 'integer kernels for softmax and GELU', KERNEL_SETS, DEFAULT_OPTIONS.kernels))
+    .addOption(choice('--scales <mode>', 'activation scales: calibrated, or taken from each row', SCALE_MODES, DEFAULT_OPTIONS.scales))
+    .addOption(choice('--method <name>', 'how calibration chooses ranges', METHODS, DEFAULT_OPTIONS.method))
+    .addOption(choice('--effort <level>', 'seconds against accuracy', EFFORTS, DEFAULT_OPTIONS.effort))
+    .addOption(
+      new Option('--weight-bits <n>', 'bits of each weight')
+        .choices(['4', '6', '8'])
+        .default(DEFAULT_OPTIONS.weightBits)
+        .argParser((text) => parseWeightBits(text)),
+    )
+    .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
+    .option('--report <file>', 'write what became of each layer, as JSON')
+    .option('--json', 'print the summary as JSON');
+  addThreadsOption(addRecipeOptions(command)).action(run);
+}
+
+async function run(model: string, flags: Flags): Promise<void> {
+  const { report, json, ...request } = flags;
+  if (report !== undefined) checkWritable(report);
+  const progress = new Progress();
+  const notices: string[] = [];
+  try {
+    const summary = await quantize(model, {
+      ...request,
+      preprocess: parseRecipeFlags(flags),
+      onProgress: (stage, done, total) => progress.update(STAGES[stage], done, total),
+      onNotice: (text) => notices.push(text),
+    });
+    progress.stop();
+    notices.forEach(notice);
+    warnIfPoor(summary);
+    if (report !== undefined) writeAtomically(report, new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`));
+    if (json) printJson(toJson(summary));
+    else printSummary(model, summary);
+  } finally {
+    progress.stop();
+  }
+}
+
+function toJson({ layers: _, ...summary }: QuantizeSummary): object {
+  return summary;
+}
+
+function printSummary(model: string, summary: QuantizeSummary): void {
+  const { output, agreement, images, skipped } = summary;
+  const skips = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
+  print(
+    `Quantized ${model} to ${output}`,
+    '',
+    pairs([
+      ['parameters', large(summary.parameters)],
+      ['size', `${bytes(summary.floatBytes)} float, ${bytes(summary.bytes)} integer`],
+      ['images', `${images}${summary.synthetic ? ' synthetic' : ''}${skips}`],
+      ['agreement', `${percent(agreement.top1Agreement)} of ${agreement.images} held-out images decided as the float model does`],
+      ['', `KL ${significant(agreement.kl)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB`],
+      ['time', seconds(summary.seconds)],
+    ]),
+    '',
+    `Next: ivit infer photo.jpg -m ${shellQuoted(output)}`,
+  );
+}
+
+function warnIfPoor({ agreement, layers }: QuantizeSummary): void {
+  if (agreement.top1Agreement >= POOR_AGREEMENT || agreement.sqnrDb >= POOR_SQNR_DB) return;
+  const worst = layers
+    .filter((layer) => layer.sqnrDb !== null)
+    .sort((a, b) => a.sqnrDb! - b.sqnrDb!)
+    .slice(0, WORST_LAYERS)
+    .map((layer) => `${layer.name} (${layer.sqnrDb!.toFixed(1)} dB)`);
+  warn(
+    `the integer model agrees poorly with the float model (${percent(agreement.top1Agreement)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB). ` +
+      `Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ${worst.join(', ')}`,
+  );
+}
+
+function choice<T extends string>(flags: string, description: string, choices: readonly T[], byDefault: T): Option {
+  return new Option(flags, description).choices(choices).default(byDefault);
+}
+
+function parseWeightBits(text: string): number {
+  return Number(text);
+}

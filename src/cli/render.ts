@@ -1,0 +1,84 @@
+/** How results look on a terminal. */
+import Table from 'cli-table3';
+
+/** One JSON document on standard output, and nothing else. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+export function print(...lines: string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Something the user should know, apart from the result. */
+export function notice(text: string): void {
+  process.stderr.write(`note: ${text}\n`);
+}
+
+export function warn(text: string): void {
+  process.stderr.write(`warning: ${text}\n`);
+}
+
+/** Name and value, one pair a line, values aligned. */
+export function pairs(rows: readonly (readonly [name: string, value: string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n');
+}
+
+export interface Column {
+  readonly title: string;
+  readonly align?: 'left' | 'right';
+}
+
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const drawn = new Table({
+    head: columns.map(({ title }) => title),
+    colAligns: columns.map(({ align }) => align ?? 'left'),
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    chars: {
+      top: '', 'top-mid': '', 'top-left': '', 'top-right': '',
+      bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
+      left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '',
+    },
+  });
+  for (const row of rows) drawn.push([...row]);
+  return drawn.toString().split('\n').map((line) => `  ${line.trimEnd()}`).join('\n');
+}
+
+export function percent(share: number, digits = 1): string {
+  return `${(100 * share).toFixed(digits)} %`;
+}
+
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB'];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)));
+  const value = count / 1000 ** power;
+  return `${power === 0 ? value : value.toFixed(value < 100 ? 1 : 0)} ${units[power]}`;
+}
+
+/** 5717416 → `5.7 M`. */
+export function large(count: number): string {
+  if (count < 1e3) return String(count);
+  const [power, unit] = count < 1e6 ? [1e3, 'k'] : count < 1e9 ? [1e6, 'M'] : [1e9, 'G'];
+  const value = count / (power as number);
+  return `${value.toFixed(value < 100 ? 1 : 0)} ${unit}`;
+}
+
+export function seconds(value: number): string {
+  if (value < 60) return `${value.toFixed(1)} s`;
+  return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+}
+
+export function milliseconds(value: number): string {
+  return `${value.toFixed(value < 10 ? 2 : 1)} ms`;
+}
+
+/** The most telling digits of a small number. */
+export function significant(value: number): string {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : '∞';
+}
+
+/** An argument as it can be typed into a shell. */
+export function shellQuoted(argument: string): string {
+  return /^[\w./@%+=:,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", String.raw`'\''`)}'`;
+}

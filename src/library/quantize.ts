@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { InputError } from '../errors.js';
+import { importModel } from '../graph/index.js';
+import type { ImportedModel } from '../graph/index.js';
+import { listImages } from '../images/dataset.js';
+import { decodeImage } from '../images/decode.js';
+import { findLabels, readLabels } from '../images/labels.js';
+import { sample } from '../images/random.js';
+import { applyRecipe } from '../images/recipe.js';
+import type { PreprocessRecipe } from '../images/recipe.js';
+import type { RecipeFlags } from '../images/recipe-flags.js';
+import { resolveRecipe } from '../images/resolve-recipe.js';
+import { syntheticImage } from '../images/synthetic.js';
+import { checkWritable, saveModel } from '../program/file.js';
+import { classCount } from '../program/model.js';
+import { DEFAULT_OPTIONS, quantizeGraph } from '../quantize/index.js';
+import type { Agreement, LayerReport, QuantizeOptions } from '../quantize/index.js';
+import { normalizationOf, recordNormalization } from './float-input.js';
+import { VERSION } from './version.js';
+
+export interface QuantizeRequest extends Partial<QuantizeOptions> {
+  /** Path of the `.ivit` to write; default: the model's with `.ivit` for its extension. */
+  readonly output?: string;
+  /** Folder, ImageFolder or text list of calibration images; without it, images are made up. */
+  readonly images?: string;
+  /** How many of them to use, drawn at random with a fixed seed. */
+  readonly numImages?: number;
+  /** What the files beside the model say otherwise, or not at all. */
+  readonly preprocess?: RecipeFlags;
+  /** Labels file: text, or JSON with `id2label`; default: `config.json` beside the model. */
+  readonly labels?: string;
+  /** Default: all cores. */
+  readonly threads?: number;
+  readonly onProgress?: (stage: QuantizeStage, done: number, total: number) => void;
+  /** Something the user should know: assumptions, skipped images. */
+  readonly onNotice?: (notice: string) => void;
+}
+
+export type QuantizeStage = 'images' | 'calibrate' | 'quantize';
+
+export interface SkippedImage {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface QuantizeSummary {
+  /** Path of the file written. */
+  readonly output: string;
+  /** Its size, and that of the float model with its external data. */
+  readonly bytes: number;
+  readonly floatBytes: number;
+  readonly parameters: number;
+  /** Images calibrated on, those held out included. */
+  readonly images: number;
+  /** True where they were made up. */
+  readonly synthetic: boolean;
+  readonly skipped: readonly SkippedImage[];
+  readonly seconds: number;
+  /** Against the float model, on calibration images that nothing was fitted to. */
+  readonly agreement: Agreement;
+  readonly layers: readonly LayerReport[];
+  /** Which ONNX Runtime ran the float model. */
+  readonly runtime: string;
+}
+
+const DEFAULT_IMAGES = 256;
+const DEFAULT_SYNTHETIC_IMAGES = 128;
+/** Which images are drawn, and which are made up. */
+const SEED = 1;
+
+/**
+ * Quantizes a float ONNX Vision Transformer to a `.ivit` file.
+ *
+ *     const { output, agreement } = await quantize('model.onnx', { images: 'photos/' });
+ *
+ * @throws InputError where the model, an image list or a setting cannot be used, or the output cannot be written; nothing
+ * is written then
+ */
+export async function quantize(model: string, request: QuantizeRequest = {}): Promise<QuantizeSummary> {
+  const start = performance.now();
+  const notice = request.onNotice ?? (() => undefined);
+  const output = request.output ?? defaultOutput(model);
+  if (path.resolve(output) === path.resolve(model)) throw new InputError(`The output ${output} is the model itself; choose another name with -o`);
+
+  const { imported, recipe } = await importWithRecipe(model, request.preprocess ?? {}, notice);
+  checkWritable(output);
+  const { graph } = imported;
+  const last = graph.nodes.find((node) => node.id === graph.output)!;
+  const classes = last.rows * last.cols;
+  const labels = (request.labels === undefined ? await findLabels(model, classes) : await readLabels(request.labels, classes)) ?? null;
+  const { images, skipped } = await calibrationImages(request, recipe, notice);
+
+  const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
+  const result = await quantizeGraph({
+    graph,
+    images,
+    ...normalizationOf(recipe),
+    options,
+    threads: request.threads ?? availableParallelism(),
+    onProgress: request.onProgress,
+  });
+  const bytes = await saveModel(output, {
+    program: result.program,
+    preprocess: { size: recipe.size, resize: recipe.resize, interpolation: recipe.interpolation },
+    labels: labels !== null && classCount(result.program) === labels.length ? labels : null,
+    logitScale: String(result.outputScale),
+    provenance: {
+      tool: `ivit ${VERSION}`,
+      source: { name: path.basename(model), sha256: await hashFile(model), bytes: imported.bytes, parameters: imported.parameters },
+      normalization: recordNormalization(recipe),
+      settings: Object.fromEntries(Object.entries(options).map(([key, value]) => [key, String(value)])),
+      calibration: { images: images.length, source: request.images === undefined ? 'synthetic' : 'images' },
+    },
+  });
+  return {
+    output,
+    bytes,
+    floatBytes: imported.bytes,
+    parameters: imported.parameters,
+    images: images.length,
+    synthetic: request.images === undefined,
+    skipped,
+    seconds: (performance.now() - start) / 1000,
+    agreement: result.agreement,
+    layers: result.layers,
+    runtime: result.runtime,
+  };
+}
+
+/** `model.onnx` → `model.ivit`, beside it. */
+export function defaultOutput(model: string): string {
+  const { dir, name, ext } = path.parse(model);
+  return path.join(dir, `${/^\.onnx$/i.test(ext) ? name : name + ext}.ivit`);
+}
+
+/** Imports a model at the size its recipe settles on; where the model leaves the size open, the two depend on each other. */
+export async function importWithRecipe(
+  model: string,
+  flags: RecipeFlags,
+  notice: (text: string) => void,
+): Promise<{ imported: ImportedModel; recipe: PreprocessRecipe }> {
+  const asked = flags.size && ([flags.size.height, flags.size.width] as const);
+  let imported = await importModel(model, { size: asked });
+  const { input } = imported.graph;
+  if (input.channels !== 3) throw new InputError(`${model} takes images of ${input.channels} channels; only RGB is supported`);
+  const resolve = (fixed: { height: boolean; width: boolean }) =>
+    resolveRecipe({ modelPath: model, modelInput: { height: input.height, width: input.width, fixed }, metadata: imported.metadata, flags });
+  let resolved = await resolve(input.fixed);
+  const { size } = resolved.recipe;
+  if (size.height !== input.height || size.width !== input.width) {
+    try {
+      imported = await importModel(model, { size: [size.height, size.width] });
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      // The model does not fit the size that its surroundings suggest: keep the one that its own shapes do.
+      resolved = await resolve({ height: true, width: true });
+    }
+  }
+  resolved.notices.forEach(notice);
+  return { imported, recipe: resolved.recipe };
+}
+
+async function calibrationImages(
+  request: QuantizeRequest,
+  recipe: PreprocessRecipe,
+  notice: (text: string) => void,
+): Promise<{ images: Uint8Array[]; skipped: SkippedImage[] }> {
+  const { numImages, onProgress } = request;
+  if (request.images === undefined) {
+    const total = numImages ?? DEFAULT_SYNTHETIC_IMAGES;
+    notice(`No --images given: calibrating on ${total} synthetic images. Photographs like those the model will see are better.`);
+    const images: Uint8Array[] = [];
+    for (let i = 0; i < total; i++) {
+      images.push(applyRecipe(syntheticImage(recipe.size.width, recipe.size.height, SEED + i), recipe));
+      onProgress?.('images', i + 1, total);
+      // Making images takes no pause of its own: let signals and the progress bar through.
+      await new Promise(setImmediate);
+    }
+    return { images, skipped: [] };
+  }
+  const paths = sample(await listImages(request.images), numImages ?? DEFAULT_IMAGES, SEED);
+  const images: Uint8Array[] = [];
+  const skipped: SkippedImage[] = [];
+  for (const [i, file] of paths.entries()) {
+    try {
+      images.push(applyRecipe(await decodeImage(file), recipe));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      skipped.push({ path: file, reason: error.message });
+    }
+    onProgress?.('images', i + 1, paths.length);
+  }
+  if (images.length === 0) throw new InputError(`No usable image in ${request.images}: ${skipped[0].reason}`);
+  if (skipped.length > 0) notice(`${skipped.length} of ${paths.length} images skipped: ${skipped.map((one) => one.path).join(', ')}`);
+  return { images, skipped };
+}
+
+/** The quantizer's options that the request sets. */
+function definedOptions(request: QuantizeRequest): Partial<QuantizeOptions> {
+  const keys = Object.keys(DEFAULT_OPTIONS) as (keyof QuantizeOptions)[];
+  return Object.fromEntries(keys.filter((key) => request[key] !== undefined).map((key) => [key, request[key]]));
+}
+
+async function hashFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}

@@ -1,0 +1,62 @@
+import { proveBounds } from './bounds.js';
+import { packedLength } from './pack.js';
+import { splitProgram, tensorFields } from './schema.js';
+import type { Op, Program, ValueType } from './types.js';
+
+/** What `ivit inspect` shows of one op of an integer program. */
+export interface OpDescription {
+  readonly name: string;
+  readonly op: Op['op'];
+  /** [rows, cols] of the value it writes. */
+  readonly shape: readonly [number, number];
+  readonly type: ValueType;
+  readonly weightBits: number | null;
+  /** The requantization's dyadic numbers b/2^c: least and greatest b of all channels, and their common c. */
+  readonly scale: { readonly least: number; readonly greatest: number; readonly c: number } | null;
+  /** Bits and sign that the integer before requantization can need, for any image. */
+  readonly accumulatorBits: number | null;
+  readonly parameters: number;
+  /** Multiply-accumulates for one image. */
+  readonly macs: number;
+  /** Of its tensors in the file. */
+  readonly bytes: number;
+}
+
+/** @param program one that `validateProgram` has passed */
+export function describeProgram(program: Program): OpDescription[] {
+  const bounds = proveBounds(program);
+  const { tensors } = splitProgram(program);
+  return program.ops.map((op, i) => ({
+    name: op.name,
+    op: op.op,
+    shape: [op.rows, op.cols],
+    type: op.out.type,
+    weightBits: op.op === 'linear' ? op.weightBits : null,
+    scale: scaleOf(op),
+    accumulatorBits: 'multiplier' in op ? bounds[i].accumulator.toString(2).length + 1 : null,
+    parameters: op.op === 'linear' ? op.weight.length + op.bias.length : op.op === 'constant' ? op.data.length : 0,
+    macs: macsOf(op),
+    bytes: tensorFields(op).reduce((sum, { field }) => sum + bytesOf(op, field, tensors[i].get(field)?.byteLength ?? 0), 0),
+  }));
+}
+
+function scaleOf(op: Op): OpDescription['scale'] {
+  if (!('multiplier' in op)) return null;
+  let least = op.multiplier[0];
+  let greatest = least;
+  for (const b of op.multiplier) {
+    least = Math.min(least, b);
+    greatest = Math.max(greatest, b);
+  }
+  return { least, greatest, c: op.shift };
+}
+
+function macsOf(op: Op): number {
+  if (op.op === 'linear') return op.rows * op.weight.length;
+  if (op.op === 'attention') return op.batch * op.heads * op.queries * op.keys * (op.dim + op.valueDim);
+  return 0;
+}
+
+function bytesOf(op: Op, field: string, inMemory: number): number {
+  return op.op === 'linear' && field === 'weight' ? packedLength(op.weight.length, op.weightBits) : inMemory;
+}
