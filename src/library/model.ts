@@ -1,4 +1,4 @@
-import { createEngine } from '../engine/index.js';
+import { createEngine } from '../engine/engine.js';
 import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
 import type { RgbImage } from '../images/image.js';
 import { applyRecipe } from '../images/recipe.js';
