@@ -1,5 +1,7 @@
 import type { BackendName, OpRunner } from './types.js';
-import { loadWasmModule } from './load-wasm.js';
+import { firstThatLoads } from './backends.js';
+import { loadNativeKernels, loadWasmModule } from './load.js';
+import { createNativeRunner } from './native.js';
 import { createReferenceRunner } from './reference.js';
 import { createWasmRunner } from './wasm.js';
 
@@ -7,7 +9,12 @@ import { createWasmRunner } from './wasm.js';
  * A runner of single ops.
  *
  * @param backend default: the fastest that loads
+ * @throws InputError where that backend, or any, does not load
  */
-export async function createOpRunner(backend: BackendName = 'wasm'): Promise<OpRunner> {
-  return backend === 'wasm' ? createWasmRunner(await loadWasmModule()) : createReferenceRunner();
+export function createOpRunner(backend?: BackendName): Promise<OpRunner> {
+  return firstThatLoads(backend, {
+    native: () => createNativeRunner(loadNativeKernels()),
+    wasm: async () => createWasmRunner(await loadWasmModule()),
+    reference: createReferenceRunner,
+  });
 }

@@ -4,7 +4,7 @@ import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
 import { allocate } from './reference.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
 import type { Work } from './plan.js';
-import type { LoadedOp, OpRunner, Value } from './types.js';
+import type { Engine, LoadedOp, OpRunner, Value } from './types.js';
 
 /** What native/build-wasm.mjs exports; addresses are numbers. */
 interface Exports {
@@ -136,6 +136,15 @@ function loadOp(
   };
 }
 
-export function loadWasmProgram(module: WebAssembly.Module, program: Program): WasmProgram {
-  return new WasmProgram(module, workOfProgram(program));
+export function createWasmEngine(module: WebAssembly.Module, program: Program): Engine {
+  const loaded = new WasmProgram(module, workOfProgram(program));
+  const run = (pixels: Uint8Array): Int32Array => loaded.run([{ data: pixels, rowScale: null }]).data as Int32Array;
+  return {
+    backend: 'wasm',
+    isa: loaded.isa,
+    threads: 1,
+    run: async (pixels) => run(pixels),
+    runAll: async (images) => images.map(run),
+    close: async () => undefined,
+  };
 }

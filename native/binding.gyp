@@ -1,0 +1,14 @@
+{
+  "targets": [
+    {
+      "target_name": "ivit",
+      "sources": ["addon.c", "isa.c", "memory.c", "pool.c", "portable.c", "program.c"],
+      "cflags_c": ["-std=gnu11", "-O3", "-pthread"],
+      "ldflags": ["-pthread"],
+      "xcode_settings": {"OTHER_CFLAGS": ["-std=gnu11", "-O3"]},
+      "conditions": [
+        ["target_arch == 'x64'", {"sources": ["<!@(node -p \"require('fs').readdirSync('x86').filter(f=>f.endsWith('.c')).map(f=>'x86/'+f).join(' ')\")"]}]
+      ]
+    }
+  ]
+}

@@ -1,0 +1,22 @@
+/* What program.h wants of its host, for native code. */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+
+void *ivit_allocate(size_t bytes) {
+  void *memory;
+  size_t size = bytes + IVIT_SLACK;
+  if (posix_memalign(&memory, IVIT_ALIGN, size) != 0) {
+    fprintf(stderr, "ivit: out of memory\n"); /* as Node.js does when its own heap is full */
+    abort();
+  }
+  memset(memory, 0, size);
+  return memory;
+}
+
+void ivit_release(void *memory) { free(memory); }
+
+void ivit_yield(void) { sched_yield(); }

@@ -1,0 +1,31 @@
+import { InputError } from '../errors.js';
+import { BACKENDS } from './types.js';
+import type { BackendName } from './types.js';
+
+/** What to do about a backend that does not load. */
+const ADVICE: Record<BackendName, string> = {
+  native: 'build it with `npm run build` on a machine with a C compiler',
+  wasm: 'build it with `npm run build`',
+  reference: 'it needs nothing',
+};
+
+/**
+ * Tries the backend asked for, or native, wasm, reference in this order.
+ *
+ * @throws InputError that says what was tried, why it failed and what to do
+ */
+export async function firstThatLoads<T>(
+  wanted: BackendName | undefined,
+  loaders: Record<BackendName, () => T | Promise<T>>,
+): Promise<T> {
+  const failures: string[] = [];
+  for (const backend of wanted === undefined ? BACKENDS : [wanted]) {
+    try {
+      return await loaders[backend]();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
+      failures.push(`the ${backend} backend does not load (${reason}): ${ADVICE[backend]}`);
+    }
+  }
+  throw new InputError(`No way to run the model: ${failures.join('; ')}`);
+}
