@@ -109,7 +109,7 @@ typedef struct {
  * The primitives of one instruction set.
  *
  * `scratch`: memory of the calling thread, IVIT_ALIGN aligned: what the *_scratch function asked for; row primitives get
- * at least 16*cols + 256 bytes.
+ * ivit_row_scratch(cols) bytes.
  */
 typedef struct {
   const char *name;
@@ -156,6 +156,9 @@ typedef struct {
                     const int8_t *q, const void *packed, void *out, void *scratch);
 } ivit_isa;
 
+/* Scratch of the row primitives: constants prepared for a call, and a row of u-hat. */
+static inline size_t ivit_row_scratch(int32_t cols) { return 32 * (((size_t)cols + 63) / 64 * 64); }
+
 /* Every primitive in plain C (portable.c): the fallback entries of the other tables. */
 size_t ivit_portable_linear_pack_size(const ivit_linear *op);
 void ivit_portable_linear_pack(const ivit_linear *op, void *packed);
@@ -184,6 +187,9 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
 int64_t ivit_linear_bound(const ivit_linear *op, int32_t n);
 
 extern const ivit_isa ivit_isa_portable;
+#if defined(__x86_64__) || defined(_M_X64)
+extern const ivit_isa ivit_isa_avx512vnni;
+#endif
 
 /*
  * isa.c: the tables compiled in, best first, that this machine can run. The first where `name` is NULL, else the one of

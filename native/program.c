@@ -231,7 +231,7 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
   for (int32_t i = 0; i < 3; i++) s->in[i] = words[2 + i];
   s->rows = words[5];
   s->cols = words[6];
-  need_scratch(program, 16 * (size_t)s->cols + 256);
+  need_scratch(program, ivit_row_scratch(s->cols));
 
   switch (s->kind) {
     case IVIT_STEP_PATCHES: copy_bytes(&s->as.patches, w, sizeof(patches)); break;

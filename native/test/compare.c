@@ -1,0 +1,335 @@
+/*
+ * Compares every primitive of an instruction set's table with plain C on random operands: shapes off the tile, every
+ * output type, multipliers and shifts that lead to each path. For machines without Node (see ../test-arm.sh) and for quick work on a
+ * kernel; test/engine compares whole backends with src/kernels.
+ *
+ *   compare <isa> [rounds] [seed]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../arith.h"
+
+static uint64_t state = 1;
+static uint32_t next(void) {
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return (uint32_t)(state >> 33);
+}
+/* lo to hi, both included. */
+static int32_t pick(int32_t lo, int32_t hi) { return lo + (int32_t)(next() % ((uint32_t)(hi - lo) + 1)); }
+static int chance(int32_t percent) { return pick(1, 100) <= percent; }
+static int64_t pick_bits(int32_t bits) {
+  int64_t v = (int64_t)((((uint64_t)next() << 31) | next()) & (((uint64_t)1 << bits) - 1));
+  return chance(50) ? -v : v;
+}
+
+/* Buffers of one round, freed together. */
+static void *buffers[64];
+static int buffer_count;
+static void *buffer(size_t bytes) {
+  size_t size = (bytes + 63) / 64 * 64 + IVIT_SLACK;
+  uint8_t *p = aligned_alloc(IVIT_ALIGN, size + IVIT_ALIGN);
+  if (!p) abort();
+  for (size_t i = 0; i < size; i++) p[i] = (uint8_t)(i < bytes ? 0 : next());
+  return buffers[buffer_count++] = p;
+}
+static void free_buffers(void) {
+  while (buffer_count > 0) free(buffers[--buffer_count]);
+}
+static size_t padded(int32_t n) { return ((size_t)n + 63) / 64 * 64; }
+
+static int failures;
+static void check(const char *what, const void *expected, const void *actual, size_t bytes, const char *detail) {
+  if (memcmp(expected, actual, bytes) == 0) return;
+  size_t at = 0;
+  while (((const uint8_t *)expected)[at] == ((const uint8_t *)actual)[at]) at++;
+  printf("%s differs at byte %zu of %zu: %s\n", what, at, bytes, detail);
+  failures++;
+}
+
+static size_t size_of(ivit_type type) { return type == IVIT_I16 ? 2 : type == IVIT_I32 ? 4 : 1; }
+/* What linear and attention write: u-hat is i32. */
+static size_t wide_size_of(ivit_type type) { return type == IVIT_ROWS ? 4 : size_of(type); }
+
+/* `bits`: of the values to be requantized. */
+static ivit_output pick_output(int32_t cols, int32_t bits, int offsets) {
+  static const int32_t limits[] = {0, 127, 32767, IVIT_WIDE_LIMIT, IVIT_ROW_LIMIT};
+  ivit_output out = {.type = (ivit_type)pick(0, 4)};
+  out.zero = out.type == IVIT_U8 ? pick(0, 255) : 0;
+  out.lo = out.type == IVIT_U8 ? -out.zero : -limits[out.type];
+  out.hi = out.type == IVIT_U8 ? 255 - out.zero : limits[out.type];
+  int32_t target = out.type == IVIT_I32 ? 22 : out.type == IVIT_ROWS ? 20 : out.type == IVIT_I16 ? 14 : 7;
+  int32_t most = ivit_min(31, 61 - bits);
+  int32_t multiplier_bits = chance(50) ? most : pick(1, ivit_min(16, most));
+  out.shift = ivit_min(ivit_max(bits + multiplier_bits - target + pick(-3, 3), chance(10) ? 0 : 1), 62);
+  int32_t *multiplier = buffer(padded(cols) * sizeof *multiplier);
+  int64_t *offset = offsets && chance(70) ? buffer(padded(cols) * sizeof *offset) : NULL;
+  for (int32_t n = 0; n < cols; n++) {
+    multiplier[n] = (int32_t)pick_bits(multiplier_bits);
+    if (offset) offset[n] = pick_bits(ivit_min(bits + multiplier_bits, chance(80) ? target + out.shift : 60));
+  }
+  out.multiplier = multiplier;
+  out.offset = offset;
+  return out;
+}
+
+static void fill_i32(int32_t *x, size_t n, int32_t bits) {
+  for (size_t i = 0; i < n; i++) x[i] = (int32_t)pick_bits(bits);
+}
+
+static void fill_scales(int32_t *scale, int32_t rows) {
+  for (int32_t r = 0; r < rows; r++) scale[r] = ivit_row_scale((int32_t)(pick_bits(pick(1, 22)) & IVIT_ROW_LIMIT) | 1);
+}
+
+static void compare_linear(const ivit_isa *isa) {
+  ivit_linear op = {.cols = pick(1, chance(30) ? 300 : 80), .in_features = pick(1, chance(30) ? 700 : 90)};
+  op.x_type = chance(45) ? IVIT_U8 : chance(70) ? IVIT_ROWS : IVIT_I16;
+  op.x_zero = op.x_type == IVIT_U8 ? pick(0, 255) : op.x_type == IVIT_ROWS ? 128 : 0;
+  op.row_shift = op.x_type == IVIT_ROWS ? (chance(80) ? pick(14, 24) : pick(0, 31)) : 0;
+  int32_t bits = 14 + ivit_bits((uint64_t)op.in_features);
+  size_t N = (size_t)op.cols, K = (size_t)op.in_features;
+  int8_t *weight = buffer(N * K);
+  int32_t weight_limit = chance(50) ? 127 : 20;
+  for (size_t i = 0; i < N * K; i++) weight[i] = (int8_t)pick(-weight_limit, weight_limit);
+  int32_t *bias = buffer(padded(op.cols) * sizeof *bias);
+  fill_i32(bias, N, bits);
+  op.weight = weight;
+  op.bias = bias;
+  op.out = pick_output(op.cols, op.x_type == IVIT_I16 ? bits + 8 : ivit_min(bits + 2, 31), 0);
+
+  int32_t rows = pick(1, 20);
+  size_t M = (size_t)rows;
+  int32_t *scale = buffer(M * sizeof *scale);
+  fill_scales(scale, rows);
+  /* The program proves |acc| < 2^31 for dynamic rows: keep M' so small that it holds. */
+  int64_t bound = 1;
+  for (int32_t n = 0; n < op.cols; n++) {
+    int64_t b = ivit_linear_bound(&op, n);
+    bound = b > bound ? b : bound;
+  }
+  for (int32_t r = 0; r < rows; r++) {
+    while ((scale[r] * bound >> op.row_shift) >= (int64_t)1 << 30) scale[r] = ivit_row_scale(ivit_max(1, scale[r] / 2));
+    if (op.row_shift < 8 && bound >> 20) scale[r] = 1;
+  }
+  void *x = buffer(M * K * 2);
+  if (op.x_type == IVIT_I16) for (size_t i = 0; i < M * K; i++) ((int16_t *)x)[i] = (int16_t)pick(-32767, 32767);
+  else for (size_t i = 0; i < M * K; i++) ((uint8_t *)x)[i] = (uint8_t)(op.x_type == IVIT_ROWS ? pick(1, 255) : pick(0, 255));
+  int with_residual = op.out.type == IVIT_I32 && chance(60);
+  int32_t *residual = buffer(M * N * sizeof *residual);
+  fill_i32(residual, M * N, 24);
+
+  size_t bytes = M * N * wide_size_of(op.out.type);
+  uint8_t *out[2];
+  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
+  for (int t = 0; t < 2; t++) {
+    out[t] = buffer(bytes);
+    memset(out[t], 0x55, bytes);
+    op.packed = buffer(tables[t]->linear_pack_size(&op));
+    tables[t]->linear_pack(&op, op.packed);
+    op.weight = NULL;
+    void *scratch = buffer(tables[t]->linear_scratch(&op));
+    const int32_t *from = with_residual ? residual : NULL;
+    if (with_residual && t == 1 && chance(50)) from = memcpy(out[t], residual, bytes); /* in place */
+    int32_t middle = chance(50) ? op.cols : ivit_min(op.cols, pick(0, 3) * isa->tile_cols);
+    const int32_t *x_scale = op.x_type == IVIT_ROWS ? scale : NULL;
+    if (middle > 0) tables[t]->linear(&op, rows, 0, middle, x, x_scale, from, out[t], scratch);
+    if (middle < op.cols) tables[t]->linear(&op, rows, middle, op.cols, x, x_scale, from, out[t], scratch);
+    op.weight = weight;
+  }
+  char detail[200];
+  snprintf(detail, sizeof detail, "rows %d cols %d features %d x %d out %d shift %d row shift %d residual %d", rows, op.cols,
+           op.in_features, op.x_type, op.out.type, op.out.shift, op.row_shift, with_residual);
+  check("linear", out[0], out[1], bytes, detail);
+}
+
+typedef void row_primitive(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
+                           void *scratch);
+static void call_layer_norm(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
+                            void *scratch) {
+  isa->layer_norm(op, rows, x, out, scale, scratch);
+}
+static void call_activation(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
+                            void *scratch) {
+  isa->activation(op, rows, x, out, scale, scratch);
+}
+static void call_rescale(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
+                         void *scratch) {
+  isa->rescale(op, rows, x, out, scale, scratch);
+}
+
+static void compare_rows(const ivit_isa *isa, const char *name, row_primitive *call, const void *op, int32_t rows,
+                         int32_t cols, const ivit_output *output, const void *x) {
+  size_t bytes = (size_t)rows * (size_t)cols * size_of(output->type);
+  uint8_t *out[2];
+  int32_t *scale[2];
+  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
+  for (int t = 0; t < 2; t++) {
+    out[t] = buffer(bytes);
+    scale[t] = buffer((size_t)rows * sizeof(int32_t));
+    call(tables[t], op, rows, x, out[t], scale[t], buffer(ivit_row_scratch(cols)));
+  }
+  char detail[120];
+  snprintf(detail, sizeof detail, "rows %d cols %d out %d shift %d", rows, cols, output->type, output->shift);
+  check(name, out[0], out[1], bytes, detail);
+  if (output->type == IVIT_ROWS) check(name, scale[0], scale[1], (size_t)rows * sizeof(int32_t), detail);
+}
+
+static void compare_layer_norm(const ivit_isa *isa) {
+  ivit_layer_norm op = {.cols = pick(1, chance(10) ? 3000 : 300), .center = chance(80)};
+  op.epsilon = chance(20) ? 0 : pick_bits(pick(1, 53));
+  if (op.epsilon < 0) op.epsilon = -op.epsilon;
+  op.out = pick_output(op.cols, 30, 1);
+  int32_t rows = pick(1, 20), bits = chance(30) ? 24 : pick(0, 24);
+  size_t count = (size_t)rows * (size_t)op.cols;
+  int32_t *x = buffer(count * sizeof *x);
+  fill_i32(x, count, bits);
+  if (chance(30)) for (size_t i = 0; i < count; i++) x[i] = x[0];
+  compare_rows(isa, "layer norm", call_layer_norm, &op, rows, op.cols, &op.out, x);
+}
+
+static void compare_activation(const ivit_isa *isa) {
+  ivit_activation op = {.cols = pick(1, 300), .spacing = pick(4, 15)};
+  int wild = chance(20);
+  for (int32_t i = 0; i < IVIT_KNOTS; i++) {
+    int32_t most = (int32_t)ivit_clamp((int64_t)i << op.spacing, 0, 32767);
+    op.knots[i] = (int16_t)(wild ? pick(-32767, 32767) : pick(0, most));
+  }
+  op.out = pick_output(op.cols, 16, 1);
+  int32_t rows = pick(1, 20);
+  size_t count = (size_t)rows * (size_t)op.cols;
+  int16_t *x = buffer(count * sizeof *x);
+  for (size_t i = 0; i < count; i++) x[i] = (int16_t)(chance(2) ? (chance(50) ? 32767 : -32767) : (int32_t)pick_bits(pick(1, 15)));
+  compare_rows(isa, "activation", call_activation, &op, rows, op.cols, &op.out, x);
+}
+
+static void compare_rescale(const ivit_isa *isa) {
+  ivit_rescale op = {.cols = pick(1, 300)};
+  op.out = pick_output(op.cols, 24, 1);
+  int32_t rows = pick(1, 20);
+  size_t count = (size_t)rows * (size_t)op.cols;
+  int32_t *x = buffer(count * sizeof *x);
+  fill_i32(x, count, pick(1, 24));
+  compare_rows(isa, "rescale", call_rescale, &op, rows, op.cols, &op.out, x);
+}
+
+static void compare_quantize_rows(const ivit_isa *isa) {
+  int32_t rows = pick(1, 20), cols = pick(1, 300), bits = pick(0, 22);
+  size_t count = (size_t)rows * (size_t)cols;
+  int32_t *u = buffer(count * sizeof *u);
+  fill_i32(u, count, bits);
+  uint8_t *codes[2];
+  int32_t *scale[2];
+  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
+  for (int t = 0; t < 2; t++) {
+    codes[t] = buffer(count);
+    scale[t] = buffer((size_t)rows * sizeof(int32_t));
+    tables[t]->quantize_rows(rows, cols, u, codes[t], scale[t]);
+  }
+  char detail[80];
+  snprintf(detail, sizeof detail, "rows %d cols %d bits %d", rows, cols, bits);
+  check("quantize_rows codes", codes[0], codes[1], count, detail);
+  check("quantize_rows scales", scale[0], scale[1], (size_t)rows * sizeof(int32_t), detail);
+}
+
+static void compare_add(const ivit_isa *isa) {
+  size_t count = (size_t)pick(1, 500);
+  int32_t *a = buffer(count * sizeof *a), *b = buffer(count * sizeof *b), *out[2];
+  fill_i32(a, count, 24);
+  fill_i32(b, count, 24);
+  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
+  for (int t = 0; t < 2; t++) tables[t]->add(count, a, b, out[t] = buffer(count * sizeof *a));
+  check("add", out[0], out[1], count * sizeof *a, "");
+}
+
+static ivit_view pick_view(int32_t tokens, int32_t heads, int32_t dim, size_t *elements) {
+  ivit_view view = {.offset = pick(0, 5), .head_stride = dim + pick(0, 3)};
+  view.stride = view.offset + heads * view.head_stride + pick(0, 4);
+  *elements = (size_t)tokens * (size_t)view.stride;
+  if (chance(40)) {
+    int32_t *rows = buffer((size_t)tokens * sizeof *rows);
+    for (int32_t i = 0; i < tokens; i++) rows[i] = pick(0, tokens - 1);
+    view.rows = rows;
+  }
+  return view;
+}
+
+static int8_t *pick_codes(size_t count, int32_t limit) {
+  int8_t *codes = buffer(count);
+  for (size_t i = 0; i < count; i++) codes[i] = (int8_t)pick(-limit, limit);
+  return codes;
+}
+
+static void compare_attention(const ivit_isa *isa) {
+  ivit_attention op = {.batch = pick(1, 2),
+                       .heads = pick(1, 3),
+                       .queries = pick(1, 20),
+                       .keys = pick(1, chance(20) ? 400 : 90),
+                       .dim = pick(1, 100),
+                       .value_dim = pick(1, 100),
+                       .softmax = (ivit_softmax)pick(0, 1),
+                       .fraction_bits = pick(8, 11)};
+  if (chance(30)) op.dim = op.value_dim = chance(50) ? 64 : 32;
+  int32_t *multiplier = buffer(padded(op.heads) * sizeof *multiplier);
+  /* Scores of some 16 log2 units; now and then far beyond. */
+  int32_t bits = chance(50) ? 31 : pick(4, 12);
+  int32_t score_bits = 13 + ivit_bits((uint64_t)op.dim) / 2;
+  op.score_shift = ivit_max(1, bits + score_bits - op.fraction_bits - (chance(90) ? pick(2, 6) : pick(7, 30)));
+  for (int32_t h = 0; h < op.heads; h++) multiplier[h] = (int32_t)pick_bits(bits);
+  op.score_multiplier = multiplier;
+  if (chance(40)) {
+    op.bias_batch = chance(50) ? 1 : op.batch;
+    op.bias_heads = chance(50) ? 1 : op.heads;
+    size_t count = (size_t)(op.bias_batch * op.bias_heads) * (size_t)op.queries * (size_t)op.keys;
+    int32_t *bias = buffer(count * sizeof *bias);
+    for (size_t i = 0; i < count; i++) bias[i] = chance(10) ? -(1 << 28) : (int32_t)pick_bits(chance(5) ? 28 : 13);
+    op.bias = bias;
+  }
+  op.out = pick_output(op.heads * op.value_dim, 30, 0);
+  size_t nq, nk, nv;
+  op.q = pick_view(op.batch * op.queries, op.heads, op.dim, &nq);
+  op.k = pick_view(op.batch * op.keys, op.heads, op.dim, &nk);
+  op.v = pick_view(op.batch * op.keys, op.heads, op.value_dim, &nv);
+  const int8_t *q = pick_codes(nq, chance(80) ? 127 : 20), *k = pick_codes(nk, 127), *v = pick_codes(nv, 127);
+
+  size_t bytes = (size_t)(op.batch * op.queries) * (size_t)(op.heads * op.value_dim) * wide_size_of(op.out.type);
+  uint8_t *out[2];
+  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
+  for (int t = 0; t < 2; t++) {
+    out[t] = buffer(bytes);
+    void *packed = buffer(tables[t]->attention_pack_size(&op)), *scratch = buffer(tables[t]->attention_scratch(&op));
+    for (int32_t b = 0; b < op.batch; b++) {
+      for (int32_t h = 0; h < op.heads; h++) {
+        tables[t]->attention_pack(&op, b, h, k, v, packed);
+        int32_t middle = chance(50) ? op.queries : pick(0, op.queries);
+        if (middle > 0) tables[t]->attention(&op, b, h, 0, middle, q, packed, out[t], scratch);
+        if (middle < op.queries) tables[t]->attention(&op, b, h, middle, op.queries, q, packed, out[t], scratch);
+      }
+    }
+  }
+  char detail[200];
+  snprintf(detail, sizeof detail, "queries %d keys %d dim %d value dim %d bits %d score shift %d bias %d out %d shift %d",
+           op.queries, op.keys, op.dim, op.value_dim, bits, op.score_shift, op.bias != NULL, op.out.type, op.out.shift);
+  check("attention", out[0], out[1], bytes, detail);
+}
+
+int main(int argc, char **argv) {
+  const ivit_isa *isa = argc > 1 ? ivit_find_isa(argv[1]) : NULL;
+  if (!isa) {
+    printf("usage: compare <isa> [rounds] [seed]; this machine runs %s at best\n", ivit_find_isa(NULL)->name);
+    return 2;
+  }
+  int rounds = argc > 2 ? atoi(argv[2]) : 500;
+  state = argc > 3 ? (uint64_t)atoll(argv[3]) : 1;
+  void (*const comparisons[])(const ivit_isa *) = {compare_linear,  compare_layer_norm,    compare_activation,
+                                                   compare_rescale, compare_quantize_rows, compare_add,
+                                                   compare_attention};
+  for (int round = 0; round < rounds && failures < 10; round++) {
+    for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
+      comparisons[i](isa);
+      free_buffers();
+    }
+  }
+  printf("%s: %d rounds of 7 primitives, %d differences\n", isa->name, rounds, failures);
+  return failures > 0;
+}

@@ -1,0 +1,403 @@
+/* Fused attention: scores, exponential and weighted sum of 6 queries at a time; only a strip of scores exists at once. */
+#include "avx512.h"
+
+#define UNROLL_ALL _Pragma("GCC unroll 16")
+
+/*
+ * Packed keys and values of one window and head. Keys are the weights of one GEMM, 64 to a panel, [dim/4][keys][4];
+ * values those of another, 64 channels to a panel, [keys/4][channels][4]. Queries become u8 by adding 128, which
+ * `start` takes back: -128*sum_d k.
+ */
+typedef struct {
+  int32_t groups;       /* of 4 query channels */
+  int32_t key_panels;   /* of 64 keys; the last has key_vectors*16 */
+  int32_t key_vectors;
+  int32_t weight_groups; /* of 4 keys */
+  int32_t value_panels;
+  int32_t value_vectors; /* of the last panel */
+  size_t keys_at, values_at, size;
+} layout;
+
+static int32_t panels_of(int32_t n) { return (n + 63) / 64; }
+static int32_t last_vectors(int32_t n) { return (n - (panels_of(n) - 1) * 64 + 15) / 16; }
+
+static layout lay_out(const ivit_attention *op) {
+  layout l = {.groups = (op->dim + 3) / 4,
+              .key_panels = panels_of(op->keys),
+              .key_vectors = last_vectors(op->keys),
+              .weight_groups = (op->keys + 3) / 4,
+              .value_panels = panels_of(op->value_dim),
+              .value_vectors = last_vectors(op->value_dim)};
+  size_t key_vectors = (size_t)((l.key_panels - 1) * TILE_VECTORS + l.key_vectors);
+  size_t value_vectors = (size_t)((l.value_panels - 1) * TILE_VECTORS + l.value_vectors);
+  l.keys_at = (size_t)l.key_panels * TILE_COLS * sizeof(int32_t);
+  l.values_at = l.keys_at + (size_t)l.groups * key_vectors * 64;
+  l.size = l.values_at + (size_t)l.weight_groups * value_vectors * 64;
+  return l;
+}
+
+/* Largest |score| before the bias, in its scaled unit, for which max - score cannot overflow. */
+enum { SAFE_SCORE = 1 << 28 };
+
+/* How a head's scores and outputs are requantized. */
+typedef struct {
+  requantize_plan score, value;
+} head_plan;
+
+/*
+ * Returns whether this head can be computed here: its scores stay so small that they need no clamp, and nothing needs
+ * 64-bit shifts. Otherwise portable.c packs and computes it.
+ */
+static int plan_head(const ivit_attention *op, int32_t head, head_plan *plan) {
+  int64_t b = ivit_abs(op->score_multiplier[head]), bound = ((int64_t)op->dim << 14) * b;
+  plan->score = plan_requantize(bound, b, op->score_shift);
+  const int32_t *multiplier = op->out.multiplier + head * op->value_dim;
+  plan->value = plan_requantize(INT64_MAX >> 1, largest_multiplier(multiplier, op->value_dim), op->out.shift);
+  return plan->score.path != WIDE && plan->value.path == HIGH && ivit_shift_round(bound, op->score_shift) <= SAFE_SCORE;
+}
+
+size_t ivit_avx512_attention_pack_size(const ivit_attention *op) {
+  size_t portable = ivit_portable_attention_pack_size(op), own = lay_out(op).size;
+  return own > portable ? own : portable;
+}
+
+/* 4 x 16 bytes transposed to 16 x 4. */
+INLINE __m512i interleave_rows(__m128i a, __m128i b, __m128i c, __m128i d) {
+  __m128i ab0 = _mm_unpacklo_epi8(a, b), ab1 = _mm_unpackhi_epi8(a, b);
+  __m128i cd0 = _mm_unpacklo_epi8(c, d), cd1 = _mm_unpackhi_epi8(c, d);
+  __m512i v = _mm512_castsi128_si512(_mm_unpacklo_epi16(ab0, cd0));
+  v = _mm512_inserti32x4(v, _mm_unpackhi_epi16(ab0, cd0), 1);
+  v = _mm512_inserti32x4(v, _mm_unpacklo_epi16(ab1, cd1), 2);
+  return _mm512_inserti32x4(v, _mm_unpackhi_epi16(ab1, cd1), 3);
+}
+
+/* Transposes 16 x 16 elements of 32 bits. */
+INLINE void transpose16(__m512i v[16]) {
+  __m512i a[16];
+  UNROLL_ALL for (int i = 0; i < 16; i += 4) {
+    __m512i lo0 = _mm512_unpacklo_epi32(v[i], v[i + 1]), hi0 = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+    __m512i lo1 = _mm512_unpacklo_epi32(v[i + 2], v[i + 3]), hi1 = _mm512_unpackhi_epi32(v[i + 2], v[i + 3]);
+    /* a[i + c], lane L: elements 4L + c of rows i to i + 3. */
+    a[i] = _mm512_unpacklo_epi64(lo0, lo1);
+    a[i + 1] = _mm512_unpackhi_epi64(lo0, lo1);
+    a[i + 2] = _mm512_unpacklo_epi64(hi0, hi1);
+    a[i + 3] = _mm512_unpackhi_epi64(hi0, hi1);
+  }
+  UNROLL_ALL for (int c = 0; c < 4; c++) {
+    __m512i lo0 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0x44), hi0 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0xee);
+    __m512i lo1 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x44), hi1 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xee);
+    v[c] = _mm512_shuffle_i32x4(lo0, lo1, 0x88);
+    v[4 + c] = _mm512_shuffle_i32x4(lo0, lo1, 0xdd);
+    v[8 + c] = _mm512_shuffle_i32x4(hi0, hi1, 0x88);
+    v[12 + c] = _mm512_shuffle_i32x4(hi0, hi1, 0xdd);
+  }
+}
+
+/*
+ * Keys j0 to j0 + 15 (the last repeated where fewer exist) as one vector column of a panel: element g of `to`, `stride`
+ * bytes apart, holds channels 4g to 4g + 3 of all of them.
+ */
+static void pack_keys(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k, int32_t j0, int8_t *to,
+                      size_t stride, int32_t *start) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  __m512i sums = _mm512_setzero_si512();
+  for (int32_t d = 0; d < op->dim; d += 64) {
+    __m512i v[16];
+    __mmask64 live = first64(op->dim - d);
+    UNROLL_ALL for (int i = 0; i < 16; i++) {
+      int32_t key = ivit_min(j0 + i, op->keys - 1);
+      v[i] = _mm512_maskz_loadu_epi8(live, k + ivit_locate(&op->k, window * op->keys + key, head) + d);
+    }
+    transpose16(v);
+    UNROLL_ALL for (int g = 0; g < 16; g++) {
+      if (d + 4 * g >= op->dim) break;
+      sums = _mm512_dpbusd_epi32(sums, ones, v[g]);
+      _mm512_storeu_si512(to, v[g]);
+      to += stride;
+    }
+  }
+  _mm512_storeu_si512(start, _mm512_slli_epi32(_mm512_sub_epi32(_mm512_setzero_si512(), sums), 7));
+}
+
+void ivit_avx512_attention_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,
+                                const int8_t *v, void *packed) {
+  head_plan plan;
+  if (!plan_head(op, head, &plan)) {
+    ivit_portable_attention_pack(op, window, head, k, v, packed);
+    return;
+  }
+  layout l = lay_out(op);
+  int32_t *start = packed;
+  int8_t *keys = (int8_t *)packed + l.keys_at, *values = (int8_t *)packed + l.values_at;
+
+  for (int32_t p = 0; p < l.key_panels; p++) {
+    size_t vectors = (size_t)(p + 1 < l.key_panels ? TILE_VECTORS : l.key_vectors);
+    for (size_t j = 0; j < vectors; j++) {
+      int32_t key = p * TILE_COLS + (int32_t)(16 * j);
+      pack_keys(op, window, head, k, key, keys + 64 * j, 64 * vectors, start + key);
+    }
+    keys += (size_t)l.groups * vectors * 64;
+  }
+
+  for (int32_t p = 0; p < l.value_panels; p++) {
+    int32_t first = p * TILE_COLS;
+    size_t vectors = (size_t)(p + 1 < l.value_panels ? TILE_VECTORS : l.value_vectors);
+    for (int32_t g = 0; g < l.weight_groups; g++) {
+      const int8_t *row[4];
+      for (int32_t i = 0; i < 4; i++) {
+        /* Beyond the last key any value does: its weight is 0. */
+        int32_t key = ivit_min(4 * g + i, op->keys - 1);
+        row[i] = v + ivit_locate(&op->v, window * op->keys + key, head) + first;
+      }
+      for (size_t j = 0; j < vectors; j++, values += 64) {
+        __mmask16 live = first16(op->value_dim - first - (int32_t)(16 * j));
+        __m128i bytes[4];
+        for (int i = 0; i < 4; i++) bytes[i] = _mm_maskz_loadu_epi8(live, row[i] + 16 * j);
+        _mm512_storeu_si512(values, interleave_rows(bytes[0], bytes[1], bytes[2], bytes[3]));
+      }
+    }
+  }
+}
+
+/* Scratch: 6 rows of queries as u8, of scores, of weights; multipliers of a head's channels. */
+typedef struct {
+  size_t query_stride, score_stride;
+  uint8_t *queries;
+  int32_t *scores;
+  uint8_t *weights;
+  int32_t *multiplier, *multiplier_odd;
+  size_t size;
+} workspace;
+
+static workspace split_scratch(const ivit_attention *op, void *scratch) {
+  workspace w = {.query_stride = round_up((size_t)op->dim, 64), .score_stride = round_up((size_t)op->keys, 64)};
+  size_t values = round_up((size_t)op->value_dim, 64), at = 0;
+  w.queries = scratch;
+  at += TILE_ROWS * w.query_stride;
+  w.scores = (int32_t *)((uint8_t *)scratch + at);
+  at += TILE_ROWS * w.score_stride * sizeof(int32_t);
+  w.weights = (uint8_t *)scratch + at;
+  at += TILE_ROWS * w.score_stride;
+  w.multiplier = (int32_t *)((uint8_t *)scratch + at);
+  w.multiplier_odd = w.multiplier + values;
+  w.size = at + 2 * values * sizeof(int32_t);
+  return w;
+}
+
+size_t ivit_avx512_attention_scratch(const ivit_attention *op) {
+  uint8_t base[1];
+  size_t portable = ivit_portable_attention_scratch(op), own = split_scratch(op, base).size;
+  return own > portable ? own : portable;
+}
+
+/* Scores of one panel of keys, in log2 units. */
+INLINE void score_panel(const tile_rows *q, const layout *l, const int8_t *keys, const int32_t *start, int32_t multiplier,
+                        const requantize_plan *plan, int32_t *scores, size_t stride, const requantize_path path,
+                        const int vectors) {
+  tile acc;
+  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
+    UNROLL_VECTORS for (int j = 0; j < vectors; j++) acc[i][j] = _mm512_loadu_si512(start + 16 * j);
+  }
+  tile_multiply(acc, q, l->groups, keys, vectors);
+  KEEP_LOADS_HERE;
+  const __m512i b = _mm512_set1_epi32(multiplier);
+  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
+    UNROLL_VECTORS for (int j = 0; j < vectors; j++) {
+      __m512i x = path == NARROW ? requantize_narrow(acc[i][j], b, plan->round, plan->shift)
+                                 : requantize_high(acc[i][j], b, b, plan->round, plan->shift);
+      _mm512_storeu_si512(scores + (size_t)i * stride + 16 * j, x);
+    }
+  }
+}
+
+INLINE void score_panels(const tile_rows *q, const layout *l, const void *packed, int32_t multiplier,
+                         const requantize_plan *plan, int32_t *scores, size_t stride, const requantize_path path) {
+  const int32_t *start = packed;
+  const int8_t *keys = (const int8_t *)packed + l->keys_at;
+  for (int32_t p = 0; p < l->key_panels; p++) {
+    int32_t vectors = p + 1 < l->key_panels ? TILE_VECTORS : l->key_vectors;
+#define PANEL(v) score_panel(q, l, keys, start, multiplier, plan, scores, stride, path, v)
+    switch (vectors) {
+      case 1: PANEL(1); break;
+      case 2: PANEL(2); break;
+      case 3: PANEL(3); break;
+      default: PANEL(4); break;
+    }
+#undef PANEL
+    keys += (size_t)l->groups * (size_t)vectors * 64;
+    start += TILE_COLS;
+    scores += TILE_COLS;
+  }
+}
+
+/* softmaxWeight of 32 distances d, u16; beyond 65535 saturated, where the weight is 0 already. */
+INLINE __m512i softmax_words(__m512i d, __m128i p, __m128i rest, const ivit_softmax kind) {
+  const __m512i one = _mm512_set1_epi16(1 << 14);
+  __m512i q = _mm512_srl_epi16(d, p);
+  /* The fraction in Q16, then r/2 in Q14. */
+  __m512i r = _mm512_sll_epi16(d, rest);
+  __m512i m = _mm512_sub_epi16(one, _mm512_srli_epi16(r, 3));
+  if (kind == IVIT_SOFTMAX_QUADRATIC) {
+    /* (r*(2^14 - r)) >> 14 of r in Q14, from 2r and 2(2^14 - r). */
+    __m512i twice = _mm512_srli_epi16(r, 1);
+    __m512i other = _mm512_sub_epi16(_mm512_set1_epi16((int16_t)(1 << 15)), twice);
+    __m512i product = _mm512_mulhi_epu16(twice, other);
+    m = _mm512_sub_epi16(m, _mm512_mulhrs_epi16(product, _mm512_set1_epi16(2 * 2811)));
+  }
+  /* (255*E + 2^13) >> 14 = (510*E + 2^14) >> 15; shifts by 16 and more give 0. */
+  return _mm512_mulhrs_epi16(_mm512_srlv_epi16(m, q), _mm512_set1_epi16(510));
+}
+
+/* Weights of one row of scores, padded to whole panels by scores far below all others. Returns their sum. */
+INLINE int32_t softmax_row(const int32_t *scores, int32_t keys, int32_t fraction_bits, uint8_t *weights,
+                           const ivit_softmax kind) {
+  __m512i most = _mm512_loadu_si512(scores);
+  int32_t vectors = (keys + 15) / 16;
+  for (int32_t j = 1; j < vectors; j++) most = _mm512_max_epi32(most, _mm512_loadu_si512(scores + 16 * j));
+  const __m512i max = _mm512_set1_epi32(_mm512_reduce_max_epi32(most));
+  const __m128i p = _mm_cvtsi32_si128(fraction_bits), rest = _mm_cvtsi32_si128(16 - fraction_bits);
+  const __m512i none = _mm512_setzero_si512();
+  __m512i sums = none;
+  int32_t j = 0;
+  for (; j + 32 < keys; j += 64) {
+    __m512i words[2];
+    UNROLL_VECTORS for (int h = 0; h < 2; h++) {
+      __m512i d0 = _mm512_sub_epi32(max, _mm512_loadu_si512(scores + j + 32 * h));
+      __m512i d1 = _mm512_sub_epi32(max, _mm512_loadu_si512(scores + j + 32 * h + 16));
+      words[h] = softmax_words(_mm512_packus_epi32(d0, d1), p, rest, kind);
+    }
+    __m512i w = in_order(_mm512_packus_epi16(words[0], words[1]));
+    sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
+    _mm512_storeu_si512(weights + j, w);
+  }
+  if (j < keys) {
+    __m512i d0 = _mm512_sub_epi32(max, _mm512_loadu_si512(scores + j));
+    __m512i d1 = _mm512_sub_epi32(max, _mm512_loadu_si512(scores + j + 16));
+    __m512i words = softmax_words(_mm512_packus_epi32(d0, d1), p, rest, kind);
+    __m512i w = in_order(_mm512_packus_epi16(words, none));
+    sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
+    _mm512_storeu_si512(weights + j, w);
+  }
+  return (int32_t)_mm512_reduce_add_epi64(sums);
+}
+
+/* Weighted sums of one panel of value channels, normalised and requantized. */
+INLINE void value_panel(const ivit_attention *op, const layout *l, const workspace *w, const tile_rows *x,
+                        const int8_t *values, const int32_t factor[TILE_ROWS], int32_t first, int32_t channel,
+                        const requantize_plan *plan, int32_t live, void *out, size_t out_cols, const ivit_type type,
+                        const int vectors) {
+  tile acc;
+  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
+    UNROLL_VECTORS for (int j = 0; j < vectors; j++) acc[i][j] = _mm512_setzero_si512();
+  }
+  tile_multiply(acc, x, l->weight_groups, values, vectors);
+  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
+  int32_t count = ivit_min(op->value_dim - first, TILE_COLS);
+  size_t size = type == IVIT_I32 || type == IVIT_ROWS ? 4 : type == IVIT_I16 ? 2 : 1;
+  int8_t *to = (int8_t *)out + (size_t)(channel + first) * size;
+  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
+    KEEP_LOADS_HERE;
+    if (i >= live) break;
+    const __m512i f = _mm512_set1_epi32(factor[i]), half = _mm512_set1_epi64(128);
+    __m512i v[TILE_VECTORS];
+    UNROLL_VECTORS for (int j = 0; j < TILE_VECTORS; j++) {
+      if (j >= vectors) {
+        v[j] = _mm512_setzero_si512();
+        continue;
+      }
+      __m512i even = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(acc[i][j], f), half), 8);
+      __m512i others = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(odd(acc[i][j]), f), half), 8);
+      even = _mm512_mul_epi32(even, _mm512_loadu_si512(w->multiplier + first + 16 * j));
+      others = _mm512_mul_epi32(others, _mm512_loadu_si512(w->multiplier_odd + first + 16 * j));
+      v[j] = _mm512_sra_epi32(_mm512_add_epi32(join_high(even, others), plan->round), plan->shift);
+    }
+    store_values(type, v, zero, to, count);
+    to += out_cols * size;
+  }
+}
+
+INLINE void value_panels(const ivit_attention *op, const layout *l, const workspace *w, const tile_rows *x,
+                         const void *packed, const int32_t factor[TILE_ROWS], int32_t channel,
+                         const requantize_plan *plan, int32_t live, void *out, size_t out_cols, const ivit_type type) {
+  const int8_t *values = (const int8_t *)packed + l->values_at;
+  for (int32_t p = 0; p < l->value_panels; p++) {
+    int32_t vectors = p + 1 < l->value_panels ? TILE_VECTORS : l->value_vectors, first = p * TILE_COLS;
+#define PANEL(v) value_panel(op, l, w, x, values, factor, first, channel, plan, live, out, out_cols, type, v)
+    switch (vectors) {
+      case 1: PANEL(1); break;
+      case 2: PANEL(2); break;
+      case 3: PANEL(3); break;
+      default: PANEL(4); break;
+    }
+#undef PANEL
+    values += (size_t)l->weight_groups * (size_t)vectors * 64;
+  }
+}
+
+INLINE void attend(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1, const int8_t *q,
+                   const void *packed, void *out, const workspace *w, const head_plan *plan, const ivit_type type) {
+  const layout l = lay_out(op);
+  const size_t out_cols = (size_t)op->heads * (size_t)op->value_dim;
+  const size_t size = type == IVIT_I32 || type == IVIT_ROWS ? 4 : type == IVIT_I16 ? 2 : 1;
+  const int32_t multiplier = (int32_t)((uint32_t)op->score_multiplier[head] << plan->score.scale);
+  const __m512i flip = _mm512_set1_epi8(-128), lowest = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
+
+  for (int32_t query = query0; query < query1; query += TILE_ROWS) {
+    int32_t live = ivit_min(query1 - query, TILE_ROWS), token = window * op->queries + query;
+    for (int32_t i = 0; i < live; i++) {
+      const int8_t *row = q + ivit_locate(&op->q, token + i, head);
+      uint8_t *to = w->queries + (size_t)i * w->query_stride;
+      for (int32_t d = 0; d < op->dim; d += 64) {
+        __m512i codes = _mm512_maskz_loadu_epi8(first64(op->dim - d), row + d);
+        _mm512_storeu_si512(to + d, _mm512_xor_si512(codes, flip));
+      }
+    }
+    tile_rows x = tile_rows_at(w->queries, w->query_stride, live);
+    if (plan->score.path == NARROW) {
+      score_panels(&x, &l, packed, multiplier, &plan->score, w->scores, w->score_stride, NARROW);
+    } else {
+      score_panels(&x, &l, packed, multiplier, &plan->score, w->scores, w->score_stride, HIGH);
+    }
+
+    int32_t factor[TILE_ROWS];
+    for (int32_t i = 0; i < live; i++) {
+      int32_t *scores = w->scores + (size_t)i * w->score_stride;
+      const int32_t *bias = ivit_bias_row(op, window, head, query + i);
+      for (int32_t j = 0; bias && j < op->keys; j += 16) {
+        __m512i b = _mm512_maskz_loadu_epi32(first16(op->keys - j), bias + j);
+        _mm512_storeu_si512(scores + j, _mm512_add_epi32(_mm512_loadu_si512(scores + j), b));
+      }
+      for (int32_t j = op->keys & ~15; j < (int32_t)w->score_stride; j += 16) {
+        _mm512_mask_storeu_epi32(scores + j, (__mmask16)~first16(op->keys - j), lowest);
+      }
+      uint8_t *weights = w->weights + (size_t)i * w->score_stride;
+      int32_t sum = op->softmax == IVIT_SOFTMAX_SHIFT
+                        ? softmax_row(scores, op->keys, op->fraction_bits, weights, IVIT_SOFTMAX_SHIFT)
+                        : softmax_row(scores, op->keys, op->fraction_bits, weights, IVIT_SOFTMAX_QUADRATIC);
+      factor[i] = ivit_sum_factor(sum);
+    }
+    x = tile_rows_at(w->weights, w->score_stride, live);
+    int8_t *to = (int8_t *)out + (size_t)token * out_cols * size;
+    value_panels(op, &l, w, &x, packed, factor, head * op->value_dim, &plan->value, live, to, out_cols, type);
+  }
+}
+
+void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
+                           const int8_t *q, const void *packed, void *out, void *scratch) {
+  head_plan plan;
+  if (!plan_head(op, head, &plan)) {
+    ivit_portable_attention(op, window, head, query0, query1, q, packed, out, scratch);
+    return;
+  }
+  workspace w = split_scratch(op, scratch);
+  const int32_t *multiplier = op->out.multiplier + head * op->value_dim;
+  for (int32_t n = 0; n < op->value_dim; n += 16) {
+    __m512i b = _mm512_maskz_loadu_epi32(first16(op->value_dim - n), multiplier + n);
+    b = _mm512_sll_epi32(b, _mm_cvtsi32_si128(plan.value.scale));
+    _mm512_storeu_si512(w.multiplier + n, b);
+    _mm512_storeu_si512(w.multiplier_odd + n, odd(b));
+  }
+  if (op->out.type == IVIT_U8) attend(op, window, head, query0, query1, q, packed, out, &w, &plan, IVIT_U8);
+  else if (op->out.type == IVIT_ROWS) attend(op, window, head, query0, query1, q, packed, out, &w, &plan, IVIT_ROWS);
+  else attend(op, window, head, query0, query1, q, packed, out, &w, &plan, op->out.type);
+}

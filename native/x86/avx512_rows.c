@@ -1,0 +1,426 @@
+/* Primitives that work row by row: norm, activation, rescale, row quantization, residual add. */
+#include "avx512.h"
+
+/*
+ * How (v*b[n] + 2^(c-1) + offset[n]) >> c is computed from 64-bit products.
+ * HIGH: c brought to 32 or more, so that the result lies in the product's high half. WIDE: 64-bit shift and clamp.
+ */
+typedef struct {
+  requantize_path path;
+  int32_t shift; /* HIGH: c - 32 */
+  __m512i lo, hi;
+} wide_plan;
+
+/* Constants of 16 channels, for products of even and odd elements. */
+typedef struct {
+  __m512i b, b_odd, offset, offset_odd;
+} wide_channels;
+
+/* Every second of 16 offsets, 2^(c-1) added; then times 2^scale. */
+static __m512i pick_offsets(const int64_t *offset, int first, int64_t half, int32_t scale) {
+  __m512i picked = _mm512_setzero_si512();
+  if (offset) {
+    const __m512i index = _mm512_add_epi64(_mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), _mm512_set1_epi64(first));
+    picked = _mm512_permutex2var_epi64(_mm512_loadu_si512(offset), index, _mm512_loadu_si512(offset + 8));
+  }
+  return _mm512_sll_epi64(_mm512_add_epi64(picked, _mm512_set1_epi64(half)), _mm_cvtsi32_si128(scale));
+}
+
+/* `limit`: bound of |v|. Fills the channels of ceil(cols/16) vectors. */
+static wide_plan plan_wide(const ivit_output *out, int32_t cols, int64_t limit, wide_channels *channels) {
+  wide_plan plan = {.path = WIDE, .lo = _mm512_set1_epi64(out->lo), .hi = _mm512_set1_epi64(out->hi)};
+  int32_t scale = ivit_max(0, 32 - out->shift);
+  int64_t largest = largest_multiplier(out->multiplier, cols), farthest = 0;
+  for (int32_t n = 0; out->offset && n < cols; n++) {
+    int64_t o = out->offset[n];
+    farthest = o > farthest ? o : -o > farthest ? -o : farthest;
+  }
+  const int64_t most = (int64_t)1 << 62;
+  if (largest < ((int64_t)1 << 31) >> scale && farthest < (most >> scale) / 2 && limit * largest < (most >> scale) / 2) {
+    plan.path = HIGH;
+  } else {
+    scale = 0;
+  }
+  plan.shift = out->shift + scale - (plan.path == HIGH ? 32 : 0);
+  for (int32_t n = 0; n < cols; n += 16, channels++) {
+    channels->b = _mm512_sll_epi32(_mm512_loadu_si512(out->multiplier + n), _mm_cvtsi32_si128(scale));
+    channels->b_odd = odd(channels->b);
+    const int64_t *offset = out->offset ? out->offset + n : NULL;
+    channels->offset = pick_offsets(offset, 0, ivit_half(out->shift), scale);
+    channels->offset_odd = pick_offsets(offset, 1, ivit_half(out->shift), scale);
+  }
+  return plan;
+}
+
+/* 16 results from the low halves of v's even elements and of v_odd's. */
+INLINE __m512i requantize_wide(const requantize_path path, __m512i v, __m512i v_odd, const wide_channels *channels,
+                               const wide_plan *plan) {
+  __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, channels->b), channels->offset);
+  __m512i others = _mm512_add_epi64(_mm512_mul_epi32(v_odd, channels->b_odd), channels->offset_odd);
+  __m128i shift = _mm_cvtsi32_si128(plan->shift);
+  if (path == HIGH) return _mm512_sra_epi32(join_high(even, others), shift);
+  even = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(even, shift), plan->hi), plan->lo);
+  others = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(others, shift), plan->hi), plan->lo);
+  return join_low(even, others);
+}
+
+/* --- rows quantized by their own maximum --- */
+
+INLINE int32_t row_maximum(__m512i most) { return ivit_max(1, _mm512_reduce_max_epi32(most)); }
+
+INLINE __m512i row_codes(__m512i u, __m512i m) {
+  return _mm512_srai_epi32(_mm512_add_epi32(_mm512_mullo_epi32(u, m), _mm512_set1_epi32(1 << 23)), 24);
+}
+
+/*
+ * u-hat to codes. `word_order`: u holds every 32 elements as unpacking their 16-bit forms left them, which packing puts
+ * in order again.
+ */
+INLINE void quantize_row(const int32_t *u, int32_t cols, int32_t scale, uint8_t *codes, const int word_order) {
+  const __m512i m = _mm512_set1_epi32(ivit_row_multiplier(scale));
+  const __m512i flip = _mm512_set1_epi8(-128);
+  for (int32_t n = 0; n < cols; n += 64) {
+    __m512i v[4];
+    UNROLL_VECTORS for (int j = 0; j < 4; j++) v[j] = row_codes(_mm512_loadu_si512(u + n + 16 * j), m);
+    __m512i words0 = _mm512_packs_epi32(v[0], v[1]), words1 = _mm512_packs_epi32(v[2], v[3]);
+    __m512i bytes = _mm512_packs_epi16(words0, words1);
+    bytes = word_order ? _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), bytes) : in_order(bytes);
+    bytes = _mm512_xor_si512(bytes, flip);
+    if (cols - n >= 64) _mm512_storeu_si512(codes + n, bytes);
+    else _mm512_mask_storeu_epi8(codes + n, first64(cols - n), bytes);
+  }
+}
+
+void ivit_avx512_quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale) {
+  for (int32_t r = 0; r < rows; r++, u += cols, codes += cols) {
+    __m512i most = _mm512_setzero_si512();
+    for (int32_t n = 0; n < cols; n += 16) {
+      __m512i v = _mm512_maskz_loadu_epi32(first16(cols - n), u + n);
+      most = _mm512_max_epi32(most, _mm512_abs_epi32(v));
+    }
+    scale[r] = ivit_row_scale(row_maximum(most));
+    if (cols % 64 == 0) {
+      quantize_row(u, cols, scale[r], codes, 0);
+      continue;
+    }
+    int32_t whole = cols & ~63;
+    quantize_row(u, whole, scale[r], codes, 0);
+    int32_t rest[64] = {0};
+    memcpy(rest, u + whole, (size_t)(cols - whole) * sizeof *u);
+    quantize_row(rest, cols - whole, scale[r], codes + whole, 0);
+  }
+}
+
+/* --- layer norm --- */
+
+enum { NORM_ROWS = 8 };
+
+typedef struct {
+  int32_t mean, f, t;
+} norm_factor;
+
+INLINE void sum_row(const int32_t *x, int32_t cols, int64_t *sum, uint64_t *squares) {
+  __m512i s = _mm512_setzero_si512(), q0 = s, q1 = s;
+  for (int32_t n = 0; n < cols;) {
+    /* 64 additions of 24-bit numbers fit 32 bits. */
+    int32_t end = ivit_min(cols, n + 1024);
+    __m512i part = _mm512_setzero_si512();
+    for (; n < end; n += 16) {
+      __m512i v = n + 16 <= end ? _mm512_loadu_si512(x + n) : _mm512_maskz_loadu_epi32(first16(end - n), x + n);
+      __m512i v_odd = odd(v);
+      part = _mm512_add_epi32(part, v);
+      q0 = _mm512_add_epi64(q0, _mm512_mul_epi32(v, v));
+      q1 = _mm512_add_epi64(q1, _mm512_mul_epi32(v_odd, v_odd));
+    }
+    s = _mm512_add_epi64(s, _mm512_srai_epi64(_mm512_slli_epi64(part, 32), 32));
+    s = _mm512_add_epi64(s, _mm512_srai_epi64(part, 32));
+  }
+  *sum = _mm512_reduce_add_epi64(s);
+  *squares = (uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(q0, q1));
+}
+
+/* y-hat, requantized, of 64 columns. */
+INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, const wide_channels *channels,
+                      const wide_plan *plan, const requantize_path path, __m512i v[4]) {
+  const __m512i mean = _mm512_set1_epi32(k->mean), f = _mm512_set1_epi32(k->f);
+  const __m128i t = _mm_cvtsi32_si128(k->t);
+  UNROLL_VECTORS for (int j = 0; j < 4; j++) {
+    if (16 * j >= count) {
+      v[j] = _mm512_setzero_si512();
+      continue;
+    }
+    __m512i y = count >= 64 ? _mm512_loadu_si512(x + 16 * j) : _mm512_maskz_loadu_epi32(first16(count - 16 * j), x + 16 * j);
+    y = _mm512_sub_epi32(y, mean);
+    __m512i even = _mm512_sra_epi64(_mm512_mul_epi32(y, f), t);
+    __m512i others = _mm512_sra_epi64(_mm512_mul_epi32(odd(y), f), t);
+    v[j] = requantize_wide(path, even, others, channels + j, plan);
+  }
+}
+
+INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                      const wide_channels *channels, const wide_plan *plan, int32_t *u, const requantize_path path,
+                      const ivit_type type) {
+  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
+  const size_t size = type == IVIT_I32 ? 4 : type == IVIT_I16 ? 2 : 1;
+  int32_t cols = op->cols;
+  for (int32_t r0 = 0; r0 < rows; r0 += NORM_ROWS) {
+    int32_t live = ivit_min(rows - r0, NORM_ROWS);
+    int64_t sums[NORM_ROWS];
+    uint64_t squares[NORM_ROWS];
+    norm_factor factors[NORM_ROWS];
+    for (int32_t i = 0; i < live; i++) sum_row(x + (size_t)(r0 + i) * (size_t)cols, cols, &sums[i], &squares[i]);
+    for (int32_t i = 0; i < live; i++) {
+      ivit_norm_factor(sums[i], squares[i], cols, op->center, op->epsilon, &factors[i].mean, &factors[i].f,
+                       &factors[i].t);
+    }
+    for (int32_t i = 0; i < live; i++) {
+      size_t at = (size_t)(r0 + i) * (size_t)cols;
+      __m512i most = _mm512_setzero_si512();
+      for (int32_t n = 0; n < cols; n += 64) {
+        __m512i v[4];
+        int32_t count = cols - n;
+        normalize(x + at + n, count, &factors[i], channels + n / 16, plan, path, v);
+        if (type != IVIT_ROWS) {
+          store_values(type, v, zero, (int8_t *)out + (at + (size_t)n) * size, count);
+          continue;
+        }
+        UNROLL_VECTORS for (int j = 0; j < 4; j++) {
+          v[j] = clamp_i32(_mm512_maskz_mov_epi32(first16(count - 16 * j), v[j]), IVIT_ROW_LIMIT);
+          most = _mm512_max_epi32(most, _mm512_abs_epi32(v[j]));
+          _mm512_storeu_si512(u + n + 16 * j, v[j]);
+        }
+      }
+      if (type != IVIT_ROWS) continue;
+      scale[r0 + i] = ivit_row_scale(row_maximum(most));
+      quantize_row(u, cols, scale[r0 + i], (uint8_t *)out + at, 0);
+    }
+  }
+}
+
+/* Scratch of the row primitives: constants of every channel, then a row of u-hat. */
+static int32_t *row_after(wide_channels *channels, int32_t cols) {
+  return (int32_t *)(channels + round_up((size_t)cols, 64) / 16);
+}
+
+void ivit_avx512_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                            void *scratch) {
+  wide_channels *channels = scratch;
+  int32_t *u = row_after(channels, op->cols);
+  wide_plan plan = plan_wide(&op->out, op->cols, (int64_t)1 << 30, channels);
+  if (plan.path == WIDE) norm_rows(op, rows, x, out, scale, channels, &plan, u, WIDE, op->out.type);
+  else if (op->out.type == IVIT_U8) norm_rows(op, rows, x, out, scale, channels, &plan, u, HIGH, IVIT_U8);
+  else if (op->out.type == IVIT_ROWS) norm_rows(op, rows, x, out, scale, channels, &plan, u, HIGH, IVIT_ROWS);
+  else norm_rows(op, rows, x, out, scale, channels, &plan, u, HIGH, op->out.type);
+}
+
+/* --- rescale --- */
+
+/* `v` and `u` may be the same row. */
+static void rescale_row(const ivit_output *out, const int32_t *v, int32_t cols, const wide_channels *channels,
+                        const wide_plan *plan, int32_t *u, void *to, int32_t *scale) {
+  const __m512i zero = _mm512_set1_epi16((int16_t)out->zero);
+  const size_t size = out->type == IVIT_I32 ? 4 : out->type == IVIT_I16 ? 2 : 1;
+  __m512i most = _mm512_setzero_si512();
+  for (int32_t n = 0; n < cols; n += 64) {
+    __m512i r[4];
+    int32_t count = cols - n;
+    UNROLL_VECTORS for (int j = 0; j < 4; j++) {
+      __mmask16 live = first16(count - 16 * j);
+      __m512i a = _mm512_maskz_loadu_epi32(live, v + n + 16 * j);
+      const wide_channels *c = channels + (live ? n / 16 + j : 0);
+      r[j] = plan->path == HIGH ? requantize_wide(HIGH, a, odd(a), c, plan) : requantize_wide(WIDE, a, odd(a), c, plan);
+      r[j] = _mm512_maskz_mov_epi32(live, r[j]);
+    }
+    if (out->type != IVIT_ROWS) {
+      store_values(out->type, r, zero, (int8_t *)to + (size_t)n * size, count);
+      continue;
+    }
+    UNROLL_VECTORS for (int j = 0; j < 4; j++) {
+      r[j] = clamp_i32(r[j], IVIT_ROW_LIMIT);
+      most = _mm512_max_epi32(most, _mm512_abs_epi32(r[j]));
+      _mm512_storeu_si512(u + n + 16 * j, r[j]);
+    }
+  }
+  if (out->type != IVIT_ROWS) return;
+  *scale = ivit_row_scale(row_maximum(most));
+  quantize_row(u, cols, *scale, to, 0);
+}
+
+void ivit_avx512_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                         void *scratch) {
+  wide_channels *channels = scratch;
+  int32_t *u = row_after(channels, op->cols);
+  wide_plan plan = plan_wide(&op->out, op->cols, IVIT_WIDE_LIMIT, channels);
+  size_t size = op->out.type == IVIT_I32 ? 4 : op->out.type == IVIT_I16 ? 2 : 1;
+  for (int32_t r = 0; r < rows; r++) {
+    size_t at = (size_t)r * (size_t)op->cols;
+    rescale_row(&op->out, x + at, op->cols, channels, &plan, u, (int8_t *)out + at * size, scale ? scale + r : NULL);
+  }
+}
+
+/* --- activation --- */
+
+/* Constants of 32 channels in the order that unpacking 16-bit lanes to 32 bits gives. */
+typedef struct {
+  __m512i b[2], offset[2];
+} word_channels;
+
+/*
+ * y of 32 values. H(|x|) comes from two tables of 64 words held in four registers. 0 <= knots[i] <= i*2^spacing, which
+ * keeps y and every step between knots within 16 bits.
+ */
+typedef struct {
+  __m512i base[2], step[2];
+  __m128i spacing, fraction; /* a >> spacing; (a << fraction) >> 1 is the rest in Q15 */
+  __mmask32 narrow;          /* all lanes where |x| always falls into the table */
+} hump_table;
+
+static int hump_fits(const ivit_activation *op) {
+  for (int32_t i = 0; i < IVIT_KNOTS; i++) {
+    if (op->knots[i] < 0 || op->knots[i] > ((int64_t)i << op->spacing)) return 0;
+  }
+  return 1;
+}
+
+static hump_table load_hump(const ivit_activation *op) {
+  hump_table t;
+  for (int i = 0; i < 2; i++) {
+    t.base[i] = _mm512_loadu_si512(op->knots + 32 * i);
+    t.step[i] = _mm512_sub_epi16(_mm512_loadu_si512(op->knots + 32 * i + 1), t.base[i]);
+  }
+  t.spacing = _mm_cvtsi32_si128(op->spacing);
+  t.fraction = _mm_cvtsi32_si128(16 - op->spacing);
+  t.narrow = op->spacing >= 9 ? ~(__mmask32)0 : 0;
+  return t;
+}
+
+INLINE __m512i activate(__m512i x, const hump_table *t) {
+  __m512i a = _mm512_abs_epi16(x);
+  __m512i i = _mm512_srl_epi16(a, t->spacing);
+  __m512i rest = _mm512_srli_epi16(_mm512_sll_epi16(a, t->fraction), 1);
+  __m512i base = _mm512_permutex2var_epi16(t->base[0], i, t->base[1]);
+  __m512i step = _mm512_permutex2var_epi16(t->step[0], i, t->step[1]);
+  __m512i hump = _mm512_add_epi16(base, _mm512_mulhrs_epi16(step, rest));
+  if (!t->narrow) hump = _mm512_maskz_mov_epi16(_mm512_cmplt_epu16_mask(i, _mm512_set1_epi16(IVIT_KNOTS)), hump);
+  return _mm512_sub_epi16(_mm512_max_epi16(x, _mm512_setzero_si512()), hump);
+}
+
+/* Whether y*b + 2^(c-1) + offset fits 32 bits, with b in 16 and results below the row limit. */
+static int activation_is_narrow(const ivit_output *out, int32_t cols) {
+  if (out->shift < 9 || out->shift > 31) return 0;
+  for (int32_t n = 0; n < cols; n++) {
+    int64_t b = ivit_abs(out->multiplier[n]), offset = out->offset ? out->offset[n] : 0;
+    if (b > 32767 || offset > INT32_MAX || offset < -INT32_MAX) return 0;
+    if (32767 * b + ivit_half(out->shift) + (offset < 0 ? -offset : offset) >= (int64_t)1 << 31) return 0;
+  }
+  return 1;
+}
+
+static void load_words(const ivit_output *out, int32_t cols, word_channels *channels) {
+  for (int32_t n = 0; n < (int32_t)round_up((size_t)cols, 64); n += 32, channels++) {
+    __m512i b0 = _mm512_loadu_si512(out->multiplier + n), b1 = _mm512_loadu_si512(out->multiplier + n + 16);
+    __m512i o[2];
+    for (int j = 0; j < 2; j++) {
+      __m256i low = _mm256_setzero_si256(), high = low;
+      if (out->offset) {
+        low = _mm512_cvtepi64_epi32(_mm512_loadu_si512(out->offset + n + 16 * j));
+        high = _mm512_cvtepi64_epi32(_mm512_loadu_si512(out->offset + n + 16 * j + 8));
+      }
+      o[j] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+      o[j] = _mm512_add_epi32(o[j], _mm512_set1_epi32((int32_t)ivit_half(out->shift)));
+    }
+    channels->b[0] = _mm512_shuffle_i32x4(b0, b1, 0x88);
+    channels->b[1] = _mm512_shuffle_i32x4(b0, b1, 0xdd);
+    channels->offset[0] = _mm512_shuffle_i32x4(o[0], o[1], 0x88);
+    channels->offset[1] = _mm512_shuffle_i32x4(o[0], o[1], 0xdd);
+  }
+}
+
+/* The two halves of 32 words, requantized: words times the low words of b, offset added. */
+INLINE void requantize_words(__m512i y, const word_channels *c, __m128i shift, __m512i r[2]) {
+  const __m512i none = _mm512_setzero_si512();
+  r[0] = _mm512_sra_epi32(_mm512_dpwssd_epi32(c->offset[0], _mm512_unpacklo_epi16(y, none), c->b[0]), shift);
+  r[1] = _mm512_sra_epi32(_mm512_dpwssd_epi32(c->offset[1], _mm512_unpackhi_epi16(y, none), c->b[1]), shift);
+}
+
+INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                            const word_channels *channels, int32_t *u, const ivit_type type) {
+  const hump_table table = load_hump(op);
+  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
+  const __m128i shift = _mm_cvtsi32_si128(op->out.shift);
+  int32_t cols = op->cols;
+  for (int32_t r = 0; r < rows; r++, x += cols) {
+    uint8_t *to = (uint8_t *)out + (size_t)r * (size_t)cols;
+    __m512i most = _mm512_setzero_si512();
+    for (int32_t n = 0; n < cols; n += 64) {
+      const word_channels *c = channels + n / 32;
+      __m512i words[2];
+      UNROLL_VECTORS for (int j = 0; j < 2; j++) {
+        __m512i v = cols - n >= 64 ? _mm512_loadu_si512(x + n + 32 * j)
+                                   : _mm512_maskz_loadu_epi16(first32(cols - n - 32 * j), x + n + 32 * j);
+        __m512i part[2];
+        requantize_words(activate(v, &table), c + j, shift, part);
+        if (type == IVIT_ROWS) {
+          most = _mm512_max_epi32(most, _mm512_max_epi32(_mm512_abs_epi32(part[0]), _mm512_abs_epi32(part[1])));
+          _mm512_storeu_si512(u + n + 32 * j, part[0]);
+          _mm512_storeu_si512(u + n + 32 * j + 16, part[1]);
+        } else {
+          words[j] = _mm512_adds_epi16(_mm512_packs_epi32(part[0], part[1]), zero);
+        }
+      }
+      if (type == IVIT_ROWS) continue;
+      const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+      __m512i codes = _mm512_permutexvar_epi64(order, _mm512_packus_epi16(words[0], words[1]));
+      if (cols - n >= 64) _mm512_storeu_si512(to + n, codes);
+      else _mm512_mask_storeu_epi8(to + n, first64(cols - n), codes);
+    }
+    if (type != IVIT_ROWS) continue;
+    scale[r] = ivit_row_scale(row_maximum(most));
+    quantize_row(u, cols, scale[r], to, 1);
+  }
+}
+
+/* Any multiplier, any output. */
+static void activation_rows_wide(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                                 void *scratch) {
+  const hump_table table = load_hump(op);
+  wide_channels *channels = scratch;
+  int32_t *u = row_after(channels, op->cols), cols = op->cols;
+  wide_plan plan = plan_wide(&op->out, cols, 32767, channels);
+  size_t size = op->out.type == IVIT_I32 ? 4 : op->out.type == IVIT_I16 ? 2 : 1;
+  for (int32_t r = 0; r < rows; r++, x += cols) {
+    for (int32_t n = 0; n < cols; n += 32) {
+      __m512i y = activate(_mm512_maskz_loadu_epi16(first32(cols - n), x + n), &table);
+      _mm512_storeu_si512(u + n, _mm512_cvtepi16_epi32(_mm512_castsi512_si256(y)));
+      _mm512_storeu_si512(u + n + 16, _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(y, 1)));
+    }
+    int8_t *to = (int8_t *)out + (size_t)r * (size_t)cols * size;
+    rescale_row(&op->out, u, cols, channels, &plan, u, to, scale ? scale + r : NULL);
+  }
+}
+
+void ivit_avx512_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                            void *scratch) {
+  if (!hump_fits(op)) {
+    ivit_portable_activation(op, rows, x, out, scale, scratch);
+    return;
+  }
+  int codes = op->out.type == IVIT_U8 || op->out.type == IVIT_ROWS;
+  if (!codes || !activation_is_narrow(&op->out, op->cols)) {
+    activation_rows_wide(op, rows, x, out, scale, scratch);
+    return;
+  }
+  word_channels *channels = scratch;
+  int32_t *u = (int32_t *)(channels + round_up((size_t)op->cols, 64) / 32);
+  load_words(&op->out, op->cols, channels);
+  if (op->out.type == IVIT_U8) activation_rows(op, rows, x, out, scale, channels, u, IVIT_U8);
+  else activation_rows(op, rows, x, out, scale, channels, u, IVIT_ROWS);
+}
+
+void ivit_avx512_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
+  for (size_t i = 0; i < count; i += 16) {
+    __mmask16 live = first16(count - i >= 16 ? 16 : (int32_t)(count - i));
+    __m512i sum = _mm512_add_epi32(_mm512_maskz_loadu_epi32(live, a + i), _mm512_maskz_loadu_epi32(live, b + i));
+    _mm512_mask_storeu_epi32(out + i, live, clamp_i32(sum, IVIT_WIDE_LIMIT));
+  }
+}
