@@ -1,4 +1,4 @@
-import { operandsOf } from './simplify.js';
+import { operandsOf } from './nodes.js';
 import type { Graph, GraphNode } from './types.js';
 
 export interface LayerDescription {

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.js';
-import type { OnnxNode } from '../onnx/index.js';
+import { elementCount, type OnnxNode } from '../onnx/index.js';
 import { applyLayout, coarsen, compose, concatenate, identityLayout, isIdentity, permute, take, type Layout } from './layout.js';
 import { broadcastShape, Constant, mapConstants, sameShape, sizeOf } from './constant.js';
 import { scalarFunctions, type ScalarOp } from './scalar.js';
@@ -71,6 +71,12 @@ export interface Attributes {
   readonly dilations?: readonly number[];
 }
 
+/** No activation of a Vision Transformer is larger; more is a damaged or hostile file. */
+const MAX_ELEMENTS = 2 ** 28;
+
+/** No arithmetic on weights makes more. */
+const MAX_FOLDED = 2 ** 26;
+
 export const isOperation = (expr: Expr, op: Operation): expr is OperationExpr => expr.op === op;
 
 export const isConstant = (expr: Expr): expr is ConstantExpr => expr.op === 'constant';
@@ -80,9 +86,13 @@ export function scalarValue(expr: Expr): number | null {
   return expr.op === 'constant' ? expr.value.uniform : null;
 }
 
+/** Idioms compare a few steps; expressions that differ only far below are taken as different. */
+const MAX_COMPARED_DEPTH = 12;
+
 /** True where two expressions compute the same value by the same steps. */
-export function sameExpr(a: Expr, b: Expr): boolean {
+export function sameExpr(a: Expr, b: Expr, depth = 0): boolean {
   if (a === b) return true;
+  if (depth > MAX_COMPARED_DEPTH) return false;
   if (a.op !== b.op || !sameShape(a.shape, b.shape)) return false;
   if (a.op === 'constant' && b.op === 'constant') {
     if (a.value.size > 4096) return a.value === b.value;
@@ -96,13 +106,13 @@ export function sameExpr(a: Expr, b: Expr): boolean {
       a.layout.piece === b.layout.piece &&
       a.layout.index.length === b.layout.index.length &&
       a.layout.index.every((from, i) => from === b.layout.index[i]) &&
-      a.sources.every((source, i) => sameExpr(source, b.sources[i]))
+      a.sources.every((source, i) => sameExpr(source, b.sources[i], depth + 1))
     );
   if ('inputs' in a && 'inputs' in b)
     return (
       a.inputs.length === b.inputs.length &&
       JSON.stringify(a.attributes) === JSON.stringify(b.attributes) &&
-      a.inputs.every((input, i) => sameExpr(input, b.inputs[i]))
+      a.inputs.every((input, i) => sameExpr(input, b.inputs[i], depth + 1))
     );
   return false;
 }
@@ -204,6 +214,7 @@ export class ExprBuilder {
   fold(inputs: readonly Constant[], f: (...values: number[]) => number, kind = resultKind(inputs)): ConstantExpr {
     let shape: readonly number[] = inputs[0].shape;
     for (const input of inputs.slice(1)) shape = this.#broadcast(shape, input.shape);
+    elementCount(shape, 'a constant', MAX_FOLDED);
     return this.constant(mapConstants(inputs, shape, kind, f));
   }
 
@@ -212,6 +223,7 @@ export class ExprBuilder {
     const [l, m] = [b.shape.at(-2)!, b.shape.at(-1)!];
     if (k !== l) throw shapeError('cannot be multiplied', a.shape, b.shape);
     const batch = this.#broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
+    elementCount([...batch, n, m], 'a product', isConstant(a) && isConstant(b) ? MAX_FOLDED : MAX_ELEMENTS);
     if (isConstant(a) && isConstant(b)) return this.constant(multiply(a.value, b.value, batch, n, k, m));
     return this.#operation('matmul', [...batch, n, m], [a, b]);
   }
@@ -270,6 +282,7 @@ export class ExprBuilder {
   /** Along each axis the listed positions (−1: zeros), null keeping the axis. */
   take(x: Expr, picks: readonly (ArrayLike<number> | null)[]): Expr {
     const shape = x.shape.map((dim, axis) => picks[axis]?.length ?? dim);
+    elementCount(shape, 'a tensor', MAX_ELEMENTS);
     if (picks.every((pick, axis) => !pick || (pick.length === x.shape[axis] && isCounting(pick)))) return x;
     return this.view([x], take(x.shape, picks), shape);
   }
@@ -287,6 +300,7 @@ export class ExprBuilder {
   /** Expand to a shape that `x` broadcasts to. */
   expand(x: Expr, shape: readonly number[]): Expr {
     if (sameShape(x.shape, shape)) return x;
+    elementCount(shape, 'a tensor', MAX_ELEMENTS);
     const lead = shape.length - x.shape.length;
     const same = this.reshape(x, [...new Array<number>(lead).fill(1), ...x.shape]);
     const picks = shape.map((dim, i) => (dim === same.shape[i] ? null : new Int32Array(dim)));
@@ -352,6 +366,7 @@ export class ExprBuilder {
   }
 
   #operation(op: Operation, shape: readonly number[], inputs: readonly Expr[], attributes: Attributes = {}): OperationExpr {
+    elementCount(shape, 'a tensor', MAX_ELEMENTS);
     return { op, shape, origin: this.origin, tensor: '', inputs, attributes };
   }
 }

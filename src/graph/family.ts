@@ -10,7 +10,9 @@ export function guessFamily(graph: Omit<Graph, 'family'>): string {
   if (attentions.some((node) => node.batch > 1)) return cosine ? 'swinv2' : 'swin';
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const output = byId.get(graph.output)!;
-  if (output.op === 'add' && [output.a, output.b].every((id) => byId.get(id)!.op === 'linear')) return 'deit-distilled';
+  const head = output.op === 'linear' ? byId.get(output.x)! : output;
+  if (output.op === 'linear' && head.op === 'gather' && output.inFeatures === 2 * byId.get(head.sources[0])!.cols)
+    return head.sources.length === 1 ? 'deit-distilled' : 'dinov2';
   if (attentions.some((node) => node.bias !== null)) return 'beit';
   if (attentions.some((node) => node.queries < node.keys)) return 'siglip';
   const norms = nodes.filter((node) => node.op === 'layerNorm');

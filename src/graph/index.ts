@@ -5,7 +5,7 @@ import { fixedDimensions, imageShapes, type Size } from './imageSize.js';
 import { Lowerer } from './lower.js';
 import { chooseNames } from './naming.js';
 import { UnsupportedModelError } from './problems.js';
-import { liveNodes, simplify } from './simplify.js';
+import { rewrite } from './passes/index.js';
 import { liveGraph, translate, type LiveGraph } from './translate.js';
 import type { Expr } from './expr.js';
 import type { Graph } from './types.js';
@@ -15,7 +15,7 @@ import { describeGraph } from './describe.js';
 export { describeGraph, type GraphDescription, type LayerDescription } from './describe.js';
 export { evaluateAll, evaluateGraph } from './evaluate.js';
 export { graphToOnnx } from './write.js';
-export { operandsOf } from './simplify.js';
+export { operandsOf } from './nodes.js';
 export type * from './types.js';
 
 export interface ImportOptions {
@@ -66,8 +66,7 @@ function importGraph(model: OnnxModel, tensors: TensorReader, options: ImportOpt
   const lowered = lowerer.lower(output);
   const id = lowerer.inOrder(lowered, output.shape.at(-1) ?? 1, output);
   if (lowerer.problems.length > 0) throw new UnsupportedModelError(lowerer.problems);
-  const simple = simplify(lowerer.nodes, id, lowerer.hints);
-  const nodes = liveNodes(simple.nodes, simple.output);
+  const { nodes, folded } = rewrite(lowerer.nodes, id, lowerer.hints);
   if (!nodes.some((node) => node.op === 'patchEmbed'))
     throw new InputError('the model does not begin with a convolution over patches: it is no Vision Transformer as known here');
   const names = chooseNames(nodes, lowerer.hints);
@@ -75,9 +74,9 @@ function importGraph(model: OnnxModel, tensors: TensorReader, options: ImportOpt
   const graph = {
     input: { name: live.input.name, channels: shape[1], height: shape[2], width: shape[3], fixed: fixedDimensions(live.input) },
     nodes: named,
-    output: simple.output,
+    output: id,
     outputName: live.output.name,
-    folded: simple.folded,
+    folded,
   };
   return { ...graph, family: guessFamily(graph) };
 }

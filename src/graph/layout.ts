@@ -9,6 +9,14 @@ export interface Layout {
   readonly index: Int32Array;
 }
 
+/** No rearrangement of a Vision Transformer's activations has more pieces; more is a damaged or hostile file. */
+const MAX_PIECES = 2 ** 25;
+
+function newIndex(length: number): Int32Array<ArrayBuffer> {
+  if (!(length <= MAX_PIECES)) throw new RangeError(`a rearrangement of ${length} pieces is too large`);
+  return new Int32Array(length);
+}
+
 export const layoutSize = (layout: Layout): number => layout.piece * layout.index.length;
 
 export const gcd = (a: number, b: number): number => {
@@ -26,7 +34,7 @@ export const isIdentity = (layout: Layout, size: number): boolean =>
 export function refine(layout: Layout, piece: number): Layout {
   const parts = layout.piece / piece;
   if (parts === 1) return layout;
-  const index = new Int32Array(layout.index.length * parts);
+  const index = newIndex(layout.index.length * parts);
   for (let i = 0, at = 0; i < layout.index.length; i++) {
     const from = layout.index[i];
     for (let j = 0; j < parts; j++) index[at++] = from < 0 ? -1 : from * parts + j;
@@ -52,9 +60,6 @@ export function coarsen(layout: Layout, sourceSizes: readonly number[]): Layout 
   return { piece: piece * common, index: coarse };
 }
 
-/** Largest piece not above the present one that divides `length` too: for reading runs of `length` elements. */
-export const pieceWithin = (layout: Layout, length: number): Layout => refine(layout, gcd(layout.piece, length));
-
 /** Transpose: axis i of the result is axis `perm[i]` of a tensor of the given shape. */
 export function permute(shape: readonly number[], perm: readonly number[]): Layout {
   let kept = perm.length;
@@ -69,7 +74,7 @@ export function permute(shape: readonly number[], perm: readonly number[]): Layo
 }
 
 function strided(shape: readonly number[], strides: readonly number[], piece: number): Layout {
-  const index = new Int32Array(sizeOf(shape));
+  const index = newIndex(sizeOf(shape));
   let filled = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     for (let k = 1; k < shape[axis]; k++)
@@ -101,7 +106,7 @@ export function take(shape: readonly number[], picks: readonly (ArrayLike<number
   for (let axis = 0; axis < kept; axis++) {
     const pick = picks[axis];
     const count = pick ? pick.length : shape[axis];
-    const next = new Int32Array(index.length * count);
+    const next = newIndex(index.length * count);
     for (let i = 0, at = 0; i < index.length; i++)
       for (let k = 0; k < count; k++) {
         const position = pick ? pick[k] : k;
@@ -117,7 +122,7 @@ export function concatenate(shapes: readonly (readonly number[])[], axis: number
   const runs = shapes.map((shape) => sizeOf(shape.slice(axis)));
   const piece = runs.reduce(gcd, 0) || 1;
   const outer = sizeOf(shapes[0].slice(0, axis));
-  const index = new Int32Array((runs.reduce((sum, run) => sum + run, 0) * outer) / piece);
+  const index = newIndex((runs.reduce((sum, run) => sum + run, 0) * outer) / piece);
   const starts: number[] = [];
   let total = 0;
   for (const run of runs) {
@@ -151,7 +156,7 @@ export function compose(outer: Layout, parts: readonly Part[]): Layout {
   }
   let length = 0;
   for (const part of parts) length += layoutSize(part.layout) / piece;
-  const inner = new Int32Array(length);
+  const inner = newIndex(length);
   let at = 0;
   for (const part of parts) {
     const fine = refine(part.layout, piece).index;

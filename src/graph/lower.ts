@@ -1,6 +1,6 @@
 import { InputError } from '../errors.js';
 import { broadcastData, sameShape, sizeOf, type Constant } from './constant.js';
-import { isConstant, type ConstantExpr, type Expr, type ViewExpr } from './expr.js';
+import type { ConstantExpr, Expr, ViewExpr } from './expr.js';
 import { idioms } from './idioms/index.js';
 import {
   coarsen,
@@ -11,7 +11,6 @@ import {
   isIdentity,
   isInjective,
   layoutSize,
-  pieceWithin,
   refine,
   sameLayout,
   take,
@@ -46,6 +45,8 @@ export class Lowerer {
   readonly #sizes = new Map<string, number>();
   readonly #nodes = new Map<string, GraphNode>();
   readonly #done = new Map<Expr, Lowered>();
+  /** Gathers made so far, so that no copy is made twice. */
+  readonly #gathers = new Map<string, { id: string; layout: Layout }[]>();
   #anonymous = 0;
 
   /** The canonical nodes' view of an expression's value. */
@@ -141,14 +142,17 @@ export class Lowerer {
   inOrder(lowered: Lowered, cols: number, expr: Expr): string {
     const whole = this.whole(lowered);
     if (whole !== null) return whole;
-    const { sources, layout } = lowered;
-    const fine = pieceWithin(layout, cols);
-    const used = this.#trimmed(sources, fine);
+    const { sources, index } = this.#trimmed(lowered.sources, lowered.layout);
+    const layout = coarsen({ piece: lowered.layout.piece, index }, sources.map((id) => this.sizeOf(id)));
+    const key = JSON.stringify([sources, cols, layout.piece, layout.index.length]);
+    const made = this.#gathers.get(key) ?? [];
+    const known = made.find((gather) => sameLayout(gather.layout, layout));
+    if (known) return known.id;
     const rows = layoutSize(layout) / cols;
-    const coarse = coarsen({ piece: fine.piece, index: used.index }, used.sources.map((id) => this.sizeOf(id)));
-    // Nominal rows stay whole pieces or made of whole pieces.
-    const node = { op: 'gather' as const, rows, cols, sources: used.sources, piece: coarse.piece, index: coarse.index };
-    return this.emit(expr.op === 'view' ? expr : { ...expr, tensor: '' }, node, [], lowered.shape).sources[0];
+    const node = { op: 'gather' as const, rows, cols, sources, piece: layout.piece, index: layout.index };
+    const [id] = this.emit(expr.op === 'view' ? expr : { ...expr, tensor: '' }, node, [], lowered.shape).sources;
+    this.#gathers.set(key, [...made, { id, layout }]);
+    return id;
   }
 
   /** Leaves out sources that no piece reads. */
@@ -317,8 +321,3 @@ function checkFinite(node: GraphNode, expr: Expr): void {
       }
   }
 }
-
-export const constantOperand = (expr: Expr & { inputs: readonly Expr[] }): [Expr, ConstantExpr] | null => {
-  const [a, b] = expr.inputs;
-  return isConstant(b) ? [a, b] : null;
-};

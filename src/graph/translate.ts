@@ -176,9 +176,9 @@ function atNode<T>(node: OnnxNode, work: () => T): T {
     return work();
   } catch (error) {
     if (error instanceof Unsupported) throw new UnsupportedModelError([problemAt(node, error.message, error.remedy)]);
-    if (error instanceof InputError && !(error instanceof UnsupportedModelError))
-      throw new InputError(`node ${JSON.stringify(nodeName(node))} (${operatorName(node)}): ${error.message}`);
-    throw error;
+    if (error instanceof UnsupportedModelError) throw error;
+    // What is no InputError comes of inputs and attributes that the operator's definition does not allow.
+    throw new InputError(`node ${JSON.stringify(nodeName(node))} (${operatorName(node)}): ${(error as Error).message}`);
   }
 }
 

@@ -50,13 +50,13 @@ const MAX_ELEMENTS = 2 ** 31 - 1;
  * The number of elements of a shape.
  * @throws {InputError} where a dimension is negative or the product too large.
  */
-export function elementCount(dims: readonly number[], what: string): number {
+export function elementCount(dims: readonly number[], what: string, limit = MAX_ELEMENTS): number {
   let count = 1;
   for (const dim of dims) {
     if (!Number.isInteger(dim) || dim < 0) throw new InputError(`${what} has an impossible shape [${dims.join(', ')}]`);
     count *= dim;
   }
-  if (count > MAX_ELEMENTS)
+  if (count > limit)
     throw new InputError(`${what} has the shape [${dims.join(', ')}]: too many elements; the file is damaged`);
   return count;
 }
@@ -110,8 +110,8 @@ export class TensorReader {
   }
 
   /**
-   * A tensor's elements in row-major order: floats as Float32Array (a view into the file where it is aligned), integers
-   * and booleans as Float64Array (int64 beyond 2^53 is rounded: only "until the end" markers are that large).
+   * A tensor's elements in row-major order: floats as Float32Array, integers and booleans
+   * as Float64Array (int64 beyond 2^53 is rounded: only "until the end" markers are that large).
    * @throws {InputError} naming the tensor, where its data is short, missing or holds NaN.
    */
   read(tensor: OnnxTensor): Float32Array | Float64Array {
@@ -120,7 +120,7 @@ export class TensorReader {
     const count = elementCount(tensor.dims, describe(tensor));
     if (!tensor.raw && !tensor.external) return finish(fromTyped(tensor, count), tensor);
     const bytes = tensor.raw ?? this.#readExternal(tensor, count * type.bytes);
-    return finish(fromBytes(bytes, tensor.dataType, count), tensor);
+    return finish(fromBytes(bytes, tensor.dataType, count, tensor.raw !== null), tensor);
   }
 
   #readExternal(tensor: OnnxTensor, needed: number): Uint8Array {
@@ -234,14 +234,14 @@ function narrow(values: ArrayLike<number>, count: number): Float32Array {
 /** A Buffer's own slice() would be a view that keeps its alignment. */
 const copyOf = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);
 
-function fromBytes(bytes: Uint8Array, dataType: number, count: number): Float32Array | Float64Array {
+function fromBytes(bytes: Uint8Array, dataType: number, count: number, inFile: boolean): Float32Array | Float64Array {
   const aligned = (width: number): [ArrayBuffer, number, number] =>
     bytes.byteOffset % width === 0
       ? [bytes.buffer as ArrayBuffer, bytes.byteOffset, count]
       : [copyOf(bytes).buffer, 0, count];
   switch (dataType) {
-    case 1:
-      return new Float32Array(...aligned(4));
+    case 1: // copied, so that a kept weight does not keep the whole file in memory
+      return inFile ? new Float32Array(copyOf(bytes).buffer) : new Float32Array(...aligned(4));
     case 2:
     case 9:
       return Float64Array.from(bytes);

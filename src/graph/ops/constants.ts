@@ -5,6 +5,9 @@ import type { Operator } from '../operator.js';
 import { Unsupported } from '../problems.js';
 import { resizeConstant } from './resize.js';
 
+/** What shape arithmetic makes out of nothing stays small; more is a damaged or hostile file. */
+const MAX_MADE = 2 ** 24;
+
 const shape: Operator = (c) => {
   const rank = c.input(0).shape.length;
   const clamp = (at: number): number => Math.min(rank, Math.max(0, at < 0 ? at + rank : at));
@@ -29,7 +32,7 @@ const constant: Operator = (c) => {
 const constantOfShape: Operator = (c) => {
   const dims = c.integers(0);
   const value = c.tensor('value');
-  const count = elementCount(dims, 'a constant');
+  const count = elementCount(dims, 'a constant', MAX_MADE);
   const data = new Float64Array(count).fill(value ? value.data[0] : 0);
   return c.b.constant(Constant.of(dims, value?.kind ?? 'float', data));
 };
@@ -37,7 +40,7 @@ const constantOfShape: Operator = (c) => {
 const rangeOperator: Operator = (c) => {
   const [start, limit, delta] = [c.constant(0).data[0], c.constant(1).data[0], c.constant(2).data[0]];
   const count = Math.max(0, Math.ceil((limit - start) / delta));
-  elementCount([count], 'a range');
+  elementCount([count], 'a range', MAX_MADE);
   const data = Float64Array.from({ length: count }, (_, i) => start + i * delta);
   return c.b.constant(Constant.of([count], c.constant(0).kind, data));
 };
@@ -164,7 +167,7 @@ const resize: Operator = (c) => {
       'only position embeddings may be: export at the image size the model was made for, without dynamic resizing',
     );
   return c.b.constant(
-    resizeConstant(x.value, sizes, {
+    resizeConstant(x.value, checkedSizes(sizes), {
       mode: c.text('mode', 'nearest'),
       coordinates: c.text('coordinate_transformation_mode', 'half_pixel'),
       cubic: c.float('cubic_coeff_a', -0.75),
@@ -175,6 +178,11 @@ const resize: Operator = (c) => {
     }),
   );
 };
+
+function checkedSizes(sizes: readonly number[]): readonly number[] {
+  elementCount(sizes, 'a resized tensor', MAX_MADE);
+  return sizes;
+}
 
 const ifOperator: Operator = (c) => {
   const condition = c.constant(0).data[0];

@@ -4,7 +4,13 @@ import type { Expr } from '../expr.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { Unsupported } from '../problems.js';
 
-const range = (count: number, start = 0, step = 1): number[] => Array.from({ length: count }, (_, i) => start + i * step);
+/** No axis of a Vision Transformer is longer; more is a damaged or hostile file. */
+const MAX_LENGTH = 2 ** 24;
+
+function range(count: number, start = 0, step = 1): number[] {
+  if (!(count >= 0 && count <= MAX_LENGTH)) throw new InputError(`an axis of ${count} positions is impossible`);
+  return Array.from({ length: count }, (_, i) => start + i * step);
+}
 
 const picksFor = (rank: number, axis: number, pick: ArrayLike<number>): (ArrayLike<number> | null)[] =>
   range(rank).map((i) => (i === axis ? pick : null));

@@ -1,0 +1,29 @@
+import type { NameHints } from '../naming.js';
+import { liveNodes } from '../nodes.js';
+import type { GraphNode } from '../types.js';
+import { foldAffine } from './foldAffine.js';
+import { joinHeads } from './joinHeads.js';
+import { mergeGathers } from './mergeGathers.js';
+import type { Pass } from './pass.js';
+import { splitLinear } from './splitLinear.js';
+
+const passes: readonly Pass[] = [foldAffine, splitLinear, joinHeads, mergeGathers];
+
+/**
+ * Rewrites canonical nodes until no pass finds anything more to do.
+ * @param hints Where names may come from, by node id; entries are added for new nodes.
+ * @returns The nodes that the output needs, and what was folded, one line each.
+ */
+export function rewrite(
+  nodes: readonly GraphNode[],
+  output: string,
+  hints: Map<string, NameHints>,
+): { nodes: GraphNode[]; folded: string[] } {
+  const counts = new Map<string, number>();
+  const note = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
+  let current = liveNodes(nodes, output);
+  for (const pass of passes)
+    for (let next = pass({ nodes: current, output, hints, note }); next; next = pass({ nodes: current, output, hints, note }))
+      current = liveNodes(next, output);
+  return { nodes: current, folded: [...counts].map(([what, count]) => (count > 1 ? `${count} × ${what}` : what)) };
+}
