@@ -2,7 +2,7 @@
   "targets": [
     {
       "target_name": "ivit",
-      "sources": ["addon.c", "isa.c", "memory.c", "pool.c", "portable.c", "program.c"],
+      "sources": ["isa.c", "portable.c", "program.c", "node/addon.c", "node/memory.c", "node/pool.c"],
       "cflags_c": ["-std=gnu11", "-O3", "-pthread"],
       "ldflags": ["-pthread"],
       "xcode_settings": {"OTHER_CFLAGS": ["-std=gnu11", "-O3"]},

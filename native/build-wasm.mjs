@@ -12,7 +12,7 @@ const target = join(here, '..', 'dist', 'ivit.wasm');
 const folders = ['.', 'wasm'];
 const files = folders.flatMap((folder) =>
   readdirSync(join(here, folder))
-    .filter((name) => /\.[ch]$/.test(name) && !name.startsWith('addon') && !name.startsWith('pool'))
+    .filter((name) => /\.[ch]$/.test(name))
     .map((name) => join(folder, name)),
 );
 

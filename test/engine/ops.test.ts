@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { runOp } from '../../src/engine/reference.js';
-import { createOpRunner } from '../../src/engine/runner.js';
-import type { OpRunner, Value } from '../../src/engine/types.js';
+import type { Value } from '../../src/engine/types.js';
+import { RUNNERS } from './backends.js';
 import { CASES, assertComplete } from './random-ops.js';
 import type { OpCase } from './random-ops.js';
 
@@ -15,13 +15,7 @@ function expectSame(actual: Value, expected: Value): void {
   expect(actual.rowScale).toEqual(expected.rowScale);
 }
 
-describe.each(['wasm'] as const)('%s equals the reference on every bit', (backend) => {
-  let runner: OpRunner;
-  beforeAll(async () => {
-    runner = await createOpRunner(backend);
-  });
-  afterAll(() => runner.close());
-
+describe.each(RUNNERS)('$name equals the reference on every bit', ({ runner }) => {
   it.each(Object.entries(CASES))('%s', (_, cases: fc.Arbitrary<OpCase>) => {
     fc.assert(
       fc.property(cases, (c) => {

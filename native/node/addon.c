@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "pool.h"
-#include "program.h"
+#include "../program.h"
 
 #define MAX_CONSTANTS 8
 #define COUNT(array) (sizeof(array) / sizeof *(array))

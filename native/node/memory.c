@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "program.h"
+#include "../program.h"
 
 void *ivit_allocate(size_t bytes) {
   void *memory;
