@@ -24,6 +24,8 @@ export interface CollectRequest {
   readonly statistics: ReadonlySet<string>;
   /** Statistics come from the first so many images: the rest are held out. */
   readonly statisticsImages: number;
+  /** Whether the range method needs histograms. */
+  readonly histograms: boolean;
   /** Node id → which rows of its value to keep for image i. */
   readonly samples: ReadonlyMap<string, (image: number) => Int32Array>;
   readonly threads: number;
@@ -54,7 +56,7 @@ export async function collect(request: CollectRequest): Promise<Collected> {
   const wanted = [...new Set([...request.statistics, ...request.samples.keys(), graph.output])];
   const model = await openFloatModel(graphToOnnx(graph, wanted), { threads: request.threads });
   const cols = new Map(graph.nodes.map((node) => [node.id, node.cols]));
-  const statistics = new Map([...request.statistics].map((id) => [id, new ChannelStatistics(cols.get(id)!)]));
+  const statistics = new Map([...request.statistics].map((id) => [id, new ChannelStatistics(cols.get(id)!, request.histograms)]));
   const rows = new Map([...request.samples.keys()].map((id) => [id, [] as Float32Array[]]));
   const logits: Float32Array[] = [];
   try {

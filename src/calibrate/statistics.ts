@@ -24,14 +24,18 @@ export class ChannelStatistics {
   /** Values seen in each channel. */
   count = 0;
 
-  constructor(readonly channels: number) {
+  /** @param withHistogram false: ranges and moments only, several times faster */
+  constructor(
+    readonly channels: number,
+    readonly withHistogram = true,
+  ) {
     this.min = new Float64Array(channels).fill(Infinity);
     this.max = new Float64Array(channels).fill(-Infinity);
     this.momentumMin = new Float64Array(channels);
     this.momentumMax = new Float64Array(channels);
     this.sum = new Float64Array(channels);
     this.sumOfSquares = new Float64Array(channels);
-    this.histogram = new Float64Array(channels * BINS);
+    this.histogram = new Float64Array(withHistogram ? channels * BINS : 0);
     this.reach = new Float64Array(channels);
   }
 
@@ -40,7 +44,7 @@ export class ChannelStatistics {
   /** Adds one image's values, [rows, channels] row-major. */
   observe(data: Float32Array): void {
     const C = this.channels;
-    const { min, max, sum, sumOfSquares, histogram, reach } = this;
+    const { min, max, sum, sumOfSquares } = this;
     const low = new Float64Array(C).fill(Infinity);
     const high = new Float64Array(C).fill(-Infinity);
     for (let i = 0; i < data.length; i += C) {
@@ -48,6 +52,8 @@ export class ChannelStatistics {
         const v = data[i + c];
         if (v < low[c]) low[c] = v;
         if (v > high[c]) high[c] = v;
+        sum[c] += v;
+        sumOfSquares[c] += v * v;
       }
     }
     for (let c = 0; c < C; c++) {
@@ -58,17 +64,9 @@ export class ChannelStatistics {
       if (high[c] > max[c]) max[c] = high[c];
       this.momentumMin[c] = this.images === 0 ? low[c] : MOMENTUM * this.momentumMin[c] + (1 - MOMENTUM) * low[c];
       this.momentumMax[c] = this.images === 0 ? high[c] : MOMENTUM * this.momentumMax[c] + (1 - MOMENTUM) * high[c];
-      this.cover(c, Math.max(-low[c], high[c]));
+      if (this.withHistogram) this.cover(c, Math.max(-low[c], high[c]));
     }
-    const toBin = Float64Array.from(reach, (r) => (r > 0 ? BINS / (2 * r) : 0));
-    for (let i = 0; i < data.length; i += C) {
-      for (let c = 0; c < C; c++) {
-        const v = data[i + c];
-        sum[c] += v;
-        sumOfSquares[c] += v * v;
-        histogram[c * BINS + ((v * toBin[c] + BINS / 2) | 0)]++;
-      }
-    }
+    if (this.withHistogram) this.fill(data);
     this.images++;
     this.count += data.length / C;
   }
@@ -99,6 +97,14 @@ export class ChannelStatistics {
     }
     this.images += other.images;
     this.count += other.count;
+  }
+
+  private fill(data: Float32Array): void {
+    const { channels: C, histogram, reach } = this;
+    const toBin = reach.map((r) => (r > 0 ? BINS / (2 * r) : 0));
+    for (let i = 0; i < data.length; i += C) {
+      for (let c = 0; c < C; c++) histogram[c * BINS + ((data[i + c] * toBin[c] + BINS / 2) | 0)]++;
+    }
   }
 
   /** Widens channel c's histogram until it covers ±magnitude. */

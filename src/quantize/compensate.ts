@@ -1,5 +1,5 @@
 import type { Products } from '../calibrate/products.js';
-import { cholesky, solveRows } from './linalg.js';
+import { cholesky, dot, solveRows } from './linalg.js';
 
 /** What a linear layer really sees on the calibration rows, and what it should give. */
 export interface FitProblem {
@@ -52,21 +52,21 @@ export async function fitLinear(problem: FitProblem, products: Products, options
 
   const { centred: x, mean: meanX } = centre(problem.x, K, rowWeight);
   const { centred: target, mean: meanT } = centre(problem.target, N, rowWeight);
-  const gramOf = (a: Float32Array) => products.transposed(a, K, a, K);
+  const gramOf = async (a: Float32Array) => new Float64Array(await products.transposed(a, K, a, K));
 
   const predicted = await products.plain(x, K, transposeToFloat32(weight, N, K), N);
   const residual = target.map((t, i) => t - predicted[i]);
 
   let corrected = weight;
   let ridge: number | null = null;
-  const gram = Float64Array.from(await gramOf(x));
+  const gram = await gramOf(x);
   if (options.ridges.length > 0) {
     const held = split(x, residual, K, N, heldOut, 1);
     const train = split(x, residual, K, N, heldOut, 0);
     const gramHeld = await gramOf(held.x);
-    const crossHeld = await products.transposed(held.residual, N, held.x, K);
+    const crossHeld = new Float64Array(await products.transposed(held.residual, N, held.x, K));
     const gramTrain = gram.map((v, i) => v - gramHeld[i]);
-    const crossTrain = await products.transposed(train.residual, N, train.x, K);
+    const crossTrain = new Float64Array(await products.transposed(train.residual, N, train.x, K));
     let least = 0;
     for (const candidate of options.ridges) {
       const delta = ridgeSolution(gramTrain, crossTrain, K, N, candidate);
@@ -87,9 +87,9 @@ export async function fitLinear(problem: FitProblem, products: Products, options
   const { codes, scale } = roundWeights(corrected, gram, N, K, options);
   const bias = new Float64Array(N);
   for (let n = 0; n < N; n++) {
-    let dot = 0;
-    for (let k = 0; k < K; k++) dot += codes[n * K + k] * meanX[k];
-    bias[n] = meanT[n] - dot * scale[n];
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += codes[n * K + k] * meanX[k];
+    bias[n] = meanT[n] - sum * scale[n];
   }
   return { codes, scale, bias, ridge };
 }
@@ -150,26 +150,22 @@ function meanDiagonal(gram: Float64Array, K: number): number {
 }
 
 /** ΔW [N, K], or null where the system cannot be factored. */
-function ridgeSolution(gram: Float64Array, cross: ArrayLike<number>, K: number, N: number, ridge: number): Float64Array | null {
+function ridgeSolution(gram: Float64Array, cross: Float64Array, K: number, N: number, ridge: number): Float64Array | null {
   const damping = DAMPING * ridge * meanDiagonal(gram, K);
-  const factor = Float64Array.from(gram);
+  const factor = gram.slice();
   for (let k = 0; k < K; k++) factor[k * K + k] += ridge * gram[k * K + k] + damping;
   if (!cholesky(factor, K)) return null;
-  const delta = Float64Array.from(cross);
+  const delta = cross.slice();
   solveRows(factor, K, delta, N);
   return delta;
 }
 
 /** Change of the summed squared error when ΔW is added: Σ_n ΔW_n·G·ΔW_nᵀ − 2·ΔW_n·c_n. */
-function errorChange(delta: Float64Array, gram: Float32Array, cross: Float32Array, K: number, N: number): number {
+function errorChange(delta: Float64Array, gram: Float64Array, cross: Float64Array, K: number, N: number): number {
   let change = 0;
   for (let n = 0; n < N; n++) {
-    const d = delta.subarray(n * K, (n + 1) * K);
     for (let k = 0; k < K; k++) {
-      let dot = 0;
-      const row = k * K;
-      for (let j = 0; j < K; j++) dot += gram[row + j] * d[j];
-      change += d[k] * (dot - 2 * cross[n * K + k]);
+      change += delta[n * K + k] * (dot(gram, k * K, delta, n * K, K) - 2 * cross[n * K + k]);
     }
   }
   return change;

@@ -3,6 +3,23 @@
  * weight rounding need.
  */
 
+/** Σ a[ai + i]·b[bi + i] over n elements: four running sums, so that one addition need not wait for the other. */
+export function dot(a: Float64Array, ai: number, b: Float64Array, bi: number, n: number): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let i = 0;
+  for (; i + 3 < n; i += 4) {
+    s0 += a[ai + i] * b[bi + i];
+    s1 += a[ai + i + 1] * b[bi + i + 1];
+    s2 += a[ai + i + 2] * b[bi + i + 2];
+    s3 += a[ai + i + 3] * b[bi + i + 3];
+  }
+  for (; i < n; i++) s0 += a[ai + i] * b[bi + i];
+  return s0 + s1 + (s2 + s3);
+}
+
 /**
  * Cholesky factor L (lower, A = L·Lᵀ) of a symmetric positive definite [n, n] matrix, in place of its lower triangle;
  * the upper one is zeroed.
@@ -12,16 +29,13 @@
 export function cholesky(a: Float64Array, n: number): boolean {
   for (let j = 0; j < n; j++) {
     const rowJ = j * n;
-    let d = a[rowJ + j];
-    for (let k = 0; k < j; k++) d -= a[rowJ + k] * a[rowJ + k];
+    const d = a[rowJ + j] - dot(a, rowJ, a, rowJ, j);
     if (!(d > 0)) return false;
     const root = Math.sqrt(d);
     a[rowJ + j] = root;
     for (let i = j + 1; i < n; i++) {
       const rowI = i * n;
-      let s = a[rowI + j];
-      for (let k = 0; k < j; k++) s -= a[rowI + k] * a[rowJ + k];
-      a[rowI + j] = s / root;
+      a[rowI + j] = (a[rowI + j] - dot(a, rowI, a, rowJ, j)) / root;
     }
     a.fill(0, rowJ + j + 1, rowJ + n);
   }
@@ -33,10 +47,8 @@ export function solveRows(factor: Float64Array, n: number, b: Float64Array, m: n
   for (let r = 0; r < m; r++) {
     const x = b.subarray(r * n, r * n + n);
     for (let i = 0; i < n; i++) {
-      let s = x[i];
       const row = i * n;
-      for (let k = 0; k < i; k++) s -= factor[row + k] * x[k];
-      x[i] = s / factor[row + i];
+      x[i] = (x[i] - dot(factor, row, x, 0, i)) / factor[row + i];
     }
     // Backward substitution by columns of Lᵀ, which are rows of L: memory is walked in order.
     for (let i = n - 1; i >= 0; i--) {
@@ -46,12 +58,4 @@ export function solveRows(factor: Float64Array, n: number, b: Float64Array, m: n
       for (let k = 0; k < i; k++) x[k] -= factor[row + k] * v;
     }
   }
-}
-
-/** The inverse of a symmetric positive definite matrix from its Cholesky factor. */
-export function inverseFromFactor(factor: Float64Array, n: number): Float64Array {
-  const inverse = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) inverse[i * n + i] = 1;
-  solveRows(factor, n, inverse, n);
-  return inverse;
 }
