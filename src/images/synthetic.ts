@@ -1,35 +1,38 @@
 /**
- * Synthetic photographs, to calibrate on when there are no images: a background of 1/f noise and gradients, dead leaves
- * (overlapping shapes whose sizes follow a power law, each with its own colour, shading and texture), now and then a larger
- * figure in front, blur, and the tones, contrast and colour of natural images.
+ * Synthetic photographs, to calibrate on when there are no images: a background of 1/f noise and a gradient, dead leaves
+ * (overlapping shapes whose sizes follow a power law, each with its own colour, shading and texture), blur, strokes, a few
+ * larger figures in front, and the tones, contrast and colours of natural images.
  *
  * Dead leaves have the edges, occlusion and scaling of natural images: Lee, Mumford and Huang, "Occlusion models for natural
  * images", IJCV 2001; Baradad et al., "Learning to see by looking at noise", NeurIPS 2021, train networks on such images.
- * The colour and tone statistics are those of a few hundred photographs.
+ * Exposure, contrast and the strength of colour are set after the statistics of photographs.
  *
  * Nothing but + − × ÷ and square roots makes the pixels, so a seed gives the same image on every machine.
  */
 import type { RgbImage } from './image.js';
 import { Random } from './random.js';
 
-/** One synthetic photograph of `width` × `height` pixels; every seed gives another. */
+/**
+ * One synthetic photograph of `width` × `height` pixels; every seed gives another. The order is that of a camera: what is
+ * far, what is out of focus, what is near, then the exposure.
+ */
 export function syntheticImage(width: number, height: number, seed: number): RgbImage {
   const random = new Random(seed);
   const canvas = new Canvas(width, height);
   const palette = new Palette(random);
-  const textures = Array.from({ length: 3 }, () => noiseTile(random, random.between(0.5, 1)));
+  const textures = Array.from({ length: 3 }, () => noiseTile(random, random.between(0.65, 1.1)));
 
-  paintBackground(canvas, palette, random);
-  const style = random.uniform();
-  if (style > 0.15) paintLeaves(canvas, palette, textures, random);
-  if (random.uniform() < 0.5) blur(canvas, 1 + random.integer(Math.max(1, canvas.scale >> 5)));
-  if (style > 0.4) paintFigures(canvas, palette, textures, random);
+  paintBackground(canvas, palette, textures, random);
+  if (random.uniform() < 0.85) paintLeaves(canvas, palette, textures, random);
+  if (random.uniform() < 0.3) blur(canvas, 1 + random.integer(Math.max(1, canvas.scale >> 5)));
+  if (random.uniform() < 0.35) paintStrokes(canvas, palette, textures, random);
+  if (random.uniform() < 0.75) paintFigures(canvas, palette, textures, random);
   return develop(canvas, random);
 }
 
 type Color = readonly [number, number, number];
 
-/** Linear light is not needed: values are display values, 0 to 1 before tones are set. */
+/** Pixels before their tones are set: display values, about 0 to 1, three per pixel. */
 class Canvas {
   readonly data: Float32Array;
   /** The length that sizes are relative to. */
@@ -49,7 +52,7 @@ class Palette {
   private readonly hues: Color[];
 
   constructor(private readonly random: Random) {
-    const cast = this.chroma(0.06);
+    const cast = add(this.chroma(0.05), [0.035, 0.005, -0.04]);
     const strength = random.between(0.02, 0.16) * (random.uniform() < 0.25 ? 2 : 1);
     this.hues = Array.from({ length: 2 + random.integer(4) }, () => add(cast, this.chroma(strength)));
   }
@@ -91,7 +94,12 @@ function noiseTile(random: Random, decay: number): Float32Array {
   let amplitude = 1;
   for (let edge = 2; edge <= TILE; edge *= 2) {
     tile = upsample(tile, edge >> 1);
-    for (let i = 0; i < tile.length; i++) tile[i] += amplitude * (2 * random.uniform() - 1);
+    let bits = 0;
+    for (let i = 0; i < tile.length; i++) {
+      // A byte is fine enough: four of them to a draw.
+      bits = (i & 3) === 0 ? random.uint32() : bits >>> 8;
+      tile[i] += amplitude * ((bits & 255) - 127.5);
+    }
     amplitude *= decay;
   }
   let sum = 0;
@@ -102,7 +110,8 @@ function noiseTile(random: Random, decay: number): Float32Array {
   }
   const mean = sum / tile.length;
   const factor = 1 / Math.sqrt(squares / tile.length - mean * mean);
-  return tile.map((value) => (value - mean) * factor);
+  for (let i = 0; i < tile.length; i++) tile[i] = (tile[i]! - mean) * factor;
+  return tile;
 }
 
 /** Twice as many samples each way, by the weights ¾ and ¼ of bilinear interpolation, wrapping around. */
@@ -155,8 +164,8 @@ function makeSurface(palette: Palette, textures: readonly Float32Array[], random
   const [cos, sin] = direction(random);
   const kind = random.uniform();
   // Zoom spreads over octaves; a stretched grain is hair, grass, wood or water.
-  const zoom = 2 ** random.integer(3) * random.between(0.5, 1);
-  const stretch = random.uniform() < 0.35 ? random.between(3, 10) : 1;
+  const zoom = (1 << random.integer(3)) * random.between(0.5, 1);
+  const stretch = random.uniform() < 0.6 ? random.between(3, 10) : 1;
   const frequency = 1 / random.between(3, Math.max(6, radius));
   const isStriped = kind > 0.8 && kind <= 0.9;
   const along = isStriped ? frequency : zoom / stretch;
@@ -174,7 +183,7 @@ function makeSurface(palette: Palette, textures: readonly Float32Array[], random
     vy: across * cos,
     u0: random.between(0, TILE),
     v0: random.between(0, TILE),
-    contrast: random.uniform() * random.between(0.2, 1),
+    contrast: random.between(0.1, 1),
     shadeX: shade * shadeX,
     shadeY: shade * shadeY,
   };
@@ -235,12 +244,15 @@ function paint(canvas: Canvas, shape: Shape, surface: Surface): void {
   const { data, width, height } = canvas;
   const { x: cx, y: cy, ru, rv, cos, sin, kind, softness, bulge } = shape;
   const { color, other, contrast, shadeX, shadeY } = surface;
-  const reach = (kind === ELLIPSE ? Math.max(ru, rv) : kind === BOX ? ru + rv : Math.max(ru, rv) * 1.5) + softness;
-  const top = Math.max(0, Math.floor(cy - reach));
-  const bottom = Math.min(height - 1, Math.ceil(cy + reach));
-  const left = Math.max(0, Math.floor(cx - reach));
-  const right = Math.min(width - 1, Math.ceil(cx + reach));
   const sharpness = Math.min(ru, rv) / softness;
+  // How far outside its box |u|, |v| ≤ 1 a shape's soft edge can reach.
+  const margin = 1 + 0.75 / sharpness;
+  const reachX = margin * (Math.abs(cos) * ru + Math.abs(sin) * rv);
+  const reachY = margin * (Math.abs(sin) * ru + Math.abs(cos) * rv);
+  const top = Math.max(0, Math.ceil(cy - reachY));
+  const bottom = Math.min(height - 1, Math.floor(cy + reachY));
+  const left = Math.max(0, Math.ceil(cx - reachX));
+  const right = Math.min(width - 1, Math.floor(cx + reachX));
   const diff0 = other[0] - color[0];
   const diff1 = other[1] - color[1];
   const diff2 = other[2] - color[2];
@@ -278,8 +290,8 @@ function insideness(kind: number, u: number, v: number): number {
   }
 }
 
-function makeShape(random: Random, radius: number, x: number, y: number, softness: number): Shape {
-  const kind = random.uniform();
+function makeShape(random: Random, radius: number, x: number, y: number, softness: number, roundness = 0.5): Shape {
+  const kind = random.uniform() + 0.5 - roundness;
   const aspect = random.uniform() < 0.15 ? random.between(0.03, 0.2) : random.between(0.35, 1);
   const [cos, sin] = random.uniform() < 0.3 ? [1, 0] : direction(random);
   const isUpright = random.uniform() < 0.5;
@@ -298,7 +310,7 @@ function makeShape(random: Random, radius: number, x: number, y: number, softnes
 
 // ---- scenes ----
 
-function paintBackground(canvas: Canvas, palette: Palette, random: Random): void {
+function paintBackground(canvas: Canvas, palette: Palette, textures: readonly Float32Array[], random: Random): void {
   const { data, width, height, scale } = canvas;
   const from = palette.color();
   const to = palette.color();
@@ -306,17 +318,14 @@ function paintBackground(canvas: Canvas, palette: Palette, random: Random): void
   const span = Math.abs(dx) * width + Math.abs(dy) * height;
   const strength = random.uniform() * 0.3;
   const tint = palette.color();
-  const light = noiseTile(random, random.between(0.5, 1));
-  const hue = noiseTile(random, random.between(0.4, 0.8));
+  const [light, hue] = textures as [Float32Array, Float32Array];
   const step = (TILE / scale) * random.between(0.3, 1);
   const start = random.integer(TILE);
   for (let y = 0; y < height; y++) {
-    const row = ((start + Math.floor(y * step)) & (TILE - 1)) * TILE;
     for (let x = 0; x < width; x++) {
       const along = 0.5 + ((x - width / 2) * dx + (y - height / 2) * dy) / span;
-      const cell = row + (Math.floor(x * step) & (TILE - 1));
-      const brightness = strength * light[cell]!;
-      const tinted = 0.2 * strength * hue[cell]!;
+      const brightness = strength * smoothLookup(light, x * step, start + y * step);
+      const tinted = 0.2 * strength * smoothLookup(hue, x * step, start + y * step);
       const i = 3 * (y * width + x);
       for (let c = 0; c < 3; c++) {
         const base = from[c]! + along * (to[c]! - from[c]!);
@@ -324,6 +333,21 @@ function paintBackground(canvas: Canvas, palette: Palette, random: Random): void
       }
     }
   }
+}
+
+/** A tile between its samples, by bilinear interpolation. */
+function smoothLookup(tile: Float32Array, x: number, y: number): number {
+  const column = Math.floor(x);
+  const row = Math.floor(y);
+  const fx = x - column;
+  const fy = y - row;
+  const left = column & (TILE - 1);
+  const right = (column + 1) & (TILE - 1);
+  const above = (row & (TILE - 1)) * TILE;
+  const below = ((row + 1) & (TILE - 1)) * TILE;
+  const upper = tile[above + left]! + fx * (tile[above + right]! - tile[above + left]!);
+  const lower = tile[below + left]! + fx * (tile[below + right]! - tile[below + left]!);
+  return upper + fy * (lower - upper);
 }
 
 /** Radii with density r⁻³ between the two bounds: what makes dead leaves look the same at every scale. */
@@ -349,6 +373,37 @@ function paintLeaves(canvas: Canvas, palette: Palette, textures: readonly Float3
   }
 }
 
+/** Many thin shapes that lie much the same way: grass, hair, branches, bars. */
+function paintStrokes(canvas: Canvas, palette: Palette, textures: readonly Float32Array[], random: Random): void {
+  const { width, height, scale } = canvas;
+  const [cos, sin] = direction(random);
+  const disorder = random.uniform() * random.uniform();
+  const length = scale * random.between(0.05, 0.5);
+  const thickness = scale * random.between(0.003, 0.02);
+  const surfaces = Array.from({ length: 4 }, () => makeSurface(palette, textures, random, length));
+  const x = random.between(0, width);
+  const y = random.between(0, height);
+  const spread = scale * random.between(0.2, 1);
+  for (let strokes = 20 + random.integer(150); strokes > 0; strokes--) {
+    const [dx, dy] = direction(random);
+    const along = cos + disorder * dx;
+    const across = sin + disorder * dy;
+    const norm = Math.sqrt(along * along + across * across);
+    const shape = {
+      kind: random.uniform() < 0.5 ? ELLIPSE : BOX,
+      x: x + spread * random.normal(),
+      y: y + spread * random.normal(),
+      ru: length * random.between(0.3, 1),
+      rv: Math.max(0.6, thickness * random.between(0.3, 1)),
+      cos: along / norm,
+      sin: across / norm,
+      softness: 1,
+      bulge: 0,
+    };
+    paint(canvas, shape, surfaces[random.integer(surfaces.length)]!);
+  }
+}
+
 /** One to three figures, each of several overlapping parts with related surfaces: bodies, limbs, things. */
 function paintFigures(canvas: Canvas, palette: Palette, textures: readonly Float32Array[], random: Random): void {
   const { width, height, scale } = canvas;
@@ -357,9 +412,10 @@ function paintFigures(canvas: Canvas, palette: Palette, textures: readonly Float
     const x = width * random.between(0.2, 0.8);
     const y = height * random.between(0.2, 0.8);
     const skin = makeSurface(palette, textures, random, size);
+    const roundness = random.uniform() < 0.6 ? 1 : 0.3;
     for (let parts = 2 + random.integer(9); parts > 0; parts--) {
       const radius = size * random.between(0.15, 0.8);
-      const shape = makeShape(random, radius, x + 0.6 * size * random.normal(), y + 0.6 * size * random.normal(), 1);
+      const shape = makeShape(random, radius, x + 0.6 * size * random.normal(), y + 0.6 * size * random.normal(), 1, roundness);
       const detail = random.uniform() < 0.35 ? makeSurface(palette, textures, random, radius) : skin;
       paint(canvas, shape, detail);
     }
@@ -400,7 +456,7 @@ function develop({ data, width, height }: Canvas, random: Random): RgbImage {
   const mean = sum / data.length;
   const deviation = Math.sqrt(Math.max(1e-6, squares / data.length - mean * mean));
   const exposure = 0.46 + 0.12 * random.normal();
-  const contrast = Math.max(0.06, 0.225 + 0.06 * random.normal()) / deviation;
+  const contrast = Math.max(0.06, 0.245 + 0.06 * random.normal()) / deviation;
   const noise = random.uniform() < 0.5 ? 0.02 * random.uniform() : 0;
   const bytes = new Uint8ClampedArray(data.length);
   for (let i = 0; i < data.length; i++) {
