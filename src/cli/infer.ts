@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { glob, isDynamicPattern } from 'tinyglobby';
@@ -60,23 +61,23 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   if (failures.length > 0) throw failures.length === 1 ? failures[0] : new InputError(failures.map((failure) => failure.message).join('; '));
 }
 
-async function inferOne(model: Model, path: string, flags: Flags): Promise<Result> {
+async function inferOne(model: Model, file: string, flags: Flags): Promise<Result> {
   const image =
-    path === STANDARD_INPUT ? await decodeImage(await buffer(process.stdin), 'standard input') : await decodeImage(path);
+    file === STANDARD_INPUT ? await decodeImage(await buffer(process.stdin), 'standard input') : await decodeImage(file);
   const pixels = model.prepare(image);
   const start = performance.now();
   const logits = await model.run(pixels);
   const ms = performance.now() - start;
   const predictions = model.predictions(logits, flags.top);
-  return { path, predictions, ...(flags.logits && { logits: [...logits] }), ms };
+  return { path: file, predictions, ...(flags.logits && { logits: [...logits] }), ms };
 }
 
-function printResult({ path, predictions, logits }: Result, separated: boolean): void {
+function printResult({ path: file, predictions, logits }: Result, separated: boolean): void {
   const lines = predictions.map(
     ({ index, label, probability }) => `  ${percent(probability).padStart(7)}  ${label === null ? `class ${index}` : `${label} (${index})`}`,
   );
   if (logits !== undefined) lines.push(`  logits: ${logits.join(' ')}`);
-  print(...(separated ? [''] : []), path, ...lines);
+  print(...(separated ? [''] : []), file, ...lines);
 }
 
 /** Files as named; patterns replaced by the files they match, in order, each file once. */
@@ -85,7 +86,7 @@ async function expand(patterns: readonly string[]): Promise<string[]> {
   const images = new Set<string>();
   for (const pattern of patterns) {
     const isPattern = isDynamicPattern(pattern) && statSync(pattern, { throwIfNoEntry: false }) === undefined;
-    const matches = isPattern ? (await glob(pattern, { expandDirectories: false })).sort() : [pattern];
+    const matches = isPattern ? (await glob(pattern, { expandDirectories: false, absolute: path.isAbsolute(pattern) })).sort() : [pattern];
     if (matches.length === 0) throw new InputError(`No file matches ${pattern}`);
     for (const match of matches) images.add(match);
   }

@@ -55,16 +55,17 @@ async function run(model: string, flags: Flags): Promise<void> {
   const { report, json, ...request } = flags;
   if (report !== undefined) checkWritable(report);
   const progress = new Progress();
-  const notices: string[] = [];
   try {
     const summary = await quantize(model, {
       ...request,
       preprocess: parseRecipeFlags(flags),
       onProgress: (stage, done, total) => progress.update(STAGES[stage], done, total),
-      onNotice: (text) => notices.push(text),
+      onNotice: (text) => {
+        progress.stop();
+        notice(text);
+      },
     });
     progress.stop();
-    notices.forEach(notice);
     warnIfPoor(summary);
     if (report !== undefined) writeAtomically(report, new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`));
     if (json) printJson(toJson(summary));

@@ -209,7 +209,11 @@ class FloatReference {
     const data = normalizePixels(pixels, channels, mean, std);
     const [input] = this.float.inputNames;
     const [output] = this.float.outputNames;
-    const outputs = await this.float.run({ [input]: { data, shape: [1, channels, height, width] } }, [output]);
+    const outputs = await this.float
+      .run({ [input]: { data, shape: [1, channels, height, width] } }, [output])
+      .catch((error: Error) => {
+        throw new InputError(`${this.path} cannot be run on ${height}×${width} pixels: ${error.message.split('\n')[0]}`, { cause: error });
+      });
     const floatLogits = outputs.get(output)!;
     if (floatLogits.length !== logits.length) {
       throw new InputError(`${this.path} has ${floatLogits.length} outputs, the .ivit model ${logits.length}: they are not the same network`);

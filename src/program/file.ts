@@ -106,16 +106,16 @@ export function writeAtomically(file: string, bytes: Uint8Array): void {
  * @throws InputError saying why not
  */
 export function checkWritable(file: string): void {
-  const folder = path.dirname(path.resolve(file));
-  if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw new InputError(`Cannot write ${file}: it is a folder`);
-  const probe = path.join(folder, `.ivit.${randomBytes(6).toString('hex')}.tmp`);
+  const probe = path.join(path.dirname(file), `.ivit.${randomBytes(6).toString('hex')}.tmp`);
+  let isFolder: boolean;
   try {
     fs.closeSync(fs.openSync(probe, 'wx'));
+    fs.rmSync(probe);
+    isFolder = fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
   } catch (error) {
     throw writeError(file, 0, error);
-  } finally {
-    fs.rmSync(probe, { force: true });
   }
+  if (isFolder) throw new InputError(`Cannot write ${file}: it is a folder`);
 }
 
 function writeError(file: string, bytes: number, error: unknown): InputError {

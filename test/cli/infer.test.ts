@@ -1,0 +1,131 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decodeImage } from '../../src/images/decode.js';
+import { Model } from '../../src/index.js';
+import { ivit, savePhoto, saveTinyModel, temporaryFolder } from './ivit.js';
+
+const folder = temporaryFolder();
+
+beforeAll(async () => {
+  await saveTinyModel(folder.path('tiny.ivit'));
+  for (const name of ['a', 'b', 'c']) await savePhoto(folder.path('photos', `${name}.png`), name.charCodeAt(0), 20);
+  await writeFile(folder.path('photos', 'broken.jpg'), 'no image');
+});
+
+const run = (...args: string[]) => ivit(['infer', ...args], { cwd: folder.path() });
+
+describe('infer', () => {
+  test('one image: its path, then class name, index and probability, likeliest first', async () => {
+    const { code, stdout, stderr } = await run('photos/a.png');
+    expect(stderr).toBe('');
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines[0]).toBe('photos/a.png');
+    expect(lines).toHaveLength(4);
+    for (const line of lines.slice(1)) expect(line).toMatch(/^ +\d+\.\d %  (cat \(0\)|dog \(1\)|newt \(2\))$/);
+    const shares = lines.slice(1).map((line) => Number(/([\d.]+) %/.exec(line)![1]));
+    expect(shares).toEqual([...shares].sort((a, b) => b - a));
+    expect(code).toBe(0);
+  });
+
+  test('--json with logits: what the library gives', async () => {
+    const { code, stdout, stderr } = await run('photos/a.png', 'photos/b.png', '--json', '--logits', '--top', '2');
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const results = JSON.parse(stdout);
+    const model = await Model.load(folder.path('tiny.ivit'), { backend: 'reference' });
+    for (const [i, name] of ['a', 'b'].entries()) {
+      const { predictions, logits } = await model.infer(await decodeImage(folder.path('photos', `${name}.png`)), { top: 2 });
+      expect(results[i]).toEqual({ path: `photos/${name}.png`, predictions, logits: [...logits], ms: expect.any(Number) });
+    }
+    await model.close();
+  });
+
+  test('every backend gives the same logits', async () => {
+    const outcomes = await Promise.all(['reference', 'wasm'].map((backend) => run('photos/c.png', '--backend', backend, '--json', '--logits')));
+    const [reference, wasm] = outcomes.map(({ stdout }) => JSON.parse(stdout)[0].logits);
+    expect(wasm).toEqual(reference);
+  });
+
+  test('a pattern, and standard input', async () => {
+    const matched = await run('photos/*.png', '--json');
+    expect(JSON.parse(matched.stdout).map((one: { path: string }) => one.path)).toEqual(['photos/a.png', 'photos/b.png', 'photos/c.png']);
+    const input = await readFile(folder.path('photos', 'b.png'));
+    const piped = await ivit(['infer', '-', '--json'], { cwd: folder.path(), input });
+    const [result] = JSON.parse(piped.stdout);
+    expect(result.path).toBe('-');
+    expect(result.predictions).toEqual(JSON.parse(matched.stdout)[1].predictions);
+  });
+
+  test('a broken image among good ones: the others are done, the exit code is 3', async () => {
+    const { code, stdout, stderr } = await run('photos/a.png', 'photos/broken.jpg', 'photos/c.png', '--json');
+    expect(JSON.parse(stdout)).toHaveLength(2);
+    expect(stderr).toMatch(/^error: Cannot decode photos\/broken\.jpg: .*\n$/);
+    expect(code).toBe(3);
+  });
+});
+
+describe('the model', () => {
+  test('is that of -m, else of IVIT_MODEL, else the only .ivit in the folder', async () => {
+    const named = await ivit(['infer', folder.path('photos/a.png'), '-m', folder.path('tiny.ivit'), '--json'], { cwd: folder.path('photos') });
+    const environment = await ivit(['infer', 'a.png', '--json'], { cwd: folder.path('photos'), env: { IVIT_MODEL: '../tiny.ivit' } });
+    expect([named.code, environment.code]).toEqual([0, 0]);
+    expect(JSON.parse(named.stdout)[0].predictions).toEqual(JSON.parse(environment.stdout)[0].predictions);
+  });
+
+  test('none, or several: says so and lists them', async () => {
+    const none = await ivit(['infer', 'a.png'], { cwd: folder.path('photos') });
+    expect(none).toMatchObject({ code: 2, stdout: '' });
+    expect(none.stderr).toMatch(/^error: No model given: .*there is no \.ivit file in this folder/);
+    await savePhoto(folder.path('several', 'x.png'), 1);
+    for (const name of ['one.ivit', 'two.ivit']) await saveTinyModel(folder.path('several', name));
+    const several = await ivit(['infer', 'x.png'], { cwd: folder.path('several') });
+    expect(several).toEqual({ code: 2, stdout: '', stderr: 'error: No model given, and this folder has several: one.ivit, two.ivit; choose one with -m\n' });
+  });
+
+  test('that is missing, cut off, damaged, of another version, or no model is refused with code 3 and one line', async () => {
+    const whole = await readFile(folder.path('tiny.ivit'));
+    const damaged = Buffer.from(whole);
+    damaged[damaged.length - 5] ^= 4;
+    const newer = Buffer.from(whole.toString('latin1').replace('"version":"1"', '"version":"9"'), 'latin1');
+    const cases: [string, Uint8Array | null, RegExp][] = [
+      ['absent.ivit', null, /there is no such file/],
+      ['cut.ivit', whole.subarray(0, whole.length - 100), /truncated/],
+      ['headless.ivit', whole.subarray(0, 50), /truncated/],
+      ['empty.ivit', new Uint8Array(0), /it has only 0 bytes/],
+      ['damaged.ivit', damaged, /does not match its hash/],
+      ['newer.ivit', newer, /format version "9"; this ivit reads version 1/],
+      ['photo.ivit', await readFile(folder.path('photos', 'a.png')), /Not a valid \.ivit file/],
+    ];
+    for (const [name, content, reason] of cases) {
+      if (content !== null) await writeFile(folder.path('photos', name), content);
+      const { code, stdout, stderr } = await run('photos/a.png', '-m', `photos/${name}`);
+      expect(stderr, name).toMatch(reason);
+      expect(stderr, name).toMatch(/^error: photos\/.*\n$/);
+      expect(stderr.split('\n'), name).toHaveLength(2);
+      expect({ code, stdout }, name).toEqual({ code: 3, stdout: '' });
+    }
+  });
+});
+
+describe('infer refuses', () => {
+  test.each<[string, string[], number, RegExp]>([
+    ['no image', [], 2, /^error: missing required argument 'images'/],
+    ['an image that is not there', ['absent.png'], 3, /^error: Cannot decode absent\.png: no such file\n$/],
+    ['a folder', ['photos'], 3, /^error: Cannot decode photos: it is a folder\n$/],
+    ['a file that is no image', ['photos/broken.jpg'], 3, /^error: Cannot decode photos\/broken\.jpg: not an image/],
+    ['a pattern that matches nothing', ['photos/*.gif'], 3, /^error: No file matches photos\/\*\.gif\n$/],
+    ['an empty standard input', ['-'], 3, /^error: Cannot decode standard input: it is empty\n$/],
+    ['standard input twice', ['-', '-'], 2, /^error: Standard input \(-\) can be read once only\n$/],
+    ['a backend that is none', ['photos/a.png', '--backend', 'gpu'], 2, /Allowed choices are native, wasm, reference/],
+    ['a count that is none', ['photos/a.png', '--top', 'many'], 2, /whole number of at least 1/],
+  ])('%s', async (_what, args, code, message) => {
+    const outcome = await run(...args);
+    expect(outcome.stderr).toMatch(message);
+    expect(outcome).toMatchObject({ code, stdout: '' });
+  });
+
+  test('--debug adds where the error comes from', async () => {
+    const { stderr } = await run('absent.png', '--debug');
+    expect(stderr).toMatch(/^error: .*\nInputError: .*\n +at /);
+  });
+});

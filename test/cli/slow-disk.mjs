@@ -1,0 +1,14 @@
+// Preloaded into the executable: says on standard error when it begins to write a model, and takes a second for that.
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+
+const { writeSync, openSync } = fs;
+fs.openSync = (path, flags, ...rest) => {
+  const handle = openSync(path, flags, ...rest);
+  if (String(path).includes('interrupted.ivit')) {
+    writeSync(2, 'writing\n');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+  }
+  return handle;
+};
+syncBuiltinESMExports();
