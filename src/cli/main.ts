@@ -2,10 +2,6 @@
 import { Command, CommanderError } from 'commander';
 import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
 import { VERSION } from '../library/version.js';
-import { addEvalCommand } from './eval.js';
-import { addInferCommand } from './infer.js';
-import { addInspectCommand } from './inspect.js';
-import { addQuantizeCommand } from './quantize.js';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset), 4 a check failed, 1 a fault of ivit.
@@ -13,7 +9,15 @@ Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset), 4 a chec
 /** 128 + the signal's number, as shells report it. */
 const INTERRUPTED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-function createProgram(): Command {
+/** Each command's module, loaded when it is called (or when help lists them all): loading takes longer than most errors. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  quantize: async () => (await import('./quantize.js')).addQuantizeCommand,
+  infer: async () => (await import('./infer.js')).addInferCommand,
+  eval: async () => (await import('./eval.js')).addEvalCommand,
+  inspect: async () => (await import('./inspect.js')).addInspectCommand,
+};
+
+async function createProgram(): Promise<Command> {
   const program = new Command('ivit')
     .description('Integer-only Vision Transformers: quantizes float ONNX models without training, and runs them.')
     .version(VERSION)
@@ -21,7 +25,9 @@ function createProgram(): Command {
     .addHelpText('after', EXIT_CODES)
     .showHelpAfterError('(--help shows how to use it)')
     .exitOverride();
-  for (const add of [addQuantizeCommand, addInferCommand, addEvalCommand, addInspectCommand]) add(program);
+  const called = process.argv.slice(2).find((argument) => !argument.startsWith('-'));
+  const names = called !== undefined && Object.hasOwn(COMMANDS, called) ? [called] : Object.keys(COMMANDS);
+  for (const name of names) (await COMMANDS[name]())(program);
   for (const command of program.commands) command.option('--debug', 'show where an error comes from');
   return program;
 }
@@ -34,7 +40,7 @@ async function main(): Promise<void> {
     throw error;
   });
   try {
-    await createProgram().parseAsync();
+    await (await createProgram()).parseAsync();
   } catch (error) {
     process.exitCode = report(error, process.argv.includes('--debug'));
   }
