@@ -19,7 +19,14 @@ static int has_avx512vnni(void) {
 }
 #endif
 
+#if defined(__wasm_simd128__)
+extern const ivit_isa ivit_isa_simd128;
+#endif
+
 static const candidate candidates[] = {
+#if defined(__wasm_simd128__)
+    {&ivit_isa_simd128, always},
+#endif
 #if defined(__x86_64__)
     {&ivit_isa_avx512vnni, has_avx512vnni},
 #endif

@@ -1,0 +1,157 @@
+/* Shared by the SIMD128 kernels. */
+#ifndef IVIT_SIMD128_H
+#define IVIT_SIMD128_H
+
+#include <wasm_simd128.h>
+
+#include "arith.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef v128_t v128;
+
+/* Columns of a packed panel, and rows of the register tile: 8 accumulators, 2 weights, 1 broadcast of 16 registers. */
+enum { PANEL = 8, TILE = 4 };
+
+INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+INLINE v128 load(const void *p) { return wasm_v128_load(p); }
+INLINE void store(void *p, v128 v) { wasm_v128_store(p, v); }
+
+/*
+ * acc[2i + j] += x[i] . panel columns 4j to 4j+3, of `pairs` pairs of i16. The panel is [pairs][8 columns][2]; the rows
+ * of x are `stride` elements apart.
+ */
+INLINE void multiply_tile(v128 acc[2 * TILE], const int16_t *x, size_t stride, const int16_t *panel, int32_t pairs) {
+  const int16_t *x0 = x, *x1 = x + stride, *x2 = x + 2 * stride, *x3 = x + 3 * stride;
+  v128 a0 = acc[0], a1 = acc[1], b0 = acc[2], b1 = acc[3], c0 = acc[4], c1 = acc[5], d0 = acc[6], d1 = acc[7];
+#pragma clang loop unroll_count(2)
+  for (int32_t k = 0; k < pairs; k++) {
+    v128 w0 = load(panel), w1 = load(panel + 8), v;
+    panel += 16;
+    v = wasm_v128_load32_splat(x0 + 2 * k);
+    a0 = wasm_i32x4_add(a0, wasm_i32x4_dot_i16x8(v, w0));
+    a1 = wasm_i32x4_add(a1, wasm_i32x4_dot_i16x8(v, w1));
+    v = wasm_v128_load32_splat(x1 + 2 * k);
+    b0 = wasm_i32x4_add(b0, wasm_i32x4_dot_i16x8(v, w0));
+    b1 = wasm_i32x4_add(b1, wasm_i32x4_dot_i16x8(v, w1));
+    v = wasm_v128_load32_splat(x2 + 2 * k);
+    c0 = wasm_i32x4_add(c0, wasm_i32x4_dot_i16x8(v, w0));
+    c1 = wasm_i32x4_add(c1, wasm_i32x4_dot_i16x8(v, w1));
+    v = wasm_v128_load32_splat(x3 + 2 * k);
+    d0 = wasm_i32x4_add(d0, wasm_i32x4_dot_i16x8(v, w0));
+    d1 = wasm_i32x4_add(d1, wasm_i32x4_dot_i16x8(v, w1));
+  }
+  acc[0] = a0, acc[1] = a1, acc[2] = b0, acc[3] = b1, acc[4] = c0, acc[5] = c1, acc[6] = d0, acc[7] = d1;
+}
+
+/* --- 64-bit requantization of four lanes --- */
+
+/* The high, or the low, 32 bits of four 64-bit lanes. */
+INLINE v128 high_words(v128 low, v128 high) { return wasm_i32x4_shuffle(low, high, 1, 3, 5, 7); }
+INLINE v128 low_words(v128 low, v128 high) { return wasm_i32x4_shuffle(low, high, 0, 2, 4, 6); }
+
+/* i64 lanes to i32, saturating. */
+INLINE v128 saturate_words(v128 low, v128 high) {
+  const v128 most = wasm_i64x2_const_splat(INT32_MAX), least = wasm_i64x2_const_splat(INT32_MIN);
+  low = wasm_v128_bitselect(most, low, wasm_i64x2_gt(low, most));
+  low = wasm_v128_bitselect(least, low, wasm_i64x2_lt(low, least));
+  high = wasm_v128_bitselect(most, high, wasm_i64x2_gt(high, most));
+  high = wasm_v128_bitselect(least, high, wasm_i64x2_lt(high, least));
+  return low_words(low, high);
+}
+
+/*
+ * (v*multiplier + addend) >> shift of four i32 lanes, saturated to i32; `addend` has the rounding term in it. From shift
+ * 32 on the result is the product's high word, shifted further: no 64-bit shift is needed.
+ */
+INLINE v128 scale_words(v128 v, v128 multiplier, v128 addend_low, v128 addend_high, int32_t shift) {
+  v128 low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(v, multiplier), addend_low);
+  v128 high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(v, multiplier), addend_high);
+  if (__builtin_expect(shift >= 32, 1)) return wasm_i32x4_shr(high_words(low, high), shift - 32);
+  return saturate_words(wasm_i64x2_shr(low, shift), wasm_i64x2_shr(high, shift));
+}
+
+INLINE v128 clamp_words(v128 v, v128 lo, v128 hi) { return wasm_i32x4_min(wasm_i32x4_max(v, lo), hi); }
+
+/*
+ * Eight requantized i32, saturated to the output's type and stored from element `at` on: `count` of them, 1 to 8. The
+ * narrowing saturates as the type's range demands, but that the lowest i8 and i16 are not used.
+ */
+INLINE void store_eight(const ivit_output *out, void *data, size_t at, v128 a, v128 b, int32_t count) {
+  uint8_t part[32];
+  switch (out->type) {
+    case IVIT_U8: {
+      v128 wide = wasm_i16x8_add_sat(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_splat((int16_t)out->zero));
+      v128 bytes = wasm_u8x16_narrow_i16x8(wide, wide);
+      uint8_t *to = (uint8_t *)data + at;
+      if (count == 8) {
+        wasm_v128_store64_lane(to, bytes, 0);
+        return;
+      }
+      store(part, bytes);
+      for (int32_t i = 0; i < count; i++) to[i] = part[i];
+      return;
+    }
+    case IVIT_I8: {
+      v128 wide = wasm_i16x8_narrow_i32x4(a, b);
+      v128 bytes = wasm_i8x16_max(wasm_i8x16_narrow_i16x8(wide, wide), wasm_i8x16_const_splat(-127));
+      uint8_t *to = (uint8_t *)data + at;
+      if (count == 8) {
+        wasm_v128_store64_lane(to, bytes, 0);
+        return;
+      }
+      store(part, bytes);
+      for (int32_t i = 0; i < count; i++) to[i] = part[i];
+      return;
+    }
+    case IVIT_I16: {
+      v128 wide = wasm_i16x8_max(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_const_splat(-32767));
+      int16_t *to = (int16_t *)data + at;
+      if (count == 8) {
+        store(to, wide);
+        return;
+      }
+      store(part, wide);
+      for (int32_t i = 0; i < count; i++) to[i] = ((const int16_t *)part)[i];
+      return;
+    }
+    case IVIT_I32:
+    case IVIT_ROWS: {
+      v128 lo = wasm_i32x4_splat(out->lo), hi = wasm_i32x4_splat(out->hi);
+      int32_t *to = (int32_t *)data + at;
+      a = clamp_words(a, lo, hi);
+      b = clamp_words(b, lo, hi);
+      if (count == 8) {
+        store(to, a);
+        store(to + 4, b);
+        return;
+      }
+      store(part, a);
+      store(part + 16, b);
+      for (int32_t i = 0; i < count; i++) to[i] = ((const int32_t *)part)[i];
+      return;
+    }
+  }
+}
+
+size_t ivit_simd128_linear_pack_size(const ivit_linear *op);
+void ivit_simd128_linear_pack(const ivit_linear *op, void *packed);
+size_t ivit_simd128_linear_scratch(const ivit_linear *op);
+void ivit_simd128_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x,
+                         const int32_t *x_scale, const int32_t *residual, void *out, void *scratch);
+void ivit_simd128_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                             void *scratch);
+void ivit_simd128_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                             void *scratch);
+void ivit_simd128_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                          void *scratch);
+void ivit_simd128_quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale);
+void ivit_simd128_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out);
+size_t ivit_simd128_attention_pack_size(const ivit_attention *op);
+void ivit_simd128_attention_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,
+                                 const int8_t *v, void *packed);
+size_t ivit_simd128_attention_scratch(const ivit_attention *op);
+void ivit_simd128_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
+                            const int8_t *q, const void *packed, void *out, void *scratch);
+
+#endif
