@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/build-kernels.ts'],
+    reporters: ['default', './scripts/summary-reporter.mjs'],
     testTimeout: 120_000,
     hookTimeout: 300_000,
   },
