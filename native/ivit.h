@@ -154,6 +154,9 @@ typedef struct {
   size_t (*attention_scratch)(const ivit_attention *op);
   void (*attention)(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                     const int8_t *q, const void *packed, void *out, void *scratch);
+
+  /* The GEMM's multiply-adds on registers alone, to measure the machine's peak: returns how many were done. NULL: none. */
+  int64_t (*multiply_in_registers)(int32_t rounds);
 } ivit_isa;
 
 /* Scratch of the row primitives: constants prepared for a call, and a row of u-hat. */

@@ -95,6 +95,7 @@ struct ivit_context {
   uint8_t *packed;
   uint8_t **local, **scratch; /* [threads] */
   schedule *schedules;        /* [stages] */
+  int64_t *times;             /* [threads][steps], or NULL: no profile is taken */
   atomic_int arrived, generation;
 };
 
@@ -405,6 +406,8 @@ void ivit_context_free(ivit_context *context) {
   heap_free(&h);
 }
 
+void ivit_context_profile(ivit_context *context, int64_t *times) { context->times = times; }
+
 void *ivit_context_data(const ivit_context *context, int32_t v) {
   const value *d = &context->program->values[v];
   return d->place == IVIT_PLACE_CONSTANT ? (void *)(uintptr_t)d->constant : context->arena + d->offset;
@@ -421,7 +424,14 @@ typedef struct {
   const ivit_context *context;
   uint8_t *local, *scratch;
   int32_t r0;
+  int64_t *times; /* [steps], or NULL */
 } worker;
+
+/* A profile's clock; costs nothing where none is taken. */
+static int64_t start_clock(const worker *w) { return w->times ? ivit_clock() : 0; }
+static void stop_clock(const worker *w, int32_t step, int64_t start) {
+  if (w->times) w->times[step] += ivit_clock() - start;
+}
 
 static void *row_data(const worker *w, int32_t v, int32_t row) {
   const value *d = &w->context->program->values[v];
@@ -618,13 +628,16 @@ static void run_attention(ivit_context *context, const worker *w, const stage *g
   const ivit_attention *op = &s->as.attention;
   const int8_t *q = row_data(w, s->in[0], 0), *k = row_data(w, s->in[1], 0), *v = row_data(w, s->in[2], 0);
   void *out = row_data(w, s->out, 0);
+  int64_t start = start_clock(w);
   for (;;) {
     int32_t item = atomic_fetch_add(&schedule->next_pack, 1);
     if (item >= schedule->window_count * op->heads) break;
     int32_t window = schedule->windows[item / op->heads], head = item % op->heads;
     isa->attention_pack(op, window, head, k, v, packed_head(context, op, window, head));
   }
+  stop_clock(w, g->uses[0].step, start);
   barrier(context);
+  start = start_clock(w);
   for (;;) {
     int32_t item = atomic_fetch_add(&schedule->next_block, 1);
     if (item >= schedule->block_count) break;
@@ -632,6 +645,7 @@ static void run_attention(ivit_context *context, const worker *w, const stage *g
     isa->attention(op, b->window, b->head, b->r0, b->r1, q, packed_head(context, op, b->window, b->head), out,
                    w->scratch);
   }
+  stop_clock(w, g->uses[0].step, start);
 }
 
 void ivit_context_begin(ivit_context *context) {
@@ -644,6 +658,7 @@ void ivit_context_begin(ivit_context *context) {
 void ivit_context_run(ivit_context *context, int32_t thread) {
   const ivit_program *program = context->program;
   worker w = {.context = context, .local = context->local[thread], .scratch = context->scratch[thread]};
+  if (context->times) w.times = context->times + (size_t)thread * (size_t)program->step_count;
   for (int32_t i = 0; i < program->stage_count; i++) {
     const stage *g = &program->stages[i];
     schedule *schedule = &context->schedules[i];
@@ -658,7 +673,10 @@ void ivit_context_run(ivit_context *context, int32_t thread) {
         w.r0 = b->r0;
         for (int32_t u = 0; u < g->use_count; u++) {
           int32_t s0, s1;
-          if (clip_to_runs(&g->uses[u], b->r0, b->r1, &s0, &s1)) run_step(&w, &g->uses[u], s0, s1);
+          if (!clip_to_runs(&g->uses[u], b->r0, b->r1, &s0, &s1)) continue;
+          int64_t start = start_clock(&w);
+          run_step(&w, &g->uses[u], s0, s1);
+          stop_clock(&w, g->uses[u].step, start);
         }
       }
     }

@@ -56,11 +56,15 @@ int32_t *ivit_context_scale(const ivit_context *context, int32_t value);
 void ivit_context_begin(ivit_context *context);
 /* The share of one thread, 0 to threads - 1: all of them must call it. Returns when the image is done. */
 void ivit_context_run(ivit_context *context, int32_t thread);
+/* Where the next runs add the nanoseconds of each step, [threads][steps]; NULL: nowhere. */
+void ivit_context_profile(ivit_context *context, int64_t *times);
 
 /* The host's: zeroed memory on IVIT_ALIGN bytes, with IVIT_SLACK bytes after it; does not return if there is none. */
 void *ivit_allocate(size_t bytes);
 void ivit_release(void *memory);
 /* The host's: lets another thread run. */
 void ivit_yield(void);
+/* The host's: nanoseconds since some moment. */
+int64_t ivit_clock(void);
 
 #endif

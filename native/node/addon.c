@@ -17,7 +17,7 @@
 typedef struct {
   ivit_program *program;
   ivit_pool *pool;
-  int32_t threads, value_count;
+  int32_t threads, value_count, step_count;
   ivit_context *together; /* all threads on one image */
   ivit_context **apart;   /* [threads], one thread on each image; made when first needed */
 } handle;
@@ -138,6 +138,7 @@ static napi_value create(napi_env env, napi_callback_info info) {
   if (!h) return fail(env, "Out of memory");
   h->threads = get_int(env, args[4]);
   h->value_count = ((const int32_t *)header.data)[0];
+  h->step_count = ((const int32_t *)header.data)[1];
   h->program = ivit_program_create(isa, header.data);
   uint32_t steps = get_length(env, args[2]);
   for (uint32_t i = 0; i < steps; i++) {
@@ -207,6 +208,51 @@ static napi_value run(napi_env env, napi_callback_info info) {
   memcpy(data.data, ivit_context_data(h->together, output), data.bytes);
   if (scale.data) memcpy(scale.data, ivit_context_scale(h->together, output), scale.bytes);
   return NULL;
+}
+
+/*
+ * profile(handle, image, times): one run on the calling thread and the pool; adds the nanoseconds that each thread spends
+ * in each step to `times`, a BigInt64Array [threads][steps].
+ */
+static napi_value profile(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  if (arguments(env, info, 3, args) < 3) return fail(env, "profile takes 3 arguments");
+  handle *h = get_handle(env, args[0]);
+  if (!h) return fail(env, "The program was closed");
+  bytes image = get_bytes(env, args[1]), times = get_bytes(env, args[2]);
+  if (times.bytes != (size_t)h->threads * (size_t)h->step_count * sizeof(int64_t)) return fail(env, "Not a profile");
+  memcpy(ivit_context_data(h->together, 0), image.data, image.bytes);
+  ivit_context_profile(h->together, times.data);
+  run_one(h);
+  ivit_context_profile(h->together, NULL);
+  return NULL;
+}
+
+/*
+ * measurePeak(isa, rounds) -> [multiply-adds, nanoseconds] of one thread that only multiplies registers; null where the
+ * instruction set has no such measure.
+ */
+static napi_value measure_peak(napi_env env, napi_callback_info info) {
+  napi_value args[2], result;
+  if (arguments(env, info, 2, args) < 2) return fail(env, "measurePeak takes 2 arguments");
+  char name[32];
+  size_t length = 0;
+  napi_get_value_string_utf8(env, args[0], name, sizeof name, &length);
+  const ivit_isa *isa = ivit_find_isa(name);
+  if (!isa || !isa->multiply_in_registers) {
+    napi_get_null(env, &result);
+    return result;
+  }
+  int64_t start = ivit_clock();
+  int64_t count = isa->multiply_in_registers(get_int(env, args[1]));
+  int64_t parts[2] = {count, ivit_clock() - start};
+  napi_create_array_with_length(env, 2, &result);
+  for (uint32_t i = 0; i < 2; i++) {
+    napi_value part;
+    napi_create_int64(env, parts[i], &part);
+    napi_set_element(env, result, i, part);
+  }
+  return result;
 }
 
 /* Images on their way through a program, off the JavaScript thread. */
@@ -312,7 +358,8 @@ static napi_value init(napi_env env, napi_value exports) {
     const char *name;
     napi_callback function;
   } functions[] = {
-      {"describe", describe}, {"create", create}, {"close", close_handle}, {"run", run}, {"runAll", run_all}};
+      {"describe", describe}, {"create", create}, {"close", close_handle}, {"run", run}, {"runAll", run_all},
+      {"profile", profile},   {"measurePeak", measure_peak}};
   for (size_t i = 0; i < COUNT(functions); i++) {
     napi_value function;
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].function, NULL, &function);

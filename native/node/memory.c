@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../program.h"
 
@@ -20,3 +21,9 @@ void *ivit_allocate(size_t bytes) {
 void ivit_release(void *memory) { free(memory); }
 
 void ivit_yield(void) { sched_yield(); }
+
+int64_t ivit_clock(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}

@@ -1,5 +1,18 @@
 #include "avx512.h"
 
+#define UNROLL_SUMS _Pragma("GCC unroll 24")
+
+/* As many independent sums as the register tile has, one instruction after another. */
+static int64_t multiply_in_registers(int32_t rounds) {
+  enum { SUMS = 24 };
+  __m512i sum[SUMS], a = _mm512_setzero_si512(), b = a;
+  UNROLL_SUMS for (int i = 0; i < SUMS; i++) sum[i] = a;
+  for (int32_t r = 0; r < rounds; r++) {
+    UNROLL_SUMS for (int i = 0; i < SUMS; i++) MULTIPLY_ADD(sum[i], a, b);
+  }
+  return (int64_t)rounds * SUMS * 64;
+}
+
 const ivit_isa ivit_isa_avx512vnni = {
     .name = "avx512vnni",
     .tile_rows = TILE_ROWS,
@@ -17,4 +30,5 @@ const ivit_isa ivit_isa_avx512vnni = {
     .attention_pack = ivit_avx512_attention_pack,
     .attention_scratch = ivit_avx512_attention_scratch,
     .attention = ivit_avx512_attention,
+    .multiply_in_registers = multiply_in_registers,
 };

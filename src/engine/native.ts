@@ -1,9 +1,10 @@
 import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
 import type { Constant } from './encode.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
-import type { Work } from './plan.js';
+import type { Plan, Work } from './plan.js';
+import { countMultiplications } from './work-count.js';
 import { allocate } from './reference.js';
-import type { Program } from '../program/types.js';
+import type { Op, Program } from '../program/types.js';
 import type { Engine, OpRunner, Value } from './types.js';
 
 declare const handleBrand: unique symbol;
@@ -29,6 +30,10 @@ export interface NativeKernels {
     outputData: Array8To32,
     outputScale: Int32Array | null,
   ): void;
+  /** One run; adds the nanoseconds of each thread in each step to `times`, [threads][steps]. */
+  profile(handle: Handle, image: Uint8Array, times: BigInt64Array): void;
+  /** Multiply-adds of one thread on registers alone, and the nanoseconds they took; null where an isa cannot tell. */
+  measurePeak(isa: string, rounds: number): [count: number, nanoseconds: number] | null;
   runAll(handle: Handle, images: readonly Uint8Array[], output: number, outputs: readonly Int32Array[]): Promise<void>;
 }
 
@@ -40,7 +45,13 @@ export function nativeIsas(kernels: NativeKernels): string[] {
   return NATIVE_ISAS.filter((isa) => kernels.describe(isa) !== null);
 }
 
-function create(kernels: NativeKernels, work: Work, threads: number, isa: string | null): { handle: Handle; isa: string } {
+interface Created {
+  readonly handle: Handle;
+  readonly isa: string;
+  readonly plan: Plan;
+}
+
+function create(kernels: NativeKernels, work: Work, threads: number, isa: string | null): Created {
   const description = kernels.describe(isa);
   if (description === null) throw new Error(`This machine lacks the instruction set ${isa}`);
   const [name, rows, cols] = description;
@@ -49,7 +60,7 @@ function create(kernels: NativeKernels, work: Work, threads: number, isa: string
     const { words, constants } = encodeStep(step, plan, work);
     return [words, constants] as const;
   });
-  return { handle: kernels.create(name, encodeHeader(plan), steps, encodeLayout(plan), threads), isa: name };
+  return { handle: kernels.create(name, encodeHeader(plan), steps, encodeLayout(plan), threads), isa: name, plan };
 }
 
 /** @param isa one of `nativeIsas`; default: the best */
@@ -92,5 +103,41 @@ export function createNativeEngine(kernels: NativeKernels, program: Program, thr
     run: async (pixels) => (await runAll([pixels]))[0],
     runAll,
     close: () => last.then(() => kernels.close(created.handle)),
+  };
+}
+
+/** What a kind of layer cost in one run. */
+export interface StepProfile {
+  readonly name: string;
+  readonly kind: Op['op'] | 'quantize';
+  /** Multiply-adds really executed: rows and columns nobody reads do not count, nor does padding. */
+  readonly multiplications: number;
+  /** Of each thread. */
+  readonly nanoseconds: readonly bigint[];
+}
+
+export interface Profiler {
+  readonly isa: string;
+  run(pixels: Uint8Array): StepProfile[];
+  close(): void;
+}
+
+/** An engine that tells the time of every step, on the calling thread and `threads` − 1 others. */
+export function createNativeProfiler(kernels: NativeKernels, program: Program, threads: number, isa: string | null = null): Profiler {
+  const { handle, isa: name, plan } = create(kernels, workOfProgram(program), threads, isa);
+  const counts = countMultiplications(plan);
+  return {
+    isa: name,
+    run(pixels) {
+      const times = new BigInt64Array(threads * plan.steps.length);
+      kernels.profile(handle, pixels, times);
+      return plan.steps.map(({ op, out }, i) => ({
+        name: op?.name ?? `quantize ${out}`,
+        kind: op?.op ?? 'quantize',
+        multiplications: counts[i],
+        nanoseconds: Array.from({ length: threads }, (_, t) => times[t * plan.steps.length + i]),
+      }));
+    },
+    close: () => kernels.close(handle),
   };
 }
