@@ -16,9 +16,8 @@ export function evaluateAll(graph: Graph, image: Float32Array): Map<string, Floa
   if (image.length !== channels * height * width)
     throw new RangeError(`Expected ${channels * height * width} pixel values for image but received ${image.length}`);
   const values = new Map<string, Float32Array>();
-  const columns = new Map(graph.nodes.map((node) => [node.id, node.cols]));
   for (const node of graph.nodes) {
-    const value = compute(node, (id) => values.get(id)!, (id) => columns.get(id)!, image, graph.input);
+    const value = compute(node, (id) => values.get(id)!, image, graph.input);
     values.set(node.id, value);
   }
   return values;
@@ -27,7 +26,6 @@ export function evaluateAll(graph: Graph, image: Float32Array): Map<string, Floa
 function compute(
   node: GraphNode,
   read: (id: string) => Float32Array,
-  colsOf: (id: string) => number,
   image: Float32Array,
   size: { height: number; width: number },
 ): Float32Array {
@@ -72,7 +70,7 @@ function compute(
     case 'activation':
       return read(node.x).map(activationFunctions[node.kind]);
     case 'attention':
-      return attention(node, read, colsOf);
+      return attention(node, read);
     case 'add': {
       const b = read(node.b);
       return read(node.a).map((a, i) => a + b[i]);
@@ -132,12 +130,12 @@ function patchEmbed(node: PatchEmbedNode, image: Float32Array, { height, width }
   return out;
 }
 
-function attention(node: AttentionNode, read: (id: string) => Float32Array, colsOf: (id: string) => number): Float32Array {
+function attention(node: AttentionNode, read: (id: string) => Float32Array): Float32Array {
   const { batch, heads, queries, keys, dim, valueDim } = node;
   const [q, k, v] = [node.q, node.k, node.v].map((view) => read(view.source));
   const place = (view: AttentionView, tokens: number, w: number, i: number, h: number): number => {
     const row = view.rows ? view.rows[w * tokens + i] : w * tokens + i;
-    return row * colsOf(view.source) + view.offset + h * view.headStride;
+    return row * view.stride + view.offset + h * view.headStride;
   };
   const out = new Float32Array(node.rows * node.cols);
   const weights = new Float64Array(keys);

@@ -90,10 +90,12 @@ export interface ActivationNode extends NodeBase {
 
 /**
  * Where attention reads one of its operands: the d channels of head h of token i of batch entry w lie at
- * row `rows[w·n + i]` (or row w·n + i where `rows` is null), columns `offset + h·headStride …`.
+ * row `rows[w·n + i]` (or row w·n + i where `rows` is null), columns `offset + h·headStride …`, the source's buffer being
+ * re-read in rows of `stride` elements. `stride` is the source's `cols` but for norms per head, whose rows are narrower.
  */
 export interface AttentionView {
   readonly source: string;
+  readonly stride: number;
   readonly rows: Int32Array | null;
   readonly offset: number;
   readonly headStride: number;

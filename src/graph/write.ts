@@ -1,6 +1,5 @@
 import onnxProto from 'onnx-proto';
 import type { ActivationKind, AttentionNode, AttentionView, GatherNode, Graph, GraphNode } from './types.js';
-import { gcd } from './layout.js';
 
 const { onnx } = onnxProto;
 
@@ -175,24 +174,17 @@ class GraphWriter {
   /** An attention operand as [batch, tokens, heads, dim], permuted. */
   #heads(node: AttentionNode, view: AttentionView, name: string, tokens: number, dim: number, perm: readonly number[]): string {
     const { batch, heads } = node;
-    const source = this.#byId.get(view.source)!;
+    const { stride, offset, headStride } = view;
+    const rows = this.#size(view.source) / stride;
     const label = `${node.id}//${name}`;
     const shape = [batch, tokens, heads, dim];
-    const stride = view.headStride;
-    const insideRows = view.offset + (heads - 1) * stride + dim <= source.cols;
-    let x: string;
-    if (insideRows && (stride === dim || heads === 1)) {
-      x = view.source;
-      if (view.rows) x = this.#op('Gather', [x, this.#integers(view.rows)], `${label}.rows`, { axis: 0 });
-      if (heads * dim < source.cols) x = this.#slice(x, 1, view.offset, view.offset + heads * dim, `${label}.columns`);
+    let x = this.#as(view.source, rows, stride);
+    if (view.rows) x = this.#op('Gather', [x, this.#integers(view.rows)], `${label}.rows`, { axis: 0 });
+    if (headStride === dim || heads === 1) {
+      if (heads * dim < stride) x = this.#slice(x, 1, offset, offset + heads * dim, `${label}.columns`);
     } else {
-      const starts = new Int32Array(batch * tokens * heads);
-      for (let i = 0; i < batch * tokens; i++)
-        for (let h = 0; h < heads; h++) starts[i * heads + h] = (view.rows ? view.rows[i] : i) * source.cols + view.offset + h * stride;
-      const piece = starts.reduce((common, start) => gcd(common, start), gcd(dim, source.rows * source.cols));
-      const each = dim / piece;
-      const index = Int32Array.from({ length: starts.length * each }, (_, i) => starts[Math.floor(i / each)] / piece + (i % each));
-      x = this.#op('Gather', [this.#reshape(view.source, [-1, piece]), this.#integers(index)], `${label}.pieces`, { axis: 0 });
+      const columns = Int32Array.from({ length: heads * dim }, (_, i) => offset + Math.floor(i / dim) * headStride + (i % dim));
+      x = this.#op('Gather', [x, this.#integers(columns)], `${label}.columns`, { axis: 1 });
     }
     return this.#op('Transpose', [this.#reshape(x, shape, `${label}.split`)], `${label}.heads`, { perm });
   }

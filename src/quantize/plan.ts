@@ -160,6 +160,7 @@ function rowsRead(
     case 'addConst':
       return user.rows === node.rows ? wanted : null;
     case 'attention': {
+      if ([user.q, user.k, user.v].some((view) => view.source === node.id && view.stride !== node.cols)) return null;
       const isKeyOrValue = user.k.source === node.id || user.v.source === node.id;
       if (isKeyOrValue) return viewRows(user.k, user.batch * user.keys, null) ?? null;
       return viewRows(user.q, user.batch * user.queries, wanted);

@@ -105,8 +105,9 @@ export interface OperandScales {
   readonly product: Float64Array;
 }
 
-/** The column of a view's source that holds channel c of head h. */
-export const viewColumn = (view: AttentionView, h: number, c: number): number => view.offset + h * view.headStride + c;
+/** The column of a view's source, of `columns` columns, that holds channel c of head h. Norms per head share columns. */
+export const viewColumn = (view: AttentionView, columns: number, h: number, c: number): number =>
+  (view.offset + h * view.headStride + c) % columns;
 
 /**
  * Scales of q, k and v, per channel. Only the product of q's and k's scale must be the same for all channels of a head:
@@ -134,17 +135,17 @@ export function operandScales(
   for (let h = 0; h < node.heads; h++) {
     let product = 0;
     for (let c = 0; c < node.dim; c++) {
-      product = Math.max(product, (q.half[viewColumn(node.q, h, c)] * k.half[viewColumn(node.k, h, c)]) / CODE_LIMIT ** 2);
+      product = Math.max(product, (q.half[viewColumn(node.q, q.half.length, h, c)] * k.half[viewColumn(node.k, k.half.length, h, c)]) / CODE_LIMIT ** 2);
     }
     scales.product[h] = product;
     for (let c = 0; c < node.dim; c++) {
-      const [qc, kc] = [viewColumn(node.q, h, c), viewColumn(node.k, h, c)];
+      const [qc, kc] = [viewColumn(node.q, q.half.length, h, c), viewColumn(node.k, k.half.length, h, c)];
       scales.q.scale[qc] = Math.sqrt((product * q.half[qc]) / k.half[kc]);
       scales.k.scale[kc] = Math.sqrt((product * k.half[kc]) / q.half[qc]);
       scales.k.center[kc] = k.middle[kc];
     }
     for (let c = 0; c < node.valueDim; c++) {
-      const vc = viewColumn(node.v, h, c);
+      const vc = viewColumn(node.v, v.half.length, h, c);
       scales.v.scale[vc] = v.half[vc] / CODE_LIMIT;
       scales.v.center[vc] = v.middle[vc];
     }

@@ -302,7 +302,9 @@ class Sequence {
       multipliers.multiplier[h] === 0 ? 1 : (multipliers.multiplier[h] * 2 ** -multipliers.shift) / wanted[h],
     );
     for (let h = 0; h < node.heads; h++) {
-      for (let c = 0; c < node.dim; c++) scales.q.scale[viewColumn(node.q, h, c)] *= raised[h];
+      // Heads that share columns (norms per head) keep one scale; the rounding of a few bits is then not made up for.
+      if (node.q.stride > scales.q.scale.length) continue;
+      for (let c = 0; c < node.dim; c++) scales.q.scale[viewColumn(node.q, scales.q.scale.length, h, c)] *= raised[h];
       scales.product[h] *= raised[h];
     }
     this.operands.set(node.id, scales);
@@ -322,7 +324,7 @@ class Sequence {
         if (view.source !== id) continue;
         for (let h = 0; h < node.heads; h++) {
           for (let c = 0; c < (role === 'v' ? node.valueDim : node.dim); c++) {
-            const column = viewColumn(view, h, c);
+            const column = viewColumn(view, scale.length, h, c);
             const claim = `${node.id} ${role}`;
             if (owner.has(column) && owner.get(column) !== claim) {
               throw new InputError(`layer ${node.name}: one tensor serves as two operands of attention, which is not supported`);
@@ -451,10 +453,10 @@ class Sequence {
     const scales = this.attentionScales(node);
     const view = (v: AttentionView): OperandView => {
       const source = this.inForm(v.source, 'operand', () => ({ out: { type: 'i8' }, ...this.operandColumns(v.source) }));
-      return { x: source.value, stride: this.statistics(v.source).channels, rows: v.rows, offset: v.offset, headStride: v.headStride };
+      return { x: source.value, stride: v.stride, rows: v.rows, offset: v.offset, headStride: v.headStride };
     };
     const valueColumn = (column: number): number =>
-      viewColumn(node.v, Math.floor(column / node.valueDim), column % node.valueDim);
+      viewColumn(node.v, scales.v.scale.length, Math.floor(column / node.valueDim), column % node.valueDim);
     const center = Float64Array.from({ length: cols }, (_, c) => scales.v.center[valueColumn(c)]);
     const target = this.attentionTarget(node, form, center);
     const factors = target.scale.map((s, c) => (scales.v.scale[valueColumn(c)] * 2 ** -23) / s);

@@ -89,7 +89,7 @@ function tinyGraph(seed: number): Graph {
     ({ op: 'linear', id, name: id, rows, cols, x, inFeatures, weight: noise(cols * inFeatures, inFeatures ** -0.5), bias: noise(cols, 0.1) }) as const;
   const norm = (id: string, x: string, rows: number) =>
     ({ op: 'layerNorm', id, name: id, rows, cols: 16, x, gamma: noise(16, 0.1).map((v) => v + 1), beta: noise(16, 0.1), epsilon: 1e-6 }) as const;
-  const view = (offset: number) => ({ source: 'qkv', rows: null, offset, headStride: 8 });
+  const view = (offset: number) => ({ source: 'qkv', stride: 48, rows: null, offset, headStride: 8 });
   return {
     input: { name: 'pixels', channels: 3, height: 16, width: 16, fixed: { batch: true, height: true, width: true } },
     nodes: [

@@ -185,22 +185,24 @@ function chooseHeads(operands: readonly Operand[], groups: number, hint: number,
 function stridedView({ lowered, starts, tokens, dim }: Operand, groups: number, heads: number, lowerer: Lowerer): AttentionView | null {
   if (!starts) return null;
   const [source] = lowered.sources;
-  const { cols, rows: sourceRows } = lowerer.node(source);
+  const { cols } = lowerer.node(source);
   const headStride = heads > 1 ? starts[tokens] - starts[0] : dim;
-  const offset = starts[0] % cols;
-  // Rows narrower than a head's share (norms per head) are read on into the next rows.
-  if (headStride < 0 || (cols > dim && offset + (heads - 1) * headStride + dim > cols)) return null;
+  const span = (heads - 1) * headStride + dim;
+  // Norms per head write rows of one head: all heads of a token make one row of the view.
+  const stride = Math.ceil(span / cols) * cols;
+  const offset = starts[0] % stride;
+  if (headStride < 0 || offset + span > stride || lowerer.sizeOf(source) % stride !== 0) return null;
   const batch = groups / heads;
   const rows = new Int32Array(batch * tokens);
   for (let w = 0; w < batch; w++)
     for (let i = 0; i < tokens; i++) {
       const first = starts[w * heads * tokens + i];
-      if (first % cols !== offset) return null;
+      if (first % stride !== offset) return null;
       for (let h = 1; h < heads; h++) if (starts[(w * heads + h) * tokens + i] !== first + h * headStride) return null;
-      rows[w * tokens + i] = Math.floor(first / cols);
+      rows[w * tokens + i] = Math.floor(first / stride);
     }
-  const inPlace = rows.length === sourceRows && rows.every((row, i) => row === i);
-  return { source, rows: inPlace ? null : rows, offset, headStride };
+  const inPlace = rows.length * stride === lowerer.sizeOf(source) && rows.every((row, i) => row === i);
+  return { source, stride, rows: inPlace ? null : rows, offset, headStride };
 }
 
 function viewOf(o: Operand, groups: number, heads: number, lowerer: Lowerer): AttentionView {
@@ -210,7 +212,7 @@ function viewOf(o: Operand, groups: number, heads: number, lowerer: Lowerer): At
   const order = permute([batch, heads, o.tokens, o.dim], [0, 2, 1, 3]);
   const cols = heads * o.dim;
   const source = lowerer.inOrder(lowerer.rearranged(o.lowered, order, [batch * o.tokens, cols]), cols, o.expr);
-  return { source, rows: null, offset: 0, headStride: o.dim };
+  return { source, stride: cols, rows: null, offset: 0, headStride: o.dim };
 }
 
 function perHead(scale: Float64Array, heads: number): Float32Array {

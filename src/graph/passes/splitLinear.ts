@@ -31,13 +31,13 @@ function splitOne(linear: LinearNode, { nodes, hints }: Draft): readonly GraphNo
     if (!operandsOf(reader).includes(linear.id)) continue;
     if (reader.op === 'gather') {
       const columns = selectedColumns(reader, linear);
-      const readByAttention = nodes.some((node) => node.op === 'attention' && operandsOf(node).includes(reader.id));
-      if (!columns || (readByAttention && reader.cols !== columns.length)) return null;
+      if (!columns) return null;
       shares.push({ columns, gather: reader, views: [] });
     } else if (reader.op === 'attention') {
       for (const side of ['q', 'k', 'v'] as const) {
         const view = reader[side];
         if (view.source !== linear.id) continue;
+        if (view.stride !== linear.cols) return null;
         shares.push({ columns: columnsOfView(view, reader, side), gather: null, views: [{ node: reader, side }] });
       }
     } else return null;
@@ -63,8 +63,8 @@ function splitOne(linear: LinearNode, { nodes, hints }: Draft): readonly GraphNo
     for (const share of shares)
       for (const view of share.views) {
         if (view.node !== node) continue;
-        const source = parts.get(share)!.id;
-        moved = { ...moved, [view.side]: { ...moved[view.side], source, offset: 0 } };
+        const { id: source, cols: stride } = parts.get(share)!;
+        moved = { ...moved, [view.side]: { ...moved[view.side], source, stride, offset: 0 } };
       }
     return [moved];
   });
