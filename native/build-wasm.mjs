@@ -29,6 +29,7 @@ const exported = [
   'ivit_context_create',
   'ivit_context_data',
   'ivit_context_scale',
+  'ivit_context_profile',
   'ivit_context_begin',
   'ivit_context_run',
 ];

@@ -20,11 +20,10 @@ void ivit_release(void *memory) { (void)memory; }
 
 void ivit_yield(void) {}
 
+/* The embedder's clock. */
 __attribute__((import_module("host"), import_name("clock"))) int64_t host_clock(void);
 
 int64_t ivit_clock(void) { return host_clock(); }
-
-int64_t ivit_clock(void) { return 0; }
 
 /* For the plan: the tile that row blocks and column ranges follow. */
 int32_t ivit_tile_rows(void) { return ivit_find_isa(NULL)->tile_rows; }

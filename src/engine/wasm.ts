@@ -1,5 +1,6 @@
 import type { Op, Program } from '../program/types.js';
 import type { IntegerArray } from '../kernels/layout.js';
+import { clock } from './clock.js';
 import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
 import { allocate } from './reference.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
@@ -35,7 +36,7 @@ export class WasmProgram {
 
   constructor(module: WebAssembly.Module, work: Work) {
     this.work = work;
-    this.kernels = new WebAssembly.Instance(module).exports as unknown as Exports;
+    this.kernels = new WebAssembly.Instance(module, { host: { clock } }).exports as unknown as Exports;
     const { kernels } = this;
     this.isa = this.readName(kernels.ivit_isa_name());
     const plan = planWork(work, { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() });
