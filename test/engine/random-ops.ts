@@ -80,6 +80,15 @@ export class Data {
   }
 }
 
+/** Multipliers and a shift that bring results of about `typical` bits (all below `bits`) well into the output's range. */
+export function fittingRequantization(data: Data, out: Output, bits: number, typical: number, cols: number): { multiplier: Int32Array; offset: BigInt64Array; shift: number } {
+  const multiplierBits = Math.min(31, 62 - bits);
+  const shift = Math.max(1, Math.min(61, typical + multiplierBits - bitLength(outputRange(out).hi) + data.integer(-1, 2)));
+  const multiplier = Int32Array.from({ length: cols }, () => data.integer(2 ** (multiplierBits - 1), 2 ** multiplierBits - 1));
+  const offset = BigInt64Array.from({ length: cols }, () => BigInt(data.integer(-9, 9)) << BigInt(Math.min(shift, 56)));
+  return { multiplier, offset, shift };
+}
+
 const seed = fc.integer();
 const size = (max: number) => fc.integer({ min: 1, max });
 const anyOutput = fc.constantFrom<ValueType>('u8', 'i8', 'i16', 'i32', 'rows');

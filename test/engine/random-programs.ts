@@ -1,0 +1,138 @@
+import fc from 'fast-check';
+import { bitLength } from '../../src/kernels/dyadic.js';
+import type { Op, OperandView, Output, Program, ValueId, ValueType } from '../../src/program/types.js';
+import { Data, fittingRequantization } from './random-ops.js';
+
+/** A program built op by op, each on values that exist. */
+class Builder {
+  readonly ops: Op[] = [];
+  constructor(readonly data: Data) {}
+
+  add(op: Op): ValueId {
+    return this.ops.push({ ...op, name: `${this.ops.length} ${op.op}` });
+  }
+
+  of(id: ValueId): Op {
+    return this.ops[id - 1];
+  }
+
+  /** Its values that have type `type`. */
+  all(type: ValueType): ValueId[] {
+    return this.ops.flatMap((op, i) => (op.out.type === type ? [i + 1] : []));
+  }
+}
+
+/** Whatever op applies to an i32 value: norms, products, attention, layout, in shapes that vary on the way. */
+const GROWTHS: readonly ((b: Builder, x: ValueId) => void)[] = [
+  (b, x) => void feedForward(b, x),
+  (b, x) => void attend(b, x),
+  (b, x) => void attend(b, x),
+  takeRows,
+  addSame,
+  pool,
+  mergeRows,
+];
+
+/** A linear layer's input, made from an i32 value: normalised, or only requantized. */
+function quantizeInput(b: Builder, x: ValueId): ValueId {
+  const { rows, cols } = b.of(x);
+  const out = b.data.output(b.data.pick(['u8', 'rows'] as const));
+  const common = { name: '', rows, cols, out, x };
+  if (b.data.integer(0, 2) > 0) {
+    return b.add({ op: 'layerNorm', ...common, center: b.data.integer(0, 3) > 0, epsilon: BigInt(b.data.integer(0, 5000)), ...fittingRequantization(b.data, out, 30, 28, cols) });
+  }
+  return b.add({ op: 'rescale', ...common, ...fittingRequantization(b.data, out, 24, 22, cols) });
+}
+
+function linear(b: Builder, x: ValueId, cols: number, out: Output, residual: ValueId | null = null): ValueId {
+  const source = b.of(x);
+  const inFeatures = source.cols;
+  const isDynamic = source.out.type === 'rows';
+  const bits = (isDynamic ? 7 : 8) + 7 + bitLength(inFeatures) + 1;
+  return b.add({
+    op: 'linear', name: '', rows: source.rows, cols, out, x, inFeatures, weightBits: 8, residual,
+    weight: b.data.fill(new Int8Array(cols * inFeatures), -127, 127), bias: b.data.fill(new Int32Array(cols), -1000, 1000),
+    ...fittingRequantization(b.data, out, isDynamic ? 31 : bits, isDynamic ? 27 : 12 + (bitLength(inFeatures) >> 1), cols), rowShift: isDynamic ? bits + 22 - 28 : 0,
+  });
+}
+
+function feedForward(b: Builder, x: ValueId): ValueId {
+  const { cols } = b.of(x);
+  const hidden = b.data.integer(1, 40);
+  const up = linear(b, quantizeInput(b, x), hidden, { type: 'i16' });
+  const out = b.data.output(b.data.pick(['u8', 'rows'] as const));
+  const { rows } = b.of(up);
+  const knots = b.data.fill(new Int16Array(64), -500, 500);
+  const activated = b.add({ op: 'activation', name: '', rows, cols: hidden, out, x: up, knots, spacing: b.data.integer(4, 8), ...fittingRequantization(b.data, out, 16, 13, hidden) });
+  return linear(b, activated, cols, { type: 'i32' }, b.data.integer(0, 3) > 0 ? x : null);
+}
+
+function attend(b: Builder, x: ValueId): ValueId {
+  const { data } = b;
+  const { rows, cols } = b.of(x);
+  const heads = data.integer(1, 3);
+  const dim = data.integer(1, 9);
+  const qkv = linear(b, quantizeInput(b, x), 3 * heads * dim, { type: 'i8' });
+  const batch = rows % 2 === 0 ? data.pick([1, 2]) : 1;
+  const tokens = Math.trunc(rows / batch);
+  const order = Int32Array.from({ length: rows }, () => data.integer(0, rows - 1));
+  const view = (i: number): OperandView => ({ x: qkv, stride: 3 * heads * dim, rows: data.integer(0, 2) === 0 ? order : null, offset: i * heads * dim, headStride: dim });
+  const out = data.output(data.pick(['u8', 'rows'] as const));
+  const attended = b.add({
+    op: 'attention', name: '', rows, cols: heads * dim, out, q: view(0), k: view(1), v: view(2),
+    batch, heads, queries: tokens, keys: tokens, dim, valueDim: dim, softmax: data.pick(['shift', 'quadratic'] as const), fractionBits: data.integer(8, 11),
+    scoreMultiplier: data.fill(new Int32Array(heads), 1, 1 << 20), scoreShift: data.integer(20, 28), bias: null, biasBatch: 1, biasHeads: 1,
+    ...fittingRequantization(data, out, 30, 28, heads * dim),
+  });
+  return linear(b, attended, cols, { type: 'i32' }, data.integer(0, 3) > 0 ? x : null);
+}
+
+/** Some rows of one or two values of the same width. */
+function takeRows(b: Builder, x: ValueId): void {
+  const { cols } = b.of(x);
+  const sources = [x, b.data.pick(b.all('i32').filter((id) => b.of(id).cols === cols))];
+  const total = sources.reduce((sum, id) => sum + b.of(id).rows, 0);
+  const rows = b.data.integer(1, 12);
+  const index = Int32Array.from({ length: rows }, () => b.data.integer(-1, total - 1));
+  b.add({ op: 'gather', name: '', rows, cols, out: { type: 'i32' }, sources, piece: cols, index, fill: 7 });
+}
+
+function addSame(b: Builder, x: ValueId): void {
+  const { rows, cols } = b.of(x);
+  const other = b.data.pick(b.all('i32').filter((id) => b.of(id).rows === rows && b.of(id).cols === cols));
+  b.add({ op: 'add', name: '', rows, cols, out: { type: 'i32' }, a: x, b: other });
+}
+
+function pool(b: Builder, x: ValueId): void {
+  const { rows, cols } = b.of(x);
+  const group = b.data.pick([2, 3, rows].filter((g) => rows % g === 0));
+  const out: Output = { type: 'i32' };
+  b.add({ op: 'meanRows', name: '', rows: Math.trunc(rows / group), cols, out, x, group, ...fittingRequantization(b.data, out, 24 + bitLength(group), 23, cols) });
+}
+
+/** Two rows laid side by side: the same elements, read with another row length. */
+function mergeRows(b: Builder, x: ValueId): void {
+  const { rows, cols } = b.of(x);
+  if (rows % 2 === 1 || cols > 60) return;
+  const order = Int32Array.from({ length: rows }, (_, i) => rows - 1 - i);
+  b.add({ op: 'gather', name: '', rows: Math.trunc(rows / 2), cols: 2 * cols, out: { type: 'i32' }, sources: [x], piece: cols, index: order, fill: 0 });
+}
+
+/** Small whole programs with branches, dead ends, and outputs that need only some rows of what came before. */
+export const anyProgram: fc.Arbitrary<Program> = fc
+  .record({ across: fc.integer({ min: 1, max: 4 }), patch: fc.integer({ min: 1, max: 3 }), width: fc.integer({ min: 1, max: 30 }), growth: fc.integer({ min: 1, max: 7 }), seed: fc.integer() })
+  .map(({ across, patch, width, growth, seed }) => {
+    const b = new Builder(new Data(seed));
+    const wide: Output = { type: 'i32' };
+    const size = across * patch;
+    const rows = across * across;
+    const pixels = b.add({ op: 'patches', name: '', rows, cols: patch * patch * 3, out: { type: 'u8', zero: 0 }, kernel: [patch, patch], stride: [patch, patch], pad: [0, 0], dilation: [1, 1], outSize: [across, across] });
+    let x = linear(b, pixels, width, wide);
+    b.add({ op: 'constant', name: '', rows, cols: width, out: wide, data: b.data.fill(new Int32Array(rows * width), -30000, 30000) });
+    for (let i = 0; i < growth; i++) {
+      b.data.pick(GROWTHS)(b, x);
+      x = b.data.pick(b.all('i32').slice(-2));
+    }
+    const output = linear(b, quantizeInput(b, x), b.data.integer(1, 20), wide);
+    return { input: { height: size, width: size, channels: 3 }, ops: b.ops, output };
+  });
