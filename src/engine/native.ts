@@ -2,9 +2,10 @@ import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
 import type { Constant } from './encode.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
 import type { Plan, Work } from './plan.js';
-import { countMultiplications } from './work-count.js';
+import { describeTimes } from './profile.js';
+import type { Profiler } from './profile.js';
 import { allocate } from './reference.js';
-import type { Op, Program } from '../program/types.js';
+import type { Program } from '../program/types.js';
 import type { Engine, OpRunner, Value } from './types.js';
 
 declare const handleBrand: unique symbol;
@@ -106,37 +107,15 @@ export function createNativeEngine(kernels: NativeKernels, program: Program, thr
   };
 }
 
-/** What a kind of layer cost in one run. */
-export interface StepProfile {
-  readonly name: string;
-  readonly kind: Op['op'] | 'quantize';
-  /** Multiply-adds really executed: rows and columns nobody reads do not count, nor does padding. */
-  readonly multiplications: number;
-  /** Of each thread. */
-  readonly nanoseconds: readonly bigint[];
-}
-
-export interface Profiler {
-  readonly isa: string;
-  run(pixels: Uint8Array): StepProfile[];
-  close(): void;
-}
-
 /** An engine that tells the time of every step, on the calling thread and `threads` − 1 others. */
 export function createNativeProfiler(kernels: NativeKernels, program: Program, threads: number, isa: string | null = null): Profiler {
   const { handle, isa: name, plan } = create(kernels, workOfProgram(program), threads, isa);
-  const counts = countMultiplications(plan);
   return {
     isa: name,
     run(pixels) {
       const times = new BigInt64Array(threads * plan.steps.length);
       kernels.profile(handle, pixels, times);
-      return plan.steps.map(({ op, out }, i) => ({
-        name: op?.name ?? `quantize ${out}`,
-        kind: op?.op ?? 'quantize',
-        multiplications: counts[i],
-        nanoseconds: Array.from({ length: threads }, (_, t) => times[t * plan.steps.length + i]),
-      }));
+      return describeTimes(plan, times);
     },
     close: () => kernels.close(handle),
   };

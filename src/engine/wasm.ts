@@ -2,9 +2,11 @@ import type { Op, Program } from '../program/types.js';
 import type { IntegerArray } from '../kernels/layout.js';
 import { clock } from './clock.js';
 import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
+import { describeTimes } from './profile.js';
+import type { Profiler, StepProfile } from './profile.js';
 import { allocate } from './reference.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
-import type { Work } from './plan.js';
+import type { Plan, Work } from './plan.js';
 import type { Engine, LoadedOp, OpRunner, Value } from './types.js';
 
 /** What native/build-wasm.mjs exports; addresses are numbers. */
@@ -21,6 +23,7 @@ interface Exports {
   ivit_context_create(program: number, threads: number): number;
   ivit_context_data(context: number, value: number): number;
   ivit_context_scale(context: number, value: number): number;
+  ivit_context_profile(context: number, times: number): void;
   ivit_context_begin(context: number): void;
   ivit_context_run(context: number, thread: number): void;
 }
@@ -30,6 +33,7 @@ type Bytes = Uint8Array | IntegerArray | BigInt64Array;
 /** Work loaded into a WebAssembly instance of its own: the weights packed, every buffer in place. */
 export class WasmProgram {
   readonly isa: string;
+  private readonly plan: Plan;
   private readonly kernels: Exports;
   private readonly context: number;
   private readonly work: Work;
@@ -39,7 +43,7 @@ export class WasmProgram {
     this.kernels = new WebAssembly.Instance(module, { host: { clock } }).exports as unknown as Exports;
     const { kernels } = this;
     this.isa = this.readName(kernels.ivit_isa_name());
-    const plan = planWork(work, { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() });
+    const plan = (this.plan = planWork(work, { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() }));
 
     // Steps pass through one staging area, one after another.
     const header = encodeHeader(plan);
@@ -74,6 +78,18 @@ export class WasmProgram {
     this.read(kernels.ivit_context_data(context, output), data);
     if (rowScale !== null) this.read(kernels.ivit_context_scale(context, output), rowScale);
     return { data, rowScale };
+  }
+
+  /** Runs the work and tells what each step cost. */
+  profile(inputs: readonly Pick<Value, 'data' | 'rowScale'>[]): StepProfile[] {
+    const { kernels, context, plan } = this;
+    const times = new BigInt64Array(plan.steps.length);
+    const address = kernels.ivit_allocate(times.byteLength);
+    kernels.ivit_context_profile(context, address);
+    this.run(inputs);
+    kernels.ivit_context_profile(context, 0);
+    this.read(address, times);
+    return describeTimes(plan, times);
   }
 
   /** Copies arrays into the staging area. @returns their addresses, 0 for null */
@@ -147,5 +163,14 @@ export function createWasmEngine(module: WebAssembly.Module, program: Program): 
     run: async (pixels) => run(pixels),
     runAll: async (images) => images.map(run),
     close: async () => undefined,
+  };
+}
+
+export function createWasmProfiler(module: WebAssembly.Module, program: Program): Profiler {
+  const loaded = new WasmProgram(module, workOfProgram(program));
+  return {
+    isa: loaded.isa,
+    run: (pixels) => loaded.profile([{ data: pixels, rowScale: null }]),
+    close: () => undefined,
   };
 }
