@@ -3,6 +3,9 @@ import type { OnnxAttribute, OnnxFunction, OnnxModel, OnnxNode } from './types.j
 
 const MAX_DEPTH = 32;
 
+/** Functions that call functions several times each could grow without bound; no exporter comes near this. */
+const MAX_CALLS = 100_000;
+
 /**
  * Replaces every node that calls a model-local function by the function's own nodes, so that what follows knows only
  * operators. Names inside become `caller/inner`, results that the caller names keep the caller's names.
@@ -17,6 +20,7 @@ export function inlineFunctions(model: OnnxModel): OnnxModel {
     const callee = functions.get(`${node.domain}::${node.opType}`);
     if (!callee) return [node];
     if (depth > MAX_DEPTH) throw new InputError(`the model's function ${callee.name} calls itself`);
+    if (calls >= MAX_CALLS) throw new InputError(`the model's functions are called more than ${MAX_CALLS} times: the file is damaged`);
     return instantiate(callee, node, calls++).flatMap((inner) => expand(inner, depth + 1));
   };
 
