@@ -47,6 +47,7 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
   method: 'minmax',
   effort: 'normal',
   weightBits: 8,
+  layerBits: [],
 };
 
 /** Rows of each layer that are looked at in one image. */

@@ -11,6 +11,12 @@ export type ScaleMode = (typeof SCALE_MODES)[number];
 export const EFFORTS = ['fast', 'normal', 'best'] as const;
 export type Effort = (typeof EFFORTS)[number];
 
+/** Input bits of the linear layers whose name a glob pattern matches; the last match counts. */
+export interface LayerBits {
+  readonly pattern: string;
+  readonly bits: 8 | 16;
+}
+
 export interface QuantizeOptions {
   readonly kernels: KernelSet;
   readonly scales: ScaleMode;
@@ -18,4 +24,5 @@ export interface QuantizeOptions {
   readonly effort: Effort;
   /** Bits of every linear layer's weights. */
   readonly weightBits: 4 | 6 | 8;
+  readonly layerBits: readonly LayerBits[];
 }

@@ -86,7 +86,13 @@ const WIDE_HEAD_ROOM = 4;
 const ROW_TARGET = 2 ** 17;
 /** Fraction bits of scores in log2 units. */
 const SCORE_BITS = 10;
-const INPUT_TYPE = { u8: true, rows: true } as const;
+const CODES_16: Output = { type: 'i16' };
+const CODE_LIMIT_16 = 32767;
+/** Codes of 16 bits have room to spare: ranges are widened so far that nothing clips. */
+const HEAD_ROOM_16 = 4;
+/** Layers that compute no more rows than this cost next to nothing, so their inputs get 16 bits. */
+const FEW_ROWS = 4;
+const INPUT_TYPES: readonly Output['type'][] = ['u8', 'i16', 'rows'];
 
 /**
  * Builds the integer program layer by layer, in the graph's order, running all calibration images through every op as
@@ -271,18 +277,38 @@ class Sequence {
 
   /** Scales of the codes that the linear layers reading `id` take, and their output type. */
   private codeScales(id: string, cols: number): { out: Output } & ChannelScales {
-    const { settings, plan } = this.input;
-    const dynamic = settings.options.scales === 'dynamic';
-    const statistics = this.statistics(id);
-    const { half, middle } = channelExtents(statistics, dynamic ? { ...settings.range, headRoom: 1 } : settings.range, dynamic);
-    const weight = concatenate(this.readers(id).map((reader) => reader.weight));
-    const widths =
-      weight.length === 0 || half.length !== cols
-        ? half
-        : chooseStrength(half, meanSquares(statistics, middle), weight, 2 ** (settings.options.weightBits - 1) - 1);
-    void plan;
-    if (dynamic) return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center: middle };
-    return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center: middle };
+    const dynamic = this.input.settings.options.scales === 'dynamic';
+    const { half, middle } = channelExtents(this.statistics(id), this.codeRange(), dynamic);
+    return this.codes(id, half, middle, half.length === cols);
+  }
+
+  /** Ranges of linear layers' inputs: a dynamic row needs no head-room, it carries its own maximum. */
+  private codeRange(): RangeOptions {
+    const { range, options } = this.input.settings;
+    return options.scales === 'dynamic' ? { ...range, headRoom: 1 } : range;
+  }
+
+  /** Codes of 8 bits (or 16 where the readers ask for them) for channels that reach `half` to either side of `center`. */
+  private codes(id: string, half: Float64Array, center: Float64Array, perChannel: boolean): { out: Output } & ChannelScales {
+    const { options } = this.input.settings;
+    const readers = this.readers(id);
+    if (readers.some((reader) => this.inputBits(reader) === 16)) {
+      return { out: CODES_16, scale: half.map((h) => (h * HEAD_ROOM_16) / CODE_LIMIT_16), center };
+    }
+    const weight = concatenate(readers.map((reader) => reader.weight));
+    const meanSquare = meanSquares(this.statistics(id), center);
+    const limit = 2 ** (options.weightBits - 1) - 1;
+    const widths = perChannel && weight.length > 0 ? chooseStrength(half, meanSquare, weight, limit) : half;
+    if (options.scales === 'dynamic') return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center };
+    return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center };
+  }
+
+  private inputBits(node: LinearNode): 8 | 16 {
+    const { options } = this.input.settings;
+    const asked = options.layerBits.filter(({ pattern }) => matchesGlob(node.name, pattern)).pop();
+    if (asked !== undefined) return asked.bits;
+    const needed = this.input.plan.needed.get(node.id);
+    return (needed?.length ?? node.rows) <= FEW_ROWS ? 16 : 8;
   }
 
   /** The linear layers that read a value, directly or through gathers of whole rows. */
@@ -491,16 +517,9 @@ class Sequence {
   /** Attention's output is centred where v is: its scales are symmetric about that. */
   private attentionTarget(node: AttentionNode, form: Demand, center: Float64Array): { out: Output } & ChannelScales {
     if (form !== 'codes') return this.target(node.id, 'wide', node.cols);
-    const { settings } = this.input;
-    const dynamic = settings.options.scales === 'dynamic';
-    const statistics = this.statistics(node.id);
-    const { half, middle } = channelExtents(statistics, dynamic ? { ...settings.range, headRoom: 1 } : settings.range, false);
+    const { half, middle } = channelExtents(this.statistics(node.id), this.codeRange(), false);
     const reach = half.map((h, c) => h + Math.abs(middle[c] - center[c]));
-    const weight = concatenate(this.readers(node.id).map((reader) => reader.weight));
-    const limit = 2 ** (settings.options.weightBits - 1) - 1;
-    const widths = weight.length === 0 ? reach : chooseStrength(reach, meanSquares(statistics, center), weight, limit);
-    if (dynamic) return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center };
-    return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center };
+    return this.codes(node.id, reach, center, true);
   }
 
   private async buildPatchEmbed(node: PatchEmbedNode): Promise<void> {
@@ -561,7 +580,7 @@ class Sequence {
     border: Float32Array | null,
   ): Promise<{ value: ValueId; op: LinearOp }> {
     const { rows, cols: N, inFeatures: K } = node;
-    if (!(codes.out.type in INPUT_TYPE)) throw new Error(`layer ${node.name} reads ${codes.out.type}`);
+    if (!INPUT_TYPES.includes(codes.out.type)) throw new Error(`layer ${node.name} reads ${codes.out.type}`);
     const dynamic = codes.out.type === 'rows';
     const sampled = this.sampleInputs(codes, rows, K, node.id);
     const weight = new Float64Array(N * K);
@@ -607,7 +626,8 @@ class Sequence {
     }
     const unit = fit.scale.map((s) => (dynamic ? (s * 2 ** rowShift) / inputUnit : s));
     const factors = unit.map((u, n) => u / target.scale[n]);
-    const { multiplier, shift } = encodeMultipliers(factors, node.name);
+    // A 16-bit input's accumulator has up to 40 bits, which leaves its multipliers 22 of the 64-bit product.
+    const { multiplier, shift } = encodeMultipliers(factors, node.name, codes.out.type === 'i16' ? 22 : 31);
     const bias = Int32Array.from(unit, (u, n) => {
       const b = Math.round((fit.bias[n] - target.center[n]) / u);
       if (Math.abs(b) >= 2 ** 30) throw new InputError(`layer ${node.name}: the bias of channel ${n} is too large for its weights`);
@@ -637,7 +657,7 @@ class Sequence {
   private sampleInputs(codes: Built, rows: number, K: number, id: string) {
     const { samples, fitImages } = this.input;
     const values = this.values.get(codes.value)!;
-    const zero = codes.out.type === 'u8' ? codes.out.zero : 128;
+    const zero = codes.out.type === 'u8' ? codes.out.zero : codes.out.type === 'rows' ? 128 : 0;
     const picked = Array.from({ length: fitImages }, (_, i) => samples.rows(i, id));
     const S = picked.reduce((n, p) => n + p.length, 0);
     const x = new Float32Array(S * K);
@@ -731,7 +751,7 @@ class Sequence {
       name: op.name,
       inFeatures: op.inFeatures,
       outFeatures: op.cols,
-      inputBits: 8,
+      inputBits: this.inputBits(node),
       weightBits: op.weightBits,
       sqnrDb: count === 0 ? null : 10 * Math.log10(signal / noise),
       clipped: count === 0 ? null : clipped / count,
@@ -789,4 +809,10 @@ function paddingCorrection(node: PatchEmbedNode, channels: number, center: Float
     }
   }
   return correction;
+}
+
+/** `*` stands for any run of characters. */
+function matchesGlob(name: string, pattern: string): boolean {
+  const literal = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${literal.join('.*')}$`).test(name);
 }
