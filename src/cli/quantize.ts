@@ -1,11 +1,11 @@
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { parseRecipeFlags } from '../images/recipe-flags.js';
 import { quantize } from '../library/quantize.js';
 import type { QuantizeStage, QuantizeSummary } from '../library/quantize.js';
 import { checkWritable, writeAtomically } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES } from '../quantize/index.js';
-import type { QuantizeOptions } from '../quantize/index.js';
+import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
 import { addRecipeOptions, addThreadsOption, positiveInteger } from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { Progress } from './progress.js';
@@ -45,6 +45,7 @@ export function addQuantizeCommand(program: Command): void {
         .default(DEFAULT_OPTIONS.weightBits)
         .argParser((text) => parseWeightBits(text)),
     )
+    .option('--layer-bits <name=bits>', 'input bits (8 or 16) of the layers a pattern matches; may be repeated', collectLayerBits)
     .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
     .option('--report <file>', 'write what became of each layer, as JSON')
     .option('--json', 'print the summary as JSON');
@@ -113,6 +114,12 @@ function warnIfPoor({ agreement, layers }: QuantizeSummary): void {
 
 function choice<T extends string>(flags: string, description: string, choices: readonly T[], byDefault: T): Option {
   return new Option(flags, description).choices(choices).default(byDefault);
+}
+
+function collectLayerBits(text: string, earlier: readonly LayerBits[] = []): LayerBits[] {
+  const match = /^(.+)=(8|16)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError('It must be a name or pattern, =, and 8 or 16.');
+  return [...earlier, { pattern: match[1], bits: match[2] === '8' ? 8 : 16 }];
 }
 
 function parseWeightBits(text: string): number {

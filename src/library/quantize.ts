@@ -111,7 +111,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
       tool: `ivit ${VERSION}`,
       source: { name: path.basename(model), sha256: await hashFile(model), bytes: imported.bytes, parameters: imported.parameters },
       normalization: recordNormalization(recipe),
-      settings: Object.fromEntries(Object.entries(options).map(([key, value]) => [key, String(value)])),
+      settings: recordSettings(options),
       calibration: { images: images.length, source: request.images === undefined ? 'synthetic' : 'images' },
     },
   });
@@ -202,6 +202,13 @@ async function calibrationImages(
 function definedOptions(request: QuantizeRequest): Partial<QuantizeOptions> {
   const keys = Object.keys(DEFAULT_OPTIONS) as (keyof QuantizeOptions)[];
   return Object.fromEntries(keys.filter((key) => request[key] !== undefined).map((key) => [key, request[key]]));
+}
+
+/** The options as a model's provenance records them. */
+function recordSettings({ layerBits, ...simple }: QuantizeOptions): Record<string, string> {
+  const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
+  if (layerBits.length > 0) settings['layerBits'] = layerBits.map(({ pattern, bits }) => `${pattern}=${bits}`).join(',');
+  return settings;
 }
 
 async function hashFile(file: string): Promise<string> {

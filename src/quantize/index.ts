@@ -13,7 +13,7 @@ import { quantizeSequentially } from './sequence.js';
 
 export type { Agreement } from '../report/agreement.js';
 export type { LayerReport } from './report.js';
-export { EFFORTS, KERNEL_SETS, SCALE_MODES, type Effort, type KernelSet, type QuantizeOptions, type ScaleMode } from './options.js';
+export { EFFORTS, KERNEL_SETS, SCALE_MODES, type Effort, type KernelSet, type LayerBits, type QuantizeOptions, type ScaleMode } from './options.js';
 export { METHODS, type RangeMethod } from './ranges.js';
 
 export interface QuantizeRequest {
