@@ -44,35 +44,55 @@ INLINE tile_rows tile_rows_at(const uint8_t *x, size_t stride, int32_t rows) {
   return t;
 }
 
-/* u8 x i8. In assembly and volatile, for the order of instructions: left to itself, GCC loads all rows of x ahead and
- * spills accumulators, which halves the speed. */
-#define MULTIPLY_ADD(acc, u8, i8) __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(u8), "v"(i8))
-#define BROADCAST(v, from) __asm__ volatile("vpbroadcastd %1, %0" : "=v"(v) : "m"(*(const int32_t *)(from)))
-
 /*
- * acc[i][j] += sum_k x[i][k]*w[k][16j + lane], 4 values of k at a time: `w` is [groups][vectors*16][4].
- * groups >= 1.
+ * acc[i][j] = start[16j + lane] + sum_k x[i][k]*w[k][16j + lane], 4 values of k at a time: `w` is
+ * [groups][vectors*16][4], groups >= 1.
+ *
+ * In assembly, because compilers left to themselves load all rows of x ahead and keep accumulators in memory, which
+ * halves the speed. zmm0 to zmm3 hold the weights, zmm4 four codes of one row.
  */
-INLINE void tile_multiply(tile acc, const tile_rows *x, int32_t groups, const int8_t *w, const int vectors) {
-  const uint8_t *x0 = x->row[0], *x1 = x->row[1], *x2 = x->row[2];
-  const uint8_t *x3 = x->row[3], *x4 = x->row[4], *x5 = x->row[5];
-  size_t k = 0, end = (size_t)groups * 4;
-  do {
-    __m512i b[TILE_VECTORS], a;
-    UNROLL_VECTORS for (int j = 0; j < vectors; j++) b[j] = _mm512_loadu_si512(w + 64 * j);
-#define TILE_ROW(i, from)                                                                  \
-  BROADCAST(a, (from) + k);                                                                \
-  UNROLL_VECTORS for (int j = 0; j < vectors; j++) MULTIPLY_ADD(acc[i][j], a, b[j]);
-    TILE_ROW(0, x0)
-    TILE_ROW(1, x1)
-    TILE_ROW(2, x2)
-    TILE_ROW(3, x3)
-    TILE_ROW(4, x4)
-    TILE_ROW(5, x5)
-#undef TILE_ROW
-    w += 64 * vectors;
-    k += 4;
-  } while (k != end);
+#define STEP_1(p, i) "vpbroadcastd (%%" p ",%%rax), %%zmm4\n vpdpbusd %%zmm0, %%zmm4, %[a" i "0]\n"
+#define STEP_2(p, i) STEP_1(p, i) "vpdpbusd %%zmm1, %%zmm4, %[a" i "1]\n"
+#define STEP_3(p, i) STEP_2(p, i) "vpdpbusd %%zmm2, %%zmm4, %[a" i "2]\n"
+#define STEP_4(p, i) STEP_3(p, i) "vpdpbusd %%zmm3, %%zmm4, %[a" i "3]\n"
+#define LOAD_1 "vmovdqu64 (%[w]), %%zmm0\n"
+#define LOAD_2 LOAD_1 "vmovdqu64 64(%[w]), %%zmm1\n"
+#define LOAD_3 LOAD_2 "vmovdqu64 128(%[w]), %%zmm2\n"
+#define LOAD_4 LOAD_3 "vmovdqu64 192(%[w]), %%zmm3\n"
+#define START_COLUMN(j, offset)                                                                                     \
+  "vmovdqu64 " offset "(%[start]), %[a0" j "]\n vmovdqa64 %[a0" j "], %[a1" j "]\n vmovdqa64 %[a0" j "], %[a2" j "]\n" \
+  "vmovdqa64 %[a0" j "], %[a3" j "]\n vmovdqa64 %[a0" j "], %[a4" j "]\n vmovdqa64 %[a0" j "], %[a5" j "]\n"
+#define START_1 START_COLUMN("0", "")
+#define START_2 START_1 START_COLUMN("1", "64")
+#define START_3 START_2 START_COLUMN("2", "128")
+#define START_4 START_3 START_COLUMN("3", "192")
+#define SUM(i, j) [a##i##j] "=&v"(acc[i][j])
+#define SUMS_1(i) SUM(i, 0)
+#define SUMS_2(i) SUMS_1(i), SUM(i, 1)
+#define SUMS_3(i) SUMS_2(i), SUM(i, 2)
+#define SUMS_4(i) SUMS_3(i), SUM(i, 3)
+#define TILE_MULTIPLY(V)                                                                                            \
+  __asm__ volatile(                                                                                                 \
+      START_##V                                                                                                     \
+      "mov (%[x]), %%r8\n mov 8(%[x]), %%r9\n mov 16(%[x]), %%r10\n"                                                \
+      "mov 24(%[x]), %%r11\n mov 32(%[x]), %%r12\n mov 40(%[x]), %%r13\n"                                           \
+      "xor %%eax, %%eax\n"                                                                                          \
+      ".p2align 5\n"                                                                                                \
+      "0:\n" LOAD_##V STEP_##V("r8", "0") STEP_##V("r9", "1") STEP_##V("r10", "2") STEP_##V("r11", "3")             \
+      STEP_##V("r12", "4") STEP_##V("r13", "5")                                                                     \
+      "add $" #V "*64, %[w]\n add $4, %%rax\n cmp %[end], %%rax\n jne 0b\n"                                         \
+      : SUMS_##V(0), SUMS_##V(1), SUMS_##V(2), SUMS_##V(3), SUMS_##V(4), SUMS_##V(5), [w] "+r"(w)                   \
+      : [start] "r"(start), [x] "r"(x->row), [end] "r"((size_t)groups * 4)                                          \
+      : "rax", "r8", "r9", "r10", "r11", "r12", "r13", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "memory", "cc")
+
+INLINE void tile_multiply(tile acc, const int32_t *start, const tile_rows *x, int32_t groups, const int8_t *w,
+                          const int vectors) {
+  switch (vectors) {
+    case 1: TILE_MULTIPLY(1); break;
+    case 2: TILE_MULTIPLY(2); break;
+    case 3: TILE_MULTIPLY(3); break;
+    default: TILE_MULTIPLY(4); break;
+  }
 }
 
 /* Odd elements moved to the even places, where 64-bit products are taken from. */
@@ -205,6 +225,11 @@ INLINE void store_values(const ivit_type type, const __m512i v[4], __m512i zero,
       break;
     }
   }
+}
+
+/* Of what linear layers and attention write: IVIT_ROWS as u-hat. */
+INLINE size_t element_size(ivit_type type) {
+  return type == IVIT_U8 || type == IVIT_I8 ? 1 : type == IVIT_I16 ? 2 : 4;
 }
 
 INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) & ~(to - 1); }

@@ -190,40 +190,58 @@ size_t ivit_avx512_attention_scratch(const ivit_attention *op) {
   return own > portable ? own : portable;
 }
 
-/* Scores of one panel of keys, in log2 units. */
-INLINE void score_panel(const tile_rows *q, const layout *l, const int8_t *keys, const int32_t *start, int32_t multiplier,
-                        const requantize_plan *plan, int32_t *scores, size_t stride, const requantize_path path,
-                        const int vectors) {
+/*
+ * The functions of one register tile below are never inlined: in a function of their own, compilers keep all accumulators
+ * in registers.
+ */
+#define NEVER_INLINE static __attribute__((noinline)) void
+
+/* Scores of a tile: queries against one panel of keys, in log2 units. */
+typedef struct {
+  tile_rows queries;
+  int32_t groups, multiplier;
+  requantize_plan plan;
+  size_t stride;
+} score_tile;
+
+INLINE void score_panel(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t *scores,
+                        const requantize_path path, const int vectors) {
   tile acc;
-  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
-    UNROLL_VECTORS for (int j = 0; j < vectors; j++) acc[i][j] = _mm512_loadu_si512(start + 16 * j);
-  }
-  tile_multiply(acc, q, l->groups, keys, vectors);
-  KEEP_LOADS_HERE;
-  const __m512i b = _mm512_set1_epi32(multiplier);
+  tile_multiply(acc, start, &t->queries, t->groups, keys, vectors);
+  const __m512i b = _mm512_set1_epi32(t->multiplier);
   UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
     UNROLL_VECTORS for (int j = 0; j < vectors; j++) {
-      __m512i x = path == NARROW ? requantize_narrow(acc[i][j], b, plan->round, plan->shift)
-                                 : requantize_high(acc[i][j], b, b, plan->round, plan->shift);
-      _mm512_storeu_si512(scores + (size_t)i * stride + 16 * j, x);
+      __m512i x = path == NARROW ? requantize_narrow(acc[i][j], b, t->plan.round, t->plan.shift)
+                                 : requantize_high(acc[i][j], b, b, t->plan.round, t->plan.shift);
+      _mm512_storeu_si512(scores + (size_t)i * t->stride + 16 * j, x);
     }
   }
 }
 
-INLINE void score_panels(const tile_rows *q, const layout *l, const void *packed, int32_t multiplier,
-                         const requantize_plan *plan, int32_t *scores, size_t stride, const requantize_path path) {
+typedef void score_function(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t *scores);
+#define SCORE_PANEL(name, path, vectors)                                                                        \
+  NEVER_INLINE name(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t *scores) {           \
+    score_panel(t, keys, start, scores, path, vectors);                                                         \
+  }
+SCORE_PANEL(score_narrow1, NARROW, 1)
+SCORE_PANEL(score_narrow2, NARROW, 2)
+SCORE_PANEL(score_narrow3, NARROW, 3)
+SCORE_PANEL(score_narrow4, NARROW, 4)
+SCORE_PANEL(score_high1, HIGH, 1)
+SCORE_PANEL(score_high2, HIGH, 2)
+SCORE_PANEL(score_high3, HIGH, 3)
+SCORE_PANEL(score_high4, HIGH, 4)
+static score_function *const score_functions[2][TILE_VECTORS] = {
+    [NARROW] = {score_narrow1, score_narrow2, score_narrow3, score_narrow4},
+    [HIGH] = {score_high1, score_high2, score_high3, score_high4},
+};
+
+static void score_panels(const score_tile *t, const layout *l, const void *packed, int32_t *scores) {
   const int32_t *start = packed;
   const int8_t *keys = (const int8_t *)packed + l->keys_at;
   for (int32_t p = 0; p < l->key_panels; p++) {
     int32_t vectors = p + 1 < l->key_panels ? TILE_VECTORS : l->key_vectors;
-#define PANEL(v) score_panel(q, l, keys, start, multiplier, plan, scores, stride, path, v)
-    switch (vectors) {
-      case 1: PANEL(1); break;
-      case 2: PANEL(2); break;
-      case 3: PANEL(3); break;
-      default: PANEL(4); break;
-    }
-#undef PANEL
+    score_functions[t->plan.path][vectors - 1](t, keys, start, scores);
     keys += (size_t)l->groups * (size_t)vectors * 64;
     start += TILE_COLS;
     scores += TILE_COLS;
@@ -248,57 +266,74 @@ INLINE __m512i softmax_words(__m512i d, __m128i p, __m128i rest, const ivit_soft
   return _mm512_mulhrs_epi16(_mm512_srlv_epi16(m, q), _mm512_set1_epi16(510));
 }
 
-/* Weights of one row of scores, padded to whole panels by scores far below all others. Returns their sum. */
+/* The scores of keys j to j + 15; where there are fewer, far below all others. */
+INLINE __m512i load_scores(const int32_t *scores, int32_t j, int32_t keys) {
+  const __m512i lowest = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
+  if (j + 16 <= keys) return _mm512_loadu_si512(scores + j);
+  return _mm512_mask_loadu_epi32(lowest, first16(keys - j), scores + j);
+}
+
+/* softmaxWeight of keys j to j + 31. */
+INLINE __m512i weigh(__m512i max, __m512i s0, __m512i s1, __m128i p, __m128i rest, const ivit_softmax kind) {
+  __m512i d = _mm512_packus_epi32(_mm512_sub_epi32(max, s0), _mm512_sub_epi32(max, s1));
+  return softmax_words(d, p, rest, kind);
+}
+
+/* Weights of one row of scores. Returns their sum. */
 INLINE int32_t softmax_row(const int32_t *scores, int32_t keys, int32_t fraction_bits, uint8_t *weights,
                            const ivit_softmax kind) {
-  __m512i most = _mm512_loadu_si512(scores);
-  int32_t vectors = (keys + 15) / 16;
-  for (int32_t j = 1; j < vectors; j++) most = _mm512_max_epi32(most, _mm512_loadu_si512(scores + 16 * j));
+  int32_t whole = keys & ~63;
+  __m512i most = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
+  for (int32_t j = 0; j < whole; j += 16) most = _mm512_max_epi32(most, _mm512_loadu_si512(scores + j));
+  for (int32_t j = whole; j < keys; j += 16) most = _mm512_max_epi32(most, load_scores(scores, j, keys));
   const __m512i max = _mm512_set1_epi32(_mm512_reduce_max_epi32(most));
   const __m128i p = _mm_cvtsi32_si128(fraction_bits), rest = _mm_cvtsi32_si128(16 - fraction_bits);
   const __m512i none = _mm512_setzero_si512();
   __m512i sums = none;
-  int32_t j = 0;
-  for (; j + 32 < keys; j += 64) {
-    __m512i words[2];
-    UNROLL_VECTORS for (int h = 0; h < 2; h++) {
-      __m512i d0 = _mm512_sub_epi32(max, _mm512_loadu_si512(scores + j + 32 * h));
-      __m512i d1 = _mm512_sub_epi32(max, _mm512_loadu_si512(scores + j + 32 * h + 16));
-      words[h] = softmax_words(_mm512_packus_epi32(d0, d1), p, rest, kind);
-    }
-    __m512i w = in_order(_mm512_packus_epi16(words[0], words[1]));
+  for (int32_t j = 0; j < whole; j += 64) {
+    const int32_t *s = scores + j;
+    __m512i w0 = weigh(max, _mm512_loadu_si512(s), _mm512_loadu_si512(s + 16), p, rest, kind);
+    __m512i w1 = weigh(max, _mm512_loadu_si512(s + 32), _mm512_loadu_si512(s + 48), p, rest, kind);
+    __m512i w = in_order(_mm512_packus_epi16(w0, w1));
     sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
     _mm512_storeu_si512(weights + j, w);
   }
-  if (j < keys) {
-    __m512i d0 = _mm512_sub_epi32(max, _mm512_loadu_si512(scores + j));
-    __m512i d1 = _mm512_sub_epi32(max, _mm512_loadu_si512(scores + j + 16));
-    __m512i words = softmax_words(_mm512_packus_epi32(d0, d1), p, rest, kind);
-    __m512i w = in_order(_mm512_packus_epi16(words, none));
+  if (whole < keys) {
+    __m512i words[2] = {none, none};
+    UNROLL_VECTORS for (int h = 0; h < 2; h++) {
+      int32_t j = whole + 32 * h;
+      if (j < keys) words[h] = weigh(max, load_scores(scores, j, keys), load_scores(scores, j + 16, keys), p, rest, kind);
+    }
+    __m512i w = in_order(_mm512_packus_epi16(words[0], words[1]));
     sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
-    _mm512_storeu_si512(weights + j, w);
+    _mm512_storeu_si512(weights + whole, w);
   }
   return (int32_t)_mm512_reduce_add_epi64(sums);
 }
 
-/* Weighted sums of one panel of value channels, normalised and requantized. */
-INLINE void value_panel(const ivit_attention *op, const layout *l, const workspace *w, const tile_rows *x,
-                        const int8_t *values, const int32_t factor[TILE_ROWS], int32_t first, int32_t channel,
-                        const requantize_plan *plan, int32_t live, void *out, size_t out_cols, const ivit_type type,
+/* A tile of weighted sums, normalised and requantized: weights against one panel of value channels. */
+typedef struct {
+  tile_rows weights;
+  int32_t groups, rows;
+  int32_t factor[TILE_ROWS]; /* floor(2^31 / sum of weights) */
+  requantize_plan plan;
+  __m512i zero;
+  ivit_type type;
+  size_t out_cols;
+} value_tile;
+
+/* multiplier, multiplier_odd: of the panel's channels; out: of its first row; count: channels of the panel. */
+INLINE void value_panel(const value_tile *t, const int8_t *values, const int32_t *multiplier,
+                        const int32_t *multiplier_odd, void *out, int32_t count, const ivit_type type,
                         const int vectors) {
+  static const int32_t nothing[TILE_COLS];
   tile acc;
-  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
-    UNROLL_VECTORS for (int j = 0; j < vectors; j++) acc[i][j] = _mm512_setzero_si512();
-  }
-  tile_multiply(acc, x, l->weight_groups, values, vectors);
-  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
-  int32_t count = ivit_min(op->value_dim - first, TILE_COLS);
-  size_t size = type == IVIT_I32 || type == IVIT_ROWS ? 4 : type == IVIT_I16 ? 2 : 1;
-  int8_t *to = (int8_t *)out + (size_t)(channel + first) * size;
+  tile_multiply(acc, nothing, &t->weights, t->groups, values, vectors);
+  int8_t *to = out;
   UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
     KEEP_LOADS_HERE;
-    if (i >= live) break;
-    const __m512i f = _mm512_set1_epi32(factor[i]), half = _mm512_set1_epi64(128);
+    if (i >= t->rows) break;
+    const __m512i f = _mm512_set1_epi32(t->factor[i]), half = _mm512_set1_epi64(128);
     __m512i v[TILE_VECTORS];
     UNROLL_VECTORS for (int j = 0; j < TILE_VECTORS; j++) {
       if (j >= vectors) {
@@ -307,78 +342,71 @@ INLINE void value_panel(const ivit_attention *op, const layout *l, const workspa
       }
       __m512i even = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(acc[i][j], f), half), 8);
       __m512i others = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(odd(acc[i][j]), f), half), 8);
-      even = _mm512_mul_epi32(even, _mm512_loadu_si512(w->multiplier + first + 16 * j));
-      others = _mm512_mul_epi32(others, _mm512_loadu_si512(w->multiplier_odd + first + 16 * j));
-      v[j] = _mm512_sra_epi32(_mm512_add_epi32(join_high(even, others), plan->round), plan->shift);
+      even = _mm512_mul_epi32(even, _mm512_loadu_si512(multiplier + 16 * j));
+      others = _mm512_mul_epi32(others, _mm512_loadu_si512(multiplier_odd + 16 * j));
+      v[j] = _mm512_sra_epi32(_mm512_add_epi32(join_high(even, others), t->plan.round), t->plan.shift);
     }
-    store_values(type, v, zero, to, count);
-    to += out_cols * size;
+    store_values(type, v, t->zero, to, count);
+    to += t->out_cols * element_size(type);
   }
 }
 
-INLINE void value_panels(const ivit_attention *op, const layout *l, const workspace *w, const tile_rows *x,
-                         const void *packed, const int32_t factor[TILE_ROWS], int32_t channel,
-                         const requantize_plan *plan, int32_t live, void *out, size_t out_cols, const ivit_type type) {
+typedef void value_function(const value_tile *t, const int8_t *values, const int32_t *multiplier,
+                            const int32_t *multiplier_odd, void *out, int32_t count);
+#define VALUE_PANEL(name, type, vectors)                                                                        \
+  NEVER_INLINE name(const value_tile *t, const int8_t *values, const int32_t *multiplier,                       \
+                    const int32_t *multiplier_odd, void *out, int32_t count) {                                  \
+    value_panel(t, values, multiplier, multiplier_odd, out, count, type, vectors);                              \
+  }
+VALUE_PANEL(values_u8_1, IVIT_U8, 1)
+VALUE_PANEL(values_u8_2, IVIT_U8, 2)
+VALUE_PANEL(values_u8_3, IVIT_U8, 3)
+VALUE_PANEL(values_u8_4, IVIT_U8, 4)
+VALUE_PANEL(values_rows1, IVIT_ROWS, 1)
+VALUE_PANEL(values_rows2, IVIT_ROWS, 2)
+VALUE_PANEL(values_rows3, IVIT_ROWS, 3)
+VALUE_PANEL(values_rows4, IVIT_ROWS, 4)
+VALUE_PANEL(values_any1, t->type, 1)
+VALUE_PANEL(values_any2, t->type, 2)
+VALUE_PANEL(values_any3, t->type, 3)
+VALUE_PANEL(values_any4, t->type, 4)
+static value_function *const value_functions[3][TILE_VECTORS] = {
+    {values_u8_1, values_u8_2, values_u8_3, values_u8_4},
+    {values_rows1, values_rows2, values_rows3, values_rows4},
+    {values_any1, values_any2, values_any3, values_any4},
+};
+
+static void value_panels(const value_tile *t, const ivit_attention *op, const layout *l, const workspace *w,
+                         const void *packed, void *out) {
   const int8_t *values = (const int8_t *)packed + l->values_at;
+  value_function *const *functions = value_functions[t->type == IVIT_U8 ? 0 : t->type == IVIT_ROWS ? 1 : 2];
   for (int32_t p = 0; p < l->value_panels; p++) {
     int32_t vectors = p + 1 < l->value_panels ? TILE_VECTORS : l->value_vectors, first = p * TILE_COLS;
-#define PANEL(v) value_panel(op, l, w, x, values, factor, first, channel, plan, live, out, out_cols, type, v)
-    switch (vectors) {
-      case 1: PANEL(1); break;
-      case 2: PANEL(2); break;
-      case 3: PANEL(3); break;
-      default: PANEL(4); break;
-    }
-#undef PANEL
+    functions[vectors - 1](t, values, w->multiplier + first, w->multiplier_odd + first,
+                           (int8_t *)out + (size_t)first * element_size(t->type),
+                           ivit_min(op->value_dim - first, TILE_COLS));
     values += (size_t)l->weight_groups * (size_t)vectors * 64;
   }
 }
 
-INLINE void attend(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1, const int8_t *q,
-                   const void *packed, void *out, const workspace *w, const head_plan *plan, const ivit_type type) {
-  const layout l = lay_out(op);
-  const size_t out_cols = (size_t)op->heads * (size_t)op->value_dim;
-  const size_t size = type == IVIT_I32 || type == IVIT_ROWS ? 4 : type == IVIT_I16 ? 2 : 1;
-  const int32_t multiplier = (int32_t)((uint32_t)op->score_multiplier[head] << plan->score.scale);
-  const __m512i flip = _mm512_set1_epi8(-128), lowest = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
+/* 6 queries as u8. */
+static void load_queries(const ivit_attention *op, const int8_t *q, int32_t head, int32_t token, int32_t rows,
+                         const workspace *w) {
+  const __m512i flip = _mm512_set1_epi8(-128);
+  for (int32_t i = 0; i < rows; i++) {
+    const int8_t *row = q + ivit_locate(&op->q, token + i, head);
+    uint8_t *to = w->queries + (size_t)i * w->query_stride;
+    for (int32_t d = 0; d < op->dim; d += 64) {
+      __m512i codes = _mm512_maskz_loadu_epi8(first64(op->dim - d), row + d);
+      _mm512_storeu_si512(to + d, _mm512_xor_si512(codes, flip));
+    }
+  }
+}
 
-  for (int32_t query = query0; query < query1; query += TILE_ROWS) {
-    int32_t live = ivit_min(query1 - query, TILE_ROWS), token = window * op->queries + query;
-    for (int32_t i = 0; i < live; i++) {
-      const int8_t *row = q + ivit_locate(&op->q, token + i, head);
-      uint8_t *to = w->queries + (size_t)i * w->query_stride;
-      for (int32_t d = 0; d < op->dim; d += 64) {
-        __m512i codes = _mm512_maskz_loadu_epi8(first64(op->dim - d), row + d);
-        _mm512_storeu_si512(to + d, _mm512_xor_si512(codes, flip));
-      }
-    }
-    tile_rows x = tile_rows_at(w->queries, w->query_stride, live);
-    if (plan->score.path == NARROW) {
-      score_panels(&x, &l, packed, multiplier, &plan->score, w->scores, w->score_stride, NARROW);
-    } else {
-      score_panels(&x, &l, packed, multiplier, &plan->score, w->scores, w->score_stride, HIGH);
-    }
-
-    int32_t factor[TILE_ROWS];
-    for (int32_t i = 0; i < live; i++) {
-      int32_t *scores = w->scores + (size_t)i * w->score_stride;
-      const int32_t *bias = ivit_bias_row(op, window, head, query + i);
-      for (int32_t j = 0; bias && j < op->keys; j += 16) {
-        __m512i b = _mm512_maskz_loadu_epi32(first16(op->keys - j), bias + j);
-        _mm512_storeu_si512(scores + j, _mm512_add_epi32(_mm512_loadu_si512(scores + j), b));
-      }
-      for (int32_t j = op->keys & ~15; j < (int32_t)w->score_stride; j += 16) {
-        _mm512_mask_storeu_epi32(scores + j, (__mmask16)~first16(op->keys - j), lowest);
-      }
-      uint8_t *weights = w->weights + (size_t)i * w->score_stride;
-      int32_t sum = op->softmax == IVIT_SOFTMAX_SHIFT
-                        ? softmax_row(scores, op->keys, op->fraction_bits, weights, IVIT_SOFTMAX_SHIFT)
-                        : softmax_row(scores, op->keys, op->fraction_bits, weights, IVIT_SOFTMAX_QUADRATIC);
-      factor[i] = ivit_sum_factor(sum);
-    }
-    x = tile_rows_at(w->weights, w->score_stride, live);
-    int8_t *to = (int8_t *)out + (size_t)token * out_cols * size;
-    value_panels(op, &l, w, &x, packed, factor, head * op->value_dim, &plan->value, live, to, out_cols, type);
+static void add_bias(const int32_t *bias, int32_t keys, int32_t *scores) {
+  for (int32_t j = 0; j < keys; j += 16) {
+    __m512i b = _mm512_maskz_loadu_epi32(first16(keys - j), bias + j);
+    _mm512_storeu_si512(scores + j, _mm512_add_epi32(_mm512_loadu_si512(scores + j), b));
   }
 }
 
@@ -389,7 +417,8 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
     ivit_portable_attention(op, window, head, query0, query1, q, packed, out, scratch);
     return;
   }
-  workspace w = split_scratch(op, scratch);
+  const layout l = lay_out(op);
+  const workspace w = split_scratch(op, scratch);
   const int32_t *multiplier = op->out.multiplier + head * op->value_dim;
   for (int32_t n = 0; n < op->value_dim; n += 16) {
     __m512i b = _mm512_maskz_loadu_epi32(first16(op->value_dim - n), multiplier + n);
@@ -397,7 +426,34 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
     _mm512_storeu_si512(w.multiplier + n, b);
     _mm512_storeu_si512(w.multiplier_odd + n, odd(b));
   }
-  if (op->out.type == IVIT_U8) attend(op, window, head, query0, query1, q, packed, out, &w, &plan, IVIT_U8);
-  else if (op->out.type == IVIT_ROWS) attend(op, window, head, query0, query1, q, packed, out, &w, &plan, IVIT_ROWS);
-  else attend(op, window, head, query0, query1, q, packed, out, &w, &plan, op->out.type);
+
+  const size_t out_cols = (size_t)op->heads * (size_t)op->value_dim, channel = (size_t)head * (size_t)op->value_dim;
+  score_tile scores = {.groups = l.groups,
+                       .multiplier = (int32_t)((uint32_t)op->score_multiplier[head] << plan.score.scale),
+                       .plan = plan.score,
+                       .stride = w.score_stride};
+  value_tile values = {.groups = l.weight_groups,
+                       .plan = plan.value,
+                       .zero = _mm512_set1_epi16((int16_t)op->out.zero),
+                       .type = op->out.type,
+                       .out_cols = out_cols};
+  for (int32_t query = query0; query < query1; query += TILE_ROWS) {
+    int32_t rows = ivit_min(query1 - query, TILE_ROWS), token = window * op->queries + query;
+    load_queries(op, q, head, token, rows, &w);
+    scores.queries = tile_rows_at(w.queries, w.query_stride, rows);
+    score_panels(&scores, &l, packed, w.scores);
+    for (int32_t i = 0; i < rows; i++) {
+      int32_t *row = w.scores + (size_t)i * w.score_stride;
+      const int32_t *bias = ivit_bias_row(op, window, head, query + i);
+      if (bias) add_bias(bias, op->keys, row);
+      uint8_t *weights = w.weights + (size_t)i * w.score_stride;
+      int32_t sum = op->softmax == IVIT_SOFTMAX_SHIFT
+                        ? softmax_row(row, op->keys, op->fraction_bits, weights, IVIT_SOFTMAX_SHIFT)
+                        : softmax_row(row, op->keys, op->fraction_bits, weights, IVIT_SOFTMAX_QUADRATIC);
+      values.factor[i] = ivit_sum_factor(sum);
+    }
+    values.weights = tile_rows_at(w.weights, w.score_stride, rows);
+    values.rows = rows;
+    value_panels(&values, op, &l, &w, packed, (int8_t *)out + ((size_t)token * out_cols + channel) * element_size(op->out.type));
+  }
 }

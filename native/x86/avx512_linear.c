@@ -125,24 +125,17 @@ static int rows_fit_narrow(const arguments *a, int64_t bound) {
   return 1;
 }
 
-INLINE void start_tile(tile acc, const int32_t *start) {
-  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
-    UNROLL_VECTORS for (int j = 0; j < TILE_VECTORS; j++) acc[i][j] = _mm512_loadu_si512(start + 16 * j);
-  }
-}
-
 INLINE void multiply_panel(tile acc, const tile_rows *x, const header *h, const panel *w, int32_t vectors) {
-  start_tile(acc, w->start);
-  if (vectors == TILE_VECTORS) tile_multiply(acc, x, h->groups, w->weight, TILE_VECTORS);
-  else tile_multiply(acc, x, h->groups, w->weight, 2);
+  if (vectors == TILE_VECTORS) {
+    tile_multiply(acc, w->start, x, h->groups, w->weight, TILE_VECTORS);
+    return;
+  }
+  tile_multiply(acc, w->start, x, h->groups, w->weight, 2);
+  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) acc[i][2] = acc[i][3] = _mm512_setzero_si512();
 }
 
 INLINE int32_t panel_vectors(const header *h, const ivit_linear *op, int32_t p) {
   return (p + 1) * TILE_COLS >= op->cols ? h->last_vectors : TILE_VECTORS;
-}
-
-INLINE size_t element_size(ivit_type type) {
-  return type == IVIT_U8 || type == IVIT_I8 ? 1 : type == IVIT_I16 ? 2 : 4;
 }
 
 /* All tiles of a block. `type`, `path`, `dynamic` and `add` are constants of each copy. */

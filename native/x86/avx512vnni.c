@@ -8,7 +8,7 @@ static int64_t multiply_in_registers(int32_t rounds) {
   __m512i sum[SUMS], a = _mm512_setzero_si512(), b = a;
   UNROLL_SUMS for (int i = 0; i < SUMS; i++) sum[i] = a;
   for (int32_t r = 0; r < rounds; r++) {
-    UNROLL_SUMS for (int i = 0; i < SUMS; i++) MULTIPLY_ADD(sum[i], a, b);
+    UNROLL_SUMS for (int i = 0; i < SUMS; i++) __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(sum[i]) : "v"(a), "v"(b));
   }
   return (int64_t)rounds * SUMS * 64;
 }
