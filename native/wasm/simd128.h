@@ -17,30 +17,79 @@ INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 INLINE v128 load(const void *p) { return wasm_v128_load(p); }
 INLINE void store(void *p, v128 v) { wasm_v128_store(p, v); }
 
+/* Elements of a row that the product takes in one step of its loop: rows and columns are padded to a multiple. */
+enum { STEP = 4 };
+
 /*
- * acc[2i + j] += x[i] . panel columns 4j to 4j+3, of `pairs` pairs of i16. The panel is [pairs][8 columns][2]; the rows
- * of x are `stride` elements apart.
+ * Rows of x for multiply_tile: TILE rows side by side, [length/2][TILE][2] i16. Takes the row's codes less `zero`; reads
+ * and writes up to 16 elements beyond `length`.
  */
-INLINE void multiply_tile(v128 acc[2 * TILE], const int16_t *x, size_t stride, const int16_t *panel, int32_t pairs) {
-  const int16_t *x0 = x, *x1 = x + stride, *x2 = x + 2 * stride, *x3 = x + 3 * stride;
-  v128 a0 = acc[0], a1 = acc[1], b0 = acc[2], b1 = acc[3], c0 = acc[4], c1 = acc[5], d0 = acc[6], d1 = acc[7];
-#pragma clang loop unroll_count(2)
-  for (int32_t k = 0; k < pairs; k++) {
-    v128 w0 = load(panel), w1 = load(panel + 8), v;
-    panel += 16;
-    v = wasm_v128_load32_splat(x0 + 2 * k);
-    a0 = wasm_i32x4_add(a0, wasm_i32x4_dot_i16x8(v, w0));
-    a1 = wasm_i32x4_add(a1, wasm_i32x4_dot_i16x8(v, w1));
-    v = wasm_v128_load32_splat(x1 + 2 * k);
-    b0 = wasm_i32x4_add(b0, wasm_i32x4_dot_i16x8(v, w0));
-    b1 = wasm_i32x4_add(b1, wasm_i32x4_dot_i16x8(v, w1));
-    v = wasm_v128_load32_splat(x2 + 2 * k);
-    c0 = wasm_i32x4_add(c0, wasm_i32x4_dot_i16x8(v, w0));
-    c1 = wasm_i32x4_add(c1, wasm_i32x4_dot_i16x8(v, w1));
-    v = wasm_v128_load32_splat(x3 + 2 * k);
-    d0 = wasm_i32x4_add(d0, wasm_i32x4_dot_i16x8(v, w0));
-    d1 = wasm_i32x4_add(d1, wasm_i32x4_dot_i16x8(v, w1));
+INLINE void interleave_tile(const uint8_t *const rows[TILE], int is_signed, int32_t zero, int32_t length, int16_t *to) {
+  const v128 z = wasm_i16x8_splat((int16_t)zero);
+  for (int32_t k = 0; k < length; k += 16) {
+    for (int32_t half = 0; half < 2; half++, to += 32) {
+      v128 x[TILE];
+      for (int32_t i = 0; i < TILE; i++) {
+        v128 codes = is_signed ? wasm_i16x8_load8x8(rows[i] + k + 8 * half) : wasm_u16x8_load8x8(rows[i] + k + 8 * half);
+        x[i] = wasm_i16x8_sub(codes, z);
+      }
+      v128 ab_low = wasm_i32x4_shuffle(x[0], x[1], 0, 4, 1, 5), ab_high = wasm_i32x4_shuffle(x[0], x[1], 2, 6, 3, 7);
+      v128 cd_low = wasm_i32x4_shuffle(x[2], x[3], 0, 4, 1, 5), cd_high = wasm_i32x4_shuffle(x[2], x[3], 2, 6, 3, 7);
+      store(to, wasm_i64x2_shuffle(ab_low, cd_low, 0, 2));
+      store(to + 8, wasm_i64x2_shuffle(ab_low, cd_low, 1, 3));
+      store(to + 16, wasm_i64x2_shuffle(ab_high, cd_high, 0, 2));
+      store(to + 24, wasm_i64x2_shuffle(ab_high, cd_high, 1, 3));
+    }
   }
+}
+
+/* i16 elements of an interleaved tile. */
+INLINE size_t tile_elements(int32_t length) { return round_up((size_t)length, 16) * TILE; }
+
+/*
+ * Columns for multiply_tile: PANEL of them side by side, [length/2][PANEL][2] i16, padded with zeros, so that what lies
+ * beyond a row's end does not count.
+ */
+INLINE size_t panel_elements(int32_t length) { return round_up((size_t)length, STEP) * PANEL; }
+
+INLINE int16_t *panel_at(int16_t *panels, int32_t column, int32_t length, int32_t k) {
+  int16_t *panel = panels + (size_t)(column / PANEL) * panel_elements(length);
+  return panel + (size_t)(k / 2) * 2 * PANEL + (size_t)(column % PANEL) * 2 + (size_t)(k % 2);
+}
+
+/* One pair of elements of TILE rows and PANEL columns. */
+#define MULTIPLY_PAIR(x, w)                                \
+  do {                                                     \
+    const v128 w0 = load(w), w1 = load((w) + 8);           \
+    v128 v = wasm_v128_load32_splat(x);                    \
+    a0 = wasm_i32x4_add(a0, wasm_i32x4_dot_i16x8(v, w0));  \
+    a1 = wasm_i32x4_add(a1, wasm_i32x4_dot_i16x8(v, w1));  \
+    v = wasm_v128_load32_splat((x) + 2);                   \
+    b0 = wasm_i32x4_add(b0, wasm_i32x4_dot_i16x8(v, w0));  \
+    b1 = wasm_i32x4_add(b1, wasm_i32x4_dot_i16x8(v, w1));  \
+    v = wasm_v128_load32_splat((x) + 4);                   \
+    c0 = wasm_i32x4_add(c0, wasm_i32x4_dot_i16x8(v, w0));  \
+    c1 = wasm_i32x4_add(c1, wasm_i32x4_dot_i16x8(v, w1));  \
+    v = wasm_v128_load32_splat((x) + 6);                   \
+    d0 = wasm_i32x4_add(d0, wasm_i32x4_dot_i16x8(v, w0));  \
+    d1 = wasm_i32x4_add(d1, wasm_i32x4_dot_i16x8(v, w1));  \
+  } while (0)
+
+/* Keeps loads on their side of it: moved together, they would need more registers than there are. */
+#define KEEP_ORDER __asm__ volatile("" ::: "memory")
+
+/* acc[2i + j] = row i . columns 4j to 4j + 3, over `length` elements. */
+INLINE void multiply_tile(v128 acc[2 * TILE], const int16_t *tile, const int16_t *panel, int32_t length) {
+  v128 a0 = wasm_i32x4_const_splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+  const int16_t *end = panel + panel_elements(length);
+  do {
+    MULTIPLY_PAIR(tile, panel);
+    KEEP_ORDER;
+    MULTIPLY_PAIR(tile + 8, panel + 16);
+    KEEP_ORDER;
+    tile += 16;
+    panel += 32;
+  } while (panel != end);
   acc[0] = a0, acc[1] = a1, acc[2] = b0, acc[3] = b1, acc[4] = c0, acc[5] = c1, acc[6] = d0, acc[7] = d1;
 }
 

@@ -7,18 +7,8 @@
 /* Rows widened at a time: with the longest rows of common models they stay in the level 2 cache. */
 enum { BLOCK = 32 };
 
-/* --- panels --- */
-
-static size_t panel_elements(int32_t length) { return round_up((size_t)length, 2) * PANEL; }
-
 static size_t panels_size(int32_t columns, int32_t length) {
   return round_up((size_t)columns, PANEL) / PANEL * panel_elements(length) * sizeof(int16_t);
-}
-
-/* Element k of a column, in its panel. */
-static int16_t *panel_at(int16_t *panels, int32_t column, int32_t length, int32_t k) {
-  int16_t *panel = panels + (size_t)(column / PANEL) * panel_elements(length);
-  return panel + (size_t)(k / 2) * 2 * PANEL + (size_t)(column % PANEL) * 2 + (size_t)(k % 2);
 }
 
 static void clear(void *memory, size_t bytes) { __builtin_memset(memory, 0, bytes); }
@@ -54,19 +44,8 @@ void ivit_simd128_linear_pack(const ivit_linear *op, void *packed) {
   }
 }
 
-static size_t widened_stride(int32_t in_features) { return round_up((size_t)in_features, 16); }
-
 size_t ivit_simd128_linear_scratch(const ivit_linear *op) {
-  return BLOCK * widened_stride(op->in_features) * sizeof(int16_t);
-}
-
-static void widen_codes(const uint8_t *x, int32_t zero, int32_t count, int16_t *to) {
-  v128 z = wasm_i16x8_splat((int16_t)zero);
-  for (int32_t k = 0; k < count; k += 16) {
-    v128 codes = load(x + k);
-    store(to + k, wasm_i16x8_sub(wasm_u16x8_extend_low_u8x16(codes), z));
-    store(to + k + 8, wasm_i16x8_sub(wasm_u16x8_extend_high_u8x16(codes), z));
-  }
+  return BLOCK / TILE * tile_elements(op->in_features) * sizeof(int16_t);
 }
 
 /*
@@ -96,25 +75,26 @@ void ivit_simd128_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_
   const int32_t fits_32_bits = ((const linear_header *)op->packed)->fits_32_bits;
   const int16_t *panels = (const int16_t *)((const uint8_t *)op->packed + IVIT_ALIGN);
   const uint8_t *codes = x;
-  int16_t *widened = scratch;
-  const size_t features = (size_t)op->in_features, cols = (size_t)op->cols, stride = widened_stride(op->in_features);
-  const size_t panel_size = panel_elements(op->in_features);
-  const int32_t pairs = (op->in_features + 1) / 2;
+  int16_t *tiles = scratch;
+  const size_t features = (size_t)op->in_features, cols = (size_t)op->cols;
+  const size_t tile_size = tile_elements(op->in_features), panel_size = panel_elements(op->in_features);
   const v128 half = wasm_i64x2_splat(ivit_half(op->out.shift));
   const v128 lo = wasm_i32x4_splat(-IVIT_WIDE_LIMIT), hi = wasm_i32x4_splat(IVIT_WIDE_LIMIT);
 
   for (int32_t first = 0; first < rows; first += BLOCK) {
     int32_t count = ivit_min(BLOCK, rows - first);
-    for (int32_t r = 0; r < count; r++) {
-      widen_codes(codes + (size_t)(first + r) * features, op->x_zero, op->in_features, widened + (size_t)r * stride);
+    for (int32_t r = 0; r < count; r += TILE) {
+      const uint8_t *tile_rows[TILE];
+      for (int32_t i = 0; i < TILE; i++) tile_rows[i] = codes + (size_t)(first + ivit_min(r + i, count - 1)) * features;
+      interleave_tile(tile_rows, 0, op->x_zero, op->in_features, tiles + (size_t)(r / TILE) * tile_size);
     }
     for (int32_t n = n0; n < n1; n += PANEL) {
       const int16_t *panel = panels + (size_t)(n / PANEL) * panel_size;
       const v128 bias0 = load(op->bias + n), bias1 = load(op->bias + n + 4);
       const v128 multiplier0 = load(op->out.multiplier + n), multiplier1 = load(op->out.multiplier + n + 4);
       for (int32_t r = 0; r < count; r += TILE) {
-        v128 acc[2 * TILE] = {0};
-        multiply_tile(acc, widened + (size_t)r * stride, stride, panel, pairs);
+        v128 acc[2 * TILE];
+        multiply_tile(acc, tiles + (size_t)(r / TILE) * tile_size, panel, op->in_features);
         for (int32_t i = 0; i < ivit_min(TILE, count - r); i++) {
           size_t row = (size_t)(first + r + i), at = row * cols + (size_t)n;
           v128 a = acc[2 * i], b = acc[2 * i + 1];
@@ -149,39 +129,37 @@ void ivit_simd128_attention_pack(const ivit_attention *op, int32_t window, int32
                                  const int8_t *v, void *packed) {
   int16_t *keys = packed;
   int16_t *values = (int16_t *)((uint8_t *)packed + panels_size(op->keys, op->dim));
+  if (op->dim % STEP) clear(keys, panels_size(op->keys, op->dim));
+  if (op->keys % STEP) clear(values, panels_size(op->value_dim, op->keys));
   for (int32_t j = 0; j < op->keys; j++) {
     int32_t token = window * op->keys + j;
     const int8_t *key = k + ivit_locate(&op->k, token, head);
     const int8_t *value = v + ivit_locate(&op->v, token, head);
     for (int32_t i = 0; i < op->dim; i++) *panel_at(keys, j, op->dim, i) = key[i];
-    if (op->dim % 2) *panel_at(keys, j, op->dim, op->dim) = 0;
-    for (int32_t i = 0; i < op->value_dim; i++) {
-      *panel_at(values, i, op->keys, j) = value[i];
-      if (j == op->keys - 1 && op->keys % 2) *panel_at(values, i, op->keys, op->keys) = 0;
-    }
+    for (int32_t i = 0; i < op->value_dim; i++) *panel_at(values, i, op->keys, j) = value[i];
   }
 }
 
 typedef struct {
-  int16_t *queries; /* [QUERIES][query_stride] */
   int32_t *scores;  /* [QUERIES][key_stride] */
-  int16_t *weights; /* [QUERIES][key_stride] */
+  int16_t *queries; /* tiles */
+  int16_t *weights; /* tiles */
   int32_t *sums;    /* [QUERIES] */
-  size_t query_stride, key_stride;
+  size_t key_stride;
 } attention_memory;
 
 static attention_memory lay_out(const ivit_attention *op, void *scratch) {
-  attention_memory m = {.query_stride = round_up((size_t)op->dim, 16), .key_stride = round_up((size_t)op->keys, 16)};
-  m.scores = scratch;
-  m.weights = (int16_t *)(m.scores + QUERIES * m.key_stride);
-  m.queries = m.weights + QUERIES * m.key_stride;
-  m.sums = (int32_t *)(m.queries + QUERIES * m.query_stride);
+  attention_memory m = {.scores = scratch, .key_stride = round_up((size_t)op->keys, PANEL)};
+  m.queries = (int16_t *)(m.scores + QUERIES * m.key_stride);
+  m.weights = m.queries + QUERIES / TILE * tile_elements(op->dim);
+  m.sums = (int32_t *)(m.weights + QUERIES / TILE * tile_elements(op->keys));
   return m;
 }
 
 size_t ivit_simd128_attention_scratch(const ivit_attention *op) {
-  size_t keys = round_up((size_t)op->keys, 16), dim = round_up((size_t)op->dim, 16);
-  return QUERIES * (keys * (sizeof(int32_t) + sizeof(int16_t)) + dim * sizeof(int16_t) + sizeof(int32_t));
+  size_t scores = QUERIES * round_up((size_t)op->keys, PANEL) * sizeof(int32_t);
+  size_t tiles = QUERIES / TILE * (tile_elements(op->dim) + tile_elements(op->keys)) * sizeof(int16_t);
+  return scores + tiles + QUERIES * sizeof(int32_t);
 }
 
 /* The softmax weights of every distance at which they are not 0, by fraction bits and kind: computed once. */
@@ -198,39 +176,34 @@ static const uint8_t *weight_table(int32_t fraction_bits, ivit_softmax kind) {
   return table;
 }
 
-/* Scores of one query, scaled, to weights. @returns their sum */
+/*
+ * Scaled scores of one query to weights, pairs of them into its place in a tile.
+ * @returns their sum
+ */
 static int32_t weigh(int32_t *scores, int32_t keys, const uint8_t *table, int32_t reach, int16_t *weights) {
-  /* Beyond the last key: never the maximum, and given no weight. */
-  for (int32_t j = keys; j % 8; j++) scores[j] = -IVIT_SCORE_LIMIT;
-  v128 most = wasm_i32x4_splat(-IVIT_SCORE_LIMIT);
+  /* Beyond the last key: never the maximum. The weight that comes of it meets a zero in the panel, but must not add to
+   * the sum. */
+  for (int32_t j = keys; j % PANEL; j++) scores[j] = -IVIT_SCORE_LIMIT;
+  v128 most = wasm_i32x4_const_splat(-IVIT_SCORE_LIMIT);
   for (int32_t j = 0; j < keys; j += 4) most = wasm_i32x4_max(most, load(scores + j));
   most = wasm_i32x4_max(most, wasm_i32x4_shuffle(most, most, 2, 3, 0, 1));
   most = wasm_i32x4_max(most, wasm_i32x4_shuffle(most, most, 1, 0, 3, 2));
 
   const v128 limit = wasm_i32x4_splat(reach);
-  uint16_t *distances = (uint16_t *)weights;
-  for (int32_t j = 0; j < keys; j += 8) {
-    v128 a = wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j)), limit);
-    v128 b = wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j + 4)), limit);
-    store(distances + j, wasm_u16x8_narrow_i32x4(a, b));
+  for (int32_t j = 0; j < keys; j += 4) {
+    store(scores + j, wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j)), limit));
   }
-  int32_t sum = 0;
-#pragma clang loop unroll_count(4)
-  for (int32_t j = 0; j < keys; j++) {
-    int32_t w = table[distances[j]];
-    weights[j] = (int16_t)w;
-    sum += w;
+  int32_t sum = 0, j = 0;
+  for (; j + 2 <= keys; j += 2, weights += 2 * TILE) {
+    int32_t a = table[scores[j]], b = table[scores[j + 1]];
+    *(int32_t *)weights = a | b << 16;
+    sum += a + b;
   }
-  if (keys % 2) weights[keys] = 0;
+  if (j < keys) {
+    *(int32_t *)weights = table[scores[j]];
+    sum += table[scores[j]];
+  }
   return sum;
-}
-
-static void widen_query(const int8_t *q, int32_t dim, int16_t *to) {
-  for (int32_t i = 0; i < dim; i += 16) {
-    v128 codes = load(q + i);
-    store(to + i, wasm_i16x8_extend_low_i8x16(codes));
-    store(to + i + 8, wasm_i16x8_extend_high_i8x16(codes));
-  }
 }
 
 static void score_queries(const ivit_attention *op, const attention_memory *m, int32_t window, int32_t head,
@@ -238,11 +211,10 @@ static void score_queries(const ivit_attention *op, const attention_memory *m, i
   const v128 multiplier = wasm_i32x4_splat(op->score_multiplier[head]);
   const v128 half = wasm_i64x2_splat(ivit_half(op->score_shift));
   const v128 lo = wasm_i32x4_splat(-IVIT_SCORE_LIMIT), hi = wasm_i32x4_splat(IVIT_SCORE_LIMIT);
-  const int32_t pairs = (op->dim + 1) / 2;
   for (int32_t j = 0; j < op->keys; j += PANEL, panels += panel_elements(op->dim)) {
     for (int32_t r = 0; r < count; r += TILE) {
-      v128 acc[2 * TILE] = {0};
-      multiply_tile(acc, m->queries + (size_t)r * m->query_stride, m->query_stride, panels, pairs);
+      v128 acc[2 * TILE];
+      multiply_tile(acc, m->queries + (size_t)(r / TILE) * tile_elements(op->dim), panels, op->dim);
       for (int32_t i = 0; i < ivit_min(TILE, count - r); i++) {
         v128 a = clamp_words(scale_words(acc[2 * i], multiplier, half, half, op->score_shift), lo, hi);
         v128 b = clamp_words(scale_words(acc[2 * i + 1], multiplier, half, half, op->score_shift), lo, hi);
@@ -263,13 +235,12 @@ static void sum_values(const ivit_attention *op, const attention_memory *m, int3
                        const int16_t *panels, void *out) {
   const size_t out_cols = (size_t)op->heads * (size_t)op->value_dim;
   const v128 half = wasm_i64x2_splat(ivit_half(op->out.shift)), rounding = wasm_i64x2_const_splat(128);
-  const int32_t pairs = (op->keys + 1) / 2;
   for (int32_t n = 0; n < op->value_dim; n += PANEL, panels += panel_elements(op->keys)) {
     const int32_t channel = head * op->value_dim + n;
     const v128 multiplier0 = load(op->out.multiplier + channel), multiplier1 = load(op->out.multiplier + channel + 4);
     for (int32_t r = 0; r < count; r += TILE) {
-      v128 acc[2 * TILE] = {0};
-      multiply_tile(acc, m->weights + (size_t)r * m->key_stride, m->key_stride, panels, pairs);
+      v128 acc[2 * TILE];
+      multiply_tile(acc, m->weights + (size_t)(r / TILE) * tile_elements(op->keys), panels, op->keys);
       for (int32_t i = 0; i < ivit_min(TILE, count - r); i++) {
         const v128 factor = wasm_i32x4_splat(ivit_sum_factor(m->sums[r + i]));
         v128 o[2];
@@ -296,13 +267,17 @@ void ivit_simd128_attention(const ivit_attention *op, int32_t window, int32_t he
   const int32_t reach = REACH << op->fraction_bits;
   for (int32_t query = query0; query < query1; query += QUERIES) {
     int32_t count = ivit_min(QUERIES, query1 - query), token = window * op->queries + query;
-    for (int32_t i = 0; i < count; i++) {
-      widen_query(q + ivit_locate(&op->q, token + i, head), op->dim, m.queries + (size_t)i * m.query_stride);
+    for (int32_t r = 0; r < count; r += TILE) {
+      const uint8_t *rows[TILE];
+      for (int32_t i = 0; i < TILE; i++) {
+        rows[i] = (const uint8_t *)q + ivit_locate(&op->q, token + ivit_min(r + i, count - 1), head);
+      }
+      interleave_tile(rows, 1, 0, op->dim, m.queries + (size_t)(r / TILE) * tile_elements(op->dim));
     }
     score_queries(op, &m, window, head, query, count, keys);
     for (int32_t i = 0; i < count; i++) {
-      size_t at = (size_t)i * m.key_stride;
-      m.sums[i] = weigh(m.scores + at, op->keys, table, reach, m.weights + at);
+      int16_t *weights = m.weights + (size_t)(i / TILE) * tile_elements(op->keys) + 2 * (i % TILE);
+      m.sums[i] = weigh(m.scores + (size_t)i * m.key_stride, op->keys, table, reach, weights);
     }
     sum_values(op, &m, head, (size_t)token, count, values, out);
   }
