@@ -116,47 +116,56 @@ INLINE __m512i clamp_i32(__m512i v, int32_t limit) {
  * - NARROW: v*b + 2^(c-1) is proven to fit 32 bits;
  * - HIGH: b and c are brought to c >= 33; as 2^(c-1) is then a multiple of 2^32, floors nest and it is
  *   (high32(v*b) + 2^(c-33)) >> (c - 32);
- * - WIDE: neither: 64-bit shifts.
+ * - LIFTED: the same, where that takes a shift of v as well as of b;
+ * - WIDE: none of these: 64-bit shifts.
  */
-typedef enum { NARROW, HIGH, WIDE } requantize_path;
+typedef enum { NARROW, HIGH, LIFTED, WIDE } requantize_path;
 
 typedef struct {
-  __m512i round;
-  __m128i shift;
   requantize_path path;
-  int32_t scale; /* HIGH: b is multiplied by 2^scale */
+  int32_t scale; /* b is multiplied by 2^scale */
+  int32_t lift;  /* LIFTED: v by 2^lift */
+  int32_t shift; /* of 32-bit lanes, after `round` is added */
+  int32_t round;
 } requantize_plan;
 
-/* `bound`: max over n of |v|*|b[n]|; `largest`: max |b[n]|. */
-INLINE requantize_plan plan_requantize(int64_t bound, int64_t largest, int32_t shift) {
-  requantize_plan plan;
-  plan.scale = ivit_max(0, 33 - shift);
+/* `limit`: max |v|; `bound`: max over n of |v|*|b[n]|; `largest`: max |b[n]|. */
+INLINE requantize_plan plan_requantize(int64_t limit, int64_t bound, int64_t largest, int32_t shift) {
   if (shift >= 1 && shift <= 31 && bound + ivit_half(shift) < (int64_t)1 << 31) {
-    plan.path = NARROW;
-    plan.scale = 0;
-    plan.round = _mm512_set1_epi32((int32_t)ivit_half(shift));
-    plan.shift = _mm_cvtsi32_si128(shift);
-  } else if (shift >= 1 && largest < ((int64_t)1 << 31) >> plan.scale) {
-    int32_t c = shift + plan.scale;
-    plan.path = HIGH;
-    plan.round = _mm512_set1_epi32(1 << (c - 33));
-    plan.shift = _mm_cvtsi32_si128(c - 32);
-  } else {
-    plan.path = WIDE;
-    plan.scale = 0;
-    plan.round = _mm512_set1_epi64(ivit_half(shift));
-    plan.shift = _mm_cvtsi32_si128(shift);
+    return (requantize_plan){.path = NARROW, .shift = shift, .round = (int32_t)ivit_half(shift)};
   }
+  requantize_plan plan = {.path = WIDE};
+  if (shift < 1) return plan;
+  int32_t missing = ivit_max(0, 33 - shift), scale = ivit_min(missing, 31 - ivit_bits((uint64_t)largest));
+  int32_t lift = missing - scale, c = shift + missing;
+  if (limit >= ((int64_t)1 << 31) >> lift) return plan;
+  plan.path = lift == 0 ? HIGH : LIFTED;
+  plan.scale = scale;
+  plan.lift = lift;
+  plan.shift = c - 32;
+  plan.round = 1 << (c - 33);
   return plan;
 }
 
-INLINE __m512i requantize_narrow(__m512i v, __m512i b, __m512i round, __m128i shift) {
-  return _mm512_sra_epi32(_mm512_add_epi32(_mm512_mullo_epi32(v, b), round), shift);
+/* A plan's numbers as operands of a tile's epilogue. */
+typedef struct {
+  __m512i round;
+  __m128i shift, lift;
+} requantize_operands;
+
+INLINE requantize_operands operands_of(const requantize_plan *plan) {
+  return (requantize_operands){.round = _mm512_set1_epi32(plan->round),
+                               .shift = _mm_cvtsi32_si128(plan->shift),
+                               .lift = _mm_cvtsi32_si128(plan->lift)};
 }
 
-INLINE __m512i requantize_high(__m512i v, __m512i b, __m512i b_odd, __m512i round, __m128i shift) {
-  __m512i high = join_high(_mm512_mul_epi32(v, b), _mm512_mul_epi32(odd(v), b_odd));
-  return _mm512_sra_epi32(_mm512_add_epi32(high, round), shift);
+/* `b_odd` is only read where path is not NARROW; path is none of WIDE. */
+INLINE __m512i requantize(const requantize_path path, __m512i v, __m512i b, const int32_t *b_odd,
+                          const requantize_operands *k) {
+  if (path == NARROW) return _mm512_sra_epi32(_mm512_add_epi32(_mm512_mullo_epi32(v, b), k->round), k->shift);
+  if (path == LIFTED) v = _mm512_sll_epi32(v, k->lift);
+  __m512i high = join_high(_mm512_mul_epi32(v, b), _mm512_mul_epi32(odd(v), _mm512_loadu_si512(b_odd)));
+  return _mm512_sra_epi32(_mm512_add_epi32(high, k->round), k->shift);
 }
 
 INLINE int64_t largest_multiplier(const int32_t *multiplier, int32_t n) {

@@ -50,10 +50,12 @@ typedef struct {
  */
 static int plan_head(const ivit_attention *op, int32_t head, head_plan *plan) {
   int64_t b = ivit_abs(op->score_multiplier[head]), bound = ((int64_t)op->dim << 14) * b;
-  plan->score = plan_requantize(bound, b, op->score_shift);
+  plan->score = plan_requantize((int64_t)op->dim << 14, bound, b, op->score_shift);
   const int32_t *multiplier = op->out.multiplier + head * op->value_dim;
-  plan->value = plan_requantize(INT64_MAX >> 1, largest_multiplier(multiplier, op->value_dim), op->out.shift);
-  return plan->score.path != WIDE && plan->value.path == HIGH && ivit_shift_round(bound, op->score_shift) <= SAFE_SCORE;
+  /* Their unit is so fine that no product is narrow. */
+  plan->value = plan_requantize((int64_t)1 << 30, INT64_MAX >> 1, largest_multiplier(multiplier, op->value_dim), op->out.shift);
+  return (plan->score.path == NARROW || plan->score.path == HIGH) && plan->value.path == HIGH &&
+          ivit_shift_round(bound, op->score_shift) <= SAFE_SCORE;
 }
 
 size_t ivit_avx512_attention_pack_size(const ivit_attention *op) {
@@ -199,8 +201,10 @@ size_t ivit_avx512_attention_scratch(const ivit_attention *op) {
 /* Scores of a tile: queries against one panel of keys, in log2 units. */
 typedef struct {
   tile_rows queries;
-  int32_t groups, multiplier;
-  requantize_plan plan;
+  int32_t groups;
+  requantize_path path;
+  requantize_operands requantize;
+  int32_t multiplier[16];
   size_t stride;
 } score_tile;
 
@@ -208,11 +212,10 @@ INLINE void score_panel(const score_tile *t, const int8_t *keys, const int32_t *
                         const requantize_path path, const int vectors) {
   tile acc;
   tile_multiply(acc, start, &t->queries, t->groups, keys, vectors);
-  const __m512i b = _mm512_set1_epi32(t->multiplier);
+  const __m512i b = _mm512_loadu_si512(t->multiplier);
   UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
     UNROLL_VECTORS for (int j = 0; j < vectors; j++) {
-      __m512i x = path == NARROW ? requantize_narrow(acc[i][j], b, t->plan.round, t->plan.shift)
-                                 : requantize_high(acc[i][j], b, b, t->plan.round, t->plan.shift);
+      __m512i x = requantize(path, acc[i][j], b, t->multiplier, &t->requantize);
       _mm512_storeu_si512(scores + (size_t)i * t->stride + 16 * j, x);
     }
   }
@@ -241,7 +244,7 @@ static void score_panels(const score_tile *t, const layout *l, const void *packe
   const int8_t *keys = (const int8_t *)packed + l->keys_at;
   for (int32_t p = 0; p < l->key_panels; p++) {
     int32_t vectors = p + 1 < l->key_panels ? TILE_VECTORS : l->key_vectors;
-    score_functions[t->plan.path][vectors - 1](t, keys, start, scores);
+    score_functions[t->path][vectors - 1](t, keys, start, scores);
     keys += (size_t)l->groups * (size_t)vectors * 64;
     start += TILE_COLS;
     scores += TILE_COLS;
@@ -316,7 +319,7 @@ typedef struct {
   tile_rows weights;
   int32_t groups, rows;
   int32_t factor[TILE_ROWS]; /* floor(2^31 / sum of weights) */
-  requantize_plan plan;
+  requantize_operands requantize;
   __m512i zero;
   ivit_type type;
   size_t out_cols;
@@ -344,7 +347,7 @@ INLINE void value_panel(const value_tile *t, const int8_t *values, const int32_t
       __m512i others = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(odd(acc[i][j]), f), half), 8);
       even = _mm512_mul_epi32(even, _mm512_loadu_si512(multiplier + 16 * j));
       others = _mm512_mul_epi32(others, _mm512_loadu_si512(multiplier_odd + 16 * j));
-      v[j] = _mm512_sra_epi32(_mm512_add_epi32(join_high(even, others), t->plan.round), t->plan.shift);
+      v[j] = _mm512_sra_epi32(_mm512_add_epi32(join_high(even, others), t->requantize.round), t->requantize.shift);
     }
     store_values(type, v, t->zero, to, count);
     to += t->out_cols * element_size(type);
@@ -429,11 +432,14 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
 
   const size_t out_cols = (size_t)op->heads * (size_t)op->value_dim, channel = (size_t)head * (size_t)op->value_dim;
   score_tile scores = {.groups = l.groups,
-                       .multiplier = (int32_t)((uint32_t)op->score_multiplier[head] << plan.score.scale),
-                       .plan = plan.score,
+                       .path = plan.score.path,
+                       .requantize = operands_of(&plan.score),
                        .stride = w.score_stride};
+  for (int i = 0; i < 16; i++) {
+    scores.multiplier[i] = (int32_t)((uint32_t)op->score_multiplier[head] << plan.score.scale);
+  }
   value_tile values = {.groups = l.weight_groups,
-                       .plan = plan.value,
+                       .requantize = operands_of(&plan.value),
                        .zero = _mm512_set1_epi16((int16_t)op->out.zero),
                        .type = op->out.type,
                        .out_cols = out_cols};

@@ -6,12 +6,11 @@
  * [groups of 4 inputs][columns][4], the last panel 32 columns wide if that is enough.
  */
 typedef struct {
-  int32_t path;  /* requantize_path, chosen from the weights */
-  int32_t scale; /* of requantize_plan */
+  requantize_plan plan; /* chosen from the weights */
   int32_t groups;
   int32_t last_vectors;
   int64_t bound; /* max over n of |sum x*w|, before row scale and bias */
-  int8_t fill[IVIT_ALIGN - 4 * sizeof(int32_t) - sizeof(int64_t)];
+  int8_t fill[IVIT_ALIGN - sizeof(requantize_plan) - 3 * sizeof(int32_t) - sizeof(int64_t)];
 } header;
 
 typedef struct {
@@ -45,25 +44,25 @@ size_t ivit_avx512_linear_pack_size(const ivit_linear *op) {
 
 /* The path that is right for every input: bounds of the accumulators times the multipliers. */
 static requantize_plan plan_linear(const ivit_linear *op, int64_t *sum_bound) {
-  int64_t product = 0, most = 0;
+  int64_t product = 0, most = 0, limit = 0;
   for (int32_t n = 0; n < op->cols; n++) {
     int64_t sum = ivit_linear_bound(op, n);
     most = sum > most ? sum : most;
     if (op->x_type == IVIT_ROWS) sum = ivit_shift_round(sum * ((int64_t)IVIT_ROW_LIMIT + 1), op->row_shift);
     int64_t acc = sum + ivit_abs(op->bias[n]);
     if (acc > INT32_MAX) acc = INT32_MAX;
+    limit = acc > limit ? acc : limit;
     int64_t bound = acc * ivit_abs(op->out.multiplier[n]);
     product = bound > product ? bound : product;
   }
   *sum_bound = most;
-  return plan_requantize(product, largest_multiplier(op->out.multiplier, op->cols), op->out.shift);
+  return plan_requantize(limit, product, largest_multiplier(op->out.multiplier, op->cols), op->out.shift);
 }
 
 void ivit_avx512_linear_pack(const ivit_linear *op, void *packed) {
   header *h = packed;
-  requantize_plan plan = plan_linear(op, &h->bound);
-  h->path = op->x_type == IVIT_I16 ? WIDE : (int32_t)plan.path;
-  h->scale = plan.scale;
+  h->plan = plan_linear(op, &h->bound);
+  if (op->x_type == IVIT_I16) h->plan = (requantize_plan){.path = WIDE};
   h->groups = (op->in_features + 3) / 4;
   h->last_vectors = last_vectors(op);
   int32_t panels = count_panels(op);
@@ -84,7 +83,7 @@ void ivit_avx512_linear_pack(const ivit_linear *op, void *packed) {
       /* i16 inputs: of the plane of high bytes, which are stored with 128 added. */
       int32_t zero = op->x_type == IVIT_I16 ? 128 : op->x_zero;
       to->start[c] = -zero * sum + (op->x_type == IVIT_U8 ? op->bias[n] : 0);
-      to->multiplier[c] = (int32_t)((uint32_t)op->out.multiplier[n] << plan.scale);
+      to->multiplier[c] = (int32_t)((uint32_t)op->out.multiplier[n] << h->plan.scale);
     }
     for (int32_t c = 0; c < TILE_COLS; c += 2) to->multiplier_odd[c] = to->multiplier[c + 1];
   }
@@ -145,13 +144,11 @@ INLINE void multiply_block(const arguments *a, const ivit_type type, const requa
   const header *h = op->packed;
   size_t features = (size_t)op->in_features, cols = (size_t)op->cols;
   struct {
-    __m512i round, zero;
-    __m128i shift;
+    __m512i zero;
+    requantize_operands requantize;
     row_factor rows[TILE_ROWS];
   } k;
-  int32_t c = op->out.shift + h->scale;
-  k.round = _mm512_set1_epi32(path == NARROW ? (int32_t)ivit_half(c) : 1 << (c - 33));
-  k.shift = _mm_cvtsi32_si128(path == NARROW ? c : c - 32);
+  k.requantize = operands_of(&h->plan);
   k.zero = _mm512_set1_epi16((int16_t)op->out.zero);
 
   for (int32_t n = a->n0; n < a->n1; n += TILE_COLS) {
@@ -184,8 +181,7 @@ INLINE void multiply_block(const arguments *a, const ivit_type type, const requa
             s = _mm512_add_epi32(s, _mm512_loadu_si512(w->bias + 16 * j));
           }
           __m512i b = _mm512_loadu_si512(w->multiplier + 16 * j);
-          v[j] = path == NARROW ? requantize_narrow(s, b, k.round, k.shift)
-                                : requantize_high(s, b, _mm512_loadu_si512(w->multiplier_odd + 16 * j), k.round, k.shift);
+          v[j] = requantize(path, s, b, w->multiplier_odd + 16 * j, &k.requantize);
           if (add) {
             __m512i old = _mm512_maskz_loadu_epi32(first16(count - 16 * j), a->residual + at + 16 * j);
             v[j] = _mm512_add_epi32(clamp_i32(v[j], IVIT_WIDE_LIMIT), old);
@@ -286,26 +282,33 @@ static void multiply_block_wide(const arguments *a) {
 }
 
 /* One function for each kind of epilogue. */
-#define EPILOGUE(name, type, add)                                                                                       \
-  __attribute__((noinline)) static void name##_narrow(const arguments *a) { multiply_block(a, type, NARROW, 0, add); }  \
-  __attribute__((noinline)) static void name##_high(const arguments *a) { multiply_block(a, type, HIGH, 0, add); }      \
-  __attribute__((noinline)) static void name##_rows_narrow(const arguments *a) {                                        \
-    multiply_block(a, type, NARROW, 1, add);                                                                            \
-  }                                                                                                                     \
-  __attribute__((noinline)) static void name##_rows_high(const arguments *a) { multiply_block(a, type, HIGH, 1, add); }
-EPILOGUE(to_u8, IVIT_U8, 0)
-EPILOGUE(to_i8, IVIT_I8, 0)
-EPILOGUE(to_i16, IVIT_I16, 0)
-EPILOGUE(to_i32, IVIT_I32, 0)
-EPILOGUE(to_rows, IVIT_ROWS, 0)
-EPILOGUE(to_residual, IVIT_I32, 1)
+#define BLOCK(name, type, path, dynamic, add)                                           \
+  __attribute__((noinline)) static void name(const arguments *a) {                      \
+    multiply_block(a, type, path, dynamic, add);                                        \
+  }
+#define BLOCKS(name, type, add)                                                         \
+  BLOCK(name##_narrow, type, NARROW, 0, add)                                            \
+  BLOCK(name##_high, type, HIGH, 0, add)                                                \
+  BLOCK(name##_lifted, type, LIFTED, 0, add)                                            \
+  BLOCK(name##_rows_narrow, type, NARROW, 1, add)                                       \
+  BLOCK(name##_rows_high, type, HIGH, 1, add)                                           \
+  BLOCK(name##_rows_lifted, type, LIFTED, 1, add)
+BLOCKS(to_u8, IVIT_U8, 0)
+BLOCKS(to_i8, IVIT_I8, 0)
+BLOCKS(to_i16, IVIT_I16, 0)
+BLOCKS(to_i32, IVIT_I32, 0)
+BLOCKS(to_rows, IVIT_ROWS, 0)
+BLOCKS(to_residual, IVIT_I32, 1)
 
-#define EPILOGUE_ROW(name) {{name##_narrow, name##_high}, {name##_rows_narrow, name##_rows_high}}
+#define BLOCK_NAMES(name) \
+  {{name##_narrow, name##_high, name##_lifted}, {name##_rows_narrow, name##_rows_high, name##_rows_lifted}}
 typedef void block_function(const arguments *a);
-/* [output type, then residual][x has row scales][path] */
-static block_function *const blocks[6][2][2] = {
-    [IVIT_U8] = EPILOGUE_ROW(to_u8),   [IVIT_I8] = EPILOGUE_ROW(to_i8),     [IVIT_I16] = EPILOGUE_ROW(to_i16),
-    [IVIT_I32] = EPILOGUE_ROW(to_i32), [IVIT_ROWS] = EPILOGUE_ROW(to_rows), [5] = EPILOGUE_ROW(to_residual),
+enum { RESIDUAL = IVIT_ROWS + 1 };
+/* [output type, or RESIDUAL][x has row scales][path] */
+static block_function *const blocks[RESIDUAL + 1][2][3] = {
+    [IVIT_U8] = BLOCK_NAMES(to_u8),     [IVIT_I8] = BLOCK_NAMES(to_i8),
+    [IVIT_I16] = BLOCK_NAMES(to_i16),   [IVIT_I32] = BLOCK_NAMES(to_i32),
+    [IVIT_ROWS] = BLOCK_NAMES(to_rows), [RESIDUAL] = BLOCK_NAMES(to_residual),
 };
 
 void ivit_avx512_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x,
@@ -313,6 +316,6 @@ void ivit_avx512_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t
   arguments a = {op, rows, n0, n1, x, x_scale, residual, out, scratch};
   const header *h = op->packed;
   int dynamic = op->x_type == IVIT_ROWS;
-  if (h->path == WIDE || (dynamic && !rows_fit_narrow(&a, h->bound))) multiply_block_wide(&a);
-  else blocks[residual ? 5 : op->out.type][dynamic][h->path](&a);
+  if (h->plan.path == WIDE || (dynamic && !rows_fit_narrow(&a, h->bound))) multiply_block_wide(&a);
+  else blocks[residual ? RESIDUAL : op->out.type][dynamic][h->plan.path](&a);
 }
