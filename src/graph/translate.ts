@@ -131,23 +131,31 @@ export function translate(
     tensors.check(tensor);
     return new Constant(tensor.dims, dataTypeKind(tensor.dataType)!, () => tensors.read(tensor), tensor.name);
   };
-  const run = (graph: OnnxGraph, nodes: readonly OnnxNode[], outer: ReadonlyMap<string, Expr>, outputs: readonly string[]): Expr[] => {
-    const values = new Map(outer);
+  const run = (
+    graph: OnnxGraph,
+    nodes: readonly OnnxNode[],
+    outer: (name: string) => Expr | null,
+    outputs: readonly string[],
+  ): Expr[] => {
+    const values = new Map<string, Expr>();
+    const find = (name: string): Expr | null => {
+      const known = values.get(name);
+      if (known) return known;
+      const tensor = graph.initializers.get(name);
+      if (!tensor) return outer(name);
+      const expr = { ...builder.constant(constant(tensor)), origin: null };
+      values.set(name, expr);
+      return expr;
+    };
     const lookUp = (name: string): Expr => {
-      let expr = values.get(name);
-      if (!expr) {
-        const tensor = graph.initializers.get(name);
-        if (!tensor) throw new InputError(`${JSON.stringify(name)} is read but nowhere in the file`);
-        builder.origin = null;
-        expr = builder.constant(constant(tensor));
-        values.set(name, expr);
-      }
+      const expr = find(name);
+      if (!expr) throw new InputError(`${JSON.stringify(name)} is read but nowhere in the file`);
       return expr;
     };
     const services: OperatorServices = {
       builder,
       constant,
-      subgraph: (inner) => run(inner, inner.nodes, values, inner.outputs.map((output) => output.name)),
+      subgraph: (inner) => run(inner, inner.nodes, find, inner.outputs.map((output) => output.name)),
     };
     for (const node of nodes) {
       const results = atNode(node, () => {
@@ -166,7 +174,7 @@ export function translate(
     return outputs.map(lookUp);
   };
   const image = builder.image(imageShape);
-  const [output] = run(model.graph, live.nodes, new Map([[live.input.name, image]]), [live.output.name]);
+  const [output] = run(model.graph, live.nodes, (name) => (name === live.input.name ? image : null), [live.output.name]);
   return { builder, output };
 }
 
@@ -189,7 +197,7 @@ function unknownOperator(node: OnnxNode): ReturnType<typeof problemAt> {
       'ONNX Runtime rewrote the model for one machine’s memory layout',
       'export it again without layout optimisation (at most ORT_ENABLE_EXTENDED)',
     );
-  if (/QuantizeLinear|Integer|^QLinear/.test(node.opType))
+  if (/quantizelinear|integer$|^qlinear/i.test(node.opType))
     return problemAt(node, 'the model is quantized already', 'give the float model');
   if (node.domain !== '')
     return problemAt(node, `an operator of the domain ${node.domain} is not known`, 'export the model with standard ONNX operators');
