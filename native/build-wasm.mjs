@@ -41,6 +41,9 @@ const flags = [
   '-msimd128',
   '-mbulk-memory',
   '-ffreestanding',
+  // Strength reduction would compute every address of the GEMM's loop apart; loads take constant offsets for free.
+  '-mllvm',
+  '-disable-lsr',
   '-fno-math-errno',
   '-nostdlib',
   '-Wall',

@@ -18,7 +18,7 @@ INLINE v128 load(const void *p) { return wasm_v128_load(p); }
 INLINE void store(void *p, v128 v) { wasm_v128_store(p, v); }
 
 /* Elements of a row that the product takes in one step of its loop: rows and columns are padded to a multiple. */
-enum { STEP = 4 };
+enum { STEP = 2 };
 
 /*
  * Rows of x for multiply_tile: TILE rows side by side, [length/2][TILE][2] i16. Takes the row's codes less `zero`; reads
@@ -75,20 +75,18 @@ INLINE int16_t *panel_at(int16_t *panels, int32_t column, int32_t length, int32_
     d1 = wasm_i32x4_add(d1, wasm_i32x4_dot_i16x8(v, w1));  \
   } while (0)
 
-/* Keeps loads on their side of it: moved together, they would need more registers than there are. */
-#define KEEP_ORDER __asm__ volatile("" ::: "memory")
-
-/* acc[2i + j] = row i . columns 4j to 4j + 3, over `length` elements. */
+/*
+ * acc[2i + j] = row i . columns 4j to 4j + 3, over `length` elements. Not unrolled: engines gather the loads of a loop's
+ * body at its beginning, and those of two pairs need more registers than there are.
+ */
 INLINE void multiply_tile(v128 acc[2 * TILE], const int16_t *tile, const int16_t *panel, int32_t length) {
   v128 a0 = wasm_i32x4_const_splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
   const int16_t *end = panel + panel_elements(length);
+#pragma clang loop unroll(disable)
   do {
     MULTIPLY_PAIR(tile, panel);
-    KEEP_ORDER;
-    MULTIPLY_PAIR(tile + 8, panel + 16);
-    KEEP_ORDER;
-    tile += 16;
-    panel += 32;
+    tile += 8;
+    panel += 16;
   } while (panel != end);
   acc[0] = a0, acc[1] = a1, acc[2] = b0, acc[3] = b1, acc[4] = c0, acc[5] = c1, acc[6] = d0, acc[7] = d1;
 }

@@ -134,9 +134,17 @@ void ivit_simd128_attention_pack(const ivit_attention *op, int32_t window, int32
   for (int32_t j = 0; j < op->keys; j++) {
     int32_t token = window * op->keys + j;
     const int8_t *key = k + ivit_locate(&op->k, token, head);
+    int16_t *to = panel_at(keys, j, op->dim, 0);
+    for (int32_t i = 0; i < op->dim; i += 2, to += 2 * PANEL) {
+      to[0] = key[i];
+      if (i + 1 < op->dim) to[1] = key[i + 1];
+    }
     const int8_t *value = v + ivit_locate(&op->v, token, head);
-    for (int32_t i = 0; i < op->dim; i++) *panel_at(keys, j, op->dim, i) = key[i];
-    for (int32_t i = 0; i < op->value_dim; i++) *panel_at(values, i, op->keys, j) = value[i];
+    for (int32_t n = 0; n < op->value_dim; n += PANEL) {
+      to = panel_at(values, n, op->keys, j);
+      int32_t count = ivit_min(PANEL, op->value_dim - n);
+      for (int32_t i = 0; i < count; i++) to[2 * i] = value[n + i];
+    }
   }
 }
 
