@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
+import { afterAll } from 'vitest';
 
 const FOLDER = path.resolve(import.meta.dirname, '../fixtures/zoo');
 const MEAN = [0.485, 0.456, 0.406];
@@ -30,11 +31,15 @@ export interface ZooImage {
 
 let unpacked: string | null = null;
 
-/** The folder with all models unpacked; removed when the process ends. */
+afterAll(() => {
+  if (unpacked) rmSync(unpacked, { recursive: true, force: true });
+  unpacked = null;
+});
+
+/** The folder with all models unpacked; removed after the test file that uses it. */
 function folder(): string {
   if (unpacked) return unpacked;
   const target = mkdtempSync(path.join(tmpdir(), 'ivit-zoo-'));
-  process.on('exit', () => rmSync(target, { recursive: true, force: true }));
   mkdirSync(path.join(target, 'bad'));
   for (const file of [...list('.'), ...list('bad')])
     if (file.endsWith('.gz')) writeFileSync(path.join(target, file.slice(0, -3)), gunzipSync(readFileSync(path.join(FOLDER, file))));
