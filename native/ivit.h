@@ -26,6 +26,9 @@
 #define IVIT_ROW_LIMIT ((1 << 22) - 1)
 #define IVIT_SCORE_LIMIT (1 << 30)
 #define IVIT_KNOTS 64
+/* Limits of what row primitives requantize: |y-hat| of a norm, |y| of an activation. */
+#define IVIT_NORM_LIMIT (1 << 30)
+#define IVIT_ACTIVATION_LIMIT 65535
 
 /* src/program/types.ts, Output. IVIT_ROWS: u8 codes with zero 128, and one i32 scale M' a row beside them. */
 typedef enum { IVIT_U8, IVIT_I8, IVIT_I16, IVIT_I32, IVIT_ROWS } ivit_type;
@@ -41,6 +44,7 @@ typedef struct {
   int32_t shift;
   const int32_t *multiplier; /* [cols] */
   const int64_t *offset;     /* [cols], or NULL */
+  void *packed;              /* what output_pack wrote; NULL where the table has no such function */
 } ivit_output;
 
 /*
@@ -58,6 +62,9 @@ typedef struct {
   const int8_t *weight; /* [cols][in_features], only while packing */
   const int32_t *bias;  /* [cols] */
   void *packed;         /* what linear_pack wrote */
+  /* Weights that the next linear layer of the program begins with, to be fetched towards the end of this one; or NULL. */
+  const void *next;
+  size_t next_bytes;
 } ivit_linear;
 
 /* I-LayerNorm of each row of `cols` i32, |x| < 2^24: src/kernels/norm.ts. */
@@ -132,6 +139,13 @@ typedef struct {
   void (*linear)(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x, const int32_t *x_scale,
                  const int32_t *residual, void *out, void *scratch);
 
+  /*
+   * Prepares, once, the constants that a row primitive requantizes by. `limit`: of the values, as below. NULL: there is
+   * nothing to prepare.
+   */
+  size_t (*output_pack_size)(int32_t cols);
+  void (*output_pack)(const ivit_output *out, int32_t cols, int64_t limit, void *packed);
+
   /* Row primitives: out is [rows, cols] of op->out.type; scale: M' of each row where that is IVIT_ROWS. */
   void (*layer_norm)(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                      void *scratch);
@@ -159,7 +173,7 @@ typedef struct {
   int64_t (*multiply_in_registers)(int32_t rounds);
 } ivit_isa;
 
-/* Scratch of the row primitives: constants prepared for a call, and a row of u-hat. */
+/* Scratch of the row primitives: a row of u-hat, and what else an instruction set wants. */
 static inline size_t ivit_row_scratch(int32_t cols) { return 32 * (((size_t)cols + 63) / 64 * 64); }
 
 /* Every primitive in plain C (portable.c): the fallback entries of the other tables. */

@@ -171,6 +171,14 @@ static ivit_output read_output(ivit_program *program, const int32_t **w, int32_t
   return out;
 }
 
+/* For row primitives: values up to `limit`. */
+static void pack_output(ivit_program *program, ivit_output *out, int32_t cols, int64_t limit) {
+  const ivit_isa *isa = program->isa;
+  if (!isa->output_pack) return;
+  out->packed = heap_allocate(&program->heap, isa->output_pack_size(cols));
+  isa->output_pack(out, cols, limit, out->packed);
+}
+
 /* stride, offset, head stride, count of rows (0: none given) */
 static ivit_view read_view(ivit_program *program, const int32_t **w, const void *rows) {
   ivit_view view = {.stride = (*w)[0],
@@ -245,12 +253,14 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
     case IVIT_STEP_LAYER_NORM:
       s->as.layer_norm.cols = s->cols;
       s->as.layer_norm.out = read_output(program, &w, s->cols, constants[0], constants[1]);
+      pack_output(program, &s->as.layer_norm.out, s->cols, IVIT_NORM_LIMIT);
       s->as.layer_norm.center = w[0];
       s->as.layer_norm.epsilon = (int64_t)(((uint64_t)(uint32_t)w[2] << 32) | (uint32_t)w[1]);
       break;
     case IVIT_STEP_ACTIVATION:
       s->as.activation.cols = s->cols;
       s->as.activation.out = read_output(program, &w, s->cols, constants[0], constants[1]);
+      pack_output(program, &s->as.activation.out, s->cols, IVIT_ACTIVATION_LIMIT);
       s->as.activation.spacing = w[0];
       copy_bytes(s->as.activation.knots, constants[2], IVIT_KNOTS * sizeof(int16_t));
       break;
@@ -258,6 +268,7 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
     case IVIT_STEP_RESCALE:
       s->as.rescale.cols = s->cols;
       s->as.rescale.out = read_output(program, &w, s->cols, constants[0], constants[1]);
+      pack_output(program, &s->as.rescale.out, s->cols, IVIT_WIDE_LIMIT);
       break;
     case IVIT_STEP_MEAN_ROWS:
       s->as.mean_rows.out = read_output(program, &w, s->cols, constants[0], NULL);
@@ -283,7 +294,22 @@ static const int32_t *read_runs(ivit_program *program, const int32_t **w, int32_
   return runs;
 }
 
+/* Tells each linear layer which weights come after its own. */
+static void link_linears(ivit_program *program) {
+  const ivit_linear *next = NULL;
+  for (int32_t i = program->step_count - 1; i >= 0; i--) {
+    if (program->steps[i].kind != IVIT_STEP_LINEAR) continue;
+    ivit_linear *op = &program->steps[i].as.linear;
+    if (next) {
+      op->next = next->packed;
+      op->next_bytes = program->isa->linear_pack_size(next);
+    }
+    next = op;
+  }
+}
+
 void ivit_program_layout(ivit_program *program, const int32_t *w) {
+  link_linears(program);
   program->arena_bytes = (size_t)w[0];
   program->local_bytes = (size_t)w[1];
   w += 2;

@@ -158,8 +158,9 @@ static void call_rescale(const ivit_isa *isa, const void *op, int32_t rows, cons
   isa->rescale(op, rows, x, out, scale, scratch);
 }
 
+/* `output` is part of `op`. */
 static void compare_rows(const ivit_isa *isa, const char *name, row_primitive *call, const void *op, int32_t rows,
-                         int32_t cols, const ivit_output *output, const void *x) {
+                         int32_t cols, ivit_output *output, int64_t limit, const void *x) {
   size_t bytes = (size_t)rows * (size_t)cols * size_of(output->type);
   uint8_t *out[2];
   int32_t *scale[2];
@@ -167,6 +168,10 @@ static void compare_rows(const ivit_isa *isa, const char *name, row_primitive *c
   for (int t = 0; t < 2; t++) {
     out[t] = buffer(bytes);
     scale[t] = buffer((size_t)rows * sizeof(int32_t));
+    if (tables[t]->output_pack) {
+      output->packed = buffer(tables[t]->output_pack_size(cols));
+      tables[t]->output_pack(output, cols, limit, output->packed);
+    }
     call(tables[t], op, rows, x, out[t], scale[t], buffer(ivit_row_scratch(cols)));
   }
   char detail[120];
@@ -185,7 +190,7 @@ static void compare_layer_norm(const ivit_isa *isa) {
   int32_t *x = buffer(count * sizeof *x);
   fill_i32(x, count, bits);
   if (chance(30)) for (size_t i = 0; i < count; i++) x[i] = x[0];
-  compare_rows(isa, "layer norm", call_layer_norm, &op, rows, op.cols, &op.out, x);
+  compare_rows(isa, "layer norm", call_layer_norm, &op, rows, op.cols, &op.out, IVIT_NORM_LIMIT, x);
 }
 
 static void compare_activation(const ivit_isa *isa) {
@@ -200,7 +205,7 @@ static void compare_activation(const ivit_isa *isa) {
   size_t count = (size_t)rows * (size_t)op.cols;
   int16_t *x = buffer(count * sizeof *x);
   for (size_t i = 0; i < count; i++) x[i] = (int16_t)(chance(2) ? (chance(50) ? 32767 : -32767) : (int32_t)pick_bits(pick(1, 15)));
-  compare_rows(isa, "activation", call_activation, &op, rows, op.cols, &op.out, x);
+  compare_rows(isa, "activation", call_activation, &op, rows, op.cols, &op.out, IVIT_ACTIVATION_LIMIT, x);
 }
 
 static void compare_rescale(const ivit_isa *isa) {
@@ -210,7 +215,7 @@ static void compare_rescale(const ivit_isa *isa) {
   size_t count = (size_t)rows * (size_t)op.cols;
   int32_t *x = buffer(count * sizeof *x);
   fill_i32(x, count, pick(1, 24));
-  compare_rows(isa, "rescale", call_rescale, &op, rows, op.cols, &op.out, x);
+  compare_rows(isa, "rescale", call_rescale, &op, rows, op.cols, &op.out, IVIT_WIDE_LIMIT, x);
 }
 
 static void compare_quantize_rows(const ivit_isa *isa) {

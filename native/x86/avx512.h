@@ -250,6 +250,8 @@ size_t ivit_avx512_linear_scratch(const ivit_linear *op);
 void ivit_avx512_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x,
                         const int32_t *x_scale, const int32_t *residual, void *out, void *scratch);
 /* avx512_rows.c */
+size_t ivit_avx512_output_pack_size(int32_t cols);
+void ivit_avx512_output_pack(const ivit_output *out, int32_t cols, int64_t limit, void *packed);
 void ivit_avx512_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                             void *scratch);
 void ivit_avx512_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,

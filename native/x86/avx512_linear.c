@@ -137,6 +137,33 @@ INLINE int32_t panel_vectors(const header *h, const ivit_linear *op, int32_t p) 
   return (p + 1) * TILE_COLS >= op->cols ? h->last_vectors : TILE_VECTORS;
 }
 
+/* Weights that are fetched into the cache while others are in use, a part with each tile. */
+typedef struct {
+  const int8_t *at, *end;
+  ptrdiff_t part;
+} fetch;
+
+/* What comes after panel p: the next panel, or the weights of the layer that follows. */
+static fetch fetch_after(const arguments *a, const header *h, int32_t p) {
+  const ivit_linear *op = a->op;
+  fetch f = {.at = op->next, .end = op->next};
+  if ((p + 1) * TILE_COLS < a->n1) {
+    f.at = (const int8_t *)panel_at(h, p + 1);
+    f.end = f.at + panel_size(h->groups, panel_vectors(h, op, p + 1));
+  } else if (op->next) {
+    enum { FIRST_PANELS = 1 << 15 };
+    f.end = f.at + (op->next_bytes < FIRST_PANELS ? op->next_bytes : FIRST_PANELS);
+  }
+  int32_t tiles = (a->rows + TILE_ROWS - 1) / TILE_ROWS;
+  f.part = ((f.end - f.at) / tiles + 63) & ~63;
+  return f;
+}
+
+INLINE void fetch_part(fetch *f) {
+  const int8_t *stop = f->end - f->at < f->part ? f->end : f->at + f->part;
+  for (; f->at < stop; f->at += 64) _mm_prefetch((const char *)f->at, _MM_HINT_T1);
+}
+
 /* All tiles of a block. `type`, `path`, `dynamic` and `add` are constants of each copy. */
 INLINE void multiply_block(const arguments *a, const ivit_type type, const requantize_path path, const int dynamic,
                            const int add) {
@@ -154,8 +181,10 @@ INLINE void multiply_block(const arguments *a, const ivit_type type, const requa
   for (int32_t n = a->n0; n < a->n1; n += TILE_COLS) {
     int32_t p = n / TILE_COLS, count = ivit_min(a->n1 - n, TILE_COLS), vectors = panel_vectors(h, op, p);
     const panel *w = panel_at(h, p);
+    fetch ahead = fetch_after(a, h, p);
     for (int32_t r = 0; r < a->rows; r += TILE_ROWS) {
       int32_t live = a->rows - r;
+      fetch_part(&ahead);
       tile_rows x = tile_rows_at((const uint8_t *)a->x + (size_t)r * features, features, live);
       if (dynamic) {
         for (int32_t i = 0; i < TILE_ROWS && i < live; i++) {

@@ -2,19 +2,65 @@
 #include "avx512.h"
 
 /*
- * How (v*b[n] + 2^(c-1) + offset[n]) >> c is computed from 64-bit products.
- * HIGH: c brought to 32 or more, so that the result lies in the product's high half. WIDE: 64-bit shift and clamp.
+ * How (v*b[n] + 2^(c-1) + offset[n]) >> c is computed.
+ * - WORDS: v has 16 bits and b as well, all sums fit 32 bits, and results stay below the row limit (activations);
+ * - HIGH: 64-bit products, c brought to 32 or more, so that the result lies in their high half;
+ * - WIDE: 64-bit products, shifts and clamps.
  */
+typedef enum { OUTPUT_WORDS, OUTPUT_HIGH, OUTPUT_WIDE } output_path;
+
+/* What output_pack writes: this, then word_channels or wide_channels. */
 typedef struct {
-  requantize_path path;
+  output_path path;
   int32_t shift; /* HIGH: c - 32 */
-  __m512i lo, hi;
-} wide_plan;
+  int32_t lo, hi;
+  int8_t fill[IVIT_ALIGN - 4 * sizeof(int32_t)];
+} output_header;
 
 /* Constants of 16 channels, for products of even and odd elements. */
 typedef struct {
   __m512i b, b_odd, offset, offset_odd;
 } wide_channels;
+
+/* Constants of 32 channels, in the order that unpacking 16-bit lanes to 32 bits gives. */
+typedef struct {
+  __m512i b[2], offset[2];
+} word_channels;
+
+size_t ivit_avx512_output_pack_size(int32_t cols) {
+  return sizeof(output_header) + round_up((size_t)cols, 64) / 16 * sizeof(wide_channels);
+}
+
+/* Whether v*b + 2^(c-1) + offset fits 32 bits for 16-bit v, with b in 16 and results below the row limit. */
+static int fits_words(const ivit_output *out, int32_t cols) {
+  if (out->shift < 9 || out->shift > 31) return 0;
+  for (int32_t n = 0; n < cols; n++) {
+    int64_t b = ivit_abs(out->multiplier[n]), offset = out->offset ? out->offset[n] : 0;
+    if (b > 32767 || offset > INT32_MAX || offset < -INT32_MAX) return 0;
+    if (32767 * b + ivit_half(out->shift) + (offset < 0 ? -offset : offset) >= (int64_t)1 << 31) return 0;
+  }
+  return 1;
+}
+
+static void pack_words_channels(const ivit_output *out, int32_t cols, word_channels *channels) {
+  for (int32_t n = 0; n < (int32_t)round_up((size_t)cols, 64); n += 32, channels++) {
+    __m512i b0 = _mm512_loadu_si512(out->multiplier + n), b1 = _mm512_loadu_si512(out->multiplier + n + 16);
+    __m512i o[2];
+    for (int j = 0; j < 2; j++) {
+      __m256i low = _mm256_setzero_si256(), high = low;
+      if (out->offset) {
+        low = _mm512_cvtepi64_epi32(_mm512_loadu_si512(out->offset + n + 16 * j));
+        high = _mm512_cvtepi64_epi32(_mm512_loadu_si512(out->offset + n + 16 * j + 8));
+      }
+      o[j] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+      o[j] = _mm512_add_epi32(o[j], _mm512_set1_epi32((int32_t)ivit_half(out->shift)));
+    }
+    channels->b[0] = _mm512_shuffle_i32x4(b0, b1, 0x88);
+    channels->b[1] = _mm512_shuffle_i32x4(b0, b1, 0xdd);
+    channels->offset[0] = _mm512_shuffle_i32x4(o[0], o[1], 0x88);
+    channels->offset[1] = _mm512_shuffle_i32x4(o[0], o[1], 0xdd);
+  }
+}
 
 /* Every second of 16 offsets, 2^(c-1) added; then times 2^scale. */
 static __m512i pick_offsets(const int64_t *offset, int first, int64_t half, int32_t scale) {
@@ -26,41 +72,51 @@ static __m512i pick_offsets(const int64_t *offset, int first, int64_t half, int3
   return _mm512_sll_epi64(_mm512_add_epi64(picked, _mm512_set1_epi64(half)), _mm_cvtsi32_si128(scale));
 }
 
-/* `limit`: bound of |v|. Fills the channels of ceil(cols/16) vectors. */
-static wide_plan plan_wide(const ivit_output *out, int32_t cols, int64_t limit, wide_channels *channels) {
-  wide_plan plan = {.path = WIDE, .lo = _mm512_set1_epi64(out->lo), .hi = _mm512_set1_epi64(out->hi)};
-  int32_t scale = ivit_max(0, 32 - out->shift);
-  int64_t largest = largest_multiplier(out->multiplier, cols), farthest = 0;
-  for (int32_t n = 0; out->offset && n < cols; n++) {
-    int64_t o = out->offset[n];
-    farthest = o > farthest ? o : -o > farthest ? -o : farthest;
-  }
-  const int64_t most = (int64_t)1 << 62;
-  if (largest < ((int64_t)1 << 31) >> scale && farthest < (most >> scale) / 2 && limit * largest < (most >> scale) / 2) {
-    plan.path = HIGH;
-  } else {
-    scale = 0;
-  }
-  plan.shift = out->shift + scale - (plan.path == HIGH ? 32 : 0);
-  for (int32_t n = 0; n < cols; n += 16, channels++) {
+static void pack_wide_channels(const ivit_output *out, int32_t cols, int32_t scale, wide_channels *channels) {
+  for (int32_t n = 0; n < (int32_t)round_up((size_t)cols, 64); n += 16, channels++) {
     channels->b = _mm512_sll_epi32(_mm512_loadu_si512(out->multiplier + n), _mm_cvtsi32_si128(scale));
     channels->b_odd = odd(channels->b);
     const int64_t *offset = out->offset ? out->offset + n : NULL;
     channels->offset = pick_offsets(offset, 0, ivit_half(out->shift), scale);
     channels->offset_odd = pick_offsets(offset, 1, ivit_half(out->shift), scale);
   }
-  return plan;
+}
+
+void ivit_avx512_output_pack(const ivit_output *out, int32_t cols, int64_t limit, void *packed) {
+  output_header *h = packed;
+  *h = (output_header){.path = OUTPUT_WIDE, .shift = out->shift, .lo = out->lo, .hi = out->hi};
+  int codes = out->type == IVIT_U8 || out->type == IVIT_ROWS;
+  if (limit == IVIT_ACTIVATION_LIMIT && codes && fits_words(out, cols)) {
+    h->path = OUTPUT_WORDS;
+    pack_words_channels(out, cols, (word_channels *)(h + 1));
+    return;
+  }
+  int32_t scale = ivit_max(0, 32 - out->shift);
+  int64_t largest = largest_multiplier(out->multiplier, cols), farthest = 0;
+  for (int32_t n = 0; out->offset && n < cols; n++) {
+    int64_t o = out->offset[n];
+    farthest = o > farthest ? o : -o > farthest ? -o : farthest;
+  }
+  const int64_t most = ((int64_t)1 << 61) >> scale;
+  if (largest < ((int64_t)1 << 31) >> scale && farthest < most && limit * largest < most) {
+    h->path = OUTPUT_HIGH;
+    h->shift = out->shift + scale - 32;
+  } else {
+    scale = 0;
+  }
+  pack_wide_channels(out, cols, scale, (wide_channels *)(h + 1));
 }
 
 /* 16 results from the low halves of v's even elements and of v_odd's. */
-INLINE __m512i requantize_wide(const requantize_path path, __m512i v, __m512i v_odd, const wide_channels *channels,
-                               const wide_plan *plan) {
+INLINE __m512i requantize_wide(const output_path path, __m512i v, __m512i v_odd, const wide_channels *channels,
+                               const output_header *h) {
   __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, channels->b), channels->offset);
   __m512i others = _mm512_add_epi64(_mm512_mul_epi32(v_odd, channels->b_odd), channels->offset_odd);
-  __m128i shift = _mm_cvtsi32_si128(plan->shift);
-  if (path == HIGH) return _mm512_sra_epi32(join_high(even, others), shift);
-  even = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(even, shift), plan->hi), plan->lo);
-  others = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(others, shift), plan->hi), plan->lo);
+  const __m128i shift = _mm_cvtsi32_si128(h->shift);
+  if (path == OUTPUT_HIGH) return _mm512_sra_epi32(join_high(even, others), shift);
+  const __m512i lo = _mm512_set1_epi64(h->lo), hi = _mm512_set1_epi64(h->hi);
+  even = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(even, shift), hi), lo);
+  others = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(others, shift), hi), lo);
   return join_low(even, others);
 }
 
@@ -141,7 +197,7 @@ INLINE void sum_row(const int32_t *x, int32_t cols, int64_t *sum, uint64_t *squa
 
 /* y-hat, requantized, of 64 columns. */
 INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, const wide_channels *channels,
-                      const wide_plan *plan, const requantize_path path, __m512i v[4]) {
+                      const output_header *h, const output_path path, __m512i v[4]) {
   const __m512i mean = _mm512_set1_epi32(k->mean), f = _mm512_set1_epi32(k->f);
   const __m128i t = _mm_cvtsi32_si128(k->t);
   UNROLL_VECTORS for (int j = 0; j < 4; j++) {
@@ -153,13 +209,14 @@ INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, con
     y = _mm512_sub_epi32(y, mean);
     __m512i even = _mm512_sra_epi64(_mm512_mul_epi32(y, f), t);
     __m512i others = _mm512_sra_epi64(_mm512_mul_epi32(odd(y), f), t);
-    v[j] = requantize_wide(path, even, others, channels + j, plan);
+    v[j] = requantize_wide(path, even, others, channels + j, h);
   }
 }
 
-INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
-                      const wide_channels *channels, const wide_plan *plan, int32_t *u, const requantize_path path,
-                      const ivit_type type) {
+INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, int32_t *u,
+                      const output_path path, const ivit_type type) {
+  const output_header *h = op->out.packed;
+  const wide_channels *channels = (const wide_channels *)(h + 1);
   const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
   const size_t size = type == IVIT_I32 ? 4 : type == IVIT_I16 ? 2 : 1;
   int32_t cols = op->cols;
@@ -179,7 +236,7 @@ INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x,
       for (int32_t n = 0; n < cols; n += 64) {
         __m512i v[4];
         int32_t count = cols - n;
-        normalize(x + at + n, count, &factors[i], channels + n / 16, plan, path, v);
+        normalize(x + at + n, count, &factors[i], channels + n / 16, h, path, v);
         if (type != IVIT_ROWS) {
           store_values(type, v, zero, (int8_t *)out + (at + (size_t)n) * size, count);
           continue;
@@ -197,27 +254,21 @@ INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x,
   }
 }
 
-/* Scratch of the row primitives: constants of every channel, then a row of u-hat. */
-static int32_t *row_after(wide_channels *channels, int32_t cols) {
-  return (int32_t *)(channels + round_up((size_t)cols, 64) / 16);
-}
-
 void ivit_avx512_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                             void *scratch) {
-  wide_channels *channels = scratch;
-  int32_t *u = row_after(channels, op->cols);
-  wide_plan plan = plan_wide(&op->out, op->cols, (int64_t)1 << 30, channels);
-  if (plan.path == WIDE) norm_rows(op, rows, x, out, scale, channels, &plan, u, WIDE, op->out.type);
-  else if (op->out.type == IVIT_U8) norm_rows(op, rows, x, out, scale, channels, &plan, u, HIGH, IVIT_U8);
-  else if (op->out.type == IVIT_ROWS) norm_rows(op, rows, x, out, scale, channels, &plan, u, HIGH, IVIT_ROWS);
-  else norm_rows(op, rows, x, out, scale, channels, &plan, u, HIGH, op->out.type);
+  const output_header *h = op->out.packed;
+  if (h->path == OUTPUT_WIDE) norm_rows(op, rows, x, out, scale, scratch, OUTPUT_WIDE, op->out.type);
+  else if (op->out.type == IVIT_U8) norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, IVIT_U8);
+  else if (op->out.type == IVIT_ROWS) norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, IVIT_ROWS);
+  else norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, op->out.type);
 }
 
 /* --- rescale --- */
 
 /* `v` and `u` may be the same row. */
-static void rescale_row(const ivit_output *out, const int32_t *v, int32_t cols, const wide_channels *channels,
-                        const wide_plan *plan, int32_t *u, void *to, int32_t *scale) {
+static void rescale_row(const ivit_output *out, const int32_t *v, int32_t cols, int32_t *u, void *to, int32_t *scale) {
+  const output_header *h = out->packed;
+  const wide_channels *channels = (const wide_channels *)(h + 1);
   const __m512i zero = _mm512_set1_epi16((int16_t)out->zero);
   const size_t size = out->type == IVIT_I32 ? 4 : out->type == IVIT_I16 ? 2 : 1;
   __m512i most = _mm512_setzero_si512();
@@ -227,8 +278,9 @@ static void rescale_row(const ivit_output *out, const int32_t *v, int32_t cols, 
     UNROLL_VECTORS for (int j = 0; j < 4; j++) {
       __mmask16 live = first16(count - 16 * j);
       __m512i a = _mm512_maskz_loadu_epi32(live, v + n + 16 * j);
-      const wide_channels *c = channels + (live ? n / 16 + j : 0);
-      r[j] = plan->path == HIGH ? requantize_wide(HIGH, a, odd(a), c, plan) : requantize_wide(WIDE, a, odd(a), c, plan);
+      const wide_channels *c = channels + n / 16 + j;
+      r[j] = h->path == OUTPUT_HIGH ? requantize_wide(OUTPUT_HIGH, a, odd(a), c, h)
+                                    : requantize_wide(OUTPUT_WIDE, a, odd(a), c, h);
       r[j] = _mm512_maskz_mov_epi32(live, r[j]);
     }
     if (out->type != IVIT_ROWS) {
@@ -248,22 +300,14 @@ static void rescale_row(const ivit_output *out, const int32_t *v, int32_t cols, 
 
 void ivit_avx512_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                          void *scratch) {
-  wide_channels *channels = scratch;
-  int32_t *u = row_after(channels, op->cols);
-  wide_plan plan = plan_wide(&op->out, op->cols, IVIT_WIDE_LIMIT, channels);
   size_t size = op->out.type == IVIT_I32 ? 4 : op->out.type == IVIT_I16 ? 2 : 1;
   for (int32_t r = 0; r < rows; r++) {
     size_t at = (size_t)r * (size_t)op->cols;
-    rescale_row(&op->out, x + at, op->cols, channels, &plan, u, (int8_t *)out + at * size, scale ? scale + r : NULL);
+    rescale_row(&op->out, x + at, op->cols, scratch, (int8_t *)out + at * size, scale ? scale + r : NULL);
   }
 }
 
 /* --- activation --- */
-
-/* Constants of 32 channels in the order that unpacking 16-bit lanes to 32 bits gives. */
-typedef struct {
-  __m512i b[2], offset[2];
-} word_channels;
 
 /*
  * y of 32 values. H(|x|) comes from two tables of 64 words held in four registers. 0 <= knots[i] <= i*2^spacing, which
@@ -305,37 +349,6 @@ INLINE __m512i activate(__m512i x, const hump_table *t) {
   return _mm512_sub_epi16(_mm512_max_epi16(x, _mm512_setzero_si512()), hump);
 }
 
-/* Whether y*b + 2^(c-1) + offset fits 32 bits, with b in 16 and results below the row limit. */
-static int activation_is_narrow(const ivit_output *out, int32_t cols) {
-  if (out->shift < 9 || out->shift > 31) return 0;
-  for (int32_t n = 0; n < cols; n++) {
-    int64_t b = ivit_abs(out->multiplier[n]), offset = out->offset ? out->offset[n] : 0;
-    if (b > 32767 || offset > INT32_MAX || offset < -INT32_MAX) return 0;
-    if (32767 * b + ivit_half(out->shift) + (offset < 0 ? -offset : offset) >= (int64_t)1 << 31) return 0;
-  }
-  return 1;
-}
-
-static void load_words(const ivit_output *out, int32_t cols, word_channels *channels) {
-  for (int32_t n = 0; n < (int32_t)round_up((size_t)cols, 64); n += 32, channels++) {
-    __m512i b0 = _mm512_loadu_si512(out->multiplier + n), b1 = _mm512_loadu_si512(out->multiplier + n + 16);
-    __m512i o[2];
-    for (int j = 0; j < 2; j++) {
-      __m256i low = _mm256_setzero_si256(), high = low;
-      if (out->offset) {
-        low = _mm512_cvtepi64_epi32(_mm512_loadu_si512(out->offset + n + 16 * j));
-        high = _mm512_cvtepi64_epi32(_mm512_loadu_si512(out->offset + n + 16 * j + 8));
-      }
-      o[j] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-      o[j] = _mm512_add_epi32(o[j], _mm512_set1_epi32((int32_t)ivit_half(out->shift)));
-    }
-    channels->b[0] = _mm512_shuffle_i32x4(b0, b1, 0x88);
-    channels->b[1] = _mm512_shuffle_i32x4(b0, b1, 0xdd);
-    channels->offset[0] = _mm512_shuffle_i32x4(o[0], o[1], 0x88);
-    channels->offset[1] = _mm512_shuffle_i32x4(o[0], o[1], 0xdd);
-  }
-}
-
 /* The two halves of 32 words, requantized: words times the low words of b, offset added. */
 INLINE void requantize_words(__m512i y, const word_channels *c, __m128i shift, __m512i r[2]) {
   const __m512i none = _mm512_setzero_si512();
@@ -344,7 +357,8 @@ INLINE void requantize_words(__m512i y, const word_channels *c, __m128i shift, _
 }
 
 INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
-                            const word_channels *channels, int32_t *u, const ivit_type type) {
+                            int32_t *u, const ivit_type type) {
+  const word_channels *channels = (const word_channels *)((const output_header *)op->out.packed + 1);
   const hump_table table = load_hump(op);
   const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
   const __m128i shift = _mm_cvtsi32_si128(op->out.shift);
@@ -382,11 +396,9 @@ INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16
 
 /* Any multiplier, any output. */
 static void activation_rows_wide(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
-                                 void *scratch) {
+                                 int32_t *u) {
   const hump_table table = load_hump(op);
-  wide_channels *channels = scratch;
-  int32_t *u = row_after(channels, op->cols), cols = op->cols;
-  wide_plan plan = plan_wide(&op->out, cols, 32767, channels);
+  int32_t cols = op->cols;
   size_t size = op->out.type == IVIT_I32 ? 4 : op->out.type == IVIT_I16 ? 2 : 1;
   for (int32_t r = 0; r < rows; r++, x += cols) {
     for (int32_t n = 0; n < cols; n += 32) {
@@ -394,27 +406,16 @@ static void activation_rows_wide(const ivit_activation *op, int32_t rows, const 
       _mm512_storeu_si512(u + n, _mm512_cvtepi16_epi32(_mm512_castsi512_si256(y)));
       _mm512_storeu_si512(u + n + 16, _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(y, 1)));
     }
-    int8_t *to = (int8_t *)out + (size_t)r * (size_t)cols * size;
-    rescale_row(&op->out, u, cols, channels, &plan, u, to, scale ? scale + r : NULL);
+    rescale_row(&op->out, u, cols, u, (int8_t *)out + (size_t)r * (size_t)cols * size, scale ? scale + r : NULL);
   }
 }
 
 void ivit_avx512_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                             void *scratch) {
-  if (!hump_fits(op)) {
-    ivit_portable_activation(op, rows, x, out, scale, scratch);
-    return;
-  }
-  int codes = op->out.type == IVIT_U8 || op->out.type == IVIT_ROWS;
-  if (!codes || !activation_is_narrow(&op->out, op->cols)) {
-    activation_rows_wide(op, rows, x, out, scale, scratch);
-    return;
-  }
-  word_channels *channels = scratch;
-  int32_t *u = (int32_t *)(channels + round_up((size_t)op->cols, 64) / 32);
-  load_words(&op->out, op->cols, channels);
-  if (op->out.type == IVIT_U8) activation_rows(op, rows, x, out, scale, channels, u, IVIT_U8);
-  else activation_rows(op, rows, x, out, scale, channels, u, IVIT_ROWS);
+  if (!hump_fits(op)) ivit_portable_activation(op, rows, x, out, scale, scratch);
+  else if (((const output_header *)op->out.packed)->path != OUTPUT_WORDS) activation_rows_wide(op, rows, x, out, scale, scratch);
+  else if (op->out.type == IVIT_U8) activation_rows(op, rows, x, out, scale, scratch, IVIT_U8);
+  else activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS);
 }
 
 void ivit_avx512_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
