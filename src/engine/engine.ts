@@ -5,7 +5,7 @@ import { loadNativeKernels, loadWasmModule } from './load.js';
 import { createNativeEngine } from './native.js';
 import { createReferenceEngine } from './reference.js';
 import type { Engine, EngineOptions } from './types.js';
-import { createWasmEngine } from './wasm.js';
+import { createWasmEngine } from './wasm-engine.js';
 
 /**
  * Makes a program ready to run: weights packed, memory laid out.
@@ -16,7 +16,7 @@ import { createWasmEngine } from './wasm.js';
 export function createEngine(program: Program, { backend, threads = availableParallelism() }: EngineOptions = {}): Promise<Engine> {
   return firstThatLoads(backend, {
     native: () => createNativeEngine(loadNativeKernels(), program, threads),
-    wasm: async () => createWasmEngine(await loadWasmModule(), program),
+    wasm: async () => createWasmEngine(await loadWasmModule(), program, threads),
     reference: () => createReferenceEngine(program),
   });
 }

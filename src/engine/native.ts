@@ -1,3 +1,4 @@
+import { Batcher } from './batcher.js';
 import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
 import type { Constant } from './encode.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
@@ -84,7 +85,11 @@ export function createNativeRunner(kernels: NativeKernels, isa: string | null = 
   };
 }
 
-/** @param isa one of `nativeIsas`; default: the best */
+/**
+ * All threads work on an image that comes alone; images that come together take one thread each.
+ *
+ * @param isa one of `nativeIsas`; default: the best
+ */
 export function createNativeEngine(kernels: NativeKernels, program: Program, threads: number, isa: string | null = null): Engine {
   const created = create(kernels, workOfProgram(program), threads, isa);
   const { rows, cols } = program.ops[program.output - 1];
@@ -97,11 +102,12 @@ export function createNativeEngine(kernels: NativeKernels, program: Program, thr
     await batch;
     return outputs;
   };
+  const batcher = new Batcher(runAll);
   return {
     backend: 'native',
     isa: created.isa,
     threads,
-    run: async (pixels) => (await runAll([pixels]))[0],
+    run: (pixels) => batcher.run(pixels),
     runAll,
     close: () => last.then(() => kernels.close(created.handle)),
   };

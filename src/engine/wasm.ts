@@ -7,7 +7,7 @@ import type { Profiler, StepProfile } from './profile.js';
 import { allocate } from './reference.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
 import type { Plan, Work } from './plan.js';
-import type { Engine, LoadedOp, OpRunner, Value } from './types.js';
+import type { LoadedOp, OpRunner, Value } from './types.js';
 
 /** What native/build-wasm.mjs exports; addresses are numbers. */
 interface Exports {
@@ -30,16 +30,27 @@ interface Exports {
 
 type Bytes = Uint8Array | IntegerArray | BigInt64Array;
 
+/** A loaded program, to be copied into other instances: its memory and where things lie there. */
+export interface Snapshot {
+  readonly module: WebAssembly.Module;
+  readonly memory: SharedArrayBuffer;
+  readonly context: number;
+  readonly input: number;
+  readonly output: number;
+  readonly outputLength: number;
+}
+
 /** Work loaded into a WebAssembly instance of its own: the weights packed, every buffer in place. */
 export class WasmProgram {
   readonly isa: string;
   private readonly plan: Plan;
   private readonly kernels: Exports;
   private readonly context: number;
-  private readonly work: Work;
 
-  constructor(module: WebAssembly.Module, work: Work) {
-    this.work = work;
+  constructor(
+    private readonly module: WebAssembly.Module,
+    private readonly work: Work,
+  ) {
     this.kernels = new WebAssembly.Instance(module, { host: { clock } }).exports as unknown as Exports;
     const { kernels } = this;
     this.isa = this.readName(kernels.ivit_isa_name());
@@ -78,6 +89,22 @@ export class WasmProgram {
     this.read(kernels.ivit_context_data(context, output), data);
     if (rowScale !== null) this.read(kernels.ivit_context_scale(context, output), rowScale);
     return { data, rowScale };
+  }
+
+  /** What another instance of the module needs to run a program's images. */
+  snapshot(): Snapshot {
+    const { kernels, context, work } = this;
+    const memory = new SharedArrayBuffer(kernels.memory.buffer.byteLength);
+    new Uint8Array(memory).set(new Uint8Array(kernels.memory.buffer));
+    const { rows, cols } = work.ops[work.output - work.inputs.length];
+    return {
+      module: this.module,
+      memory,
+      context,
+      input: kernels.ivit_context_data(context, 0),
+      output: kernels.ivit_context_data(context, work.output),
+      outputLength: rows * cols,
+    };
   }
 
   /** Runs the work and tells what each step cost. */
@@ -150,19 +177,6 @@ function loadOp(
     free() {
       program = null;
     },
-  };
-}
-
-export function createWasmEngine(module: WebAssembly.Module, program: Program): Engine {
-  const loaded = new WasmProgram(module, workOfProgram(program));
-  const run = (pixels: Uint8Array): Int32Array => loaded.run([{ data: pixels, rowScale: null }]).data as Int32Array;
-  return {
-    backend: 'wasm',
-    isa: loaded.isa,
-    threads: 1,
-    run: async (pixels) => run(pixels),
-    runAll: async (images) => images.map(run),
-    close: async () => undefined,
   };
 }
 

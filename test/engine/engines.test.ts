@@ -5,7 +5,7 @@ import { createEngine } from '../../src/engine/engine.js';
 import { createNativeEngine, nativeIsas } from '../../src/engine/native.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
 import type { Engine } from '../../src/engine/types.js';
-import { createWasmEngine } from '../../src/engine/wasm.js';
+import { createWasmEngine } from '../../src/engine/wasm-engine.js';
 import { proveBounds } from '../../src/program/bounds.js';
 import type { Program } from '../../src/program/types.js';
 import { validateProgram } from '../../src/program/validate.js';
@@ -17,7 +17,7 @@ type MakeEngine = (program: Program) => Engine | Promise<Engine>;
 
 /** Every engine but the reference. */
 const ENGINES: readonly (readonly [string, MakeEngine])[] = [
-  ['wasm, 1 thread', (program) => createWasmEngine(WASM, program)],
+  ['wasm, 1 thread', (program) => createWasmEngine(WASM, program, 1)],
   ...(NATIVE === null
     ? []
     : nativeIsas(NATIVE).flatMap((isa) =>
@@ -55,6 +55,20 @@ describe.each(ENGINES)('%s', (_, make) => {
     const expected = await createReferenceEngine(program).runAll(images);
     expect(new Set(expected.map(String)).size).toBe(images.length);
     const engine = await make(program);
+    expect(await engine.runAll(images)).toEqual(expected);
+    expect(await Promise.all(images.map((image) => engine.run(image)))).toEqual(expected);
+    await engine.close();
+  });
+});
+
+describe('wasm on 2 worker threads', () => {
+  const program = syntheticVit({ ...DEIT_TINY, imageSize: 64, width: 48, hidden: 100, depth: 2, classes: 10 });
+  const images = [1, 2, 3, 4, 5].map((seed) => syntheticImage(program, seed));
+
+  it('equals the reference, in order', async () => {
+    const expected = await createReferenceEngine(program).runAll(images);
+    const engine = createWasmEngine(WASM, program, 2);
+    expect(await engine.run(images[0])).toEqual(expected[0]);
     expect(await engine.runAll(images)).toEqual(expected);
     expect(await Promise.all(images.map((image) => engine.run(image)))).toEqual(expected);
     await engine.close();

@@ -1,0 +1,31 @@
+import type { Program } from '../program/types.js';
+import { Batcher } from './batcher.js';
+import { workOfProgram } from './plan.js';
+import type { Engine } from './types.js';
+import { WasmProgram } from './wasm.js';
+import { WasmPool } from './wasm-pool.js';
+
+/**
+ * Runs a program in WebAssembly: an image that comes alone on the calling thread, images that come together on `threads`
+ * worker threads, which start when they are first needed.
+ */
+export function createWasmEngine(module: WebAssembly.Module, program: Program, threads: number): Engine {
+  const loaded = new WasmProgram(module, workOfProgram(program));
+  let pool: WasmPool | null = null;
+  const runAll = async (images: readonly Uint8Array[]): Promise<Int32Array[]> => {
+    if (threads === 1 || images.length === 1) {
+      return images.map((pixels) => loaded.run([{ data: pixels, rowScale: null }]).data as Int32Array);
+    }
+    const { run } = (pool ??= new WasmPool(loaded.snapshot(), threads));
+    return Promise.all(images.map(run));
+  };
+  const batcher = new Batcher(runAll);
+  return {
+    backend: 'wasm',
+    isa: loaded.isa,
+    threads,
+    run: (pixels) => batcher.run(pixels),
+    runAll,
+    close: async () => pool?.close(),
+  };
+}
