@@ -2,6 +2,7 @@ import { normalizePixels } from '../calibrate/collect.js';
 import { openFloatModel } from '../calibrate/runtime.js';
 import type { FloatModel } from '../calibrate/runtime.js';
 import { InputError } from '../errors.js';
+import { graphToOnnx, importModel } from '../graph/index.js';
 import { openDataset } from '../images/dataset.js';
 import type { DatasetItem } from '../images/dataset.js';
 import { decodeImage } from '../images/decode.js';
@@ -198,7 +199,15 @@ class FloatReference {
   ) {}
 
   static async open(path: string, model: Model): Promise<FloatReference> {
-    return new FloatReference(await openFloatModel(path, { threads: model.threads }), model, path);
+    const options = { threads: model.threads };
+    const opened = await openFloatModel(path, options).catch(async (error: unknown) => {
+      // ONNX Runtime has no bfloat16 kernels, and its web build finds no external data: the canonical graph takes over.
+      if (!(error instanceof InputError && /bfloat16|external data/i.test(error.message))) throw error;
+      const { height, width } = model.file.program.input;
+      const { graph } = await importModel(path, { size: [height, width] });
+      return openFloatModel(graphToOnnx(graph), options);
+    });
+    return new FloatReference(opened, model, path);
   }
 
   /** @returns the float model's first class */
