@@ -1,5 +1,5 @@
 import type { AttentionOp, OperandView, SoftmaxKind } from '../program/types.js';
-import { bitLength, floorDivide, requantize } from './dyadic.js';
+import { floorDivide, requantize } from './dyadic.js';
 
 /** Clamp of a score in log2 units: far beyond where a weight is 0, far below overflow. */
 const SCORE_LIMIT = 1 << 30;
@@ -40,11 +40,6 @@ export function softmaxWeight(d: number, p: number, kind: SoftmaxKind): number {
  */
 export function normalizeSum(acc: number, sum: number): number {
   return requantize(acc, floorDivide(2147483648, sum), 8, 0n, -2147483647, 2147483647);
-}
-
-/** Bits needed for scores of `dim` products of i8 codes. */
-export function scoreBits(dim: number): number {
-  return 14 + bitLength(dim);
 }
 
 /**
