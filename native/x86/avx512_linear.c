@@ -9,7 +9,8 @@ typedef struct {
   requantize_plan plan; /* chosen from the weights */
   int32_t groups;
   int32_t last_vectors;
-  int64_t bound; /* max over n of |sum x*w|, before row scale and bias */
+  int32_t bias_bound; /* max |bias| */
+  int64_t sum_bound;  /* max over n of |sum x*w|, before row scale and bias */
   int8_t fill[IVIT_ALIGN - sizeof(requantize_plan) - 3 * sizeof(int32_t) - sizeof(int64_t)];
 } header;
 
@@ -42,12 +43,18 @@ size_t ivit_avx512_linear_pack_size(const ivit_linear *op) {
          panel_size(groups, last_vectors(op));
 }
 
-/* The path that is right for every input: bounds of the accumulators times the multipliers. */
-static requantize_plan plan_linear(const ivit_linear *op, int64_t *sum_bound) {
-  int64_t product = 0, most = 0, limit = 0;
+/*
+ * The path that is right for every input, from bounds of the accumulators; with row scales, for every input whose rows
+ * then pass `fits`.
+ */
+static void plan_linear(const ivit_linear *op, header *h) {
+  int64_t product = 0, limit = 0;
+  h->sum_bound = 0;
+  h->bias_bound = 0;
   for (int32_t n = 0; n < op->cols; n++) {
     int64_t sum = ivit_linear_bound(op, n);
-    most = sum > most ? sum : most;
+    h->sum_bound = sum > h->sum_bound ? sum : h->sum_bound;
+    h->bias_bound = ivit_max(h->bias_bound, ivit_abs(op->bias[n]));
     if (op->x_type == IVIT_ROWS) sum = ivit_shift_round(sum * ((int64_t)IVIT_ROW_LIMIT + 1), op->row_shift);
     int64_t acc = sum + ivit_abs(op->bias[n]);
     if (acc > INT32_MAX) acc = INT32_MAX;
@@ -55,14 +62,14 @@ static requantize_plan plan_linear(const ivit_linear *op, int64_t *sum_bound) {
     int64_t bound = acc * ivit_abs(op->out.multiplier[n]);
     product = bound > product ? bound : product;
   }
-  *sum_bound = most;
-  return plan_requantize(limit, product, largest_multiplier(op->out.multiplier, op->cols), op->out.shift);
+  if (op->x_type == IVIT_ROWS) limit = 0;
+  h->plan = plan_requantize(limit, product, largest_multiplier(op->out.multiplier, op->cols), op->out.shift);
+  if (op->x_type == IVIT_I16) h->plan = (requantize_plan){.path = WIDE};
 }
 
 void ivit_avx512_linear_pack(const ivit_linear *op, void *packed) {
   header *h = packed;
-  h->plan = plan_linear(op, &h->bound);
-  if (op->x_type == IVIT_I16) h->plan = (requantize_plan){.path = WIDE};
+  plan_linear(op, h);
   h->groups = (op->in_features + 3) / 4;
   h->last_vectors = last_vectors(op);
   int32_t panels = count_panels(op);
@@ -114,14 +121,16 @@ typedef struct {
 
 static int32_t trailing_shift(int32_t scale) { return ivit_max(0, ivit_bits((uint64_t)scale) - 8); }
 
-/* Whether (M'*sum + 2^(row_shift-1)) >> row_shift equals (mantissa*sum + 2^(s-1)) >> s in 32 bits, s = row_shift - e. */
-static int rows_fit_narrow(const arguments *a, int64_t bound) {
-  for (int32_t r = 0; r < a->rows; r++) {
-    int32_t scale = a->x_scale[r], e = trailing_shift(scale), shift = a->op->row_shift - e;
-    if (shift < 1 || (scale >> e) << e != scale) return 0;
-    if (bound * (scale >> e) + ivit_half(shift) >= (int64_t)1 << 31) return 0;
-  }
-  return 1;
+/*
+ * Whether a row of scale M' keeps to 32 bits: (M'*sum + 2^(row_shift-1)) >> row_shift then equals
+ * (mantissa*sum + 2^(s-1)) >> s with s = row_shift - e, and the accumulator leaves room for the lift.
+ */
+static int fits(const ivit_linear *op, const header *h, int32_t scale) {
+  int32_t e = trailing_shift(scale), shift = op->row_shift - e;
+  if (shift < 1 || (scale >> e) << e != scale) return 0;
+  if (h->sum_bound * (scale >> e) + ivit_half(shift) >= (int64_t)1 << 31) return 0;
+  int64_t acc = ivit_shift_round(h->sum_bound * scale, op->row_shift) + h->bias_bound;
+  return h->plan.lift == 0 || acc < ((int64_t)1 << 31) >> h->plan.lift;
 }
 
 INLINE void multiply_panel(tile acc, const tile_rows *x, const header *h, const panel *w, int32_t vectors) {
@@ -340,11 +349,49 @@ static block_function *const blocks[RESIDUAL + 1][2][3] = {
     [IVIT_ROWS] = BLOCK_NAMES(to_rows), [RESIDUAL] = BLOCK_NAMES(to_residual),
 };
 
+/* Rows r0 to r1 of a block. */
+static arguments rows_of(const arguments *a, int32_t r0, int32_t r1) {
+  arguments part = *a;
+  size_t first = (size_t)r0, features = (size_t)a->op->in_features, cols = (size_t)a->op->cols;
+  part.rows = r1 - r0;
+  part.x = (const int8_t *)a->x + first * features * (a->op->x_type == IVIT_I16 ? 2 : 1);
+  part.x_scale = a->x_scale ? a->x_scale + first : NULL;
+  part.residual = a->residual ? a->residual + first * cols : NULL;
+  part.out = (int8_t *)a->out + first * cols * element_size(a->op->out.type);
+  return part;
+}
+
+/* The last row of the tile at row r, plus 1, and whether all its rows fit. */
+static int tile_fits(const arguments *a, const header *h, int32_t r, int32_t *end) {
+  *end = ivit_min(r + TILE_ROWS, a->rows);
+  for (int32_t i = r; i < *end; i++) {
+    if (!fits(a->op, h, a->x_scale[i])) return 0;
+  }
+  return 1;
+}
+
 void ivit_avx512_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x,
                         const int32_t *x_scale, const int32_t *residual, void *out, void *scratch) {
   arguments a = {op, rows, n0, n1, x, x_scale, residual, out, scratch};
   const header *h = op->packed;
   int dynamic = op->x_type == IVIT_ROWS;
-  if (h->plan.path == WIDE || (dynamic && !rows_fit_narrow(&a, h->bound))) multiply_block_wide(&a);
-  else blocks[residual ? RESIDUAL : op->out.type][dynamic][h->plan.path](&a);
+  if (h->plan.path == WIDE) {
+    multiply_block_wide(&a);
+    return;
+  }
+  block_function *multiply = blocks[residual ? RESIDUAL : op->out.type][dynamic][h->plan.path];
+  if (!dynamic) {
+    multiply(&a);
+    return;
+  }
+  /* Runs of tiles that fit, and of tiles that do not. */
+  for (int32_t r = 0; r < rows;) {
+    int32_t end, next;
+    int narrow = tile_fits(&a, h, r, &end);
+    while (end < rows && tile_fits(&a, h, end, &next) == narrow) end = next;
+    arguments part = rows_of(&a, r, end);
+    if (narrow) multiply(&part);
+    else multiply_block_wide(&part);
+    r = end;
+  }
 }

@@ -3,7 +3,7 @@
 
 /*
  * How (v*b[n] + 2^(c-1) + offset[n]) >> c is computed.
- * - WORDS: v has 16 bits and b as well, all sums fit 32 bits, and results stay below the row limit (activations);
+ * - WORDS: v has 16 bits and b as well, and all sums fit 32 bits (activations);
  * - HIGH: 64-bit products, c brought to 32 or more, so that the result lies in their high half;
  * - WIDE: 64-bit products, shifts and clamps.
  */
@@ -14,7 +14,8 @@ typedef struct {
   output_path path;
   int32_t shift; /* HIGH: c - 32 */
   int32_t lo, hi;
-  int8_t fill[IVIT_ALIGN - 4 * sizeof(int32_t)];
+  int32_t bounded; /* WORDS: results cannot pass the row limit */
+  int8_t fill[IVIT_ALIGN - 5 * sizeof(int32_t)];
 } output_header;
 
 /* Constants of 16 channels, for products of even and odd elements. */
@@ -31,15 +32,18 @@ size_t ivit_avx512_output_pack_size(int32_t cols) {
   return sizeof(output_header) + round_up((size_t)cols, 64) / 16 * sizeof(wide_channels);
 }
 
-/* Whether v*b + 2^(c-1) + offset fits 32 bits for 16-bit v, with b in 16 and results below the row limit. */
-static int fits_words(const ivit_output *out, int32_t cols) {
-  if (out->shift < 9 || out->shift > 31) return 0;
+/* A bound of |v*b + 2^(c-1) + offset| for 16-bit v; 2^31 where b has more than 16 bits, or there is none. */
+static int64_t bound_words(const ivit_output *out, int32_t cols) {
+  const int64_t none = (int64_t)1 << 31;
+  int64_t most = 0;
+  if (out->shift < 1 || out->shift > 31) return none;
   for (int32_t n = 0; n < cols; n++) {
     int64_t b = ivit_abs(out->multiplier[n]), offset = out->offset ? out->offset[n] : 0;
-    if (b > 32767 || offset > INT32_MAX || offset < -INT32_MAX) return 0;
-    if (32767 * b + ivit_half(out->shift) + (offset < 0 ? -offset : offset) >= (int64_t)1 << 31) return 0;
+    if (b > 32767 || offset > INT32_MAX || offset < -INT32_MAX) return none;
+    int64_t bound = 32767 * b + ivit_half(out->shift) + (offset < 0 ? -offset : offset);
+    most = bound > most ? bound : most;
   }
-  return 1;
+  return most < none ? most : none;
 }
 
 static void pack_words_channels(const ivit_output *out, int32_t cols, word_channels *channels) {
@@ -85,9 +89,11 @@ static void pack_wide_channels(const ivit_output *out, int32_t cols, int32_t sca
 void ivit_avx512_output_pack(const ivit_output *out, int32_t cols, int64_t limit, void *packed) {
   output_header *h = packed;
   *h = (output_header){.path = OUTPUT_WIDE, .shift = out->shift, .lo = out->lo, .hi = out->hi};
+  int64_t words = bound_words(out, cols);
   int codes = out->type == IVIT_U8 || out->type == IVIT_ROWS;
-  if (limit == IVIT_ACTIVATION_LIMIT && codes && fits_words(out, cols)) {
+  if (limit == IVIT_ACTIVATION_LIMIT && codes && words < (int64_t)1 << 31) {
     h->path = OUTPUT_WORDS;
+    h->bounded = words >> out->shift <= IVIT_ROW_LIMIT;
     pack_words_channels(out, cols, (word_channels *)(h + 1));
     return;
   }
@@ -357,7 +363,7 @@ INLINE void requantize_words(__m512i y, const word_channels *c, __m128i shift, _
 }
 
 INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
-                            int32_t *u, const ivit_type type) {
+                            int32_t *u, const ivit_type type, const int bounded) {
   const word_channels *channels = (const word_channels *)((const output_header *)op->out.packed + 1);
   const hump_table table = load_hump(op);
   const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
@@ -375,6 +381,7 @@ INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16
         __m512i part[2];
         requantize_words(activate(v, &table), c + j, shift, part);
         if (type == IVIT_ROWS) {
+          if (!bounded) UNROLL_VECTORS for (int i = 0; i < 2; i++) part[i] = clamp_i32(part[i], IVIT_ROW_LIMIT);
           most = _mm512_max_epi32(most, _mm512_max_epi32(_mm512_abs_epi32(part[0]), _mm512_abs_epi32(part[1])));
           _mm512_storeu_si512(u + n + 32 * j, part[0]);
           _mm512_storeu_si512(u + n + 32 * j + 16, part[1]);
@@ -412,10 +419,12 @@ static void activation_rows_wide(const ivit_activation *op, int32_t rows, const 
 
 void ivit_avx512_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                             void *scratch) {
+  const output_header *h = op->out.packed;
   if (!hump_fits(op)) ivit_portable_activation(op, rows, x, out, scale, scratch);
-  else if (((const output_header *)op->out.packed)->path != OUTPUT_WORDS) activation_rows_wide(op, rows, x, out, scale, scratch);
-  else if (op->out.type == IVIT_U8) activation_rows(op, rows, x, out, scale, scratch, IVIT_U8);
-  else activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS);
+  else if (h->path != OUTPUT_WORDS) activation_rows_wide(op, rows, x, out, scale, scratch);
+  else if (op->out.type == IVIT_U8) activation_rows(op, rows, x, out, scale, scratch, IVIT_U8, 1);
+  else if (h->bounded) activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 1);
+  else activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 0);
 }
 
 void ivit_avx512_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
