@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { DEIT_TINY, syntheticImage, syntheticVit } from '../../bench/synthetic-vit.js';
 import { createEngine } from '../../src/engine/engine.js';
 import { createNativeEngine, nativeIsas } from '../../src/engine/native.js';
+import type { NativeKernels } from '../../src/engine/native.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
 import type { Engine } from '../../src/engine/types.js';
 import { createWasmEngine } from '../../src/engine/wasm-engine.js';
@@ -18,12 +19,17 @@ type MakeEngine = (program: Program) => Engine | Promise<Engine>;
 /** Every engine but the reference. */
 const ENGINES: readonly (readonly [string, MakeEngine])[] = [
   ['wasm, 1 thread', (program) => createWasmEngine(WASM, program, 1)],
-  ...(NATIVE === null
-    ? []
-    : nativeIsas(NATIVE).flatMap((isa) =>
-        [1, 2, 3].map((threads) => [`native ${isa}, ${threads} threads`, (program: Program) => createNativeEngine(NATIVE, program, threads, isa)] as const),
-      )),
+  ...(NATIVE === null ? [] : nativeEngines(NATIVE)),
 ];
+
+function nativeEngines(kernels: NativeKernels): [string, MakeEngine][] {
+  return nativeIsas(kernels).flatMap((isa) =>
+    [1, 2, 3].map((threads): [string, MakeEngine] => [
+      `native ${isa}, ${threads} threads`,
+      (program) => createNativeEngine(kernels, program, threads, isa),
+    ]),
+  );
+}
 
 function imagesFor({ input }: Program, count: number): Uint8Array[] {
   const data = new Data(count);
