@@ -37,6 +37,9 @@ export interface FitOptions {
 /** Share of the diagonal added before factoring, so that dead channels and rounding don't break it. */
 const DAMPING = 1e-3;
 
+/** Compensation needs this many rows for each input channel, or it fits the calibration images only. */
+const ROWS_PER_INPUT = 4;
+
 /**
  * Closed-form compensation and rounding of one linear layer. With centred inputs X and residual E = T − X·Wᵀ of the
  * float weights, the ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE makes up for the error that the inputs carry;
@@ -60,7 +63,7 @@ export async function fitLinear(problem: FitProblem, products: Products, options
   let corrected = weight;
   let ridge: number | null = null;
   const gram = await gramOf(x);
-  if (options.ridges.length > 0) {
+  if (options.ridges.length > 0 && S >= ROWS_PER_INPUT * K) {
     const held = split(x, residual, K, N, heldOut, 1);
     const train = split(x, residual, K, N, heldOut, 0);
     const gramHeld = await gramOf(held.x);

@@ -80,8 +80,13 @@ interface Built extends ChannelScales {
 
 const WIDE: Output = { type: 'i32' };
 const CODES: Output = { type: 'u8', zero: 128 };
-/** Bits of head-room of the residual stream above the largest value seen. */
-const WIDE_HEAD_ROOM = 4;
+/**
+ * Room of the residual stream above the largest value seen: a rare token can be ten times larger than all those of the
+ * calibration images (ViT-Tiny), and 24 bits leave a thousand steps to a value of 1/500 of the largest all the same.
+ */
+const WIDE_HEAD_ROOM = 32;
+/** Room of an activation's 16-bit input, for the same rare tokens. */
+const ACTIVATION_HEAD_ROOM = 8;
 /** û of a dynamic row: the largest value seen becomes 2^17, 32 times below the clamp. */
 const ROW_TARGET = 2 ** 17;
 /** Fraction bits of scores in log2 units. */
@@ -244,7 +249,7 @@ class Sequence {
     return statistics;
   }
 
-  /** One scale for all wide values: four times the largest one seen still fits. */
+  /** One scale for all wide values. */
   private chooseWideScale(): number {
     let largest = 0;
     for (const [id, form] of this.input.plan.form) {
@@ -370,7 +375,7 @@ class Sequence {
     const statistics = this.statistics(id);
     let largest = 1;
     for (let c = 0; c < statistics.channels; c++) largest = Math.max(largest, -statistics.min[c], statistics.max[c]);
-    return Math.max(8, Math.min(12, Math.floor(Math.log2(32767 / (largest * this.input.settings.range.headRoom)))));
+    return Math.max(6, Math.min(12, Math.floor(Math.log2(32767 / (largest * ACTIVATION_HEAD_ROOM)))));
   }
 
   // ---------------------------------------------------------------------------------------------- ops
@@ -455,9 +460,10 @@ class Sequence {
     // 64 knots cover 4 units of exact GELU (H(4) = 0.0001), 8 of the slower sigmoid forms, 16 of SiLU.
     const reach = kind === 'silu' ? 4 : kind === 'relu' || (exact && kind !== 'quickGelu') ? 2 : 3;
     const spacing = bits + reach - 6;
-    const target = this.target(node.id, form, cols);
-    const factors = target.scale.map((s) => x.scale[0] / s);
-    const { multiplier, shift } = encodeMultipliers(factors, name, 15);
+    const wanted = this.target(node.id, form, cols);
+    const { multiplier, shift } = encodeMultipliers(wanted.scale.map((s) => x.scale[0] / s), name, form === 'codes' ? 15 : 31);
+    // Codes may have any scale: 15 bits keep products within 32, and the scale is taken to be what they make it.
+    const target = form === 'codes' ? { ...wanted, scale: exactScales(x.scale[0], multiplier, shift) } : wanted;
     const op: Op = {
       op: 'activation',
       name: this.unique(name),
@@ -809,6 +815,12 @@ function paddingCorrection(node: PatchEmbedNode, channels: number, center: Float
     }
   }
   return correction;
+}
+
+/** The output scales for which the multipliers are exact: input scale / (b/2^c). */
+function exactScales(inputScale: number, multiplier: Int32Array, shift: number): Float64Array {
+  for (let c = 0; c < multiplier.length; c++) multiplier[c] = Math.max(1, multiplier[c]);
+  return Float64Array.from(multiplier, (b) => (inputScale * 2 ** shift) / b);
 }
 
 /** `*` stands for any run of characters. */
