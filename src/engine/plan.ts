@@ -114,17 +114,17 @@ function lower(work: Work): { values: ValueSpec[]; steps: Step[] } {
 
 // --- which rows and columns anybody reads ---
 
-/** Columns [n0, n1) of the rows whose byte is 1. */
+/** Columns [n0, n1) of some rows: runs in order, with gaps between them. */
 interface Need {
   readonly n0: number;
   readonly n1: number;
-  readonly rows: Uint8Array;
+  readonly runs: readonly Run[];
 }
 
 /** Walks back from the output: for each step the parts of its value that are read; none where nobody reads it. */
 function findUses(output: number, values: readonly ValueSpec[], steps: readonly Step[], tile: Tile): Use[][] {
   const needs: Need[][] = values.map(() => []);
-  needs[output].push({ n0: 0, n1: values[output].cols, rows: new Uint8Array(values[output].rows).fill(1) });
+  needs[output].push({ n0: 0, n1: values[output].cols, runs: [[0, values[output].rows]] });
 
   const uses: Use[][] = steps.map(() => []);
   for (let i = steps.length - 1; i >= 0; i--) {
@@ -132,21 +132,28 @@ function findUses(output: number, values: readonly ValueSpec[], steps: readonly 
     const wanted = needs[step.out];
     if (wanted.length === 0 || step.op?.op === 'constant') continue;
     const { cols } = values[step.out];
-    const parts = step.op?.op === 'linear' ? cutColumns(wanted, cols, tile.cols) : [wholeRows(wanted, cols)];
-    uses[i] = parts.map(({ n0, n1, rows }) => ({ step: i, n0, n1, runs: toRuns(rows, tile.rows) }));
-    requestOperands(step, unionRows(parts), values, needs);
+    const parts = step.op?.op === 'linear' ? cutColumns(wanted, cols, tile.cols) : [{ n0: 0, n1: cols, runs: unionRuns(wanted) }];
+    uses[i] = parts.map(({ n0, n1, runs }) => ({ step: i, n0, n1, runs: closeGaps(runs, tile.rows) }));
+    requestOperands(step, unionRuns(parts), values, needs);
   }
   return uses;
 }
 
-function wholeRows(needs: readonly Need[], cols: number): Need {
-  return { n0: 0, n1: cols, rows: unionRows(needs) };
+function unionRuns(needs: readonly { readonly runs: readonly Run[] }[]): readonly Run[] {
+  if (needs.length === 1) return needs[0].runs;
+  return closeGaps(needs.flatMap(({ runs }) => runs).sort((a, b) => a[0] - b[0]), 1);
 }
 
-function unionRows(needs: readonly Need[]): Uint8Array {
-  const union = needs[0].rows.slice();
-  for (const need of needs) need.rows.forEach((bit, r) => (union[r] |= bit));
-  return union;
+/** Joins runs, in order of their beginnings, with less than `gap` rows between them: a register tile costs no more. */
+function closeGaps(runs: readonly Run[], gap: number): readonly Run[] {
+  if (runs.length === 1) return runs;
+  const joined: [number, number][] = [];
+  for (const [first, end] of runs) {
+    const last = joined.at(-1);
+    if (last !== undefined && first - last[1] < gap) last[1] = Math.max(last[1], end);
+    else joined.push([first, end]);
+  }
+  return joined;
 }
 
 /** Splits the columns where the rows that are needed change, at multiples of the register tile. */
@@ -162,87 +169,73 @@ function cutColumns(needs: readonly Need[], cols: number, tileCols: number): Nee
     const [n0, n1] = [edges[i], edges[i + 1]];
     const within = needs.filter((need) => need.n0 < n1 && need.n1 > n0);
     if (within.length === 0) continue;
-    const rows = unionRows(within);
+    const runs = unionRuns(within);
     const last = parts.at(-1);
-    if (last !== undefined && last.n1 === n0 && sameBytes(last.rows, rows)) parts[parts.length - 1] = { ...last, n1 };
-    else parts.push({ n0, n1, rows });
+    if (last !== undefined && last.n1 === n0 && String(last.runs) === String(runs)) parts[parts.length - 1] = { ...last, n1 };
+    else parts.push({ n0, n1, runs });
   }
   return parts;
 }
 
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, i) => byte === b[i]);
-}
+/** Asks for rows, all columns or some, of a value. */
+type Request = (id: number, runs: readonly Run[], columns?: Run) => void;
 
-/** Runs of needed rows; gaps of less than a register tile are computed along, as they cost nothing. */
-function toRuns(rows: Uint8Array, tileRows: number): Run[] {
-  const runs: [number, number][] = [];
-  rows.forEach((bit, r) => {
-    if (bit === 0) return;
-    const last = runs.at(-1);
-    if (last !== undefined && r - last[1] < tileRows) last[1] = r + 1;
-    else runs.push([r, r + 1]);
-  });
-  return runs;
-}
-
-/** Asks for the operands of rows `rows` of a step. */
-function requestOperands(step: Step, rows: Uint8Array, values: readonly ValueSpec[], needs: Need[][]): void {
+/** Asks for the operands of rows `runs` of a step. */
+function requestOperands(step: Step, runs: readonly Run[], values: readonly ValueSpec[], needs: Need[][]): void {
   const { op, operands } = step;
-  /** Elements [first, end) of an operand, as whole rows of it. */
-  const request = (id: number, ranges: Iterable<Run>, columns?: Run): void => {
-    const { rows: height, cols } = values[id];
-    const wanted = new Uint8Array(height);
-    for (const [first, end] of ranges) wanted.fill(1, floorDivide(first, cols), floorDivide(end - 1, cols) + 1);
-    needs[id].push({ n0: columns?.[0] ?? 0, n1: columns?.[1] ?? cols, rows: wanted });
-  };
-  const runs = toRuns(rows, 1);
-  const scaled = (rowLength: number): Run[] => runs.map(([a, b]) => [a * rowLength, b * rowLength]);
-
+  const request: Request = (id, wanted, columns = [0, values[id].cols]) =>
+    void needs[id].push({ n0: columns[0], n1: columns[1], runs: wanted });
   switch (op?.op) {
     case 'patches':
-      return request(operands[0], [[0, values[operands[0]].rows * values[operands[0]].cols]]);
+      return request(operands[0], [[0, values[operands[0]].rows]]);
     case 'attention':
-      return requestAttention(op, operands, rows, values, request);
+      return requestAttention(op, operands, runs, values, request);
     case 'gather':
       return requestSources(op, operands, runs, values, request);
     case 'meanRows':
-      return request(operands[0], scaled(op.group * op.cols));
+      return request(operands[0], scaleRuns(runs, op.group * op.cols, values[operands[0]].cols));
     default:
-      operands.forEach((id, i) => request(id, scaled(readLength(step, i, values))));
+      operands.forEach((id, i) => request(id, scaleRuns(runs, readLength(step, i, values), values[id].cols)));
   }
 }
 
-type Request = (id: number, ranges: Iterable<Run>, columns?: Run) => void;
+/** Runs of rows of `length` elements as runs of rows of `cols` elements that hold them. */
+function scaleRuns(runs: readonly Run[], length: number, cols: number): readonly Run[] {
+  if (length === cols) return runs;
+  return closeGaps(runs.map(([first, end]) => rowsOf(first * length, end * length, cols)), 1);
+}
+
+/** The rows of `cols` elements that elements first to end lie in. */
+function rowsOf(first: number, end: number, cols: number): Run {
+  return [floorDivide(first, cols), floorDivide(end - 1, cols) + 1];
+}
 
 function requestAttention(
   op: AttentionOp,
   operands: readonly number[],
-  rows: Uint8Array,
+  runs: readonly Run[],
   values: readonly ValueSpec[],
   request: Request,
 ): void {
-  const queryTokens: number[] = [];
-  const windows = new Set<number>();
-  rows.forEach((bit, r) => {
-    if (bit === 0) return;
-    queryTokens.push(r);
-    windows.add(floorDivide(r, op.queries));
-  });
-  const keyTokens: number[] = [];
-  for (const window of windows) for (let j = 0; j < op.keys; j++) keyTokens.push(window * op.keys + j);
-
-  const requestView = (view: OperandView, id: number, tokens: readonly number[], dim: number): void => {
+  // Whole windows, as seen in queries and in keys.
+  const windows = scaleRuns(runs, 1, op.queries);
+  const keys = windows.map(([first, end]): Run => [first * op.keys, end * op.keys]);
+  const requestView = (view: OperandView, id: number, tokens: readonly Run[], dim: number): void => {
+    const { cols } = values[id];
     const columns: Run = [view.offset, view.offset + (op.heads - 1) * view.headStride + dim];
-    const ranges = tokens.map((token): Run => {
-      const at = (view.rows === null ? token : view.rows[token]) * view.stride;
-      return [at + columns[0], at + columns[1]];
-    });
-    request(id, ranges, view.stride === values[id].cols ? columns : undefined);
+    const rows = view.rows === null ? tokens : pickRows(view.rows, tokens);
+    if (view.stride === cols) return request(id, rows, columns);
+    request(id, scaleRuns(rows, view.stride, cols));
   };
-  requestView(op.q, operands[0], queryTokens, op.dim);
-  requestView(op.k, operands[1], keyTokens, op.dim);
-  requestView(op.v, operands[2], keyTokens, op.valueDim);
+  requestView(op.q, operands[0], runs, op.dim);
+  requestView(op.k, operands[1], keys, op.dim);
+  requestView(op.v, operands[2], keys, op.valueDim);
+}
+
+/** The rows at some places of an index. */
+function pickRows(index: Int32Array, places: readonly Run[]): readonly Run[] {
+  const picked = places.flatMap(([first, end]) => [...index.subarray(first, end)]).sort((a, b) => a - b);
+  return closeGaps(picked.map((row): Run => [row, row + 1]), 1);
 }
 
 function requestSources(
@@ -252,21 +245,21 @@ function requestSources(
   values: readonly ValueSpec[],
   request: Request,
 ): void {
-  const ranges: Run[][] = operands.map(() => []);
-  const lengths = operands.map((id) => values[id].rows * values[id].cols);
-  for (const [a, b] of runs) {
-    const last = floorDivide(b * op.cols - 1, op.piece);
-    for (let piece = floorDivide(a * op.cols, op.piece); piece <= last; piece++) {
-      let at = op.index[piece] * op.piece;
-      if (at < 0) continue;
-      let source = 0;
-      while (at >= lengths[source]) at -= lengths[source++];
-      ranges[source].push([at, at + op.piece]);
+  const pieces = scaleRuns(runs, op.cols, op.piece).flatMap(([first, end]) => [...op.index.subarray(first, end)]);
+  const order = pieces.filter((piece) => piece >= 0).sort((a, b) => a - b);
+  let start = 0;
+  let next = 0;
+  for (const id of operands) {
+    const { rows, cols } = values[id];
+    const end = start + rows * cols;
+    const wanted: Run[] = [];
+    for (; next < order.length && order[next] * op.piece < end; next++) {
+      const at = order[next] * op.piece - start;
+      wanted.push(rowsOf(at, at + op.piece, cols));
     }
+    if (wanted.length > 0) request(id, closeGaps(wanted, 1));
+    start = end;
   }
-  operands.forEach((id, i) => {
-    if (ranges[i].length > 0) request(id, ranges[i]);
-  });
 }
 
 /** The row length in which a row-local step reads its operand i. */
@@ -317,12 +310,11 @@ function makeStage(
   tile: Tile,
 ): Stage {
   const stageUses = members.flatMap((i) => uses[i]);
-  const rows = new Uint8Array(values[steps[members[0]].out].rows);
-  for (const { runs } of stageUses) for (const [a, b] of runs) rows.fill(1, a, b);
+  const runs = unionRuns(stageUses);
   const rowBytes = members.reduce((sum, i) => sum + values[steps[i].out].cols * bytesOf(values[steps[i].out].out.type), 0);
   const fitting = floorDivide(floorDivide(BLOCK_BYTES, rowBytes), tile.rows) * tile.rows;
-  const blockRows = Math.max(tile.rows, Math.min(fitting, roundUp(rows.length, tile.rows)));
-  return { attention: false, blockRows, runs: toRuns(rows, 1), uses: stageUses };
+  const blockRows = Math.max(tile.rows, Math.min(fitting, roundUp(values[steps[members[0]].out].rows, tile.rows)));
+  return { attention: false, blockRows, runs, uses: stageUses };
 }
 
 // --- memory ---
