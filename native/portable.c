@@ -59,11 +59,12 @@ int64_t ivit_linear_bound(const ivit_linear *op, int32_t n) {
   const int8_t *w = op->weight + (size_t)n * (size_t)op->in_features;
   int32_t lo = op->x_type == IVIT_ROWS ? -127 : -op->x_zero;
   int32_t hi = op->x_type == IVIT_ROWS ? 127 : 255 - op->x_zero;
-  int64_t positive = 0, negative = 0;
+  int32_t sum = 0, magnitude = 0;
   for (int32_t k = 0; k < op->in_features; k++) {
-    if (w[k] > 0) positive += w[k];
-    else negative -= w[k];
+    sum += w[k];
+    magnitude += ivit_abs(w[k]);
   }
+  int64_t positive = (magnitude + sum) / 2, negative = (magnitude - sum) / 2;
   int64_t most = positive * hi - negative * lo, least = positive * lo - negative * hi;
   return most > -least ? most : -least;
 }

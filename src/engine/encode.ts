@@ -41,7 +41,7 @@ export function encodeStep(step: Step, plan: Plan, work: Work): EncodedStep {
   const [a = -1, b = -1, c = -1] = operands;
   const { words, constants } = encodeOp(step, plan, work);
   return {
-    words: Int32Array.from([KINDS.indexOf(op?.op ?? 'quantize'), out, a, b, c, rows, cols, ...words]),
+    words: new Int32Array([KINDS.indexOf(op?.op ?? 'quantize'), out, a, b, c, rows, cols, ...words]),
     constants,
   };
 }
@@ -129,7 +129,7 @@ export function encodeLayout(plan: Plan): Int32Array {
     words.push(attention ? 1 : 0, blockRows, ...encodeRuns(runs), uses.length);
     for (const { step, n0, n1, runs: useRuns } of uses) words.push(step, n0, n1, ...encodeRuns(useRuns));
   }
-  return Int32Array.from(words);
+  return new Int32Array(words);
 }
 
 function encodeRuns(runs: readonly Run[]): number[] {

@@ -8,6 +8,7 @@ import type { Profiler } from './profile.js';
 import { allocate } from './reference.js';
 import type { Program } from '../program/types.js';
 import type { Engine, OpRunner, Value } from './types.js';
+import { checkOperands, imageData } from './values.js';
 
 declare const handleBrand: unique symbol;
 /** A program in native memory. */
@@ -70,12 +71,14 @@ export function createNativeRunner(kernels: NativeKernels, isa: string | null = 
   return {
     backend: 'native',
     load(op, operands, input) {
-      const { handle } = create(kernels, workOfOp(op, operands, input), 1, isa);
+      const work = workOfOp(op, operands, input);
+      const { handle } = create(kernels, work, 1, isa);
       return {
         run(values) {
+          checkOperands(work.inputs, values);
           const result = allocate(op);
           const inputs = values.flatMap(({ data, rowScale }) => [data, rowScale]);
-          kernels.run(handle, inputs, operands.length, result.data, result.rowScale);
+          kernels.run(handle, inputs, work.output, result.data, result.rowScale);
           return result;
         },
         free: () => kernels.close(handle),
@@ -91,11 +94,13 @@ export function createNativeRunner(kernels: NativeKernels, isa: string | null = 
  * @param isa one of `nativeIsas`; default: the best
  */
 export function createNativeEngine(kernels: NativeKernels, program: Program, threads: number, isa: string | null = null): Engine {
-  const created = create(kernels, workOfProgram(program), threads, isa);
+  const work = workOfProgram(program);
+  const created = create(kernels, work, threads, isa);
   const { rows, cols } = program.ops[program.output - 1];
   // The add-on takes one batch at a time.
   let last: Promise<unknown> = Promise.resolve();
   const runAll = async (images: readonly Uint8Array[]): Promise<Int32Array[]> => {
+    for (const pixels of images) checkOperands(work.inputs, [imageData(pixels)]);
     const outputs = images.map(() => new Int32Array(rows * cols));
     const batch = last.then(() => kernels.runAll(created.handle, images, program.output, outputs));
     last = batch.catch(() => undefined);
@@ -115,10 +120,12 @@ export function createNativeEngine(kernels: NativeKernels, program: Program, thr
 
 /** An engine that tells the time of every step, on the calling thread and `threads` − 1 others. */
 export function createNativeProfiler(kernels: NativeKernels, program: Program, threads: number, isa: string | null = null): Profiler {
-  const { handle, isa: name, plan } = create(kernels, workOfProgram(program), threads, isa);
+  const work = workOfProgram(program);
+  const { handle, isa: name, plan } = create(kernels, work, threads, isa);
   return {
     isa: name,
     run(pixels) {
+      checkOperands(work.inputs, [imageData(pixels)]);
       const times = new BigInt64Array(threads * plan.steps.length);
       kernels.profile(handle, pixels, times);
       return describeTimes(plan, times);

@@ -2,10 +2,7 @@ import type { AttentionOp, GatherOp, Op, OperandView, Program, ValueType } from 
 import { operandsOf } from '../program/operands.js';
 import { floorDivide } from '../kernels/dyadic.js';
 import { imageValue } from './reference.js';
-import type { Value } from './types.js';
-
-/** Type and shape of a value. */
-export type ValueSpec = Omit<Value, 'data' | 'rowScale'>;
+import type { ValueSpec } from './values.js';
 
 /** What a plan is made for: a whole program, or one op on given operands. */
 export interface Work {
@@ -23,7 +20,9 @@ export function workOfProgram(program: Program): Work {
   return { inputs: [image], ops, operands: ops.map(operandsOf), output, image: input };
 }
 
-export function workOfOp(op: Op, inputs: readonly ValueSpec[], image: Program['input']): Work {
+export function workOfOp(op: Op, operands: readonly ValueSpec[], image: Program['input']): Work {
+  // Of values, too, only type and shape are kept, not the data.
+  const inputs = operands.map(({ out, rows, cols }) => ({ out, rows, cols }));
   return { inputs, ops: [op], operands: [inputs.map((_, i) => i)], output: inputs.length, image };
 }
 

@@ -4,11 +4,11 @@ import { activate } from '../kernels/activation.js';
 import { attendRow } from '../kernels/attention.js';
 import { requantize } from '../kernels/dyadic.js';
 import { cutPatches, gatherPieces } from '../kernels/layout.js';
-import type { IntegerArray } from '../kernels/layout.js';
 import { accumulateRow, addWide } from '../kernels/linear.js';
 import { normalizeRow } from '../kernels/norm.js';
 import { outputRange, quantizeRow } from '../kernels/output.js';
 import type { Engine, OpRunner, Value } from './types.js';
+import { allocateData, checkOperands, imageData } from './values.js';
 
 /** The value 0 of a program: u8 pixels, HWC. */
 export function imageValue(input: Program['input'], pixels: Uint8Array): Value {
@@ -137,21 +137,7 @@ function byRow(op: Op, compute: (r: number, row: Int32Array) => void): Value {
 /** An empty value of an op's type and shape. */
 export function allocate(op: Op): Value {
   const { out, rows, cols } = op;
-  return { out, rows, cols, data: allocateData(out, rows * cols), rowScale: out.type === 'rows' ? new Int32Array(rows) : null };
-}
-
-function allocateData(out: Output, length: number): IntegerArray {
-  switch (out.type) {
-    case 'u8':
-    case 'rows':
-      return new Uint8Array(length);
-    case 'i8':
-      return new Int8Array(length);
-    case 'i16':
-      return new Int16Array(length);
-    case 'i32':
-      return new Int32Array(length);
-  }
+  return { out, rows, cols, data: allocateData(op), rowScale: out.type === 'rows' ? new Int32Array(rows) : null };
 }
 
 /** The code that stands for zero. */
@@ -162,7 +148,13 @@ function zeroPoint(out: Output): number {
 export function createReferenceRunner(): OpRunner {
   return {
     backend: 'reference',
-    load: (op, _operands, input) => ({ run: (operands) => runOp(op, operands, input), free: () => undefined }),
+    load: (op, specs, input) => ({
+      run(operands) {
+        checkOperands(specs, operands);
+        return runOp(op, operands, input);
+      },
+      free: () => undefined,
+    }),
     close: () => undefined,
   };
 }
@@ -174,7 +166,9 @@ export function createReferenceEngine(program: Program): Engine {
   lastReader.set(program.output, program.ops.length);
 
   const run = async (pixels: Uint8Array): Promise<Int32Array> => {
-    const values: (Value | null)[] = [imageValue(program.input, pixels)];
+    const image = imageValue(program.input, pixels);
+    checkOperands([image], [imageData(pixels)]);
+    const values: (Value | null)[] = [image];
     program.ops.forEach((op, i) => {
       values[i + 1] = runOp(op, operandsOf(op).map((id) => values[id] as Value), program.input);
       for (const id of operandsOf(op)) if (lastReader.get(id) === i) values[id] = null;

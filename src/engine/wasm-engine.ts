@@ -2,6 +2,7 @@ import type { Program } from '../program/types.js';
 import { Batcher } from './batcher.js';
 import { workOfProgram } from './plan.js';
 import type { Engine } from './types.js';
+import { checkOperands, imageData } from './values.js';
 import { WasmProgram } from './wasm.js';
 import { WasmPool } from './wasm-pool.js';
 
@@ -10,12 +11,14 @@ import { WasmPool } from './wasm-pool.js';
  * worker threads, which start when they are first needed.
  */
 export function createWasmEngine(module: WebAssembly.Module, program: Program, threads: number): Engine {
-  const loaded = new WasmProgram(module, workOfProgram(program));
+  const work = workOfProgram(program);
+  const loaded = new WasmProgram(module, work);
   let pool: WasmPool | null = null;
   const runAll = async (images: readonly Uint8Array[]): Promise<Int32Array[]> => {
     if (threads === 1 || images.length === 1) {
-      return images.map((pixels) => loaded.run([{ data: pixels, rowScale: null }]).data as Int32Array);
+      return images.map((pixels) => loaded.run([imageData(pixels)]).data as Int32Array);
     }
+    for (const pixels of images) checkOperands(work.inputs, [imageData(pixels)]);
     const { run } = (pool ??= new WasmPool(loaded.snapshot(), threads));
     return Promise.all(images.map(run));
   };

@@ -7,7 +7,9 @@ import type { Profiler, StepProfile } from './profile.js';
 import { allocate } from './reference.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
 import type { Plan, Work } from './plan.js';
-import type { LoadedOp, OpRunner, Value } from './types.js';
+import type { LoadedOp, OpRunner } from './types.js';
+import { checkOperands, imageData } from './values.js';
+import type { ValueData, ValueSpec } from './values.js';
 
 /** What native/build-wasm.mjs exports; addresses are numbers. */
 interface Exports {
@@ -75,8 +77,9 @@ export class WasmProgram {
   }
 
   /** Runs the work. @returns the output, a copy */
-  run(inputs: readonly Pick<Value, 'data' | 'rowScale'>[]): Pick<Value, 'data' | 'rowScale'> {
+  run(inputs: readonly ValueData[]): ValueData {
     const { kernels, context } = this;
+    checkOperands(this.work.inputs, inputs);
     inputs.forEach(({ data, rowScale }, id) => {
       this.write(kernels.ivit_context_data(context, id), data);
       if (rowScale !== null) this.write(kernels.ivit_context_scale(context, id), rowScale);
@@ -108,7 +111,7 @@ export class WasmProgram {
   }
 
   /** Runs the work and tells what each step cost. */
-  profile(inputs: readonly Pick<Value, 'data' | 'rowScale'>[]): StepProfile[] {
+  profile(inputs: readonly ValueData[]): StepProfile[] {
     const { kernels, context, plan } = this;
     const times = new BigInt64Array(plan.steps.length);
     const address = kernels.ivit_allocate(times.byteLength);
@@ -165,7 +168,7 @@ export function createWasmRunner(module: WebAssembly.Module): OpRunner {
 function loadOp(
   module: WebAssembly.Module,
   op: Op,
-  operands: readonly Omit<Value, 'data' | 'rowScale'>[],
+  operands: readonly ValueSpec[],
   input: Program['input'],
 ): LoadedOp {
   let program: WasmProgram | null = new WasmProgram(module, workOfOp(op, operands, input));
@@ -184,7 +187,7 @@ export function createWasmProfiler(module: WebAssembly.Module, program: Program)
   const loaded = new WasmProgram(module, workOfProgram(program));
   return {
     isa: loaded.isa,
-    run: (pixels) => loaded.profile([{ data: pixels, rowScale: null }]),
+    run: (pixels) => loaded.profile([imageData(pixels)]),
     close: () => undefined,
   };
 }

@@ -53,6 +53,14 @@ describe.each(ENGINES)('%s', (_, make) => {
     );
   });
 
+  it('refuses an image of another size', async () => {
+    const program = syntheticVit({ ...DEIT_TINY, imageSize: 32, width: 12, hidden: 8, depth: 1, classes: 3 });
+    const engine = await make(program);
+    await expect(engine.run(new Uint8Array(7))).rejects.toThrow('Expected Uint8Array of 3072 for operand 0 but received Uint8Array of 7');
+    await expect(engine.runAll([new Uint8Array(7), new Uint8Array(7)])).rejects.toThrow(RangeError);
+    await engine.close();
+  });
+
   it.each(['static', 'dynamic'] as const)('equals the reference on a small ViT with %s scales', async (scales) => {
     const program = syntheticVit({ ...DEIT_TINY, imageSize: 64, width: 48, hidden: 100, depth: 2, classes: 10, scales });
     validateProgram(program);
