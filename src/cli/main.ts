@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   infer: async () => (await import('./infer.js')).addInferCommand,
   eval: async () => (await import('./eval.js')).addEvalCommand,
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
+  bench: async () => (await import('./bench.js')).addBenchCommand,
 };
 
 async function createProgram(): Promise<Command> {
