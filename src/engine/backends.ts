@@ -9,15 +9,19 @@ const ADVICE: Record<BackendName, string> = {
   reference: 'it needs nothing',
 };
 
+/** Loads what a backend needs; only failures here lead on to the next. @returns what makes the thing wanted of it */
+type Loader<T> = () => (() => T) | Promise<() => T>;
+
 /**
- * Tries the backend asked for, or native, wasm, reference in this order.
+ * Loads the backend asked for, or the first of native, wasm, reference that loads, and makes something of it.
  *
  * @throws InputError that says what was tried, why it failed and what to do
  */
-export async function firstThatLoads<T>(
-  wanted: BackendName | undefined,
-  loaders: Record<BackendName, () => T | Promise<T>>,
-): Promise<T> {
+export async function makeOnBackend<T>(wanted: BackendName | undefined, loaders: Record<BackendName, Loader<T>>): Promise<T> {
+  return (await firstThatLoads(wanted, loaders))();
+}
+
+async function firstThatLoads<T>(wanted: BackendName | undefined, loaders: Record<BackendName, Loader<T>>): Promise<() => T> {
   const failures: string[] = [];
   for (const backend of wanted === undefined ? BACKENDS : [wanted]) {
     try {

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Program } from '../program/types.js';
-import { firstThatLoads } from './backends.js';
+import { makeOnBackend } from './backends.js';
 import { loadNativeKernels, loadWasmModule } from './load.js';
 import { createNativeEngine } from './native.js';
 import { createReferenceEngine } from './reference.js';
@@ -14,9 +14,15 @@ import { createWasmEngine } from './wasm-engine.js';
  * @throws InputError where the backend asked for, or any, does not load
  */
 export function createEngine(program: Program, { backend, threads = availableParallelism() }: EngineOptions = {}): Promise<Engine> {
-  return firstThatLoads(backend, {
-    native: () => createNativeEngine(loadNativeKernels(), program, threads),
-    wasm: async () => createWasmEngine(await loadWasmModule(), program, threads),
-    reference: () => createReferenceEngine(program),
+  return makeOnBackend(backend, {
+    native: () => {
+      const kernels = loadNativeKernels();
+      return () => createNativeEngine(kernels, program, threads);
+    },
+    wasm: async () => {
+      const module = await loadWasmModule();
+      return () => createWasmEngine(module, program, threads);
+    },
+    reference: () => () => createReferenceEngine(program),
   });
 }

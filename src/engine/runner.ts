@@ -1,5 +1,5 @@
 import type { BackendName, OpRunner } from './types.js';
-import { firstThatLoads } from './backends.js';
+import { makeOnBackend } from './backends.js';
 import { loadNativeKernels, loadWasmModule } from './load.js';
 import { createNativeRunner } from './native.js';
 import { createReferenceRunner } from './reference.js';
@@ -12,9 +12,15 @@ import { createWasmRunner } from './wasm.js';
  * @throws InputError where that backend, or any, does not load
  */
 export function createOpRunner(backend?: BackendName): Promise<OpRunner> {
-  return firstThatLoads(backend, {
-    native: () => createNativeRunner(loadNativeKernels()),
-    wasm: async () => createWasmRunner(await loadWasmModule()),
-    reference: createReferenceRunner,
+  return makeOnBackend(backend, {
+    native: () => {
+      const kernels = loadNativeKernels();
+      return () => createNativeRunner(kernels);
+    },
+    wasm: async () => {
+      const module = await loadWasmModule();
+      return () => createWasmRunner(module);
+    },
+    reference: () => createReferenceRunner,
   });
 }
