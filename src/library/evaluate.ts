@@ -12,6 +12,7 @@ import { AgreementMeter, argmax } from '../report/agreement.js';
 import { latencyOf } from '../report/latency.js';
 import type { Latency } from '../report/latency.js';
 import { recordedNormalization } from './float-input.js';
+import { hashFile } from './hash.js';
 import { Model } from './model.js';
 import type { SkippedImage } from './quantize.js';
 
@@ -81,7 +82,7 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
   const dataset = await openDataset(request.dataset, { labels: model.labels ?? undefined, classCount: model.classes });
   dataset.notices.forEach((notice) => onNotice?.(notice));
   const items = limited(dataset.items, request.limit);
-  const float = request.float === undefined ? null : await FloatReference.open(request.float, model);
+  const float = request.float === undefined ? null : await FloatReference.open(request.float, model, onNotice);
   try {
     const accuracy = new AccuracyMeter();
     const times: number[] = [];
@@ -198,7 +199,7 @@ class FloatReference {
     private readonly path: string,
   ) {}
 
-  static async open(path: string, model: Model): Promise<FloatReference> {
+  static async open(path: string, model: Model, onNotice?: (notice: string) => void): Promise<FloatReference> {
     const options = { threads: model.threads };
     const opened = await openFloatModel(path, options).catch(async (error: unknown) => {
       // ONNX Runtime has no bfloat16 kernels, and its web build finds no external data: the canonical graph takes over.
@@ -207,6 +208,8 @@ class FloatReference {
       const { graph } = await importModel(path, { size: [height, width] });
       return openFloatModel(graphToOnnx(graph), options);
     });
+    const { name, sha256 } = model.file.provenance.source;
+    if ((await hashFile(path)) !== sha256) onNotice?.(`${path} is not the file that the model was made from (${name}).`);
     return new FloatReference(opened, model, path);
   }
 

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError } from '../errors.js';
@@ -15,10 +13,10 @@ import type { RecipeFlags } from '../images/recipe-flags.js';
 import { resolveRecipe } from '../images/resolve-recipe.js';
 import { syntheticImage } from '../images/synthetic.js';
 import { checkWritable, saveModel } from '../program/file.js';
-import { classCount } from '../program/model.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../quantize/index.js';
 import type { Agreement, LayerReport, QuantizeOptions } from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
+import { hashFile } from './hash.js';
 import { VERSION } from './version.js';
 
 export interface QuantizeRequest extends Partial<QuantizeOptions> {
@@ -105,7 +103,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
   const bytes = await saveModel(output, {
     program: result.program,
     preprocess: { size: recipe.size, resize: recipe.resize, interpolation: recipe.interpolation },
-    labels: labels !== null && classCount(result.program) === labels.length ? labels : null,
+    labels,
     logitScale: String(result.outputScale),
     provenance: {
       tool: `ivit ${VERSION}`,
@@ -209,10 +207,4 @@ function recordSettings({ layerBits, ...simple }: QuantizeOptions): Record<strin
   const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
   if (layerBits.length > 0) settings['layerBits'] = layerBits.map(({ pattern, bits }) => `${pattern}=${bits}`).join(',');
   return settings;
-}
-
-async function hashFile(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }

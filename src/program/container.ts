@@ -22,7 +22,7 @@ export interface Container {
 const ELEMENT_BYTES: Readonly<Record<Dtype, number>> = { I64: 8, I32: 4, I16: 2, I8: 1, U8: 1 };
 const HEADER_ALIGNMENT = 64;
 /** The header holds no weights: anything longer is not one of ours. */
-export const MAX_HEADER_BYTES = 32 * 1024 * 1024;
+const MAX_HEADER_BYTES = 32 * 1024 * 1024;
 const MAX_DIMENSIONS = 8;
 
 /** @throws RangeError where this machine is big-endian: the tensors are views on the file's little-endian bytes */
