@@ -96,7 +96,7 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
       settings: {
         options,
         range: { method: options.method, headRoom: 1.2 },
-        fit: { weightBits: options.weightBits, ridges: [0.003, 0.03, 0.3], secondOrder: true },
+        fit: { weightBits: options.weightBits, ridges: [0.1, 1, 10], secondOrder: true },
       },
       onProgress: (done, total) => request.onProgress?.('quantize', done, total),
     });

@@ -42,14 +42,15 @@ export function channelExtents(
  * Half-widths at a strength between per tensor (0) and per channel (1): half[c]^α·max^(1−α) is never below half[c].
  *
  * The strength trades two errors at the layer's output, both known in closed form: activation rounding,
- * Σ_k s_k²/12·Σ_n W[n,k]², and weight rounding, Σ_n (max_k |W[n,k]·s_k|/127)²/12·Σ_k E[(x_k/s_k)²].
+ * Σ_k s_k²/12·Σ_n W[n,k]², and weight rounding, Σ_n (max_k |W[n,k]·s_k|/127)²/12·Σ_k Var[x_k/s_k]: of that the bias takes
+ * back the mean.
  *
  * @param weight [N, K] of the layers that read the codes, one below the other
- * @param meanSquare E[(x_k − center_k)²]
+ * @param variance of each channel
  */
 export function chooseStrength(
   half: Float64Array,
-  meanSquare: Float64Array,
+  variance: Float64Array,
   weight: Float32Array,
   weightLimit: number,
 ): Float64Array {
@@ -66,7 +67,7 @@ export function chooseStrength(
     for (let k = 0; k < K; k++) {
       const s = widths[k] / CODE_LIMIT;
       activation += ((s * s) / 12) * energy[k];
-      codes += meanSquare[k] / (s * s);
+      codes += variance[k] / (s * s);
     }
     let weights = 0;
     for (let n = 0; n < N; n++) {
@@ -88,11 +89,10 @@ export function withStrength(half: Float64Array, strength: number): Float64Array
   return half.map((h) => h ** strength * largest ** (1 - strength));
 }
 
-/** E[(x_c − center_c)²] of every channel. */
-export function meanSquares(statistics: ChannelStatistics, center: Float64Array): Float64Array {
-  return center.map((m, c) => {
-    const mean = statistics.sum[c] / statistics.count;
-    return Math.max(0, statistics.sumOfSquares[c] / statistics.count - 2 * m * mean + m * m);
+export function variances(statistics: ChannelStatistics): Float64Array {
+  return statistics.sum.map((sum, c) => {
+    const mean = sum / statistics.count;
+    return Math.max(0, statistics.sumOfSquares[c] / statistics.count - mean * mean);
   });
 }
 

@@ -30,8 +30,8 @@ import {
   CODE_LIMIT,
   channelExtents,
   chooseStrength,
-  meanSquares,
   operandScales,
+  variances,
   viewColumn,
   type ChannelScales,
   type OperandScales,
@@ -301,9 +301,8 @@ class Sequence {
       return { out: CODES_16, scale: half.map((h) => (h * HEAD_ROOM_16) / CODE_LIMIT_16), center };
     }
     const weight = concatenate(readers.map((reader) => reader.weight));
-    const meanSquare = meanSquares(this.statistics(id), center);
     const limit = 2 ** (options.weightBits - 1) - 1;
-    const widths = perChannel && weight.length > 0 ? chooseStrength(half, meanSquare, weight, limit) : half;
+    const widths = perChannel && weight.length > 0 ? chooseStrength(half, variances(this.statistics(id)), weight, limit) : half;
     if (options.scales === 'dynamic') return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center };
     return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center };
   }
