@@ -79,7 +79,8 @@ function details(node: GraphNode): [detail: string, parameters: number, macs: nu
     case 'attention': {
       const windows = node.batch > 1 ? `, ${node.batch} windows` : '';
       const macs = node.batch * node.heads * node.queries * node.keys * (node.dim + node.valueDim);
-      return [`${node.heads} heads of ${node.dim}${windows}`, node.bias?.length ?? 0, macs];
+      // Position biases and masks lie expanded here: they would count many times what the model has.
+      return [`${node.heads} heads of ${node.dim}${windows}`, 0, macs];
     }
     case 'affine':
       return ['', node.scale.length + node.shift.length, 0];

@@ -24,7 +24,7 @@ export const constantOperand: Idiom = {
     if (!vector)
       throw new Unsupported(
         'activations are multiplied by a constant that differs from token to token',
-        'only factors per channel (LayerScale, norms) are supported',
+        'only factors per channel (LayerScale, norms) are supported; rotary position embeddings are not',
       );
     const node = { op: 'affine' as const, rows, cols, x: source, scale: vector, shift: new Float32Array(cols) };
     return lowerer.emit(expr, node, [operand], expr.shape, order);
