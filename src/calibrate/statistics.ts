@@ -57,7 +57,8 @@ export class ChannelStatistics {
       }
     }
     for (let c = 0; c < C; c++) {
-      if (!Number.isFinite(low[c]) || !Number.isFinite(high[c])) {
+      // A NaN among numbers shows in the sum alone.
+      if (!Number.isFinite(low[c]) || !Number.isFinite(high[c]) || Number.isNaN(sum[c])) {
         throw new InputError('the float model produced a value that is not finite; check the model and its pre-processing');
       }
       if (low[c] < min[c]) min[c] = low[c];
@@ -71,9 +72,13 @@ export class ChannelStatistics {
     this.count += data.length / C;
   }
 
-  /** Adds what another instance saw of the same tensor. */
+  /**
+   * Adds what another instance saw of the same tensor. The momentum ranges, which depend on the order of the images, become
+   * their mean, weighed by the numbers of images; everything else is as if one instance had seen all.
+   */
   merge(other: ChannelStatistics): void {
     if (other.channels !== this.channels) throw new InputError('statistics of another model: channel counts differ');
+    if (other.withHistogram !== this.withHistogram) throw new RangeError('one of the statistics has no histograms');
     if (other.images === 0) return;
     const weight = other.images / (this.images + other.images);
     for (let c = 0; c < this.channels; c++) {
@@ -83,13 +88,12 @@ export class ChannelStatistics {
       this.momentumMax[c] += weight * (other.momentumMax[c] - this.momentumMax[c]);
       this.sum[c] += other.sum[c];
       this.sumOfSquares[c] += other.sumOfSquares[c];
+      if (!this.withHistogram) continue;
       const from = new ChannelStatistics(1);
       from.reach[0] = other.reach[c];
       from.histogram.set(other.histogram.subarray(c * BINS, (c + 1) * BINS));
-      if (this.reach[c] === 0) {
-        // A channel of zeros keeps its counts in the middle bin, which the middle bin of any reach holds.
-        this.reach[c] = from.reach[0];
-      }
+      // A channel of zeros keeps its counts in the middle bin, where zeros are whatever the reach.
+      if (this.reach[c] === 0) this.reach[c] = from.reach[0];
       const reach = Math.max(this.reach[c], from.reach[0]);
       this.widen(c, reach);
       from.widen(0, reach);

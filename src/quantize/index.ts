@@ -5,6 +5,7 @@ import { InputError } from '../errors.js';
 import type { Graph } from '../graph/types.js';
 import type { Program } from '../program/types.js';
 import { agreementOf, type Agreement } from '../report/agreement.js';
+import { checkLayerBits } from './layer-bits.js';
 import type { QuantizeOptions } from './options.js';
 import { planGraph } from './plan.js';
 import type { LayerReport } from './report.js';
@@ -63,6 +64,7 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
   if (request.images.length < 2) {
     throw new InputError(`${request.images.length} calibration image(s): at least 2 are needed, 64 or more advised`);
   }
+  checkLayerBits(graph, options.layerBits);
   const { images, fitImages } = holdOut(request.images);
   const plan = planGraph(graph, options.scales === 'dynamic');
   const samples = chooseSamples(graph, plan, ROWS_PER_IMAGE);

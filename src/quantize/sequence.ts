@@ -21,6 +21,7 @@ import { WIDE_LIMIT } from '../program/limits.js';
 import { operandsOf } from '../program/operands.js';
 import type { AttentionOp, LinearOp, Op, OperandView, Output, Program, ValueId } from '../program/types.js';
 import { fitLinear, type Fit, type FitOptions } from './compensate.js';
+import { askedBits } from './layer-bits.js';
 import { encodeMultipliers, encodeOffsets } from './multipliers.js';
 import type { QuantizeOptions } from './options.js';
 import { sourcesOf, type Demand, type Plan } from './plan.js';
@@ -309,8 +310,8 @@ class Sequence {
 
   private inputBits(node: LinearNode): 8 | 16 {
     const { options } = this.input.settings;
-    const asked = options.layerBits.filter(({ pattern }) => matchesGlob(node.name, pattern)).pop();
-    if (asked !== undefined) return asked.bits;
+    const asked = askedBits(node.name, options.layerBits);
+    if (asked !== undefined) return asked;
     const needed = this.input.plan.needed.get(node.id);
     return (needed?.length ?? node.rows) <= FEW_ROWS ? 16 : 8;
   }
@@ -604,7 +605,7 @@ class Sequence {
     );
     const op = this.linearOp(node, codes, target, residual, fit, sampled.unit, dynamic);
     const value = this.emit(op);
-    this.reportLinear(node, op, value, fit, target, border);
+    this.reportLinear(node, op, codes.out.type === 'i16' ? 16 : 8, value, fit, target, border);
     return { value, op };
   }
 
@@ -724,7 +725,7 @@ class Sequence {
   }
 
   /** SQNR of the layer's integer output against float, on the sampled rows of the held-out images. */
-  private reportLinear(node: LinearNode, op: LinearOp, value: ValueId, fit: Fit, target: ChannelScales, border: Float32Array | null): void {
+  private reportLinear(node: LinearNode, op: LinearOp, inputBits: 8 | 16, value: ValueId, fit: Fit, target: ChannelScales, border: Float32Array | null): void {
     const { samples, fitImages, images, collected } = this.input;
     const source = samples.targetOf(node.id);
     let signal = 0;
@@ -756,7 +757,7 @@ class Sequence {
       name: op.name,
       inFeatures: op.inFeatures,
       outFeatures: op.cols,
-      inputBits: this.inputBits(node),
+      inputBits,
       weightBits: op.weightBits,
       sqnrDb: count === 0 ? null : 10 * Math.log10(signal / noise),
       clipped: count === 0 ? null : clipped / count,
@@ -820,10 +821,4 @@ function paddingCorrection(node: PatchEmbedNode, channels: number, center: Float
 function exactScales(inputScale: number, multiplier: Int32Array, shift: number): Float64Array {
   for (let c = 0; c < multiplier.length; c++) multiplier[c] = Math.max(1, multiplier[c]);
   return Float64Array.from(multiplier, (b) => (inputScale * 2 ** shift) / b);
-}
-
-/** `*` stands for any run of characters. */
-function matchesGlob(name: string, pattern: string): boolean {
-  const literal = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${literal.join('.*')}$`).test(name);
 }

@@ -82,7 +82,7 @@ export async function saveTinyOnnx(file: string, seed = 1): Promise<void> {
   await writeFile(file, graphToOnnx(tinyGraph(seed)));
 }
 
-function tinyGraph(seed: number): Graph {
+export function tinyGraph(seed: number): Graph {
   const random = new Random(seed);
   const noise = (length: number, size: number) => Float32Array.from({ length }, () => size * random.normal());
   const linear = (id: string, x: string, rows: number, inFeatures: number, cols: number) =>
