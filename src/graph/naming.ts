@@ -1,5 +1,7 @@
 import type { OnnxNode } from '../onnx/index.js';
 import { isConstant, type Expr } from './expr.js';
+import { operandsOf } from './nodes.js';
+import type { GraphNode } from './types.js';
 
 /** Where a node's name may come from, best first in each list. */
 export interface NameHints {
@@ -19,7 +21,7 @@ export const mergeHints = (a: NameHints, b: NameHints): NameHints => ({
 /** Names that exporters make up: numbers, `onnx::MatMul_123`, `val_12`, `/blocks/Constant_3_output_0`. */
 const ANONYMOUS = /^(\d+|onnx::.*|val_\d+|.*_output_\d+|t\d+_\w+|.*#.*|.*(shape|reshape).*|const.*|_.*|)$/i;
 
-const PARAMETER = /[._](weight|bias|gamma|beta|kernel|scale|lambda1|lambda2|in_proj_weight|in_proj_bias)$/;
+const PARAMETER = /[._](weight|bias|gamma|beta|kernel|scale|lambda1|lambda2|in_proj_weight|in_proj_bias|w|b)$/;
 
 function moduleOf(weight: string): string {
   const stem = weight.replace(PARAMETER, '').replace(/^(module|model|base_model|net)\./, '');
@@ -52,17 +54,16 @@ export function modulePath(node: OnnxNode): string {
   return kept.join('.').replace(/^(model|module)\./, '');
 }
 
-/** Chooses a readable, unique name for each node. */
-export function chooseNames(nodes: readonly { id: string; op: string }[], hints: ReadonlyMap<string, NameHints>): Map<string, string> {
+/** Chooses a readable, unique name for each node; nodes are in the order of computation. */
+export function chooseNames(nodes: readonly GraphNode[], hints: ReadonlyMap<string, NameHints>): Map<string, string> {
   const names = new Map<string, string>();
   const taken = new Set<string>();
-  for (const { id, op } of nodes) {
-    const { weights, paths } = hints.get(id) ?? noHints;
-    const base = baseName(op, weights, paths, id);
+  for (const node of nodes) {
+    const base = baseName(node, hints.get(node.id) ?? noHints, names);
     let name = base;
     for (let i = 2; taken.has(name); i++) name = `${base}.${i}`;
     taken.add(name);
-    names.set(id, name);
+    names.set(node.id, name);
   }
   return names;
 }
@@ -80,11 +81,28 @@ const ROLE: Readonly<Record<string, string>> = {
   l2Norm: 'normalize',
 };
 
-function baseName(op: string, weights: readonly string[], paths: readonly string[], id: string): string {
+function baseName(node: GraphNode, { weights, paths }: NameHints, names: ReadonlyMap<string, string>): string {
+  const { op, id } = node;
   const weighted = op === 'linear' || op === 'layerNorm' || op === 'patchEmbed' || op === 'constant' || op === 'addConst';
-  if (weighted && weights.length > 0) return weights[0];
-  const role = ROLE[op];
-  if (paths.length === 0) return ANONYMOUS.test(id) || !/[./]/.test(id) ? (role ?? op) : id;
-  if (!role || paths[0].endsWith(role)) return paths[0];
-  return `${paths[0]}.${role}`;
+  const own = weighted ? (weights[0] ?? paths[0]) : undefined;
+  if (own !== undefined) {
+    const isPacked = op === 'linear' && node.cols === 3 * node.inFeatures && /(attn|attention)$/.test(own);
+    return isPacked ? `${own}.qkv` : own;
+  }
+  const role = ROLE[op] ?? op;
+  const path = paths[0] ?? neighbourPath(node, names);
+  if (path === undefined) return ANONYMOUS.test(id) || !/[./]/.test(id) ? role : id;
+  return path.endsWith(role) ? path : `${path}.${role}`;
+}
+
+/** Where the exporter noted no module: the one that what is read belongs to. */
+function neighbourPath(node: GraphNode, names: ReadonlyMap<string, string>): string | undefined {
+  // A residual sum belongs to the block around the branch that it adds, which comes second or first.
+  const operands = node.op === 'add' ? [node.b, node.a] : operandsOf(node);
+  const up = node.op === 'add' ? 2 : 1;
+  for (const id of operands) {
+    const parts = (names.get(id) ?? '').split('.');
+    if (parts.length > up) return parts.slice(0, -up).join('.');
+  }
+  return undefined;
 }

@@ -114,19 +114,25 @@ function pastReader(node: AffineNode, { nodes, output, hints }: Draft): readonly
   return nodes.filter((other) => other !== node).flatMap((other) => (other === reader ? [first, second] : [other]));
 }
 
-/** s∘(a + b) + t = (s∘a + t) + s∘b, where a and b are linear layers that nothing else reads. */
+/** s∘(a + b) + t = (s∘a + t) + s∘b, where those of a and b that change are linear layers that nothing else reads. */
 function intoSummands(node: AffineNode, { nodes, output, note }: Draft): readonly GraphNode[] | null {
   const byId = new Map(nodes.map((other) => [other.id, other]));
   const readers = countReaders(nodes, output);
   const sum = byId.get(node.x)!;
   if (sum.op !== 'add' || sum.a === sum.b || sum.cols !== node.cols || readers.get(sum.id) !== 1) return null;
-  const parts = [byId.get(sum.a)!, byId.get(sum.b)!];
-  if (parts.some((part) => part.op !== 'linear' || readers.get(part.id) !== 1 || part.cols !== node.cols)) return null;
-  note('scale of a sum into the weights of what is summed');
-  const shifts = [node.shift, new Float32Array(node.cols)];
-  const scaled = parts.map((part, i) => intoProducer({ ...node, id: part.id, name: part.name, shift: shifts[i] }, part, () => undefined)!);
+  const parts = [byId.get(sum.a)!, byId.get(sum.b)!].filter(
+    (part) => part.op === 'linear' && readers.get(part.id) === 1 && part.cols === node.cols,
+  );
+  const shiftsOnly = isOnes(node.scale);
+  if (parts.length < (shiftsOnly ? 1 : 2)) return null;
+  if (!shiftsOnly) note('scale of a sum into the weights of what is summed');
+  const changed = new Map(
+    parts.slice(0, shiftsOnly ? 1 : 2).map((part, i) => {
+      const shift = i === 0 ? node.shift : new Float32Array(node.cols);
+      return [part, intoProducer({ ...node, id: part.id, name: part.name, shift }, part, () => undefined)!];
+    }),
+  );
   return nodes
     .filter((other) => other !== sum)
-    .map((other) => (other === node ? { ...sum, id: node.id, name: node.name } : (scaled[parts.indexOf(other)] ?? other)));
+    .map((other) => (other === node ? { ...sum, id: node.id, name: node.name } : (changed.get(other) ?? other)));
 }
-

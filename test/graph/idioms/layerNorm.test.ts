@@ -47,6 +47,18 @@ describe('LayerNorm', () => {
     expect(nodes.map((node) => node.op)).toEqual(['activation', 'add', 'layerNorm', 'add']);
   });
 
+  test('SkipLayerNormalization’s bias folds into the linear layer before it', async () => {
+    const { nodes } = await importAndCompare({
+      nodes: [
+        ...chain(['MatMul', ['x', 'w'], 'm']),
+        { op: 'SkipLayerNormalization', domain: 'com.microsoft', in: ['m', 'x', 'norm.weight', 'norm.bias', 'bias'], out: ['n', '', '', 'sum'] },
+        ...chain(['Add', ['n', 'sum'], 'y']),
+      ],
+      initializers: { ...initializers, w: random([CHANNELS, CHANNELS], 7), bias: random([CHANNELS], 8) },
+    });
+    expect(nodes.map((node) => node.op)).toEqual(['linear', 'add', 'layerNorm', 'add']);
+  });
+
   test('over rows in another order stays a norm of the rows as they lie', async () => {
     const { nodes } = await importAndCompare({
       nodes: chain(
