@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { floats, ints, random, type TensorSpec } from '../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, TOKENS } from './idioms/stem.js';
+import { chain, CHANNELS, importAndCompare, opsOf, TOKENS, type Step } from './idioms/stem.js';
 
 describe('layout operators compute what ONNX Runtime computes', () => {
   const list: Record<string, TensorSpec> = {
@@ -9,7 +9,7 @@ describe('layout operators compute what ONNX Runtime computes', () => {
     target: ints([3, 1, 1]), nd: ints([0, 2, 0, 1], [2, 2]), el: ints([1, 0, 3, 2, 1, 1, 0, 0], [1, 1, 8]), axes: ints([1, 3]), padAxes: ints([1]), pads2: ints([1, 1]),
   };
 
-  test.each<[string, Parameters<typeof chain>, number?]>([
+  test.each<[string, readonly Step[], number?]>([
     ['Gather with several indices', [['Gather', ['x', 'i'], 'y', { axis: 1 }]]],
     ['Gather with one', [['Gather', ['x', 'scalar'], 'y', { axis: -1 }]]],
     ['GatherND', [['GatherND', ['x', 'nd'], 'y']]],
@@ -55,7 +55,7 @@ describe('layout operators compute what ONNX Runtime computes', () => {
 });
 
 /** Adds a constant expression to the tokens, so that folding it is compared with what ONNX Runtime computes. */
-async function foldsTo(steps: Parameters<typeof chain>, initializers: Record<string, TensorSpec>, opset?: number): Promise<void> {
+async function foldsTo(steps: readonly Step[], initializers: Record<string, TensorSpec>, opset?: number): Promise<void> {
   const { nodes } = await importAndCompare({
     nodes: chain(['Relu', ['x'], 'r'], ...steps, ['Add', ['r', 'c'], 'y']),
     initializers,
@@ -68,7 +68,7 @@ describe('constants fold as ONNX Runtime computes them', () => {
   const a = random([TOKENS, CHANNELS], 31);
   const b = random([CHANNELS], 32);
   const bool = { dims: [CHANNELS], dataType: 9, rawData: Uint8Array.from({ length: CHANNELS }, (_, i) => i % 2) };
-  const float = (input: string): Parameters<typeof chain>[0] => ['Cast', [input], 'c', { to: 1 }];
+  const float = (input: string): Step => ['Cast', [input], 'c', { to: 1 }];
   const all = {
     a, b, bool, n: ints([7, -7, 5, 0, 1, 2, 3, 4]), m: ints([3]), zero: ints([0], []), eight: ints([8], []), one: ints([1], []),
     dims: ints([TOKENS, 1]), pos: random([1, 1, 3, 3], 33), scales: floats([4], [1, 1, 4 / 3, 8 / 3]), sizes: ints([1, 1, 4, 8]), roi: floats([0], []),
@@ -76,7 +76,7 @@ describe('constants fold as ONNX Runtime computes them', () => {
     at: ints([0, 2], [2, 1]), rows: random([2, CHANNELS], 35), two: floats([], [2]),
   };
 
-  test.each<[string, Parameters<typeof chain>, number?]>([
+  test.each<[string, readonly Step[], number?]>([
     ['arithmetic', [['Sub', ['a', 'b'], 'd'], ['Div', ['d', 'two'], 'e'], ['Abs', ['e'], 'f'], ['Sqrt', ['f'], 'c']]],
     ['integer division and modulus', [['Div', ['n', 'm'], 'd'], ['Mod', ['n', 'm'], 'o'], ['Mul', ['d', 'o'], 'p'], float('p')]],
     ['comparisons and logic', [['Greater', ['a', 'b'], 'g'], ['Not', ['g'], 'h'], ['Or', ['g', 'bool'], 'o'], ['And', ['o', 'h'], 'p'], float('p')]],

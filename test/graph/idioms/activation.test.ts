@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { floats, random } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, type Tail } from './stem.js';
+import { chain, CHANNELS, importAndCompare, opsOf, type Tail, type Step } from './stem.js';
 
 const scalars = (values: Record<string, number>) =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, floats([], [value])]));
 
 const constants = scalars({ half: 0.5, one: 1, two: 2, three: 3, root2: Math.SQRT2, rsqrt2: Math.SQRT1_2, c: 0.044715, s: Math.sqrt(2 / Math.PI), q: 1.702, zero: 0, six: 6 });
 
-const variants: Record<string, [kind: string, steps: Parameters<typeof chain>, opset?: number]> = {
+const variants: Record<string, [kind: string, steps: readonly Step[], opset?: number]> = {
   'GELU, x·(1 + erf)·½': ['gelu', [['Div', ['x', 'root2'], 'a'], ['Erf', ['a'], 'b'], ['Add', ['b', 'one'], 'c1'], ['Mul', ['x', 'c1'], 'd'], ['Mul', ['d', 'half'], 'y']]],
   'GELU, ½·(erf + 1)·x': ['gelu', [['Mul', ['x', 'rsqrt2'], 'a'], ['Erf', ['a'], 'b'], ['Add', ['one', 'b'], 'c1'], ['Mul', ['half', 'c1'], 'd'], ['Mul', ['d', 'x'], 'y']]],
   'GELU, ½x + ½x·erf': ['gelu', [['Mul', ['x', 'half'], 'h'], ['Mul', ['x', 'rsqrt2'], 'a'], ['Erf', ['a'], 'b'], ['Mul', ['h', 'b'], 'd'], ['Add', ['h', 'd'], 'y']]],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { floats, ints, random } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare } from './stem.js';
+import { chain, CHANNELS, importAndCompare, type Step } from './stem.js';
 
 const initializers = {
   'norm.weight': random([CHANNELS], 5),
@@ -16,7 +16,7 @@ const scaled = [
   ['Add', ['g', 'norm.bias'], 'y'],
 ] as const;
 
-const variants: Record<string, [steps: Parameters<typeof chain>, opset?: number]> = {
+const variants: Record<string, [steps: readonly Step[], opset?: number]> = {
   'LayerNormalization': [[['LayerNormalization', ['x', 'norm.weight', 'norm.bias'], 'y', { axis: -1, epsilon: { float: 1e-5 } }]]],
   'from means, Pow and Div (opset 11)': [[
     ['ReduceMean', ['x'], 'm', axes], ['Sub', ['x', 'm'], 'd'], ['Pow', ['d', 'two'], 'p'], ['ReduceMean', ['p'], 'v', axes],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { floats, ints } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, TOKENS } from './stem.js';
+import { chain, CHANNELS, importAndCompare, opsOf, TOKENS, type Step } from './stem.js';
 
 const initializers = {
   grid: ints([1, CHANNELS, 2, 2]),
@@ -11,7 +11,7 @@ const initializers = {
 };
 
 describe('mean pooling', () => {
-  test.each<[string, Parameters<typeof chain>, number?]>([
+  test.each<[string, readonly Step[], number?]>([
     ['ReduceMean over tokens', [['ReduceMean', ['x'], 'y', { axes: [1], keepdims: 0 }]]],
     ['ReduceMean with axes as an input', [['ReduceMean', ['x', 'axis1'], 'y']], 18],
     ['GlobalAveragePool over the map', [['Transpose', ['x'], 't', { perm: [0, 2, 1] }], ['Reshape', ['t', 'grid'], 'm'], ['GlobalAveragePool', ['m'], 'y']]],

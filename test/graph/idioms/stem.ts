@@ -59,7 +59,8 @@ export async function importAndCompare(tail: Tail, options: { skipRuntime?: bool
 
 export const opsOf = (nodes: readonly GraphNode[]): string[] => nodes.map((node) => node.op);
 
-/** Values from names to the tensors of a chain of one-output nodes: `[op, inputs, output, attributes]`. */
-export const chain = (
-  ...steps: readonly (readonly [op: string, inputs: readonly string[], output: string, attributes?: NodeSpec['attributes']])[]
-): NodeSpec[] => steps.map(([op, inputs, output, attributes]) => ({ op, in: inputs, out: [output], attributes }));
+export type Step = readonly [op: string, inputs: readonly string[], output: string, attributes?: NodeSpec['attributes']];
+
+/** A list of nodes with one output each. */
+export const chain = (...steps: readonly Step[]): NodeSpec[] =>
+  steps.map(([op, inputs, output, attributes]) => ({ op, in: inputs, out: [output], attributes }));
