@@ -7,6 +7,7 @@
       "ldflags": ["-pthread"],
       "xcode_settings": {"OTHER_CFLAGS": ["-std=gnu11", "-O3"]},
       "conditions": [
+        ["target_arch == 'arm64'", {"sources": ["arm/neon.c"]}],
         ["target_arch == 'x64'", {"sources": ["<!@(node -p \"require('fs').readdirSync('x86').filter(f=>f.endsWith('.c')).map(f=>'x86/'+f).join(' ')\")"]}]
       ]
     }

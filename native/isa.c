@@ -8,7 +8,7 @@ typedef struct {
 static int always(void) { return 1; }
 
 #if defined(__x86_64__)
-extern const ivit_isa ivit_isa_avx512vnni;
+#include <cpuid.h>
 
 /* The compiler's run-time support asks the operating system, too, whether it saves the registers. */
 static int has_avx512vnni(void) {
@@ -17,6 +17,29 @@ static int has_avx512vnni(void) {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
 }
+
+static int has_avx2(void) {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2");
+}
+
+/* Not every compiler knows this feature by name: leaf 7, subleaf 1, bit 4 of EAX. */
+static int has_avxvnni(void) {
+#ifdef VNNI_ENCODING
+  return has_avx512vnni(); /* x86/avxvnni.c was built in the other encoding, to test it */
+#else
+  unsigned a = 0, b, c, d;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+#endif
+}
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+static int has_dot_product(void) { return getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP */ }
+#elif defined(__aarch64__) && defined(__APPLE__)
+static int has_dot_product(void) { return 1; /* all of Apple's have it */ }
+#elif defined(__aarch64__)
+static int has_dot_product(void) { return 0; }
 #endif
 
 #if defined(__wasm_simd128__)
@@ -29,6 +52,11 @@ static const candidate candidates[] = {
 #endif
 #if defined(__x86_64__)
     {&ivit_isa_avx512vnni, has_avx512vnni},
+    {&ivit_isa_avxvnni, has_avxvnni},
+    {&ivit_isa_avx2, has_avx2},
+#endif
+#if defined(__aarch64__)
+    {&ivit_isa_neon_dot, has_dot_product},
 #endif
     {&ivit_isa_portable, always},
 };

@@ -26,9 +26,9 @@
 #define IVIT_ROW_LIMIT ((1 << 22) - 1)
 #define IVIT_SCORE_LIMIT (1 << 30)
 #define IVIT_KNOTS 64
-/* Limits of what row primitives requantize: |y-hat| of a norm, |y| of an activation. */
+/* Limits of what row primitives requantize: |y-hat| of a norm; |y| of an activation whose H is between 0 and |x|. */
 #define IVIT_NORM_LIMIT (1 << 30)
-#define IVIT_ACTIVATION_LIMIT 65535
+#define IVIT_ACTIVATION_LIMIT 32767
 
 /* src/program/types.ts, Output. IVIT_ROWS: u8 codes with zero 128, and one i32 scale M' a row beside them. */
 typedef enum { IVIT_U8, IVIT_I8, IVIT_I16, IVIT_I32, IVIT_ROWS } ivit_type;
@@ -97,7 +97,18 @@ typedef struct {
   const int32_t *rows;
 } ivit_view;
 
-typedef enum { IVIT_SOFTMAX_SHIFT, IVIT_SOFTMAX_QUADRATIC } ivit_softmax;
+/* The published kernels' ops, and attention with IVIT_SOFTMAX_PAPER, are portable.c's on every instruction set. */
+typedef struct {
+  int32_t cols;
+  ivit_output out;
+} ivit_paper_norm;
+typedef struct {
+  int32_t cols;
+  int32_t x0;
+  ivit_output out;
+} ivit_paper_gelu;
+
+typedef enum { IVIT_SOFTMAX_SHIFT, IVIT_SOFTMAX_QUADRATIC, IVIT_SOFTMAX_PAPER } ivit_softmax;
 
 /* src/kernels/attention.ts. The value written is [batch*queries, heads*value_dim], channel n = head*value_dim + j. */
 typedef struct {
@@ -109,6 +120,7 @@ typedef struct {
   int32_t score_shift;
   const int32_t *bias; /* [bias_batch][bias_heads][queries][keys], or NULL */
   int32_t bias_batch, bias_heads;
+  int32_t x0, softmax_bits; /* IVIT_SOFTMAX_PAPER only */
   ivit_output out; /* `offset` is NULL */
 } ivit_attention;
 
@@ -196,6 +208,11 @@ void ivit_portable_attention_pack(const ivit_attention *op, int32_t window, int3
 size_t ivit_portable_attention_scratch(const ivit_attention *op);
 void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                              const int8_t *q, const void *packed, void *out, void *scratch);
+/* src/kernels/paper-rows.ts: rows as for the row primitives. */
+void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                              void *scratch);
+void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int8_t *x, void *out, int32_t *scale,
+                              void *scratch);
 
 /*
  * Proven from the weights, for 32-bit paths: an upper bound of |sum_k (x[k] - zero)*weight[n][k]| over all inputs, for
@@ -206,6 +223,10 @@ int64_t ivit_linear_bound(const ivit_linear *op, int32_t n);
 extern const ivit_isa ivit_isa_portable;
 #if defined(__x86_64__) || defined(_M_X64)
 extern const ivit_isa ivit_isa_avx512vnni;
+extern const ivit_isa ivit_isa_avxvnni;
+extern const ivit_isa ivit_isa_avx2;
+#elif defined(__aarch64__)
+extern const ivit_isa ivit_isa_neon_dot;
 #endif
 
 /*

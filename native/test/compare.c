@@ -1,7 +1,7 @@
 /*
  * Compares every primitive of an instruction set's table with plain C on random operands: shapes off the tile, every
- * output type, multipliers and shifts that lead to each path. For machines without Node (see ../test-arm.sh) and for quick work on a
- * kernel; test/engine compares whole backends with src/kernels.
+ * output type, multipliers and shifts that lead to each path. compare.mjs builds and runs it; test/engine compares whole
+ * backends with src/kernels.
  *
  *   compare <isa> [rounds] [seed]
  */

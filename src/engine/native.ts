@@ -41,7 +41,7 @@ export interface NativeKernels {
 }
 
 /** The instruction sets of native/isa.c, best first. */
-export const NATIVE_ISAS = ['avx512vnni', 'portable'] as const;
+export const NATIVE_ISAS = ['avx512vnni', 'avxvnni', 'avx2', 'neon-dot', 'portable'] as const;
 
 /** Those that this machine has. */
 export function nativeIsas(kernels: NativeKernels): string[] {

@@ -1,0 +1,123 @@
+/* NEON with the dot-product extension: Armv8.2 and later. */
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC target("arch=armv8.2-a+dotprod")
+#endif
+
+#include <arm_neon.h>
+#include <stdint.h>
+
+#define LANES 4
+#define TILE_ROWS 4
+#define GROUP 4
+#define GROUP_STEP 4
+/* Both operands of the dot product are signed. */
+#define CODE_OFFSET 128
+typedef int8_t weight_t;
+typedef uint8_t code_t;
+
+typedef int32x4_t vec;
+#define FN static inline __attribute__((always_inline))
+
+FN vec load(const void *p) { return vld1q_s32(p); }
+FN void store(void *p, vec v) { vst1q_s32(p, v); }
+FN vec load_i16(const int16_t *p) { return vmovl_s16(vld1_s16(p)); }
+FN vec set1(int32_t v) { return vdupq_n_s32(v); }
+FN vec add(vec a, vec b) { return vaddq_s32(a, b); }
+FN vec sub(vec a, vec b) { return vsubq_s32(a, b); }
+FN vec mullo(vec a, vec b) { return vmulq_s32(a, b); }
+FN vec min(vec a, vec b) { return vminq_s32(a, b); }
+FN vec max(vec a, vec b) { return vmaxq_s32(a, b); }
+FN vec abs_of(vec v) { return vabsq_s32(v); }
+FN vec shift_left(vec v, int32_t count) { return vshlq_s32(v, vdupq_n_s32(count)); }
+FN vec shift_right(vec v, int32_t count) { return vshlq_s32(v, vdupq_n_s32(-count)); }
+FN vec shift_right_each(vec v, vec counts) { return vshlq_s32(v, vnegq_s32(counts)); }
+FN int32_t reduce_max(vec v) { return vmaxvq_s32(v); }
+FN int32_t reduce_add(vec v) { return vaddvq_s32(v); }
+
+/* 64-bit numbers that belong to the lower and to the upper lanes. */
+typedef struct {
+  int64x2_t low, high;
+} wide;
+#define OFFSET_SLOT(i) (i)
+
+FN vec low_halves(wide w) { return vuzp1q_s32(vreinterpretq_s32_s64(w.low), vreinterpretq_s32_s64(w.high)); }
+FN vec high_halves(wide w) { return vuzp2q_s32(vreinterpretq_s32_s64(w.low), vreinterpretq_s32_s64(w.high)); }
+FN wide multiply(vec a, vec b) {
+  return (wide){vmull_s32(vget_low_s32(a), vget_low_s32(b)), vmull_high_s32(a, b)};
+}
+FN wide load_wide(const int64_t *p) { return (wide){vld1q_s64(p), vld1q_s64(p + 2)}; }
+FN wide wide_zero(void) { return (wide){vdupq_n_s64(0), vdupq_n_s64(0)}; }
+FN vec mul_high(vec a, vec b) { return high_halves(multiply(a, b)); }
+FN vec mul_add_high(vec a, vec b, wide offset) {
+  return high_halves((wide){vmlal_s32(offset.low, vget_low_s32(a), vget_low_s32(b)), vmlal_high_s32(offset.high, a, b)});
+}
+FN vec mul_shift(vec a, vec b, int32_t count) {
+  wide p = multiply(a, b);
+  int64x2_t c = vdupq_n_s64(-count);
+  return low_halves((wide){vshlq_s64(p.low, c), vshlq_s64(p.high, c)});
+}
+FN wide add_squares(wide sum, vec v) {
+  return (wide){vmlal_s32(sum.low, vget_low_s32(v), vget_low_s32(v)), vmlal_high_s32(sum.high, v, v)};
+}
+FN uint64_t reduce_wide(wide w) { return (uint64_t)vaddvq_s64(vaddq_s64(w.low, w.high)); }
+
+FN vec look_up(const int32_t *table, vec index) {
+  int32_t entries[LANES] = {table[vgetq_lane_s32(index, 0)], table[vgetq_lane_s32(index, 1)],
+                            table[vgetq_lane_s32(index, 2)], table[vgetq_lane_s32(index, 3)]};
+  return load(entries);
+}
+
+FN int16x8_t words_of(const vec v[2]) { return vcombine_s16(vqmovn_s32(v[0]), vqmovn_s32(v[1])); }
+FN void store_bytes_u8(void *p, const vec v[4], int32_t zero) {
+  int16x8_t z = vdupq_n_s16((int16_t)zero);
+  uint8x8_t low = vqmovun_s16(vqaddq_s16(words_of(v), z)), high = vqmovun_s16(vqaddq_s16(words_of(v + 2), z));
+  vst1q_u8(p, vcombine_u8(low, high));
+}
+FN void store_bytes_i8(void *p, const vec v[4]) {
+  int8x16_t bytes = vcombine_s8(vqmovn_s16(words_of(v)), vqmovn_s16(words_of(v + 2)));
+  vst1q_s8(p, vmaxq_s8(bytes, vdupq_n_s8(-127)));
+}
+FN void store_words(void *p, const vec v[4]) {
+  const int16x8_t least = vdupq_n_s16(-32767);
+  vst1q_s16(p, vmaxq_s16(words_of(v), least));
+  vst1q_s16((int16_t *)p + 8, vmaxq_s16(words_of(v + 2), least));
+}
+
+/* 4 rows by 16 columns: 16 sums, 4 rows of codes, 4 vectors of weights. */
+static void multiply_tile(int32_t sums[TILE_ROWS][16], const code_t *const rows[TILE_ROWS], int32_t groups,
+                          const weight_t *w, const int32_t *start) {
+  vec s[TILE_ROWS][4];
+  for (int i = 0; i < TILE_ROWS; i++) {
+    for (int j = 0; j < 4; j++) s[i][j] = load(start + 4 * j);
+  }
+  const uint8x16_t flip = vdupq_n_u8(128);
+  const code_t *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
+  for (int32_t g = 0; g < groups; g += GROUP_STEP) {
+    int8x16_t a0 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x0 + 4 * g), flip));
+    int8x16_t a1 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x1 + 4 * g), flip));
+    int8x16_t a2 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x2 + 4 * g), flip));
+    int8x16_t a3 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x3 + 4 * g), flip));
+#define ADD_GROUP(lane)                                \
+  for (int j = 0; j < 4; j++, w += 16) {               \
+    int8x16_t b = vld1q_s8(w);                         \
+    s[0][j] = vdotq_laneq_s32(s[0][j], b, a0, lane);   \
+    s[1][j] = vdotq_laneq_s32(s[1][j], b, a1, lane);   \
+    s[2][j] = vdotq_laneq_s32(s[2][j], b, a2, lane);   \
+    s[3][j] = vdotq_laneq_s32(s[3][j], b, a3, lane);   \
+  }
+    ADD_GROUP(0)
+    ADD_GROUP(1)
+    ADD_GROUP(2)
+    ADD_GROUP(3)
+#undef ADD_GROUP
+  }
+  for (int i = 0; i < TILE_ROWS; i++) {
+    for (int j = 0; j < 4; j++) store(sums[i] + 4 * j, s[i][j]);
+  }
+}
+
+#define ISA_NAME "neon-dot"
+#define ISA_TABLE ivit_isa_neon_dot
+#include "../lanes/lanes.h"

@@ -1,0 +1,140 @@
+/*
+ * Kernels for instruction sets with vectors of a few 32-bit lanes, written once. Whoever includes this defines first:
+ *
+ *   LANES             lanes of 32 bits: 4 or 8
+ *   vec               a vector of them; load, store, set1, add, sub, mullo, min, max, abs_of, shift_left, shift_right
+ *                     (arithmetic, by one count), shift_right_each (of numbers >= 0, a count for each lane), load_i16, reduce_max,
+ *                     reduce_add
+ *   mul_high          high 32 bits of the 64-bit products
+ *   mul_shift         low 32 bits of the 64-bit products >> count, 0 to 32
+ *   wide              64-bit products of a vec's lanes in any order, OFFSET_SLOT(i) the place of lane i: load_wide,
+ *                     mul_add_high (high 32 bits of product + wide), wide_zero, add_squares, reduce_wide
+ *   look_up           32-bit entries of a table, by lane
+ *   store_bytes_u8, store_bytes_i8, store_words   16 values, saturated; u8 after adding a zero point
+ *
+ *   TILE_ROWS         rows of the register tile; its columns are 16
+ *   GROUP             elements of a row that one 32-bit element of the product takes: 4 of 8 bits or 2 of 16
+ *   GROUP_STEP        groups that multiply_tile takes at a time
+ *   weight_t, code_t  what weights and codes are multiplied as; CODE_OFFSET is taken from codes when they are multiplied
+ *   multiply_tile     sums[i][c] = start[c] + sum_k (rows[i][k] - CODE_OFFSET)*w[k / GROUP][c][k % GROUP]
+ *   ISA_NAME, ISA_TABLE
+ */
+#include <string.h>
+
+#include "../arith.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { CHUNK = 16, CHUNK_VECTORS = CHUNK / LANES };
+
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* --- requantization --- */
+
+/*
+ * How (v*b[n] + 2^(c-1) + offset[n]) >> c is computed.
+ * - NARROW: everything is proven to fit 32 bits;
+ * - HIGH: b, c and offset are brought to c >= 32, so that the result lies in the high half of a 64-bit sum; without an
+ *   offset c >= 33 and 2^(c-1) is added to the high half, as floors nest;
+ * - LIFTED: the same without an offset, where that takes a shift of v as well as of b;
+ * - ANY: none of these: plain C does it.
+ */
+typedef enum { NARROW, HIGH, LIFTED, ANY } requantize_path;
+
+typedef struct {
+  requantize_path path;
+  int32_t scale, lift, shift, round;
+} requantize_plan;
+
+/* Without an offset. `limit`: max |v|; `bound`: max over n of |v|*|b[n]|; `largest`: max |b[n]|. */
+static requantize_plan plan_requantize(int64_t limit, int64_t bound, int64_t largest, int32_t shift) {
+  if (shift >= 1 && shift <= 31 && bound + ivit_half(shift) < (int64_t)1 << 31) {
+    return (requantize_plan){.path = NARROW, .shift = shift, .round = (int32_t)ivit_half(shift)};
+  }
+  requantize_plan plan = {.path = ANY};
+  if (shift < 1) return plan;
+  int32_t missing = ivit_max(0, 33 - shift), scale = ivit_min(missing, 31 - ivit_bits((uint64_t)largest));
+  int32_t lift = missing - scale, c = shift + missing;
+  if (limit >= ((int64_t)1 << 31) >> lift) return plan;
+  return (requantize_plan){
+      .path = lift == 0 ? HIGH : LIFTED, .scale = scale, .lift = lift, .shift = c - 32, .round = 1 << (c - 33)};
+}
+
+INLINE vec requantize(const requantize_plan *plan, vec v, vec b) {
+  if (plan->path == NARROW) return shift_right(add(mullo(v, b), set1(plan->round)), plan->shift);
+  if (plan->path == LIFTED) v = shift_left(v, plan->lift);
+  return shift_right(add(mul_high(v, b), set1(plan->round)), plan->shift);
+}
+
+static int64_t largest_multiplier(const int32_t *multiplier, int32_t n) {
+  int64_t largest = 0;
+  for (int32_t i = 0; i < n; i++) {
+    int64_t b = multiplier[i];
+    largest = b > largest ? b : -b > largest ? -b : largest;
+  }
+  return largest;
+}
+
+/* --- stores --- */
+
+/* Of what linear layers and attention write: IVIT_ROWS as u-hat. */
+static size_t element_size(ivit_type type) {
+  return type == IVIT_U8 || type == IVIT_I8 ? 1 : type == IVIT_I16 ? 2 : 4;
+}
+
+INLINE vec clamp_to(vec v, int32_t limit) { return max(min(v, set1(limit)), set1(-limit)); }
+
+INLINE void store_chunk_whole(ivit_type type, const vec v[CHUNK_VECTORS], int32_t zero, void *out) {
+  switch (type) {
+    case IVIT_U8: store_bytes_u8(out, v, zero); break;
+    case IVIT_I8: store_bytes_i8(out, v); break;
+    case IVIT_I16: store_words(out, v); break;
+    default: {
+      int32_t limit = type == IVIT_I32 ? IVIT_WIDE_LIMIT : IVIT_ROW_LIMIT;
+      for (int j = 0; j < CHUNK_VECTORS; j++) store((int32_t *)out + LANES * j, clamp_to(v[j], limit));
+    }
+  }
+}
+
+/* 16 values r with the type's clamp, the first `count` of them. */
+INLINE void store_chunk(ivit_type type, const vec v[CHUNK_VECTORS], int32_t zero, void *out, int32_t count) {
+  if (count >= CHUNK) {
+    store_chunk_whole(type, v, zero, out);
+    return;
+  }
+  int32_t whole[CHUNK];
+  store_chunk_whole(type, v, zero, whole);
+  memcpy(out, whole, (size_t)count * element_size(type));
+}
+
+/* A row, or a part of one, that may end within a chunk: elements past the end are read, as ivit.h allows. */
+INLINE void load_chunk(const int32_t *x, int32_t count, vec v[CHUNK_VECTORS]) {
+  int32_t whole[CHUNK] = {0};
+  if (count < CHUNK) memcpy(whole, x, (size_t)count * sizeof *x);
+  for (int j = 0; j < CHUNK_VECTORS; j++) v[j] = load((count < CHUNK ? whole : x) + LANES * j);
+}
+
+#include "linear.h"
+#include "rows.h"
+#include "attention.h"
+
+const ivit_isa ISA_TABLE = {
+    .name = ISA_NAME,
+    .tile_rows = TILE_ROWS,
+    .tile_cols = CHUNK,
+    .linear_pack_size = linear_pack_size,
+    .linear_pack = linear_pack,
+    .linear_scratch = linear_scratch,
+    .linear = linear,
+    .output_pack_size = output_pack_size,
+    .output_pack = output_pack,
+    .layer_norm = layer_norm,
+    .activation = activation,
+    .rescale = rescale,
+    .quantize_rows = quantize_rows,
+    .add = add_wide,
+    .attention_pack_size = attention_pack_size,
+    .attention_pack = attention_pack,
+    .attention_scratch = attention_scratch,
+    .attention = attention,
+};

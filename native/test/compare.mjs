@@ -1,0 +1,62 @@
+/**
+ * Builds and runs compare.c: every instruction set of this machine against plain C, AVX-VNNI in the encoding of AVX-512
+ * where the machine has that alone, and the ARM kernels, cross-compiled, in an emulator where both tools are installed
+ * (Debian: apt-get install gcc-aarch64-linux-gnu qemu-user).
+ *
+ *   node native/test/compare.mjs [rounds]
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+const native = path.resolve(import.meta.dirname, '..');
+const rounds = process.argv[2] ?? '300';
+const folder = mkdtempSync(path.join(tmpdir(), 'ivit-compare-'));
+const sources = (sub) => readdirSync(path.join(native, sub)).filter((name) => name.endsWith('.c')).map((name) => path.join(native, sub, name));
+const common = [path.join(native, 'test/compare.c'), path.join(native, 'portable.c'), path.join(native, 'isa.c')];
+let failures = 0;
+
+function has(command) {
+  return spawnSync(command, ['--version']).status === 0;
+}
+
+function build(compiler, flags, files, name) {
+  const target = path.join(folder, name);
+  const result = spawnSync(compiler, ['-std=gnu11', '-O1', ...flags, ...common, ...files, '-o', target], { encoding: 'utf8' });
+  if (result.status === 0) return target;
+  process.stdout.write(`${name}: does not compile\n${result.stderr}`);
+  failures++;
+  return null;
+}
+
+/** Runs one instruction set; those that the machine lacks say so. */
+function compare(command, isa) {
+  if (command.includes(null)) return;
+  const [program, ...args] = command;
+  const { status, signal, stdout } = spawnSync(program, [...args, isa, rounds], { encoding: 'utf8' });
+  process.stdout.write(status === 2 ? `${isa}: not on this machine\n` : stdout);
+  if (signal !== null) process.stdout.write(`${isa}: ended by ${signal}\n`);
+  if (status !== 0 && status !== 2) failures++;
+}
+
+try {
+  const compiler = process.env.CC ?? 'cc';
+  if (!has(compiler)) {
+    process.stdout.write('no C compiler: nothing compared\n');
+  } else {
+    const own = { x64: 'x86', arm64: 'arm' }[process.arch];
+    const program = build(compiler, [], own === undefined ? [] : sources(own), 'compare');
+    for (const isa of own === 'x86' ? ['avx512vnni', 'avxvnni', 'avx2'] : own === 'arm' ? ['neon-dot'] : []) compare([program], isa);
+    if (own === 'x86') compare([build(compiler, ['-DVNNI_ENCODING=""'], sources(own), 'compare-vnni')], 'avxvnni');
+  }
+  const cross = ['aarch64-linux-gnu-gcc', 'qemu-aarch64'];
+  if (process.arch !== 'arm64' && cross.every(has)) {
+    compare([cross[1], '-cpu', 'max', build(cross[0], ['-static'], sources('arm'), 'compare-arm')], 'neon-dot');
+  } else if (process.arch !== 'arm64') {
+    process.stdout.write(`neon-dot: needs ${cross.join(' and ')}\n`);
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+process.exitCode = failures === 0 ? 0 : 1;
