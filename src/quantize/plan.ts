@@ -50,7 +50,7 @@ export function planGraph(graph: Graph, dynamic: boolean): Plan {
   for (const node of [...graph.nodes].reverse()) {
     const demands = new Set<Demand>(consumers.get(node.id)!.map((user) => demandOf(user, form)));
     if (node.id === graph.output) demands.add('wide');
-    form.set(node.id, chooseForm(node, demands, dynamic));
+    form.set(node.id, chooseForm(node, demands, dynamic, nodes));
   }
   for (const node of graph.nodes) {
     if (node.op !== 'attention') continue;
@@ -74,7 +74,7 @@ function demandOf(user: GraphNode, form: ReadonlyMap<string, Demand>): Demand {
   }
 }
 
-function chooseForm(node: GraphNode, demands: ReadonlySet<Demand>, dynamic: boolean): Demand {
+function chooseForm(node: GraphNode, demands: ReadonlySet<Demand>, dynamic: boolean, nodes: ReadonlyMap<string, GraphNode>): Demand {
   if (demands.size !== 1) return 'wide';
   const [demand] = demands;
   switch (node.op) {
@@ -89,9 +89,11 @@ function chooseForm(node: GraphNode, demands: ReadonlySet<Demand>, dynamic: bool
       return demand === 'codes' ? 'codes' : 'wide';
     case 'constant':
       return demand === 'operand' ? 'operand' : 'wide';
-    case 'gather':
+    case 'gather': {
       // Per-channel scales survive a gather only if whole rows of one source move; row scales don't.
-      return node.sources.length === 1 && node.piece % node.cols === 0 && !(dynamic && demand === 'codes') ? demand : 'wide';
+      const wholeRows = node.sources.length === 1 && nodes.get(node.sources[0])!.cols === node.cols && node.piece % node.cols === 0;
+      return wholeRows && !(dynamic && demand === 'codes') ? demand : 'wide';
+    }
     default:
       return 'wide';
   }
