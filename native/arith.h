@@ -96,6 +96,20 @@ static inline int32_t ivit_softmax_weight(uint32_t d, int32_t p, ivit_softmax ki
   return (255 * (m >> q) + (1 << 13)) >> 14;
 }
 
+/*
+ * The shift exponential of the published kernels: src/kernels/paper-rows.ts, x0 < 0. Results of 2^32 and more, which
+ * only x above 0 has, may differ: every sum of them is cut off at 2^31 - 1.
+ */
+static inline int64_t ivit_shift_exponential(int32_t x, int32_t x0, int32_t n) {
+  int32_t y = ivit_max(x + (x >> 1) - (x >> 4), n * x0);
+  int32_t q = y <= 0 ? y / x0 : -((y - x0 - 1) / -x0);
+  int32_t r = y - x0 * q;
+  return ((int64_t)(r - 2 * x0) << ivit_min(n - q, 32)) >> 1;
+}
+
+/* floor((2^31 - 1) / min(sum, 2^31 - 1)). */
+static inline int32_t ivit_paper_reciprocal(int64_t sum) { return 0x7fffffff / ivit_clamp(sum, 1, 0x7fffffff); }
+
 /* normalizeSum's factor floor(2^31 / sum), sum >= 255; o = (acc*factor + 128) >> 8. */
 static inline int32_t ivit_sum_factor(int32_t sum) { return (int32_t)(2147483648u / (uint32_t)sum); }
 

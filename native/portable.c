@@ -107,6 +107,42 @@ void ivit_portable_activation(const ivit_activation *op, int32_t rows, const int
   }
 }
 
+void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                              void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    int64_t sum = 0;
+    for (int32_t n = 0; n < op->cols; n++) sum += x[n];
+    int64_t mean = sum >= 0 ? sum / op->cols : -((-sum + op->cols - 1) / op->cols);
+    int64_t twice = 2 * (sum - mean * op->cols);
+    mean += twice > op->cols || (twice == op->cols && (mean & 1));
+
+    uint64_t squares = 0, std = 1 << 16;
+    for (int32_t n = 0; n < op->cols; n++) squares += (uint64_t)((x[n] - mean) * (x[n] - mean));
+    for (int32_t i = 0; i < 10; i++) std = (std + squares / std) >> 1;
+    int64_t factor = (int64_t)(0x7fffffff / std);
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, ((x[n] - mean) * factor) >> 1, n);
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
+void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int8_t *x, void *out, int32_t *scale,
+                              void *scratch) {
+  enum { BITS = 23, SIGMOID_SHIFT = 24 };
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    int32_t max = x[0];
+    for (int32_t n = 1; n < op->cols; n++) max = ivit_max(max, x[n]);
+    int64_t of_max = ivit_shift_exponential(-max, op->x0, BITS);
+    for (int32_t n = 0; n < op->cols; n++) {
+      int64_t e = ivit_shift_exponential(x[n] - max, op->x0, BITS);
+      int64_t sigmoid = (e * ivit_paper_reciprocal(e + of_max)) >> SIGMOID_SHIFT;
+      row[n] = ivit_requantize(&op->out, x[n] * sigmoid, n);
+    }
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
 void ivit_portable_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                            void *scratch) {
   int32_t *row = scratch;
@@ -152,6 +188,20 @@ size_t ivit_portable_attention_scratch(const ivit_attention *op) {
   return (padded((size_t)op->keys) + padded((size_t)op->value_dim)) * sizeof(int32_t);
 }
 
+/* Scores, in place, to the weights of the published softmax. */
+static void paper_softmax(const ivit_attention *op, int32_t *scores) {
+  enum { BITS = 15, LIMIT = 127 };
+  int32_t max = -LIMIT;
+  int64_t sum = 0;
+  for (int32_t j = 0; j < op->keys; j++) max = ivit_max(max, scores[j] = ivit_clamp(scores[j], -LIMIT, LIMIT));
+  for (int32_t j = 0; j < op->keys; j++) {
+    scores[j] = (int32_t)ivit_shift_exponential(scores[j] - max, op->x0, BITS);
+    sum += scores[j];
+  }
+  int64_t factor = ivit_paper_reciprocal(sum);
+  for (int32_t j = 0; j < op->keys; j++) scores[j] = (int32_t)((scores[j] * factor) >> (32 - op->softmax_bits));
+}
+
 void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                              const int8_t *q, const void *packed, void *out, void *scratch) {
   const int8_t *keys = packed;
@@ -173,20 +223,23 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
       max = ivit_max(max, scores[j]);
     }
 
+    int is_paper = op->softmax == IVIT_SOFTMAX_PAPER;
+    if (is_paper) paper_softmax(op, scores);
     int32_t sum = 0;
     for (int32_t i = 0; i < op->value_dim; i++) acc[i] = 0;
     const int8_t *value = values;
     for (int32_t j = 0; j < op->keys; j++, value += op->value_dim) {
-      int32_t w = ivit_softmax_weight((uint32_t)max - (uint32_t)scores[j], op->fraction_bits, op->softmax);
+      int32_t w = scores[j];
+      if (!is_paper) w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax);
       sum += w;
       if (w) for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
     }
 
-    int32_t factor = ivit_sum_factor(sum);
+    int32_t factor = is_paper ? 0 : ivit_sum_factor(sum);
     int32_t channel = head * op->value_dim;
     size_t at = (size_t)token * out_cols + (size_t)channel;
     for (int32_t i = 0; i < op->value_dim; i++) {
-      int64_t o = ((int64_t)acc[i] * factor + 128) >> 8;
+      int64_t o = is_paper ? acc[i] : ((int64_t)acc[i] * factor + 128) >> 8;
       ivit_store(&op->out, out, at + (size_t)i, ivit_requantize(&op->out, o, channel + i));
     }
   }

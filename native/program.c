@@ -27,6 +27,8 @@ typedef struct {
     ivit_linear linear;
     ivit_layer_norm layer_norm;
     ivit_activation activation;
+    ivit_paper_norm paper_norm;
+    ivit_paper_gelu paper_gelu;
     ivit_attention attention;
     ivit_rescale rescale;
     mean_rows mean_rows;
@@ -205,6 +207,11 @@ static void read_linear(ivit_program *program, ivit_linear *op, int32_t cols, co
   need_scratch(program, program->isa->linear_scratch(op));
 }
 
+/* The table whose attention runs an op. */
+static const ivit_isa *attention_isa(const ivit_program *program, const ivit_attention *op) {
+  return op->softmax == IVIT_SOFTMAX_PAPER ? &ivit_isa_portable : program->isa;
+}
+
 static void read_attention(ivit_program *program, ivit_attention *op, int32_t cols, const int32_t *w,
                            const void *const *constants) {
   op->out = read_output(program, &w, cols, constants[5], NULL);
@@ -219,17 +226,20 @@ static void read_attention(ivit_program *program, ivit_attention *op, int32_t co
   op->score_shift = w[8];
   op->bias_batch = w[9];
   op->bias_heads = w[10];
-  w += 11;
+  op->x0 = w[11];
+  op->softmax_bits = w[12];
+  w += 13;
   op->q = read_view(program, &w, constants[0]);
   op->k = read_view(program, &w, constants[1]);
   op->v = read_view(program, &w, constants[2]);
   op->score_multiplier = keep(program, constants[3], (size_t)op->heads, sizeof(int32_t));
   size_t tables = (size_t)op->bias_batch * (size_t)op->bias_heads;
   op->bias = keep(program, constants[4], tables * (size_t)op->queries * (size_t)op->keys, sizeof(int32_t));
-  size_t packed = round_up(program->isa->attention_pack_size(op), IVIT_ALIGN) + IVIT_ALIGN;
+  const ivit_isa *isa = attention_isa(program, op);
+  size_t packed = round_up(isa->attention_pack_size(op), IVIT_ALIGN) + IVIT_ALIGN;
   packed *= (size_t)op->batch * (size_t)op->heads;
   if (packed > program->packed_bytes) program->packed_bytes = packed;
-  need_scratch(program, program->isa->attention_scratch(op));
+  need_scratch(program, isa->attention_scratch(op));
 }
 
 void ivit_program_step(ivit_program *program, int32_t index, const int32_t *words, const void *const *constants) {
@@ -263,6 +273,15 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
       pack_output(program, &s->as.activation.out, s->cols, IVIT_ACTIVATION_LIMIT);
       s->as.activation.spacing = w[0];
       copy_bytes(s->as.activation.knots, constants[2], IVIT_KNOTS * sizeof(int16_t));
+      break;
+    case IVIT_STEP_PAPER_NORM:
+      s->as.paper_norm.cols = s->cols;
+      s->as.paper_norm.out = read_output(program, &w, s->cols, constants[0], constants[1]);
+      break;
+    case IVIT_STEP_PAPER_GELU:
+      s->as.paper_gelu.cols = s->cols;
+      s->as.paper_gelu.out = read_output(program, &w, s->cols, constants[0], constants[1]);
+      s->as.paper_gelu.x0 = w[0];
       break;
     case IVIT_STEP_ATTENTION: read_attention(program, &s->as.attention, s->cols, w, constants); break;
     case IVIT_STEP_RESCALE:
@@ -602,6 +621,12 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
     case IVIT_STEP_ACTIVATION:
       isa->activation(&s->as.activation, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
+    case IVIT_STEP_PAPER_NORM:
+      ivit_portable_paper_norm(&s->as.paper_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
+    case IVIT_STEP_PAPER_GELU:
+      ivit_portable_paper_gelu(&s->as.paper_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
     case IVIT_STEP_ADD:
       isa->add((size_t)rows * (size_t)s->cols, element_data(w, s->in[0], at), element_data(w, s->in[1], at), out);
       break;
@@ -644,14 +669,14 @@ static void barrier(ivit_context *context) {
 }
 
 static uint8_t *packed_head(const ivit_context *context, const ivit_attention *op, int32_t window, int32_t head) {
-  size_t bytes = round_up(context->program->isa->attention_pack_size(op), IVIT_ALIGN) + IVIT_ALIGN;
+  size_t bytes = round_up(attention_isa(context->program, op)->attention_pack_size(op), IVIT_ALIGN) + IVIT_ALIGN;
   return context->packed + (size_t)(window * op->heads + head) * bytes;
 }
 
 static void run_attention(ivit_context *context, const worker *w, const stage *g, schedule *schedule) {
-  const ivit_isa *isa = context->program->isa;
   const step *s = &context->program->steps[g->uses[0].step];
   const ivit_attention *op = &s->as.attention;
+  const ivit_isa *isa = attention_isa(context->program, op);
   const int8_t *q = row_data(w, s->in[0], 0), *k = row_data(w, s->in[1], 0), *v = row_data(w, s->in[2], 0);
   void *out = row_data(w, s->out, 0);
   int64_t start = start_clock(w);

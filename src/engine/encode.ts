@@ -26,7 +26,11 @@ const KINDS = [
   'meanRows',
   'gather',
   'quantize',
+  'paperNorm',
+  'paperGelu',
 ] as const;
+/** The order of native/ivit.h, `ivit_softmax`. */
+const SOFTMAXES = ['shift', 'quadratic', 'paper'] as const;
 /** The order of `IVIT_PLACE_…`. */
 const PLACES = ['arena', 'local', 'constant'] as const;
 
@@ -76,6 +80,10 @@ function encodeOp({ op, operands }: Step, plan: Plan, work: Work): { words: numb
         words: [...encodeOutput(op.out, op.shift), op.spacing],
         constants: [op.multiplier, op.offset, op.knots],
       };
+    case 'paperNorm':
+      return { words: encodeOutput(op.out, op.shift), constants: [op.multiplier, op.offset] };
+    case 'paperGelu':
+      return { words: [...encodeOutput(op.out, op.shift), op.x0], constants: [op.multiplier, op.offset] };
     case 'attention':
       return {
         words: [
@@ -86,11 +94,12 @@ function encodeOp({ op, operands }: Step, plan: Plan, work: Work): { words: numb
           op.keys,
           op.dim,
           op.valueDim,
-          op.softmax === 'quadratic' ? 1 : 0,
+          SOFTMAXES.indexOf(typeof op.softmax === 'string' ? op.softmax : op.softmax.kind),
           op.fractionBits,
           op.scoreShift,
           op.biasBatch,
           op.biasHeads,
+          ...(typeof op.softmax === 'string' ? [0, 0] : [op.softmax.x0, op.softmax.bits]),
           ...[op.q, op.k, op.v].flatMap(encodeView),
         ],
         constants: [op.q.rows, op.k.rows, op.v.rows, op.scoreMultiplier, op.bias, op.multiplier],

@@ -6,6 +6,7 @@ import { requantize } from '../kernels/dyadic.js';
 import { cutPatches, gatherPieces } from '../kernels/layout.js';
 import { accumulateRow, addWide } from '../kernels/linear.js';
 import { normalizeRow } from '../kernels/norm.js';
+import { paperNormRow, shiftGeluRow } from '../kernels/paper-rows.js';
 import { outputRange, quantizeRow } from '../kernels/output.js';
 import type { Engine, OpRunner, Value } from './types.js';
 import { allocateData, checkOperands, imageData } from './values.js';
@@ -52,6 +53,16 @@ export function runOp(op: Op, operands: readonly Value[], input: Program['input'
           const y = activate(x[r * op.cols + n], op.knots, op.spacing);
           row[n] = requantize(y, op.multiplier[n], op.shift, op.offset[n], lo, hi);
         }
+      });
+    }
+    case 'paperNorm':
+    case 'paperGelu': {
+      const x = operands[0].data;
+      const { lo, hi } = outputRange(op.out);
+      return byRow(op, (r, row) => {
+        const run = x.subarray(r * op.cols, (r + 1) * op.cols);
+        const y = op.op === 'paperNorm' ? paperNormRow(run as Int32Array) : shiftGeluRow(run, BigInt(op.x0));
+        for (let n = 0; n < op.cols; n++) row[n] = requantize(Number(y[n]), op.multiplier[n], op.shift, op.offset[n], lo, hi);
       });
     }
     case 'rescale': {

@@ -1,8 +1,11 @@
 import type { AttentionOp, OperandView, SoftmaxKind } from '../program/types.js';
 import { floorDivide, requantize } from './dyadic.js';
+import { shiftmaxRow } from './paper-rows.js';
 
 /** Clamp of a score in log2 units: far beyond where a weight is 0, far below overflow. */
 const SCORE_LIMIT = 1 << 30;
+/** Clamp of the published softmax's 8-bit scores. */
+const PAPER_SCORE_LIMIT = 127;
 /** 0.17157 = 4·(3/4 − 2^(−1/2)) in Q14: makes 1 − r/2 − κ·r·(1 − r) equal 2^−r at r = ½. */
 const KAPPA = 2811;
 
@@ -44,7 +47,7 @@ export function normalizeSum(acc: number, sum: number): number {
 
 /**
  * o = Σ w·v / Σw of one query row and one head (see `normalizeSum` for its unit): integer attention before its output
- * requantization.
+ * requantization. With the published softmax o = Σ w·v, |o| < 2^31, in units of 2^−(bits−1).
  *
  * @param codes the values q, k and v are views of
  * @param row window·queries + query
@@ -71,6 +74,16 @@ export function attendRow(
     for (let i = 0; i < dim; i++) s += codes.q[qAt + i] * codes.k[kAt + i];
     scores[j] = scaleScore(s, op.scoreMultiplier[head], op.scoreShift, op.bias === null ? 0 : op.bias[biasAt + j]);
     max = Math.max(max, scores[j]);
+  }
+
+  if (typeof op.softmax !== 'string') {
+    const x = scores.map((s) => Math.max(-PAPER_SCORE_LIMIT, Math.min(PAPER_SCORE_LIMIT, s)));
+    out.fill(0);
+    shiftmaxRow(x, BigInt(op.softmax.x0), op.softmax.bits).forEach((w, j) => {
+      const vAt = locate(op.v, window * keys + j, head);
+      for (let i = 0; i < valueDim; i++) out[i] += Number(w) * codes.v[vAt + i];
+    });
+    return;
   }
 
   let sum = 0;

@@ -5,7 +5,7 @@
  */
 import { InputError } from '../errors.js';
 import { ROW_LIMIT, WIDE_LIMIT, outputRange } from './limits.js';
-import type { ActivationOp, AttentionOp, LayerNormOp, LinearOp, Op, Program } from './types.js';
+import type { ActivationOp, AttentionOp, LayerNormOp, LinearOp, Op, PaperGeluOp, PaperNormOp, Program } from './types.js';
 import { valuesOf } from './validate.js';
 import type { ValueInfo } from './validate.js';
 
@@ -56,6 +56,10 @@ function boundsOf(op: Op, values: readonly ValueInfo[]): OpBounds {
       return layerNormBounds(op);
     case 'activation':
       return requantized(op, activationBound(op));
+    case 'paperNorm':
+      return paperNormBounds(op);
+    case 'paperGelu':
+      return requantized(op, paperGeluBound(op));
     case 'attention':
       return attentionBounds(op);
     case 'rescale':
@@ -124,11 +128,25 @@ function activationBound(op: ActivationOp): bigint {
   return most;
 }
 
+/** k ≥ ⌊√Σy²⌋ ≥ |y| after any step of the iteration, so that |y·⌊(2^31 − 1)/k⌋/2| < 2^30. */
+function paperNormBounds(op: PaperNormOp): OpBounds {
+  within(op, BigInt(op.cols) * (BigInt(WIDE_LIMIT) ** 2n + 1n), PRODUCT_BITS, 'the sum of squares');
+  return requantized(op, NORMALIZED);
+}
+
+/** σ ≤ 127 as long as the sum of exponentials stays below 2^31; cut off there, σ ≤ ⌊−x0·2^23/2^24⌋. */
+function paperGeluBound(op: PaperGeluOp): bigint {
+  return 127n * largest(127n, BigInt(-op.x0 >> 1));
+}
+
 function attentionBounds(op: AttentionOp): OpBounds {
   const score = within(op, BigInt(op.dim) * 127n * 127n, ACCUMULATOR_BITS, 'the score');
-  within(op, BigInt(op.keys) * 255n * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
+  // Each published weight is below 2^(bits−1): e ≤ −x0·2^15 ≤ 2^30, and e·⌊(2^31 − 1)/Σe⌋ < 2^31.
+  const weight = typeof op.softmax === 'string' ? 255n : (1n << BigInt(op.softmax.bits - 1)) - 1n;
+  const sum = within(op, BigInt(op.keys) * weight * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
   const scores = { multiplier: op.scoreMultiplier, shift: op.scoreShift };
-  return { ...requantized(op, ATTENDED), scoreProduct: productBound(op, scores, score, 'a score') };
+  const attended = typeof op.softmax === 'string' ? ATTENDED : sum;
+  return { ...requantized(op, attended), scoreProduct: productBound(op, scores, score, 'a score') };
 }
 
 interface Requantization {

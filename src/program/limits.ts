@@ -13,6 +13,9 @@ export const MAX_EPSILON = 1n << 53n;
 /** Elements one value of a program may have: far beyond any Vision Transformer, and what a reader must allocate at most. */
 export const MAX_ELEMENTS = 1 << 28;
 
+/** Largest −x0 of the published kernels: their exponentials then stay within 2^30 (Shiftmax) and 2^38 (ShiftGELU). */
+export const MAX_X0 = 1 << 15;
+
 /** What the requantized value of an op is clamped to, before the zero point of `u8` is added. */
 export function outputRange(out: Output): { lo: number; hi: number } {
   switch (out.type) {

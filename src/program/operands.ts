@@ -21,6 +21,8 @@ export function operandsOf(op: Op): readonly ValueId[] {
       return op.sources;
     case 'layerNorm':
     case 'activation':
+    case 'paperNorm':
+    case 'paperGelu':
     case 'rescale':
     case 'meanRows':
       return [op.x];

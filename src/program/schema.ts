@@ -30,6 +30,8 @@ const opSchema = v.variant('op', [
   v.strictObject({ op: v.literal('constant'), ...base }),
   v.strictObject({ op: v.literal('layerNorm'), ...base, x: integer, center: v.boolean(), epsilon: decimalInteger, shift: integer }),
   v.strictObject({ op: v.literal('activation'), ...base, x: integer, spacing: integer, shift: integer }),
+  v.strictObject({ op: v.literal('paperNorm'), ...base, x: integer, shift: integer }),
+  v.strictObject({ op: v.literal('paperGelu'), ...base, x: integer, x0: integer, shift: integer }),
   v.strictObject({
     op: v.literal('attention'),
     ...base,
@@ -42,7 +44,10 @@ const opSchema = v.variant('op', [
     keys: integer,
     dim: integer,
     valueDim: integer,
-    softmax: v.picklist(['shift', 'quadratic']),
+    softmax: v.union([
+      v.picklist(['shift', 'quadratic']),
+      v.strictObject({ kind: v.literal('paper'), x0: integer, bits: v.picklist([8, 16]) }),
+    ]),
     fractionBits: integer,
     scoreShift: integer,
     biasBatch: integer,
@@ -89,6 +94,8 @@ export function tensorFields(op: OpOutline | Op): readonly TensorField[] {
     case 'constant':
       return [{ field: 'data', dtype: op.out.type === 'i8' ? 'I8' : 'I32', shape: [op.rows, op.cols] }];
     case 'layerNorm':
+    case 'paperNorm':
+    case 'paperGelu':
     case 'rescale':
       return [multiplier, offset];
     case 'activation':

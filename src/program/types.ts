@@ -123,6 +123,26 @@ export interface ActivationOp extends OpBase {
   readonly shift: number;
 }
 
+/** The published I-LayerNorm over runs of `cols` elements of an i32 value (see `paperNormRow`): ten iterations, no ε. */
+export interface PaperNormOp extends OpBase {
+  readonly op: 'paperNorm';
+  readonly x: ValueId;
+  readonly multiplier: Int32Array;
+  readonly offset: BigInt64Array;
+  readonly shift: number;
+}
+
+/** The published ShiftGELU over runs of `cols` elements of an i8 value of one scale S (see `shiftGeluRow`), in units of S·2^−7. */
+export interface PaperGeluOp extends OpBase {
+  readonly op: 'paperGelu';
+  readonly x: ValueId;
+  /** ⌊−1/(1.702·S)⌋: −2^15 to −1. */
+  readonly x0: number;
+  readonly multiplier: Int32Array;
+  readonly offset: BigInt64Array;
+  readonly shift: number;
+}
+
 /** Where attention finds an operand; the same as the float graph's `AttentionView`, on an i8 value of `stride` columns. */
 export interface OperandView {
   readonly x: ValueId;
@@ -136,10 +156,21 @@ export interface OperandView {
 /** The kernels of one softmax: `shift` is Shiftmax (linear mantissa), `quadratic` adds the second-order term. */
 export type SoftmaxKind = 'shift' | 'quadratic';
 
+/** Shiftmax as published (see `shiftmaxRow`): scores are 8-bit integers of one scale S. */
+export interface PaperSoftmax {
+  readonly kind: 'paper';
+  /** ⌊−1/S⌋: −2^15 to −1. */
+  readonly x0: number;
+  /** Bits of the softmax, sign included. */
+  readonly bits: 8 | 16;
+}
+
 /**
  * Attention of `batch` windows × `heads` heads, see `attendRow` for the exact steps:
  * scores s = Σ q·k; x = ((s·scoreMultiplier[h] + 2^(scoreShift−1)) >> scoreShift) + bias, in log2 units of
  * 2^−fractionBits; weights w = exponential(max − x), u8, the maximum 255; o = Σ w·v normalised by ⌊2^31/Σw⌋; requantize.
+ *
+ * With the published softmax x is clamped to ±127, w = Shiftmax of the row in units of 2^−(bits−1), and o = Σ w·v as it is.
  */
 export interface AttentionOp extends OpBase {
   readonly op: 'attention';
@@ -152,8 +183,8 @@ export interface AttentionOp extends OpBase {
   readonly keys: number;
   readonly dim: number;
   readonly valueDim: number;
-  readonly softmax: SoftmaxKind;
-  /** 8 to 11. */
+  readonly softmax: SoftmaxKind | PaperSoftmax;
+  /** 8 to 11; 0 with the published softmax, whose scores are in units of S. */
   readonly fractionBits: number;
   /** [heads]. */
   readonly scoreMultiplier: Int32Array;
@@ -209,6 +240,8 @@ export type Op =
   | ConstantOp
   | LayerNormOp
   | ActivationOp
+  | PaperNormOp
+  | PaperGeluOp
   | AttentionOp
   | AddOp
   | RescaleOp

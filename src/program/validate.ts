@@ -1,6 +1,6 @@
 /** Checks that a program is one that engines can run: shapes, types, lengths, ranges, indices in bounds. */
 import { InputError } from '../errors.js';
-import { MAX_ELEMENTS, MAX_EPSILON, MAX_NORM_LENGTH, SCORE_BIAS_LIMIT, outputRange } from './limits.js';
+import { MAX_ELEMENTS, MAX_EPSILON, MAX_NORM_LENGTH, MAX_X0, SCORE_BIAS_LIMIT, outputRange } from './limits.js';
 import { operandsOf } from './operands.js';
 import type {
   ActivationOp,
@@ -13,6 +13,8 @@ import type {
   Op,
   OperandView,
   Output,
+  PaperGeluOp,
+  PaperNormOp,
   PatchesOp,
   Program,
   RescaleOp,
@@ -126,6 +128,10 @@ function validateOp(op: Op, values: readonly ValueInfo[], program: Program, chec
       return validateLayerNorm(op, values, check);
     case 'activation':
       return validateActivation(op, values, check);
+    case 'paperNorm':
+      return validatePaperNorm(op, values, check);
+    case 'paperGelu':
+      return validatePaperGelu(op, values, check);
     case 'attention':
       return validateAttention(op, values, check);
     case 'add':
@@ -206,6 +212,20 @@ function validateActivation(op: ActivationOp, values: readonly ValueInfo[], chec
   check.multipliers(op);
 }
 
+function validatePaperNorm(op: PaperNormOp, values: readonly ValueInfo[], check: OpCheck): void {
+  check.type('x', values[op.x], 'i32');
+  check.sameElements('x', values[op.x], elements(op));
+  check.count('cols', op.cols, 1, MAX_NORM_LENGTH);
+  check.multipliers(op);
+}
+
+function validatePaperGelu(op: PaperGeluOp, values: readonly ValueInfo[], check: OpCheck): void {
+  check.type('x', values[op.x], 'i8');
+  check.sameElements('x', values[op.x], elements(op));
+  check.count('x0', op.x0, -MAX_X0, -1);
+  check.multipliers(op);
+}
+
 function validateAttention(op: AttentionOp, values: readonly ValueInfo[], check: OpCheck): void {
   for (const field of ['batch', 'heads', 'queries', 'keys', 'dim', 'valueDim'] as const) {
     check.count(field, op[field], 1, MAX_ELEMENTS);
@@ -216,7 +236,13 @@ function validateAttention(op: AttentionOp, values: readonly ValueInfo[], check:
   validateView('q', op.q, values[op.q.x], batch * queries, heads, dim, check);
   validateView('k', op.k, values[op.k.x], batch * keys, heads, dim, check);
   validateView('v', op.v, values[op.v.x], batch * keys, heads, valueDim, check);
-  check.count('fractionBits', op.fractionBits, 8, 11);
+  if (typeof op.softmax === 'string') {
+    check.count('fractionBits', op.fractionBits, 8, 11);
+  } else {
+    check.count('x0', op.softmax.x0, -MAX_X0, -1);
+    check.that(op.softmax.bits === 8 || op.softmax.bits === 16, `its softmax has ${String(op.softmax.bits)} bits, not 8 or 16`);
+    check.that(op.fractionBits === 0, `fractionBits is ${op.fractionBits}, not 0`);
+  }
   check.length('scoreMultiplier', op.scoreMultiplier, heads);
   check.count('scoreShift', op.scoreShift, 1, 62);
   check.that(op.biasBatch === 1 || op.biasBatch === batch, `biasBatch is ${op.biasBatch}, not 1 or ${batch}`);

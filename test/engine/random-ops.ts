@@ -155,6 +155,22 @@ export const activationCase: fc.Arbitrary<OpCase> = fc
     return { op, operands: [x], input: NO_IMAGE };
   });
 
+export const paperNormCase: fc.Arbitrary<OpCase> = rowsCase.map(({ rows, cols, out: type, seed: s }) => {
+  const data = new Data(s);
+  const out = data.output(type);
+  const op: Op = { op: 'paperNorm', name: 'norm', rows, cols, out, x: 1, ...data.requantization(out, 30, cols) };
+  return { op, operands: [data.value({ type: 'i32' }, rows, cols)], input: NO_IMAGE };
+});
+
+const unit = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 1 << 15 }));
+
+export const paperGeluCase: fc.Arbitrary<OpCase> = fc.record({ common: rowsCase, unit }).map(({ common: { rows, cols, out: type, seed: s }, unit: u }) => {
+  const data = new Data(s);
+  const out = data.output(type);
+  const op: Op = { op: 'paperGelu', name: 'gelu', rows, cols, out, x: 1, x0: -u, ...data.requantization(out, 21, cols) };
+  return { op, operands: [data.value({ type: 'i8' }, rows, cols)], input: NO_IMAGE };
+});
+
 export const rescaleCase: fc.Arbitrary<OpCase> = rowsCase.map(({ rows, cols, out: type, seed: s }) => {
   const data = new Data(s);
   const out = data.output(type);
@@ -211,14 +227,18 @@ export const attentionCase: fc.Arbitrary<OpCase> = fc
     dim: fc.oneof(size(20), fc.constantFrom(16, 32, 64)),
     valueDim: fc.oneof(size(20), fc.constantFrom(16, 32, 64)),
     fractionBits: fc.integer({ min: 8, max: 11 }),
-    softmax: fc.constantFrom('shift' as const, 'quadratic' as const),
+    softmax: fc.oneof(
+      fc.constantFrom('shift' as const, 'quadratic' as const),
+      fc.record({ kind: fc.constant('paper' as const), x0: unit.map((u) => -u), bits: fc.constantFrom(8 as const, 16 as const) }),
+    ),
     out: anyOutput,
     withBias: fc.boolean(),
     joined: fc.boolean(),
     seed,
   })
-  .map(({ batch, heads, queries, keys, dim, valueDim, fractionBits, softmax, out: type, withBias, joined, seed: s }) => {
+  .map(({ batch, heads, queries, keys, dim, valueDim, fractionBits: bits, softmax, out: type, withBias, joined, seed: s }) => {
     const data = new Data(s);
+    const fractionBits = typeof softmax === 'string' ? bits : 0;
     const out = data.output(type);
     const cols = heads * valueDim;
     // Scores of 2^(14 + bits of dim) should span some 2^(fractionBits + 5).
@@ -269,6 +289,8 @@ export const CASES = {
   linear: linearCase,
   layerNorm: layerNormCase,
   activation: activationCase,
+  paperNorm: paperNormCase,
+  paperGelu: paperGeluCase,
   rescale: rescaleCase,
   meanRows: meanRowsCase,
   add: addCase,
