@@ -4,7 +4,7 @@ import { parseRecipeFlags } from '../images/recipe-flags.js';
 import { quantize } from '../library/quantize.js';
 import type { QuantizeStage, QuantizeSummary } from '../library/quantize.js';
 import { checkWritable, writeAtomically } from '../program/file.js';
-import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES } from '../quantize/index.js';
+import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
 import { addRecipeOptions, addThreadsOption, positiveInteger } from './options.js';
 import type { RecipeOptionValues } from './options.js';
@@ -22,9 +22,6 @@ interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
 }
 
 const STAGES: Readonly<Record<QuantizeStage, string>> = { images: 'Images   ', calibrate: 'Calibrate', quantize: 'Quantize ' };
-/** Below both, something is wrong with the model or its pre-processing, not merely coarse. */
-const POOR_AGREEMENT = 0.8;
-const POOR_SQNR_DB = 6;
 const WORST_LAYERS = 5;
 
 export function addQuantizeCommand(program: Command): void {
@@ -34,7 +31,7 @@ export function addQuantizeCommand(program: Command): void {
     .argument('<model.onnx>', 'the float model; external data is found beside it')
     .option('-o, --output <file>', "the .ivit to write (default: the model's name with .ivit)")
     .option('--images <dir>', 'calibration images: a folder, or a text list (default: synthetic images)')
-    .option('--num-images <n>', 'how many of them to use', positiveInteger)
+    .option('--num-images <n>', 'how many of them to use (default: up to 256; 64 with --effort fast, 512 with best)', positiveInteger)
     .addOption(choice('--kernels <set>', 'integer kernels for softmax and GELU', KERNEL_SETS, DEFAULT_OPTIONS.kernels))
     .addOption(choice('--scales <mode>', 'activation scales: calibrated, or taken from each row', SCALE_MODES, DEFAULT_OPTIONS.scales))
     .addOption(choice('--method <name>', 'how calibration chooses ranges', METHODS, DEFAULT_OPTIONS.method))
@@ -100,12 +97,8 @@ function printSummary(model: string, summary: QuantizeSummary): void {
 }
 
 function warnIfPoor({ agreement, layers }: QuantizeSummary): void {
-  if (agreement.top1Agreement >= POOR_AGREEMENT || agreement.sqnrDb >= POOR_SQNR_DB) return;
-  const worst = layers
-    .filter((layer) => layer.sqnrDb !== null)
-    .sort((a, b) => a.sqnrDb! - b.sqnrDb!)
-    .slice(0, WORST_LAYERS)
-    .map((layer) => `${layer.name} (${layer.sqnrDb!.toFixed(1)} dB)`);
+  if (!isPoor(agreement)) return;
+  const worst = worstLayers(layers, WORST_LAYERS).map((layer) => `${layer.name} (${layer.sqnrDb.toFixed(1)} dB)`);
   warn(
     `the integer model agrees poorly with the float model (${percent(agreement.top1Agreement)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB). ` +
       `Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ${worst.join(', ')}`,

@@ -13,7 +13,7 @@ import type { RecipeFlags } from '../images/recipe-flags.js';
 import { resolveRecipe } from '../images/resolve-recipe.js';
 import { syntheticImage } from '../images/synthetic.js';
 import { checkWritable, saveModel } from '../program/file.js';
-import { DEFAULT_OPTIONS, quantizeGraph } from '../quantize/index.js';
+import { DEFAULT_OPTIONS, EFFORT_SETTINGS, quantizeGraph } from '../quantize/index.js';
 import type { Agreement, LayerReport, QuantizeOptions } from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import { hashFile } from './hash.js';
@@ -24,7 +24,7 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   readonly output?: string;
   /** Folder, ImageFolder or text list of calibration images; without it, images are made up. */
   readonly images?: string;
-  /** How many of them to use, drawn at random with a fixed seed. */
+  /** How many of them to use, drawn at random with a fixed seed; default: as many as the effort takes. */
   readonly numImages?: number;
   /** What the files beside the model say otherwise, or not at all. */
   readonly preprocess?: RecipeFlags;
@@ -64,8 +64,6 @@ export interface QuantizeSummary {
   readonly runtime: string;
 }
 
-const DEFAULT_IMAGES = 256;
-const DEFAULT_SYNTHETIC_IMAGES = 128;
 /** Which images are drawn, and which are made up. */
 const SEED = 1;
 
@@ -167,8 +165,9 @@ async function calibrationImages(
   notice: (text: string) => void,
 ): Promise<{ images: Uint8Array[]; skipped: SkippedImage[] }> {
   const { numImages, onProgress } = request;
+  const effort = EFFORT_SETTINGS[request.effort ?? DEFAULT_OPTIONS.effort];
   if (request.images === undefined) {
-    const total = numImages ?? DEFAULT_SYNTHETIC_IMAGES;
+    const total = numImages ?? effort.syntheticImages;
     notice(`No --images given: calibrating on ${total} synthetic images. Photographs like those the model will see are better.`);
     const images: Uint8Array[] = [];
     for (let i = 0; i < total; i++) {
@@ -179,7 +178,7 @@ async function calibrationImages(
     }
     return { images, skipped: [] };
   }
-  const paths = sample(await listImages(request.images), numImages ?? DEFAULT_IMAGES, SEED);
+  const paths = sample(await listImages(request.images), numImages ?? effort.images, SEED);
   const images: Uint8Array[] = [];
   const skipped: SkippedImage[] = [];
   for (const [i, file] of paths.entries()) {

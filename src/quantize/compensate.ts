@@ -24,6 +24,11 @@ export interface Fit {
   readonly bias: Float64Array;
   /** The ridge strength chosen; null where the float weights were kept. */
   readonly ridge: number | null;
+  /**
+   * Squared error on the held-out rows as a share of the wanted output's energy, with the float weights and with the
+   * best of the ridge strengths, weights not rounded; null where there was no compensation to try.
+   */
+  readonly heldOutError: { readonly before: number; readonly after: number } | null;
 }
 
 export interface FitOptions {
@@ -62,6 +67,7 @@ export async function fitLinear(problem: FitProblem, products: Products, options
 
   let corrected = weight;
   let ridge: number | null = null;
+  let heldOutError: Fit['heldOutError'] = null;
   const gram = await gramOf(x);
   if (options.ridges.length > 0 && S >= ROWS_PER_INPUT * K) {
     const held = split(x, residual, K, N, heldOut, 1);
@@ -80,6 +86,9 @@ export async function fitLinear(problem: FitProblem, products: Products, options
         ridge = candidate;
       }
     }
+    const before = sumOfSquares(held.residual);
+    const energy = heldEnergy(target, N, heldOut);
+    if (energy > 0) heldOutError = { before: before / energy, after: (before + least) / energy };
     if (ridge !== null) {
       const cross = crossTrain.map((v, i) => v + crossHeld[i]);
       const delta = ridgeSolution(gram, cross, K, N, ridge)!;
@@ -94,7 +103,7 @@ export async function fitLinear(problem: FitProblem, products: Products, options
     for (let k = 0; k < K; k++) sum += codes[n * K + k] * meanX[k];
     bias[n] = meanT[n] - sum * scale[n];
   }
-  return { codes, scale, bias, ridge };
+  return { codes, scale, bias, ridge, heldOutError };
 }
 
 /** Rounds weights without calibration data: nearest, one scale a row. */
@@ -195,6 +204,18 @@ function transposeToFloat32(matrix: Float64Array, rows: number, cols: number): F
   const out = new Float32Array(matrix.length);
   for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = matrix[r * cols + c];
   return out;
+}
+
+function sumOfSquares(values: Float32Array): number {
+  let sum = 0;
+  for (const v of values) sum += v * v;
+  return sum;
+}
+
+function heldEnergy(target: Float32Array, N: number, heldOut: Uint8Array): number {
+  let sum = 0;
+  heldOut.forEach((flag, r) => (sum += flag * sumOfSquares(target.subarray(r * N, (r + 1) * N))));
+  return sum;
 }
 
 function split(x: Float32Array, residual: Float32Array, K: number, N: number, flag: Uint8Array, wanted: number) {

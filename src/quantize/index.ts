@@ -5,6 +5,7 @@ import { InputError } from '../errors.js';
 import type { Graph } from '../graph/types.js';
 import type { Program } from '../program/types.js';
 import { agreementOf, type Agreement } from '../report/agreement.js';
+import { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
 import { checkLayerBits } from './layer-bits.js';
 import type { QuantizeOptions } from './options.js';
 import { planGraph } from './plan.js';
@@ -13,7 +14,8 @@ import { chooseSamples } from './samples.js';
 import { quantizeSequentially } from './sequence.js';
 
 export type { Agreement } from '../report/agreement.js';
-export type { LayerReport } from './report.js';
+export { EFFORT_SETTINGS } from './effort.js';
+export { isPoor, worstLayers, type LayerReport } from './report.js';
 export { EFFORTS, KERNEL_SETS, SCALE_MODES, type Effort, type KernelSet, type LayerBits, type QuantizeOptions, type ScaleMode } from './options.js';
 export { METHODS, type RangeMethod } from './ranges.js';
 
@@ -51,9 +53,6 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
   layerBits: [],
 };
 
-/** Rows of each layer that are looked at in one image. */
-const ROWS_PER_IMAGE = 32;
-
 /**
  * Quantizes a float graph to an integer program.
  *
@@ -67,7 +66,7 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
   checkLayerBits(graph, options.layerBits);
   const { images, fitImages } = holdOut(request.images);
   const plan = planGraph(graph, options.scales === 'dynamic');
-  const samples = chooseSamples(graph, plan, ROWS_PER_IMAGE);
+  const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);
   const threads = request.threads ?? 1;
   const collected = await collect({
     graph,
@@ -95,11 +94,7 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
       samples,
       runner,
       products,
-      settings: {
-        options,
-        range: { method: options.method, headRoom: 1.2 },
-        fit: { weightBits: options.weightBits, ridges: [0.1, 1, 10], secondOrder: true },
-      },
+      settings: sequenceSettings(options),
       onProgress: (done, total) => request.onProgress?.('quantize', done, total),
     });
     const agreement = agreementOf(

@@ -1,14 +1,54 @@
+import type { Agreement } from '../report/agreement.js';
+
+export interface Extent {
+  readonly min: number;
+  readonly max: number;
+}
+
 /** What became of one linear layer. */
 export interface LayerReport {
   readonly name: string;
+  readonly rows: number;
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly inputBits: number;
   readonly weightBits: number;
-  /** Of the layer's output (with the residual it is added to) against float, on held-out images; null: not sampled. */
-  readonly sqnrDb: number | null;
-  /** Share of outputs at the limit of their type. */
-  readonly clipped: number | null;
-  /** Strength of the compensation that helped on held-out rows; null: the float weights were kept. */
+  readonly input: {
+    /** Of the float values on the calibration images, all channels together; null: pixels. */
+    readonly range: Extent | null;
+    /** Real value of one code step, least and largest of all channels (for dynamic rows: of one step of M'). */
+    readonly scale: Extent;
+    /** How far scales differ from channel to channel: 0 one for all, 1 each its own range; null: nothing to choose. */
+    readonly strength: number | null;
+  };
+  readonly output: {
+    readonly type: string;
+    readonly scale: Extent;
+  };
+  /** Of the layer's output (with the residual it is added to) against float, on sampled rows of the held-out images. */
+  readonly sqnrDb: number;
+  /** Share of these outputs at the limit of their type. */
+  readonly clipped: number;
+  /** Strength of the compensation that helped most on held-out rows; null: none did, the float weights were kept. */
   readonly ridge: number | null;
+  /**
+   * Why: squared error on rows held out of the fit as a share of the output's energy, before and after compensation, weights
+   * not yet rounded; null: not tried, as the effort leaves it out or there were too few rows.
+   */
+  readonly heldOutError: { readonly before: number; readonly after: number } | null;
+}
+
+/** A model that decides otherwise than the float one for more images than this is not fit for use … */
+const POOR_AGREEMENT = 0.9;
+/** … unless its logits are this near, and it is the float model that is of two minds. */
+const NEAR_DB = 20;
+
+/** Whether something is wrong with the integer model, the pre-processing or the calibration images. */
+export function isPoor({ top1Agreement, sqnrDb }: Agreement): boolean {
+  return !(top1Agreement >= POOR_AGREEMENT || sqnrDb >= NEAR_DB);
+}
+
+/** The `count` layers whose outputs are farthest from float, worst first. */
+export function worstLayers<T extends Pick<LayerReport, 'sqnrDb'>>(layers: readonly T[], count: number): T[] {
+  return [...layers].sort((a, b) => a.sqnrDb - b.sqnrDb).slice(0, count);
 }

@@ -17,17 +17,20 @@ export interface RangeOptions {
   readonly method: RangeMethod;
   /** Ranges are widened by this factor: a few hundred images under-estimate them. */
   readonly headRoom: number;
+  /** Whether ranges that need not be symmetric about zero may have their middle elsewhere. */
+  readonly centred: boolean;
 }
 
 /** Half-widths and mid-points of every channel's range, dead channels raised to a tiny share of the largest. */
 export function channelExtents(
   statistics: ChannelStatistics,
-  { method, headRoom }: RangeOptions,
-  symmetric: boolean,
+  { method, headRoom, centred }: RangeOptions,
+  aboutZero: boolean,
 ): { half: Float64Array; middle: Float64Array } {
   const C = statistics.channels;
   const half = new Float64Array(C);
   const middle = new Float64Array(C);
+  const symmetric = aboutZero || !centred;
   for (let c = 0; c < C; c++) {
     const { lo, hi } = channelRange(statistics, c, method);
     middle[c] = symmetric ? 0 : (lo + hi) / 2;
@@ -39,7 +42,7 @@ export function channelExtents(
 }
 
 /**
- * Half-widths at a strength between per tensor (0) and per channel (1): half[c]^α·max^(1−α) is never below half[c].
+ * The best strength α between per tensor (0) and per channel (1), for `withStrength`.
  *
  * The strength trades two errors at the layer's output, both known in closed form: activation rounding,
  * Σ_k s_k²/12·Σ_n W[n,k]², and weight rounding, Σ_n (max_k |W[n,k]·s_k|/127)²/12·Σ_k Var[x_k/s_k]: of that the bias takes
@@ -53,12 +56,12 @@ export function chooseStrength(
   variance: Float64Array,
   weight: Float32Array,
   weightLimit: number,
-): Float64Array {
+): number {
   const K = half.length;
   const N = weight.length / K;
   const energy = new Float64Array(K);
   for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) energy[k] += weight[n * K + k] ** 2;
-  let best = half;
+  let best = 1;
   let least = Infinity;
   for (let strength = 0; strength <= 1; strength += 0.125) {
     const widths = withStrength(half, strength);
@@ -78,12 +81,13 @@ export function chooseStrength(
     const error = activation + weights * codes;
     if (error < least) {
       least = error;
-      best = widths;
+      best = strength;
     }
   }
   return best;
 }
 
+/** Half-widths at a strength: half[c]^α·max^(1−α), never below half[c]. */
 export function withStrength(half: Float64Array, strength: number): Float64Array {
   const largest = half.reduce((a, b) => Math.max(a, b), 0);
   return half.map((h) => h ** strength * largest ** (1 - strength));

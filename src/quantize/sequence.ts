@@ -34,16 +34,23 @@ import {
   operandScales,
   variances,
   viewColumn,
+  withStrength,
   type ChannelScales,
   type OperandScales,
   type RangeOptions,
 } from './scales.js';
 
-/** Settings of one run, resolved from the user's options. */
+/** Settings of one run: the user's options, and each technique on its own, so that an ablation can leave one out. */
 export interface SequenceSettings {
   readonly options: QuantizeOptions;
   readonly range: RangeOptions;
   readonly fit: FitOptions;
+  /** The scales of linear layers' inputs differ from channel to channel, as far as that lessens the error. */
+  readonly perChannelInputs: boolean;
+  /** An activation's output scales are taken to be what its short multipliers make them. */
+  readonly exactActivationScales: boolean;
+  /** Layers that compute no more rows than this cost next to nothing, so their inputs get 16 bits. */
+  readonly fewRows: number;
 }
 
 export interface SequenceInput {
@@ -96,8 +103,6 @@ const CODES_16: Output = { type: 'i16' };
 const CODE_LIMIT_16 = 32767;
 /** Codes of 16 bits have room to spare: ranges are widened so far that nothing clips. */
 const HEAD_ROOM_16 = 4;
-/** Layers that compute no more rows than this cost next to nothing, so their inputs get 16 bits. */
-const FEW_ROWS = 4;
 const INPUT_TYPES: readonly Output['type'][] = ['u8', 'i16', 'rows'];
 
 /**
@@ -116,6 +121,8 @@ class Sequence {
   private readonly programInput: Program['input'];
   private readonly wideScale: number;
   private readonly operands = new Map<string, OperandScales>();
+  /** How far the input scales of a linear layer differ from channel to channel, by its id. */
+  private readonly strengths = new Map<string, number>();
   private readonly layers: LayerReport[] = [];
   private readonly names = new Set<string>();
 
@@ -285,7 +292,10 @@ class Sequence {
   private codeScales(id: string, cols: number): { out: Output } & ChannelScales {
     const dynamic = this.input.settings.options.scales === 'dynamic';
     const { half, middle } = channelExtents(this.statistics(id), this.codeRange(), dynamic);
-    return this.codes(id, half, middle, half.length === cols);
+    if (half.length === cols) return this.codes(id, half, middle, true);
+    // Re-read in rows of another length: one scale for all.
+    const reach = half.reduce((most, h, c) => Math.max(most, h + Math.abs(middle[c])), 0);
+    return this.codes(id, new Float64Array(cols).fill(reach), new Float64Array(cols), false);
   }
 
   /** Ranges of linear layers' inputs: a dynamic row needs no head-room, it carries its own maximum. */
@@ -296,24 +306,26 @@ class Sequence {
 
   /** Codes of 8 bits (or 16 where the readers ask for them) for channels that reach `half` to either side of `center`. */
   private codes(id: string, half: Float64Array, center: Float64Array, perChannel: boolean): { out: Output } & ChannelScales {
-    const { options } = this.input.settings;
+    const { options, perChannelInputs } = this.input.settings;
     const readers = this.readers(id);
     if (readers.some((reader) => this.inputBits(reader) === 16)) {
       return { out: CODES_16, scale: half.map((h) => (h * HEAD_ROOM_16) / CODE_LIMIT_16), center };
     }
     const weight = concatenate(readers.map((reader) => reader.weight));
     const limit = 2 ** (options.weightBits - 1) - 1;
-    const widths = perChannel && weight.length > 0 ? chooseStrength(half, variances(this.statistics(id)), weight, limit) : half;
+    const strength = !perChannel || weight.length === 0 ? 1 : perChannelInputs ? chooseStrength(half, variances(this.statistics(id)), weight, limit) : 0;
+    for (const reader of readers) this.strengths.set(reader.id, strength);
+    const widths = withStrength(half, strength);
     if (options.scales === 'dynamic') return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center };
     return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center };
   }
 
   private inputBits(node: LinearNode): 8 | 16 {
-    const { options } = this.input.settings;
-    const asked = askedBits(node.name, options.layerBits);
+    const { settings } = this.input;
+    const asked = askedBits(node.name, settings.options.layerBits);
     if (asked !== undefined) return asked;
     const needed = this.input.plan.needed.get(node.id);
-    return (needed?.length ?? node.rows) <= FEW_ROWS ? 16 : 8;
+    return (needed?.length ?? node.rows) <= settings.fewRows ? 16 : 8;
   }
 
   /** The linear layers that read a value, directly or through gathers of whole rows. */
@@ -463,7 +475,8 @@ class Sequence {
     const wanted = this.target(node.id, form, cols);
     const { multiplier, shift } = encodeMultipliers(wanted.scale.map((s) => x.scale[0] / s), name, form === 'codes' ? 15 : 31);
     // Codes may have any scale: 15 bits keep products within 32, and the scale is taken to be what they make it.
-    const target = form === 'codes' ? { ...wanted, scale: exactScales(x.scale[0], multiplier, shift) } : wanted;
+    const exactCodes = form === 'codes' && this.input.settings.exactActivationScales;
+    const target = exactCodes ? { ...wanted, scale: exactScales(x.scale[0], multiplier, shift) } : wanted;
     const op: Op = {
       op: 'activation',
       name: this.unique(name),
@@ -585,10 +598,10 @@ class Sequence {
     residual: ValueId | null,
     border: Float32Array | null,
   ): Promise<{ value: ValueId; op: LinearOp }> {
-    const { rows, cols: N, inFeatures: K } = node;
+    const { cols: N, inFeatures: K } = node;
     if (!INPUT_TYPES.includes(codes.out.type)) throw new Error(`layer ${node.name} reads ${codes.out.type}`);
     const dynamic = codes.out.type === 'rows';
-    const sampled = this.sampleInputs(codes, rows, K, node.id);
+    const sampled = this.sampleInputs(codes, K, node.id);
     const weight = new Float64Array(N * K);
     const bias = Float64Array.from(node.bias);
     for (let n = 0; n < N; n++) {
@@ -605,7 +618,7 @@ class Sequence {
     );
     const op = this.linearOp(node, codes, target, residual, fit, sampled.unit, dynamic);
     const value = this.emit(op);
-    this.reportLinear(node, op, codes.out.type === 'i16' ? 16 : 8, value, fit, target, border);
+    await this.reportLinear(node, codes, op, value, fit, target, border);
     return { value, op };
   }
 
@@ -660,7 +673,7 @@ class Sequence {
   // ---------------------------------------------------------------------------------------------- samples
 
   /** The sampled rows of a linear layer's integer input over the fitting images. */
-  private sampleInputs(codes: Built, rows: number, K: number, id: string) {
+  private sampleInputs(codes: Built, K: number, id: string) {
     const { samples, fitImages } = this.input;
     const values = this.values.get(codes.value)!;
     const zero = codes.out.type === 'u8' ? codes.out.zero : codes.out.type === 'rows' ? 128 : 0;
@@ -687,7 +700,6 @@ class Sequence {
         s++;
       }
     }
-    void rows;
     return { x, rowWeight, heldOut, unit, rowsOf: picked };
   }
 
@@ -698,17 +710,8 @@ class Sequence {
     border: Float32Array | null,
     picked: readonly Int32Array[],
   ): Promise<Float32Array> {
-    const { cols: N, inFeatures: K } = node;
-    const S = picked.reduce((n, p) => n + p.length, 0);
-    const source = this.input.samples.targetOf(node.id);
-    const all = this.input.collected.samples.get(source.id)!;
-    let target: Float32Array = all.slice(0, S * (source.isInput ? K : N));
-    if (source.isInput) {
-      const transposed = new Float32Array(K * N);
-      for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) transposed[k * N + n] = node.weight[n * K + k];
-      target = await this.input.products.plain(target, K, transposed, N);
-      for (let s = 0; s < S; s++) for (let n = 0; n < N; n++) target[s * N + n] += node.bias[n];
-    }
+    const { cols: N } = node;
+    const target = await this.floatOutputs(node, 0, picked.reduce((n, p) => n + p.length, 0));
     if (residual === null && border === null) return target;
     const values = residual === null ? null : this.values.get(residual)!;
     let s = 0;
@@ -724,46 +727,79 @@ class Sequence {
     return target;
   }
 
-  /** SQNR of the layer's integer output against float, on the sampled rows of the held-out images. */
-  private reportLinear(node: LinearNode, op: LinearOp, inputBits: 8 | 16, value: ValueId, fit: Fit, target: ChannelScales, border: Float32Array | null): void {
-    const { samples, fitImages, images, collected } = this.input;
+  /** The float outputs of a layer (with the residual that it is fused with) on sampled rows from … to−1, counted over all images. */
+  private async floatOutputs(node: LinearNode, from: number, to: number): Promise<Float32Array> {
+    const { cols: N, inFeatures: K } = node;
+    const { samples, collected, products } = this.input;
     const source = samples.targetOf(node.id);
+    const all = collected.samples.get(source.id)!;
+    if (!source.isInput) return all.slice(from * N, to * N);
+    const transposed = new Float32Array(K * N);
+    for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) transposed[k * N + n] = node.weight[n * K + k];
+    const outputs = await products.plain(all.slice(from * K, to * K), K, transposed, N);
+    for (let s = 0, i = 0; s < to - from; s++) for (let n = 0; n < N; n++) outputs[i++] += node.bias[n];
+    return outputs;
+  }
+
+  /** Compares the layer's integer output with float on the sampled rows of the held-out images. */
+  private async reportLinear(
+    node: LinearNode,
+    codes: Built,
+    op: LinearOp,
+    value: ValueId,
+    fit: Fit,
+    target: ChannelScales,
+    border: Float32Array | null,
+  ): Promise<void> {
+    const { samples, fitImages, images, collected } = this.input;
+    const rowsBefore = (image: number): number => {
+      let rows = 0;
+      for (let i = 0; i < image; i++) rows += samples.rows(i, node.id).length;
+      return rows;
+    };
+    const wanted = await this.floatOutputs(node, rowsBefore(fitImages), rowsBefore(images.length));
+    const limit = op.out.type === 'i8' ? 127 : op.out.type === 'i16' ? 32767 : WIDE_LIMIT;
     let signal = 0;
     let noise = 0;
     let clipped = 0;
-    let count = 0;
-    const limit = op.out.type === 'i8' ? 127 : op.out.type === 'i16' ? 32767 : WIDE_LIMIT;
-    if (!source.isInput) {
-      const all = collected.samples.get(source.id)!;
-      let at = 0;
-      for (let i = 0; i < images.length; i++) {
-        for (const r of samples.rows(i, node.id)) {
-          if (i >= fitImages) {
-            const { data } = this.values.get(value)![i];
-            for (let n = 0; n < op.cols; n++) {
-              const got = data[r * op.cols + n] * target.scale[n] + target.center[n] + (border === null ? 0 : border[r * op.cols + n]);
-              const want = all[at * op.cols + n];
-              signal += want * want;
-              noise += (want - got) ** 2;
-              if (Math.abs(data[r * op.cols + n]) >= limit) clipped++;
-              count++;
-            }
-          }
-          at++;
+    let at = 0;
+    for (let i = fitImages; i < images.length; i++) {
+      const { data } = this.values.get(value)![i];
+      for (const r of samples.rows(i, node.id)) {
+        for (let n = 0; n < op.cols; n++) {
+          const code = data[r * op.cols + n];
+          const got = code * target.scale[n] + target.center[n] + (border === null ? 0 : border[r * op.cols + n]);
+          const want = wanted[at++];
+          signal += want * want;
+          noise += (want - got) ** 2;
+          if (Math.abs(code) >= limit) clipped++;
         }
       }
     }
+    const observed = collected.statistics.get(node.x);
     this.layers.push({
       name: op.name,
+      rows: op.rows,
       inFeatures: op.inFeatures,
       outFeatures: op.cols,
-      inputBits,
+      inputBits: codes.out.type === 'i16' ? 16 : 8,
       weightBits: op.weightBits,
-      sqnrDb: count === 0 ? null : 10 * Math.log10(signal / noise),
-      clipped: count === 0 ? null : clipped / count,
+      input: {
+        range: observed === undefined ? null : { min: extreme(observed.min, Math.min), max: extreme(observed.max, Math.max) },
+        scale: { min: extreme(codes.scale, Math.min), max: extreme(codes.scale, Math.max) },
+        strength: this.strengths.get(node.id) ?? null,
+      },
+      output: { type: op.out.type, scale: { min: extreme(target.scale, Math.min), max: extreme(target.scale, Math.max) } },
+      sqnrDb: 10 * Math.log10(signal / noise),
+      clipped: clipped / at,
       ridge: fit.ridge,
+      heldOutError: fit.heldOutError,
     });
   }
+}
+
+function extreme(values: Float64Array, pick: (a: number, b: number) => number): number {
+  return values.reduce((a, b) => pick(a, b));
 }
 
 const key = (id: string, form: Demand): string => `${form} ${id}`;
