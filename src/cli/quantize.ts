@@ -16,6 +16,8 @@ interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
   readonly images?: string;
   readonly numImages?: number;
   readonly labels?: string;
+  readonly stats?: readonly string[];
+  readonly saveStats?: string;
   readonly report?: string;
   readonly threads?: number;
   readonly json?: boolean;
@@ -44,6 +46,8 @@ export function addQuantizeCommand(program: Command): void {
     )
     .option('--layer-bits <name=bits>', 'input bits (8 or 16) of the layers a pattern matches; may be repeated', collectLayerBits)
     .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
+    .option('--stats <files...>', 'choose ranges on statistics saved before, together with the images where there are any')
+    .option('--save-stats <file>', 'write the calibration statistics, to be merged and used again with --stats')
     .option('--report <file>', 'write what became of each layer, as JSON')
     .option('--json', 'print the summary as JSON');
   addThreadsOption(addRecipeOptions(command)).action(run);

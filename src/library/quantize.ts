@@ -13,10 +13,11 @@ import type { RecipeFlags } from '../images/recipe-flags.js';
 import { resolveRecipe } from '../images/resolve-recipe.js';
 import { syntheticImage } from '../images/synthetic.js';
 import { checkWritable, saveModel } from '../program/file.js';
-import { DEFAULT_OPTIONS, EFFORT_SETTINGS, quantizeGraph } from '../quantize/index.js';
+import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
 import type { Agreement, LayerReport, QuantizeOptions } from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import { hashFile } from './hash.js';
+import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
 import { VERSION } from './version.js';
 
 export interface QuantizeRequest extends Partial<QuantizeOptions> {
@@ -26,6 +27,13 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   readonly images?: string;
   /** How many of them to use, drawn at random with a fixed seed; default: as many as the effort takes. */
   readonly numImages?: number;
+  /**
+   * Files of calibration statistics of this model, made by `saveStats`, on which ranges are chosen: together with the images,
+   * or alone where there are none.
+   */
+  readonly stats?: readonly string[];
+  /** Path of a file to write the statistics to that ranges were chosen on. */
+  readonly saveStats?: string;
   /** What the files beside the model say otherwise, or not at all. */
   readonly preprocess?: RecipeFlags;
   /** Labels file: text, or JSON with `id2label`; default: `config.json` beside the model. */
@@ -83,18 +91,27 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
 
   const { imported, recipe } = await importWithRecipe(model, request.preprocess ?? {}, notice);
   checkWritable(output);
+  if (request.saveStats !== undefined) checkWritable(request.saveStats);
   const { graph } = imported;
   const last = graph.nodes.find((node) => node.id === graph.output)!;
   const classes = last.rows * last.cols;
   const labels = (request.labels === undefined ? await findLabels(model, classes) : await readLabels(request.labels, classes)) ?? null;
+  const normalization = normalizationOf(recipe);
+  const sha256 = await hashFile(model);
+  const subject = statisticsSubject(sha256, graph, normalization.mean, normalization.std);
+  const channels = new Map(observedNodes(graph).map((node) => [node.id, node.cols]));
+  const statistics = request.stats?.length ? await loadStatistics(request.stats, subject, channels) : undefined;
   const { images, skipped } = await calibrationImages(request, recipe, notice);
 
   const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
   const result = await quantizeGraph({
     graph,
     images,
-    ...normalizationOf(recipe),
+    ...normalization,
     options,
+    statistics,
+    observeImages: statistics === undefined || request.images !== undefined,
+    histograms: request.saveStats !== undefined,
     threads: request.threads ?? availableParallelism(),
     onProgress: request.onProgress,
   });
@@ -105,12 +122,13 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     logitScale: String(result.outputScale),
     provenance: {
       tool: `ivit ${VERSION}`,
-      source: { name: path.basename(model), sha256: await hashFile(model), bytes: imported.bytes, parameters: imported.parameters },
+      source: { name: path.basename(model), sha256, bytes: imported.bytes, parameters: imported.parameters },
       normalization: recordNormalization(recipe),
-      settings: recordSettings(options),
+      settings: recordSettings(options, statistics === undefined ? null : result.statistics.get(graph.output)!.images),
       calibration: { images: images.length, source: request.images === undefined ? 'synthetic' : 'images' },
     },
   });
+  if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
   return {
     output,
     bytes,
@@ -168,7 +186,11 @@ async function calibrationImages(
   const effort = EFFORT_SETTINGS[request.effort ?? DEFAULT_OPTIONS.effort];
   if (request.images === undefined) {
     const total = numImages ?? effort.syntheticImages;
-    notice(`No --images given: calibrating on ${total} synthetic images. Photographs like those the model will see are better.`);
+    notice(
+      !request.stats?.length
+        ? `No --images given: calibrating on ${total} synthetic images. Photographs like those the model will see are better.`
+        : `No --images given: ranges come from the statistics, weights are fitted to ${total} synthetic images.`,
+    );
     const images: Uint8Array[] = [];
     for (let i = 0; i < total; i++) {
       images.push(applyRecipe(syntheticImage(recipe.size.width, recipe.size.height, SEED + i), recipe));
@@ -201,9 +223,14 @@ function definedOptions(request: QuantizeRequest): Partial<QuantizeOptions> {
   return Object.fromEntries(keys.filter((key) => request[key] !== undefined).map((key) => [key, request[key]]));
 }
 
-/** The options as a model's provenance records them. */
-function recordSettings({ layerBits, ...simple }: QuantizeOptions): Record<string, string> {
+/**
+ * The options as a model's provenance records them.
+ *
+ * @param statisticsImages how many images the ranges were chosen on, where statistics were given; else null
+ */
+function recordSettings({ layerBits, ...simple }: QuantizeOptions, statisticsImages: number | null): Record<string, string> {
   const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
   if (layerBits.length > 0) settings['layerBits'] = layerBits.map(({ pattern, bits }) => `${pattern}=${bits}`).join(',');
+  if (statisticsImages !== null) settings['statisticsImages'] = String(statisticsImages);
   return settings;
 }

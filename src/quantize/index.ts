@@ -1,20 +1,22 @@
-import { collect } from '../calibrate/collect.js';
+import { collect, type Collected } from '../calibrate/collect.js';
 import { openProducts } from '../calibrate/products.js';
+import { ChannelStatistics } from '../calibrate/statistics.js';
 import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
-import type { Graph } from '../graph/types.js';
+import type { Graph, GraphNode } from '../graph/types.js';
 import type { Program } from '../program/types.js';
 import { agreementOf, type Agreement } from '../report/agreement.js';
 import { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
 import { checkLayerBits } from './layer-bits.js';
 import type { QuantizeOptions } from './options.js';
-import { planGraph } from './plan.js';
+import { planGraph, type Plan } from './plan.js';
 import type { LayerReport } from './report.js';
-import { chooseSamples } from './samples.js';
-import { quantizeSequentially } from './sequence.js';
+import { chooseSamples, type SampleRows } from './samples.js';
+import { quantizeSequentially, type SequenceSettings } from './sequence.js';
 
 export type { Agreement } from '../report/agreement.js';
-export { EFFORT_SETTINGS } from './effort.js';
+export { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
+export type { SequenceSettings } from './sequence.js';
 export { isPoor, worstLayers, type LayerReport } from './report.js';
 export { EFFORTS, KERNEL_SETS, SCALE_MODES, type Effort, type KernelSet, type LayerBits, type QuantizeOptions, type ScaleMode } from './options.js';
 export { METHODS, type RangeMethod } from './ranges.js';
@@ -27,6 +29,12 @@ export interface QuantizeRequest {
   readonly mean: readonly number[];
   readonly std: readonly number[];
   readonly options: QuantizeOptions;
+  /** Statistics of `observedNodes` gathered before, with histograms; ranges are chosen on them too. */
+  readonly statistics?: ReadonlyMap<string, ChannelStatistics>;
+  /** False: ranges are chosen on `statistics` alone, the images serve for all else. */
+  readonly observeImages?: boolean;
+  /** Whether to gather histograms even where the range method needs none. */
+  readonly histograms?: boolean;
   /** Threads for the float model; default 1. */
   readonly threads?: number;
   readonly onProgress?: (stage: 'calibrate' | 'quantize', done: number, total: number) => void;
@@ -41,6 +49,8 @@ export interface QuantizeResult {
   readonly agreement: Agreement;
   /** Images that the model was fitted to. */
   readonly fittedImages: number;
+  /** What the ranges were chosen on. */
+  readonly statistics: ReadonlyMap<string, ChannelStatistics>;
   readonly runtime: string;
 }
 
@@ -53,55 +63,97 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
   layerBits: [],
 };
 
+/** The nodes whose values calibration observes. */
+export function observedNodes(graph: Graph): GraphNode[] {
+  return graph.nodes.filter((node) => node.op !== 'constant');
+}
+
 /**
  * Quantizes a float graph to an integer program.
  *
- * @throws InputError where there are too few images, or a layer cannot be expressed in integers
+ * @throws InputError where there are too few images, or a layer cannot be expressed in integers; UsageError for options that
+ * exclude each other
  */
 export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeResult> {
-  const { graph, mean, std, options } = request;
   if (request.images.length < 2) {
     throw new InputError(`${request.images.length} calibration image(s): at least 2 are needed, 64 or more advised`);
   }
-  checkLayerBits(graph, options.layerBits);
-  const { images, fitImages } = holdOut(request.images);
+  const settings = sequenceSettings(request.options);
+  checkLayerBits(request.graph, request.options.layerBits);
+  const calibration = await calibrate(request, holdOut(request.images));
+  return fitCalibrated(request, calibration, settings);
+}
+
+/** Images to fit to, then those that are held out: nothing is fitted to images from `fitImages` on. */
+export interface SplitImages {
+  readonly images: readonly Uint8Array[];
+  readonly fitImages: number;
+}
+
+/** The float pass over the images, which any number of fits can share. */
+export interface Calibration extends SplitImages {
+  readonly plan: Plan;
+  readonly samples: SampleRows;
+  /** Its statistics include the constants'. */
+  readonly collected: Collected;
+  readonly observed: ReadonlyMap<string, ChannelStatistics>;
+}
+
+export async function calibrate(request: QuantizeRequest, { images, fitImages }: SplitImages): Promise<Calibration> {
+  const { graph, mean, std, options, statistics: given } = request;
   const plan = planGraph(graph, options.scales === 'dynamic');
   const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);
-  const threads = request.threads ?? 1;
   const collected = await collect({
     graph,
     images,
     mean,
     std,
-    statistics: new Set(graph.nodes.filter((node) => node.op !== 'constant').map((node) => node.id)),
-    statisticsImages: fitImages,
-    histograms: options.method !== 'minmax' && options.method !== 'momentum',
+    statistics: new Set(observedNodes(graph).map((node) => node.id)),
+    statisticsImages: request.observeImages === false ? 0 : fitImages,
+    histograms: request.histograms === true || given !== undefined || (options.method !== 'minmax' && options.method !== 'momentum'),
     samples: samples.wanted,
-    threads,
+    threads: request.threads ?? 1,
     onProgress: (done, total) => request.onProgress?.('calibrate', done, total),
   });
+  for (const [id, statistics] of given ?? []) collected.statistics.get(id)!.merge(statistics);
+  const { statistics } = collected;
+  return { images, fitImages, plan, samples, collected: { ...collected, statistics: withConstants(graph, statistics) }, observed: statistics };
+}
+
+/** Adds the statistics of constants, which no image changes. */
+function withConstants(graph: Graph, statistics: ReadonlyMap<string, ChannelStatistics>): Map<string, ChannelStatistics> {
+  const all = new Map(statistics);
+  for (const node of graph.nodes) {
+    if (node.op !== 'constant') continue;
+    const constant = new ChannelStatistics(node.cols);
+    constant.observe(node.value);
+    all.set(node.id, constant);
+  }
+  return all;
+}
+
+/** Builds the integer program from calibration data, and compares it with the float model on the images held out. */
+export async function fitCalibrated(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<QuantizeResult> {
+  const { graph, mean, std } = request;
+  const { collected, fitImages } = calibration;
   const runner = await createOpRunner();
-  const products = await openProducts(threads);
+  const products = await openProducts(request.threads ?? 1);
   try {
     const { program, outputScale, outputs, layers } = await quantizeSequentially({
+      ...calibration,
       graph,
-      plan,
-      collected,
-      images,
-      fitImages,
       mean,
       std,
-      samples,
       runner,
       products,
-      settings: sequenceSettings(options),
+      settings,
       onProgress: (done, total) => request.onProgress?.('quantize', done, total),
     });
     const agreement = agreementOf(
       collected.logits.slice(fitImages),
       outputs.slice(fitImages).map((output) => Float64Array.from(output, (v) => v * outputScale)),
     );
-    return { program, outputScale, layers, agreement, fittedImages: fitImages, runtime: collected.runtime };
+    return { program, outputScale, layers, agreement, fittedImages: fitImages, statistics: calibration.observed, runtime: collected.runtime };
   } finally {
     await products.close();
     runner.close();
@@ -109,7 +161,7 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
 }
 
 /** Moves every eighth image to the end: neighbours are often of one class, so a run of them would be a poor sample. */
-function holdOut(images: readonly Uint8Array[]): { images: Uint8Array[]; fitImages: number } {
+function holdOut(images: readonly Uint8Array[]): SplitImages {
   const stride = Math.min(8, images.length);
   const isHeld = (i: number) => i % stride === stride - 1;
   const fitted = images.filter((_, i) => !isHeld(i));
