@@ -1,4 +1,5 @@
 import type { Effort, QuantizeOptions } from './options.js';
+import { publishedSettings } from './published.js';
 import type { SequenceSettings } from './sequence.js';
 
 /** What an effort spends: how much data a model is fitted to, and how hard the fit tries. */
@@ -20,8 +21,9 @@ export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
   best: { images: 512, syntheticImages: 256, rowsPerImage: 64, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
 };
 
-/** Every technique switched on, as hard as the effort says. */
+/** Every technique switched on, as hard as the effort says; none for the published kernels. */
 export function sequenceSettings(options: QuantizeOptions): SequenceSettings {
+  if (options.kernels === 'paper') return publishedSettings(options);
   return {
     options,
     range: { method: options.method, headRoom: 1.2, centred: true },

@@ -23,6 +23,15 @@ import type { AttentionOp, LinearOp, Op, OperandView, Output, Program, ValueId }
 import { fitLinear, type Fit, type FitOptions } from './compensate.js';
 import { askedBits } from './layer-bits.js';
 import { encodeMultipliers, encodeOffsets } from './multipliers.js';
+import {
+  isPublishedGelu,
+  publishedFit,
+  publishedGelu,
+  publishedOperandScales,
+  publishedScoreScale,
+  publishedSoftmax,
+  tensorScale,
+} from './published.js';
 import type { QuantizeOptions } from './options.js';
 import { sourcesOf, type Demand, type Plan } from './plan.js';
 import type { LayerReport } from './report.js';
@@ -99,6 +108,8 @@ const ACTIVATION_HEAD_ROOM = 8;
 const ROW_TARGET = 2 ** 17;
 /** Fraction bits of scores in log2 units. */
 const SCORE_BITS = 10;
+/** The real value of one step of a score. */
+const SCORE_UNIT = 1 / (Math.LOG2E * 2 ** SCORE_BITS);
 const CODES_16: Output = { type: 'i16' };
 const CODE_LIMIT_16 = 32767;
 /** Codes of 16 bits have room to spare: ranges are widened so far that nothing clips. */
@@ -328,6 +339,16 @@ class Sequence {
     return (needed?.length ?? node.rows) <= settings.fewRows ? 16 : 8;
   }
 
+  /** Whether the kernels are the published ones. */
+  private get published(): boolean {
+    return this.input.settings.options.kernels === 'paper';
+  }
+
+  /** The activations that read a value, directly or through gathers. */
+  private activationsOf(id: string): ActivationNode[] {
+    return this.input.plan.consumers.get(id)!.flatMap((user) => (user.op === 'activation' ? [user] : user.op === 'gather' ? this.activationsOf(user.id) : []));
+  }
+
   /** The linear layers that read a value, directly or through gathers of whole rows. */
   private readers(id: string): LinearNode[] {
     return this.input.plan.consumers.get(id)!.flatMap((user) => (user.op === 'linear' ? [user] : user.op === 'gather' ? this.readers(user.id) : []));
@@ -337,6 +358,11 @@ class Sequence {
     const known = this.operands.get(node.id);
     if (known !== undefined) return known;
     const { settings, plan } = this.input;
+    if (this.published) {
+      const published = publishedOperandScales(node, this.input.collected.statistics, settings.range);
+      this.operands.set(node.id, published);
+      return published;
+    }
     const scales = operandScales(node, this.input.collected.statistics, settings.range, plan.form.get(node.id) === 'codes');
     // Rounding each head's product up makes its score multiplier exact in few bits.
     const wanted = scales.product.map((s, h) => s * node.scale[h] * Math.LOG2E * 2 ** SCORE_BITS);
@@ -434,19 +460,11 @@ class Sequence {
       shift,
     );
     const epsilon = isLayerNorm ? node.epsilon * cols : node.epsilon ** 2;
-    const op: Op = {
-      op: 'layerNorm',
-      name: this.unique(name),
-      rows,
-      cols,
-      out: target.out,
-      x: this.wide(node.x).value,
-      center: isLayerNorm,
-      epsilon: BigInt(Math.round(epsilon / this.wideScale ** 2)),
-      multiplier,
-      offset,
-      shift,
-    };
+    const common = { name: this.unique(name), rows, cols, out: target.out, x: this.wide(node.x).value, multiplier, offset, shift };
+    const op: Op =
+      this.published && isLayerNorm
+        ? { op: 'paperNorm', ...common }
+        : { op: 'layerNorm', ...common, center: isLayerNorm, epsilon: BigInt(Math.round(epsilon / this.wideScale ** 2)) };
     this.define(node.id, form, this.emit(op), op, finishScales(op.out, target));
   }
 
@@ -458,6 +476,10 @@ class Sequence {
       case 'operand':
         return { out: { type: 'i8' }, ...this.operandColumns(id) };
       case 'activation':
+        if (this.published && this.activationsOf(id).every(isPublishedGelu)) {
+          const scale = tensorScale(this.statistics(id), this.input.settings.range);
+          return { out: { type: 'i8' }, ...this.uniform(cols, publishedGelu(scale).scale) };
+        }
         return { out: { type: 'i16' }, ...this.uniform(cols, 2 ** -this.activationBits(id)) };
       case 'wide':
         return { out: WIDE, ...this.uniform(cols, this.wideScale) };
@@ -467,6 +489,7 @@ class Sequence {
   private buildActivation(node: ActivationNode, form: Demand): void {
     const { name, rows, cols, kind } = node;
     const x = this.inForm(node.x, 'activation', () => this.target(node.x, 'activation', cols));
+    if (x.out.type === 'i8') return this.buildPublishedGelu(node, x, form);
     const bits = -Math.log2(x.scale[0]);
     const exact = this.input.settings.options.kernels === 'lut';
     // 64 knots cover 4 units of exact GELU (H(4) = 0.0001), 8 of the slower sigmoid forms, 16 of SiLU.
@@ -493,6 +516,15 @@ class Sequence {
     this.define(node.id, form, this.emit(op), op, finishScales(op.out, target));
   }
 
+  private buildPublishedGelu({ id, name, rows, cols }: ActivationNode, x: Built, form: Demand): void {
+    const target = this.target(id, form, cols);
+    const { scale, x0 } = publishedGelu(x.scale[0]);
+    const { multiplier, shift } = encodeMultipliers(target.scale.map((s) => (scale * 2 ** -7) / s), name);
+    const offset = encodeOffsets(target.center.map((t, c) => -t / target.scale[c]), shift);
+    const op: Op = { op: 'paperGelu', name: this.unique(name), rows, cols, out: target.out, x: x.value, x0, multiplier, offset, shift };
+    this.define(id, form, this.emit(op), op, finishScales(op.out, target));
+  }
+
   private buildAttention(node: AttentionNode, form: Demand): void {
     const { name, rows, cols } = node;
     const scales = this.attentionScales(node);
@@ -504,33 +536,47 @@ class Sequence {
       viewColumn(node.v, scales.v.scale.length, Math.floor(column / node.valueDim), column % node.valueDim);
     const center = Float64Array.from({ length: cols }, (_, c) => scales.v.center[valueColumn(c)]);
     const target = this.attentionTarget(node, form, center);
-    const factors = target.scale.map((s, c) => (scales.v.scale[valueColumn(c)] * 2 ** -23) / s);
-    const score = scoreMultipliers(scales.product.map((s, h) => s * node.scale[h] * Math.LOG2E * 2 ** SCORE_BITS), node);
+    const [q, k, v] = [view(node.q), view(node.k), view(node.v)];
+    const { softmax, fractionBits, unit, weightUnit } = this.softmaxOf(node, scales, q, k);
+    const factors = target.scale.map((s, c) => (scales.v.scale[valueColumn(c)] * weightUnit) / s);
+    const score = scoreMultipliers(scales.product.map((s, h) => (s * node.scale[h]) / unit), node);
     const op: AttentionOp = {
       op: 'attention',
       name: this.unique(name),
       rows,
       cols,
       out: target.out,
-      q: view(node.q),
-      k: view(node.k),
-      v: view(node.v),
+      q,
+      k,
+      v,
       batch: node.batch,
       heads: node.heads,
       queries: node.queries,
       keys: node.keys,
       dim: node.dim,
       valueDim: node.valueDim,
-      softmax: this.input.settings.options.kernels === 'lut' ? 'quadratic' : 'shift',
-      fractionBits: SCORE_BITS,
+      softmax,
+      fractionBits,
       scoreMultiplier: score.multiplier,
       scoreShift: score.shift,
-      bias: node.bias === null ? null : scoreBias(node.bias),
+      bias: node.bias === null ? null : scoreBias(node.bias, unit),
       biasBatch: node.biasBatch,
       biasHeads: node.biasHeads,
       ...encodeMultipliers(factors, name),
     };
     this.define(node.id, form, this.emit(op), op, finishScales(op.out, { scale: target.scale, center }));
+  }
+
+  /** The softmax, the real value of one step of its scores, and the unit of the weighted sums that it makes. */
+  private softmaxOf(node: AttentionNode, { product }: OperandScales, q: OperandView, k: OperandView) {
+    if (!this.published) {
+      const softmax = this.input.settings.options.kernels === 'lut' ? 'quadratic' : 'shift';
+      return { softmax, fractionBits: SCORE_BITS, unit: SCORE_UNIT, weightUnit: 2 ** -23 } as const;
+    }
+    const [queries, keys] = [q, k].map((view) => this.values.get(view.x)!.slice(0, this.input.fitImages));
+    const unit = publishedScoreScale(node, product, queries.map((value, i) => ({ q: value.data, k: keys[i].data })));
+    const softmax = publishedSoftmax(unit);
+    return { softmax, fractionBits: 0, unit, weightUnit: 2 ** -(softmax.bits - 1) } as const;
   }
 
   /** Attention's output is centred where v is: its scales are symmetric about that. */
@@ -610,12 +656,20 @@ class Sequence {
         bias[n] += node.weight[n * K + k] * codes.center[k];
       }
     }
-    const wanted = await this.sampleTargets(node, residual, border, sampled.rowsOf);
-    const fit = await fitLinear(
-      { x: sampled.x, target: wanted, weight, bias, rowWeight: sampled.rowWeight, heldOut: sampled.heldOut },
-      this.input.products,
-      this.input.settings.fit,
-    );
+    const fit = this.published
+      ? publishedFit(weight, bias, K, this.input.settings.fit.weightBits)
+      : await fitLinear(
+          {
+            x: sampled.x,
+            target: await this.sampleTargets(node, residual, border, sampled.rowsOf),
+            weight,
+            bias,
+            rowWeight: sampled.rowWeight,
+            heldOut: sampled.heldOut,
+          },
+          this.input.products,
+          this.input.settings.fit,
+        );
     const op = this.linearOp(node, codes, target, residual, fit, sampled.unit, dynamic);
     const value = this.emit(op);
     await this.reportLinear(node, codes, op, value, fit, target, border);
@@ -830,9 +884,9 @@ function scoreMultipliers(wanted: Float64Array, node: AttentionNode): { multipli
 }
 
 /** Position bias and masks in the scores' unit, within what the program allows. */
-function scoreBias(bias: Float32Array): Int32Array {
+function scoreBias(bias: Float32Array, unit: number): Int32Array {
   const limit = 2 ** 28;
-  return Int32Array.from(bias, (b) => Math.max(-limit, Math.min(limit, Math.round(b * Math.LOG2E * 2 ** SCORE_BITS))));
+  return Int32Array.from(bias, (b) => Math.max(-limit, Math.min(limit, Math.round(b / unit))));
 }
 
 /** What padded taps add wrongly: they read pixel 0, which stands for center[k], where the model has a real zero. */
