@@ -5,7 +5,7 @@
  */
 import { InputError } from '../errors.js';
 import { ROW_LIMIT, WIDE_LIMIT, outputRange } from './limits.js';
-import type { ActivationOp, AttentionOp, LayerNormOp, LinearOp, Op, PaperGeluOp, PaperNormOp, Program } from './types.js';
+import type { ActivationOp, AttentionOp, LayerNormOp, LinearOp, Op, PaperGeluOp, PaperNormOp, PaperSoftmax, Program } from './types.js';
 import { valuesOf } from './validate.js';
 import type { ValueInfo } from './validate.js';
 
@@ -141,12 +141,20 @@ function paperGeluBound(op: PaperGeluOp): bigint {
 
 function attentionBounds(op: AttentionOp): OpBounds {
   const score = within(op, BigInt(op.dim) * 127n * 127n, ACCUMULATOR_BITS, 'the score');
-  // Each published weight is below 2^(bits−1): e ≤ −x0·2^15 ≤ 2^30, and e·⌊(2^31 − 1)/Σe⌋ < 2^31.
-  const weight = typeof op.softmax === 'string' ? 255n : (1n << BigInt(op.softmax.bits - 1)) - 1n;
-  const sum = within(op, BigInt(op.keys) * weight * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
+  const weights = typeof op.softmax === 'string' ? BigInt(op.keys) * 255n : paperWeights(op.keys, op.softmax);
+  const sum = within(op, weights * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
   const scores = { multiplier: op.scoreMultiplier, shift: op.scoreShift };
   const attended = typeof op.softmax === 'string' ? ATTENDED : sum;
   return { ...requantized(op, attended), scoreProduct: productBound(op, scores, score, 'a score') };
+}
+
+/**
+ * Most of Σw. e ≤ −x0·2^15, and Σe·⌊(2^31 − 1)/Σe⌋ < 2^31, so that Σw < 2^(bits−1) as long as Σe is not cut off; where it
+ * may be, the factor is 1 for e ≤ 2^30, and each w is below 2^(bits−1).
+ */
+function paperWeights(keys: number, { x0, bits }: PaperSoftmax): bigint {
+  const one = (1n << BigInt(bits - 1)) - 1n;
+  return BigInt(keys) * (BigInt(-x0) << 15n) < 1n << 31n ? one : BigInt(keys) * one;
 }
 
 interface Requantization {

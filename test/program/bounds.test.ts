@@ -2,18 +2,19 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../../src/errors.js';
 import { activate } from '../../src/kernels/activation.js';
+import { paperNormRow, shiftGeluRow, shiftmaxRow } from '../../src/kernels/paper-rows.js';
 import { accumulateRow } from '../../src/kernels/linear.js';
 import { proveBounds } from '../../src/program/bounds.js';
 import type { LinearOp, Op, Output, Program } from '../../src/program/types.js';
 import { validateProgram } from '../../src/program/validate.js';
-import { tinyProgram } from './tiny.js';
+import { tinyPaperProgram, tinyProgram } from './tiny.js';
 
 const tiny = tinyProgram();
 
 /** The tiny program with some fields of one op changed. */
-function withOp(name: string, fields: object): Program {
-  expect(tiny.ops.some((op) => op.name === name)).toBe(true);
-  return { ...tiny, ops: tiny.ops.map((op) => (op.name === name ? ({ ...op, ...fields } as Op) : op)) };
+function withOp(name: string, fields: object, program = tiny): Program {
+  expect(program.ops.some((op) => op.name === name)).toBe(true);
+  return { ...program, ops: program.ops.map((op) => (op.name === name ? ({ ...op, ...fields } as Op) : op)) };
 }
 
 function boundOf(program: Program, name: string) {
@@ -110,6 +111,53 @@ describe('activation', () => {
     steep[3] = 20000;
     steep[4] = -20000;
     expect(() => proveBounds(withOp('gelu', { knots: steep }))).toThrow(/the step after knot 3 can reach 40000/);
+  });
+});
+
+describe('the published kernels', () => {
+  const paper = tinyPaperProgram();
+  const x0 = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 1 << 15 })).map((unit) => -unit);
+  const most = (row: readonly bigint[]) => row.reduce((a, b) => ((b < 0n ? -b : b) > a ? (b < 0n ? -b : b) : a), 0n);
+
+  test('no row of a norm passes the bound', () => {
+    const bound = boundOf(paper, 'norm1').accumulator;
+    const value = fc.oneof(fc.integer({ min: -16777215, max: 16777215 }), fc.integer({ min: -9, max: 9 }), fc.constantFrom(-16777215, 16777215));
+    fc.assert(
+      fc.property(fc.array(value, { minLength: 1, maxLength: 40 }), (row) => {
+        expect(most(paperNormRow(Int32Array.from(row))) <= bound).toBe(true);
+      }),
+    );
+  });
+
+  test('no row of an activation passes the bound', () => {
+    const value = fc.oneof(fc.integer({ min: -127, max: 127 }), fc.constantFrom(-127, 127));
+    fc.assert(
+      fc.property(x0, fc.array(value, { minLength: 1, maxLength: 20 }), (unit, row) => {
+        expect(most(shiftGeluRow(row, BigInt(unit))) <= boundOf(withOp('gelu', { x0: unit }, paper), 'gelu').accumulator).toBe(true);
+      }),
+    );
+  });
+
+  test('no row of attention passes the bound, which grows with the keys once the sum may be cut off', () => {
+    const score = fc.oneof(fc.integer({ min: -127, max: 127 }), fc.constant(127));
+    const softmax = (unit: number, bits: 8 | 16) => ({ softmax: { kind: 'paper', x0: unit, bits } });
+    fc.assert(
+      fc.property(x0, fc.constantFrom(8 as const, 16 as const), fc.array(score, { minLength: 1, maxLength: 60 }), (unit, bits, row) => {
+        const sum = shiftmaxRow(Int32Array.from(row), BigInt(unit), bits).reduce((a, b) => a + b, 0n);
+        const program = withOp('attn', { ...softmax(unit, bits), keys: row.length, multiplier: new Int32Array(8) }, paper);
+        expect(sum * 127n <= boundOf(program, 'attn').accumulator).toBe(true);
+      }),
+    );
+    expect(boundOf(withOp('attn', { ...softmax(-7, 16), keys: 5000 }, paper), 'attn').accumulator).toBe(127n * 32767n);
+    expect(() => proveBounds(withOp('attn', { ...softmax(-32768, 16), keys: 517 }, paper))).toThrow(/the weighted sum of values can reach 2151448453/);
+  });
+
+  test('constants outside their range are refused', () => {
+    for (const unit of [0, 1, -32769, -1.5]) {
+      expect(() => validateProgram(withOp('gelu', { x0: unit }, paper))).toThrow(/x0 is/);
+      expect(() => validateProgram(withOp('attn', { softmax: { kind: 'paper', x0: unit, bits: 8 } }, paper))).toThrow(/x0 is/);
+    }
+    expect(() => validateProgram(withOp('attn', { softmax: { kind: 'paper', x0: -7, bits: 12 } }, paper))).toThrow(/12 bits, not 8 or 16/);
   });
 });
 

@@ -56,6 +56,26 @@ export function tinyProgram(seed = 1): Program {
   return { input: { height: 8, width: 8, channels: 3 }, ops, output: ops.length };
 }
 
+/** The same with the published kernels. */
+export function tinyPaperProgram(seed = 1): Program {
+  const program = tinyProgram(seed);
+  const ops = program.ops.map((op): Op => {
+    if (op.name === 'fc1') return { ...op, out: { type: 'i8' } };
+    if (op.op === 'attention') return { ...op, softmax: { kind: 'paper', x0: -7, bits: 16 }, fractionBits: 0 };
+    const { name, rows, cols, out } = op;
+    if (op.op === 'layerNorm' && op.center) {
+      const { x, multiplier, offset, shift } = op;
+      return { op: 'paperNorm', name, rows, cols, out, x, multiplier, offset, shift };
+    }
+    if (op.op === 'activation') {
+      const { x, multiplier, offset, shift } = op;
+      return { op: 'paperGelu', name, rows, cols, out, x, x0: -12, multiplier, offset, shift };
+    }
+    return op;
+  });
+  return { ...program, ops };
+}
+
 export function tinyModel(program = tinyProgram()): IvitModel {
   return {
     program,
