@@ -1,18 +1,24 @@
 import type { Command } from 'commander';
+import { InputError } from '../errors.js';
 import { evaluate } from '../library/evaluate.js';
 import type { EvaluatedImage, Evaluation } from '../library/evaluate.js';
 import { Model } from '../library/model.js';
 import { checkWritable, writeAtomically } from '../program/file.js';
+import { worstLayers } from '../quantize/index.js';
 import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ModelFlags } from './options.js';
 import { Progress } from './progress.js';
-import { milliseconds, notice, pairs, percent, print, printJson, significant, warn } from './render.js';
+import { milliseconds, notice, pairs, percent, print, printJson, significant, table, warn } from './render.js';
+
+/** How many layers --layers names. */
+const WORST_LAYERS = 10;
 
 interface Flags extends ModelFlags {
   readonly dataset: string;
   readonly float?: string;
   readonly limit?: number;
   readonly predictions?: string;
+  readonly layers?: number | true;
   readonly json?: boolean;
 }
 
@@ -24,6 +30,7 @@ export function addEvalCommand(program: Command): void {
     .option('--float <model.onnx>', 'compare with the float model on the same images')
     .option('--limit <n>', 'use only so many images, spread evenly', positiveInteger)
     .option('--predictions <file.csv>', 'write the decision for each image')
+    .option('--layers [n]', 'name the n layers (default 10) that were farthest from float when the model was quantized', positiveInteger)
     .option('--json', 'print the figures as JSON');
   addModelOptions(command).action(run);
 }
@@ -36,6 +43,7 @@ async function run(flags: Flags): Promise<void> {
   const progress = new Progress();
   const rows: string[] = [];
   try {
+    const layers = flags.layers === undefined ? null : layersOf(model, flags.layers === true ? WORST_LAYERS : flags.layers);
     const evaluation = await evaluate(model, {
       ...flags,
       onProgress: (done, total) => progress.update('Evaluate', done, total),
@@ -49,13 +57,31 @@ async function run(flags: Flags): Promise<void> {
       const header = `path,label,prediction,probability,correct${flags.float === undefined ? '' : ',float_prediction'}`;
       writeAtomically(predictions, new TextEncoder().encode([header, ...rows, ''].join('\n')));
     }
-    if (flags.json) printJson(evaluation);
-    else printEvaluation(evaluation, model);
+    if (flags.json) printJson(layers === null ? evaluation : { ...evaluation, layers });
+    else {
+      printEvaluation(evaluation, model);
+      if (layers !== null) printLayers(layers);
+    }
     warnOfSkipped(evaluation);
   } finally {
     progress.stop();
     await model.close();
   }
+}
+
+/** The layers whose outputs were farthest from float on calibration images, worst first. */
+function layersOf(model: Model, count: number): { name: string; sqnrDb: number }[] {
+  const { layers } = model.file.provenance;
+  if (layers === undefined) throw new InputError('The model says nothing of its layers; quantize it again for --layers');
+  return worstLayers(
+    layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: Number(sqnrDb) })),
+    count,
+  );
+}
+
+function printLayers(layers: readonly { name: string; sqnrDb: number }[]): void {
+  const rows = layers.map(({ name, sqnrDb }) => [name, `${sqnrDb.toFixed(1)} dB`]);
+  print('', 'Farthest from float when quantized, on calibration images held out:', '', table([{ title: 'layer' }, { title: 'SQNR', align: 'right' }], rows));
 }
 
 function predictionRow(model: Model, { path, label, logits, floatPrediction }: EvaluatedImage): string {

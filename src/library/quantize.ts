@@ -126,6 +126,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
       normalization: recordNormalization(recipe),
       settings: recordSettings(options, statistics === undefined ? null : result.statistics.get(graph.output)!.images),
       calibration: { images: images.length, source: request.images === undefined ? 'synthetic' : 'images' },
+      layers: result.layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: decibels(sqnrDb) })),
     },
   });
   if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
@@ -177,8 +178,9 @@ export async function importWithRecipe(
   return { imported, recipe: resolved.recipe };
 }
 
-async function calibrationImages(
-  request: QuantizeRequest,
+/** Decodes, or makes up, the images that a request asks for. */
+export async function calibrationImages(
+  request: Pick<QuantizeRequest, 'images' | 'numImages' | 'effort' | 'stats' | 'onProgress'>,
   recipe: PreprocessRecipe,
   notice: (text: string) => void,
 ): Promise<{ images: Uint8Array[]; skipped: SkippedImage[] }> {
@@ -221,6 +223,11 @@ async function calibrationImages(
 function definedOptions(request: QuantizeRequest): Partial<QuantizeOptions> {
   const keys = Object.keys(DEFAULT_OPTIONS) as (keyof QuantizeOptions)[];
   return Object.fromEntries(keys.filter((key) => request[key] !== undefined).map((key) => [key, request[key]]));
+}
+
+/** For provenance: exact outputs, and those of layers that only give zeros, count as 200 dB. */
+function decibels(value: number): string {
+  return (Number.isNaN(value) ? 200 : Math.max(-200, Math.min(200, value))).toFixed(1);
 }
 
 /**

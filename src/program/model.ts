@@ -46,6 +46,8 @@ export interface Provenance {
   /** Kernel set, scales mode and the other settings of the quantizer. */
   readonly settings: Readonly<Record<string, string>>;
   readonly calibration: { readonly images: number; readonly source: string };
+  /** Signal-to-quantization-noise ratio of each linear layer's output, on calibration images held out of the fit. */
+  readonly layers?: readonly { readonly name: string; readonly sqnrDb: string }[];
 }
 
 const decimal = v.pipe(v.string(), v.regex(/^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$/));
@@ -61,6 +63,7 @@ const provenanceSchema = v.strictObject({
   }),
   settings: v.record(v.string(), v.string()),
   calibration: v.strictObject({ images: count, source: v.string() }),
+  layers: v.optional(v.array(v.strictObject({ name: v.string(), sqnrDb: decimal }))),
 });
 const labelsSchema = v.array(v.string());
 

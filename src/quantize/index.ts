@@ -99,6 +99,7 @@ export interface Calibration extends SplitImages {
   readonly observed: ReadonlyMap<string, ChannelStatistics>;
 }
 
+/** Runs the float model over the images, once. */
 export async function calibrate(request: QuantizeRequest, { images, fitImages }: SplitImages): Promise<Calibration> {
   const { graph, mean, std, options, statistics: given } = request;
   const plan = planGraph(graph, options.scales === 'dynamic');

@@ -61,6 +61,22 @@ describe('eval', () => {
     expect(JSON.parse(stdout)).toMatchObject({ images: 1, skipped: [{ path: 'spoilt/bad.png', reason: expect.stringContaining('not an image') }] });
   });
 
+  test('--layers names the worst layers of the calibration report, and says where a model has none', async () => {
+    const photos = folder.path('val', 'cat');
+    await ivit(['quantize', 'float.onnx', '-o', 'made.ivit', '--images', photos, '--report', 'made.json'], { cwd: folder.path() });
+    const { layers } = JSON.parse(await readFile(folder.path('made.json'), 'utf8'));
+    const worst = layers.sort((a: { sqnrDb: number }, b: { sqnrDb: number }) => a.sqnrDb - b.sqnrDb)[0];
+    const { code, stdout } = await ivit(['eval', '-m', 'made.ivit', '--dataset', 'val', '--layers', '2'], { cwd: folder.path() });
+    expect(code).toBe(0);
+    const lines = stdout.trimEnd().split('\n').slice(-3);
+    expect(lines[1].trim().split(/ {2,}/)).toEqual([worst.name, `${worst.sqnrDb.toFixed(1)} dB`]);
+    const json = await ivit(['eval', '-m', 'made.ivit', '--dataset', 'val', '--layers', '--json'], { cwd: folder.path() });
+    expect(JSON.parse(json.stdout).layers).toHaveLength(layers.length);
+
+    const without = await run('--dataset', 'val', '--layers');
+    expect(without).toMatchObject({ code: 3, stdout: '', stderr: 'error: The model says nothing of its layers; quantize it again for --layers\n' });
+  });
+
   test('--predictions writes one line an image, --limit spreads over the dataset', async () => {
     const { code } = await run('--dataset', 'val', '--limit', '3', '--predictions', 'p.csv');
     expect(code).toBe(0);

@@ -83,6 +83,33 @@ describe('quantize', () => {
     const report = JSON.parse(await readFile(folder.path('report.json'), 'utf8'));
     const names = report.layers.map((layer: { name: string }) => layer.name.split('/')[0]);
     expect(names).toEqual(['patches', 'qkv', 'proj', 'fc1', 'fc2', 'head']);
+    for (const layer of report.layers) {
+      expect(layer.sqnrDb).toBeGreaterThan(15);
+      expect(layer.clipped).toBeLessThan(0.05);
+      expect(layer.input.scale.min).toBeGreaterThan(0);
+      expect(layer.output.scale.max).toBeGreaterThanOrEqual(layer.output.scale.min);
+    }
+    const [patches, qkv, , , , head] = report.layers;
+    expect(patches.input).toMatchObject({ range: null, strength: null });
+    expect(qkv).toMatchObject({ rows: 5, inFeatures: 16, outFeatures: 48, inputBits: 8, weightBits: 8, output: { type: 'i8' } });
+    expect(qkv.input.range.min).toBeLessThan(qkv.input.range.max);
+    expect(head.inputBits).toBe(16);
+  });
+
+  test('--layer-bits: 16 bits for the layers that a pattern matches', async () => {
+    const { code } = await ivit(['quantize', 'model.onnx', '-o', 'bits.ivit', '--images', 'photos', '--report', 'bits.json', '--layer-bits', 'fc*=16', '--layer-bits', 'fc2*=8'], { cwd: folder.path() });
+    expect(code).toBe(0);
+    const { layers } = JSON.parse(await readFile(folder.path('bits.json'), 'utf8'));
+    const bits = layers.map(({ name, inputBits }: { name: string; inputBits: number }) => [name.split('/')[0], inputBits]);
+    expect(bits).toEqual(expect.arrayContaining([['qkv', 8], ['fc1', 16], ['fc2', 8]]));
+    expect((await loadModel(folder.path('bits.ivit'))).provenance.settings['layerBits']).toBe('fc*=16,fc2*=8');
+  });
+
+  test('--effort fast: no compensation', async () => {
+    const { code } = await ivit(['quantize', 'model.onnx', '-o', 'fast.ivit', '--images', 'photos', '--report', 'fast.json', '--effort', 'fast'], { cwd: folder.path() });
+    expect(code).toBe(0);
+    const { layers } = JSON.parse(await readFile(folder.path('fast.json'), 'utf8'));
+    for (const layer of layers) expect(layer).toMatchObject({ ridge: null, heldOutError: null });
   });
 });
 
@@ -94,6 +121,7 @@ describe('quantize refuses, writing nothing', () => {
     ['no arguments', [], 2, /^error: missing required argument 'model\.onnx'/],
     ['an unknown option', ['model.onnx', '--fast'], 2, /^error: unknown option '--fast'/],
     ['an unknown kernel set', ['model.onnx', '--kernels', 'magic'], 2, /^error: option '--kernels <set>' argument 'magic' is invalid. Allowed choices are shift, lut, paper/],
+    ['a pattern that matches no layer', ['model.onnx', ...out, '--layer-bits', 'fcl=16'], 3, /^error: No linear layer is named fcl; nearest are fc1.*, fc2.*\n$/],
     ['a number that is none', ['model.onnx', '--num-images', '0'], 2, /whole number of at least 1/],
     ['two ways to resize', ['model.onnx', ...out, '--crop-pct', '0.9', '--resize', '20'], 2, /^error: --crop-pct and --resize/],
     ['a size that the model cannot take', ['model.onnx', ...out, '--size', '32'], 3, /^error: .*16×16, not 32×32/],

@@ -1,0 +1,71 @@
+import { availableParallelism } from 'node:os';
+import { InputError } from '../errors.js';
+import { DEFAULT_OPTIONS, calibrate, fitCalibrated, sequenceSettings } from '../quantize/index.js';
+import type { Agreement, QuantizeOptions, SequenceSettings } from '../quantize/index.js';
+import { normalizationOf } from './float-input.js';
+import { calibrationImages, importWithRecipe } from './quantize.js';
+
+export interface AblationRequest {
+  readonly model: string;
+  /** Folder or list of images; `fit` of them are fitted to, another `held` compared on. */
+  readonly images: string;
+  readonly fit: number;
+  readonly held: number;
+  readonly options?: Partial<QuantizeOptions>;
+  readonly onRow?: (row: AblationRow) => void;
+}
+
+export interface AblationRow {
+  /** What was left out. */
+  readonly left: string;
+  readonly agreement: Agreement;
+  readonly seconds: number;
+}
+
+type Change = (settings: SequenceSettings) => SequenceSettings;
+
+const withoutCompensation: Change = (s) => ({ ...s, fit: { ...s.fit, ridges: [] } });
+const roundedToNearest: Change = (s) => ({ ...s, fit: { ...s.fit, secondOrder: false } });
+const perTensor: Change = (s) => ({ ...s, perChannelInputs: false });
+const symmetric: Change = (s) => ({ ...s, range: { ...s.range, centred: false } });
+const noHeadRoom: Change = (s) => ({ ...s, range: { ...s.range, headRoom: 1 } });
+const fewRowsIn8Bits: Change = (s) => ({ ...s, fewRows: 0 });
+const inexactActivations: Change = (s) => ({ ...s, exactActivationScales: false });
+
+/** What can be left out. */
+const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
+  ['nothing', (s) => s],
+  ['closed-form compensation', withoutCompensation],
+  ['second-order rounding (nearest instead)', roundedToNearest],
+  ['compensation and second-order rounding', (s) => withoutCompensation(roundedToNearest(s))],
+  ['input scales per channel (one a tensor)', perTensor],
+  ['centred ranges (symmetric instead)', symmetric],
+  ['head-room of ranges', noHeadRoom],
+  ['16-bit inputs of layers with few rows', fewRowsIn8Bits],
+  ['exact scales of activation outputs', inexactActivations],
+  ['all of these', (s) => [withoutCompensation, roundedToNearest, perTensor, symmetric, noHeadRoom, fewRowsIn8Bits, inexactActivations].reduce((all, change) => change(all), s)],
+];
+
+/**
+ * Quantizes a model once for each technique, leaving that one out, and compares each with the float model on images that
+ * nothing was fitted to. The float model runs once.
+ *
+ * @throws InputError where there are fewer images than asked for
+ */
+export async function ablate({ model, images, fit, held, options: changed, onRow }: AblationRequest): Promise<AblationRow[]> {
+  const { imported, recipe } = await importWithRecipe(model, {}, () => undefined);
+  const drawn = await calibrationImages({ images, numImages: fit + held }, recipe, () => undefined);
+  if (drawn.images.length < fit + held) throw new InputError(`${images} has ${drawn.images.length} usable images, fewer than ${fit} + ${held}`);
+  const options = { ...DEFAULT_OPTIONS, ...changed };
+  const request = { graph: imported.graph, images: drawn.images, ...normalizationOf(recipe), options, threads: availableParallelism() };
+  const calibration = await calibrate(request, { images: drawn.images, fitImages: fit });
+  const rows: AblationRow[] = [];
+  for (const [left, change] of TECHNIQUES) {
+    const start = performance.now();
+    const { agreement } = await fitCalibrated(request, calibration, change(sequenceSettings(options)));
+    const row = { left, agreement, seconds: (performance.now() - start) / 1000 };
+    rows.push(row);
+    onRow?.(row);
+  }
+  return rows;
+}
