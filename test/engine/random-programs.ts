@@ -38,6 +38,9 @@ function quantizeInput(b: Builder, x: ValueId): ValueId {
   const { rows, cols } = b.of(x);
   const out = b.data.output(b.data.pick(['u8', 'rows'] as const));
   const common = { name: '', rows, cols, out, x };
+  if (b.data.integer(0, 5) === 0) {
+    return b.add({ op: 'paperNorm', ...common, ...fittingRequantization(b.data, out, 30, 28, cols) });
+  }
   if (b.data.integer(0, 2) > 0) {
     return b.add({ op: 'layerNorm', ...common, center: b.data.integer(0, 3) > 0, epsilon: BigInt(b.data.integer(0, 5000)), ...fittingRequantization(b.data, out, 30, 28, cols) });
   }
@@ -59,11 +62,17 @@ function linear(b: Builder, x: ValueId, cols: number, out: Output, residual: Val
 function feedForward(b: Builder, x: ValueId): ValueId {
   const { cols } = b.of(x);
   const hidden = b.data.integer(1, 40);
-  const up = linear(b, quantizeInput(b, x), hidden, { type: 'i16' });
+  const isPaper = b.data.integer(0, 3) === 0;
+  const up = linear(b, quantizeInput(b, x), hidden, { type: isPaper ? 'i8' : 'i16' });
   const out = b.data.output(b.data.pick(['u8', 'rows'] as const));
   const { rows } = b.of(up);
+  const common = { name: '', rows, cols: hidden, out, x: up };
   const knots = b.data.fill(new Int16Array(64), -500, 500);
-  const activated = b.add({ op: 'activation', name: '', rows, cols: hidden, out, x: up, knots, spacing: b.data.integer(4, 8), ...fittingRequantization(b.data, out, 16, 13, hidden) });
+  const activated = b.add(
+    isPaper
+      ? { op: 'paperGelu', ...common, x0: -b.data.integer(1, 40), ...fittingRequantization(b.data, out, 15, 13, hidden) }
+      : { op: 'activation', ...common, knots, spacing: b.data.integer(4, 8), ...fittingRequantization(b.data, out, 16, 13, hidden) },
+  );
   return linear(b, activated, cols, { type: 'i32' }, b.data.integer(0, 3) > 0 ? x : null);
 }
 
@@ -78,11 +87,13 @@ function attend(b: Builder, x: ValueId): ValueId {
   const order = Int32Array.from({ length: rows }, () => data.integer(0, rows - 1));
   const view = (i: number): OperandView => ({ x: qkv, stride: 3 * heads * dim, rows: data.integer(0, 2) === 0 ? order : null, offset: i * heads * dim, headStride: dim });
   const out = data.output(data.pick(['u8', 'rows'] as const));
+  const softmax = data.pick(['shift', 'quadratic', { kind: 'paper', x0: -data.integer(1, 40), bits: data.pick([8, 16] as const) }] as const);
+  const isPaper = typeof softmax !== 'string';
   const attended = b.add({
     op: 'attention', name: '', rows, cols: heads * dim, out, q: view(0), k: view(1), v: view(2),
-    batch, heads, queries: tokens, keys: tokens, dim, valueDim: dim, softmax: data.pick(['shift', 'quadratic'] as const), fractionBits: data.integer(8, 11),
+    batch, heads, queries: tokens, keys: tokens, dim, valueDim: dim, softmax, fractionBits: isPaper ? 0 : data.integer(8, 11),
     scoreMultiplier: data.fill(new Int32Array(heads), 1, 1 << 20), scoreShift: data.integer(20, 28), bias: null, biasBatch: 1, biasHeads: 1,
-    ...fittingRequantization(data, out, 30, 28, heads * dim),
+    ...fittingRequantization(data, out, 30, isPaper ? 20 : 28, heads * dim),
   });
   return linear(b, attended, cols, { type: 'i32' }, data.integer(0, 3) > 0 ? x : null);
 }
