@@ -115,7 +115,7 @@ export interface ActivationOp extends OpBase {
   readonly x: ValueId;
   /** H at 0, 2^spacing, 2·2^spacing, … 63·2^spacing; H(64·2^spacing) = 0. */
   readonly knots: Int16Array;
-  /** 4 to 15. */
+  /** 0 to 15. */
   readonly spacing: number;
   readonly multiplier: Int32Array;
   /** Per channel: an input range need not be symmetric, nor the same for all channels; the next layer's bias takes it back. */

@@ -208,7 +208,7 @@ function validateActivation(op: ActivationOp, values: readonly ValueInfo[], chec
   check.type('x', values[op.x], 'i16');
   check.sameElements('x', values[op.x], elements(op));
   check.length('knots', op.knots, 64);
-  check.count('spacing', op.spacing, 4, 15);
+  check.count('spacing', op.spacing, 0, 15);
   check.multipliers(op);
 }
 

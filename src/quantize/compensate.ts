@@ -42,8 +42,10 @@ export interface FitOptions {
 /** Share of the diagonal added before factoring, so that dead channels and rounding don't break it. */
 const DAMPING = 1e-3;
 
-/** Compensation needs this many rows for each input channel, or it fits the calibration images only. */
+/** Compensation and second-order rounding need this many rows for each input channel, or they fit chance. */
 const ROWS_PER_INPUT = 4;
+/** Rows at which the mean error counts half. */
+const ROWS_FOR_BIAS = 32;
 
 /**
  * Closed-form compensation and rounding of one linear layer. With centred inputs X and residual E = T − X·Wᵀ of the
@@ -69,7 +71,8 @@ export async function fitLinear(problem: FitProblem, products: Products, options
   let ridge: number | null = null;
   let heldOutError: Fit['heldOutError'] = null;
   const gram = await gramOf(x);
-  if (options.ridges.length > 0 && S >= ROWS_PER_INPUT * K) {
+  const enough = S >= ROWS_PER_INPUT * K;
+  if (options.ridges.length > 0 && enough) {
     const held = split(x, residual, K, N, heldOut, 1);
     const train = split(x, residual, K, N, heldOut, 0);
     const gramHeld = await gramOf(held.x);
@@ -96,12 +99,14 @@ export async function fitLinear(problem: FitProblem, products: Products, options
     }
   }
 
-  const { codes, scale } = roundWeights(corrected, gram, N, K, options);
+  const { codes, scale } = roundWeights(corrected, gram, N, K, { ...options, secondOrder: options.secondOrder && enough });
+  // The mean error of a few rows is mostly chance: it counts in proportion.
+  const trust = S / (S + ROWS_FOR_BIAS);
   const bias = new Float64Array(N);
   for (let n = 0; n < N; n++) {
     let sum = 0;
     for (let k = 0; k < K; k++) sum += codes[n * K + k] * meanX[k];
-    bias[n] = meanT[n] - sum * scale[n];
+    bias[n] = problem.bias[n] + trust * (meanT[n] - sum * scale[n] - problem.bias[n]);
   }
   return { codes, scale, bias, ridge, heldOutError };
 }

@@ -161,10 +161,16 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
   }
 }
 
-/** Moves every eighth image to the end: neighbours are often of one class, so a run of them would be a poor sample. */
-function holdOut(images: readonly Uint8Array[]): SplitImages {
-  const stride = Math.min(8, images.length);
-  const isHeld = (i: number) => i % stride === stride - 1;
+/** One image in so many is held out. */
+const HOLD_OUT = 8;
+
+/**
+ * Moves every eighth image to the end: neighbours are often of one class, so a run of them would be a poor sample. Fewer
+ * than eight are too few to spare one: they serve for both, and the agreement says what the fit reached.
+ */
+function holdOut(images: readonly Uint8Array[]): { images: Uint8Array[]; fitImages: number } {
+  if (images.length < HOLD_OUT) return { images: [...images, ...images], fitImages: images.length };
+  const isHeld = (i: number) => i % HOLD_OUT === HOLD_OUT - 1;
   const fitted = images.filter((_, i) => !isHeld(i));
   return { images: [...fitted, ...images.filter((_, i) => isHeld(i))], fitImages: fitted.length };
 }

@@ -48,7 +48,7 @@ export function planGraph(graph: Graph, dynamic: boolean): Plan {
   const form = new Map<string, Demand>();
   const attentions = new Map<string, AttentionNode[]>();
   for (const node of [...graph.nodes].reverse()) {
-    const demands = new Set<Demand>(consumers.get(node.id)!.map((user) => demandOf(user, form)));
+    const demands = new Set<Demand>(consumers.get(node.id)!.map((user) => demandOf(user, node, form)));
     if (node.id === graph.output) demands.add('wide');
     form.set(node.id, chooseForm(node, demands, dynamic, nodes));
   }
@@ -59,10 +59,11 @@ export function planGraph(graph: Graph, dynamic: boolean): Plan {
   return { nodes, consumers, form, attentions, needed: neededRows(graph, nodes, consumers), residual: residuals(graph, consumers) };
 }
 
-function demandOf(user: GraphNode, form: ReadonlyMap<string, Demand>): Demand {
+function demandOf(user: GraphNode, node: GraphNode, form: ReadonlyMap<string, Demand>): Demand {
   switch (user.op) {
     case 'linear':
-      return 'codes';
+      // A layer that re-reads the value in longer rows has no use for its per-channel scales.
+      return user.inFeatures === node.cols ? 'codes' : 'wide';
     case 'attention':
       return 'operand';
     case 'activation':

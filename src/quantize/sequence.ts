@@ -114,6 +114,8 @@ const CODES_16: Output = { type: 'i16' };
 const CODE_LIMIT_16 = 32767;
 /** Codes of 16 bits have room to spare: ranges are widened so far that nothing clips. */
 const HEAD_ROOM_16 = 4;
+/** With 16 bits even a channel of 1/64 of the largest range has 128 steps to either side: finer scales gain nothing. */
+const LEAST_SHARE_16 = 1 / 64;
 const INPUT_TYPES: readonly Output['type'][] = ['u8', 'i16', 'rows'];
 
 /**
@@ -273,10 +275,7 @@ class Sequence {
     let largest = 0;
     for (const [id, form] of this.input.plan.form) {
       if (form !== 'wide') continue;
-      const node = this.input.plan.nodes.get(id)!;
-      if (node.op === 'constant') for (const v of node.value) largest = Math.max(largest, Math.abs(v));
-      const statistics = this.input.collected.statistics.get(id);
-      if (statistics === undefined) continue;
+      const statistics = this.statistics(id);
       for (let c = 0; c < statistics.channels; c++) largest = Math.max(largest, -statistics.min[c], statistics.max[c]);
     }
     return ((largest || 1) * WIDE_HEAD_ROOM) / WIDE_LIMIT;
@@ -302,11 +301,18 @@ class Sequence {
   /** Scales of the codes that the linear layers reading `id` take, and their output type. */
   private codeScales(id: string, cols: number): { out: Output } & ChannelScales {
     const dynamic = this.input.settings.options.scales === 'dynamic';
-    const { half, middle } = channelExtents(this.statistics(id), this.codeRange(), dynamic);
+    // Padding is real zeros, which codes hold exactly only without a centre.
+    const symmetric = dynamic || this.isPadded(id);
+    const { half, middle } = channelExtents(this.statistics(id), this.codeRange(), symmetric);
     if (half.length === cols) return this.codes(id, half, middle, true);
     // Re-read in rows of another length: one scale for all.
     const reach = half.reduce((most, h, c) => Math.max(most, h + Math.abs(middle[c])), 0);
     return this.codes(id, new Float64Array(cols).fill(reach), new Float64Array(cols), false);
+  }
+
+  /** Whether a gather pads the codes of a value with zeros. */
+  private isPadded(id: string): boolean {
+    return this.input.plan.consumers.get(id)!.some((user) => user.op === 'gather' && (user.index.includes(-1) || this.isPadded(user.id)));
   }
 
   /** Ranges of linear layers' inputs: a dynamic row needs no head-room, it carries its own maximum. */
@@ -320,7 +326,8 @@ class Sequence {
     const { options, perChannelInputs } = this.input.settings;
     const readers = this.readers(id);
     if (readers.some((reader) => this.inputBits(reader) === 16)) {
-      return { out: CODES_16, scale: half.map((h) => (h * HEAD_ROOM_16) / CODE_LIMIT_16), center };
+      const floor = half.reduce((a, b) => Math.max(a, b), 0) * LEAST_SHARE_16;
+      return { out: CODES_16, scale: half.map((h) => (Math.max(h, floor) * HEAD_ROOM_16) / CODE_LIMIT_16), center };
     }
     const weight = concatenate(readers.map((reader) => reader.weight));
     const limit = 2 ** (options.weightBits - 1) - 1;
@@ -433,15 +440,12 @@ class Sequence {
     this.define(id, 'operand', this.emit(op), op, scales);
   }
 
-  private buildGather(node: GatherNode, form: Demand): void {
+  private buildGather(node: GatherNode, wanted: Demand): void {
     const { name, rows, cols, piece, index } = node;
+    // A source that cannot be written in the wanted form is wide, and so is what is gathered from it.
+    const form = node.sources.every((id) => this.built.has(key(id, wanted))) ? wanted : 'wide';
     const sources = node.sources.map((id) => this.built.get(key(id, form)) ?? this.wide(id));
     const [first] = sources;
-    const hasFill = index.includes(-1);
-    if (form !== 'wide' && hasFill && first.center.some((t) => t !== 0)) {
-      // Padding is real zeros: give the codes no centre.
-      throw new Error(`padded codes of ${name} have a centre`);
-    }
     const fill = first.out.type === 'u8' ? first.out.zero : 0;
     const op: Op = { op: 'gather', name: this.unique(name), rows, cols, out: first.out, sources: sources.map((s) => s.value), piece, index, fill };
     this.define(node.id, form, this.emit(op), op, { scale: first.scale, center: first.center });

@@ -1,0 +1,100 @@
+import { writeFileSync } from 'node:fs';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createOpRunner } from '../../src/engine/runner.js';
+import { imageValue } from '../../src/engine/reference.js';
+import type { Value } from '../../src/engine/types.js';
+import { evaluateGraph, importModel } from '../../src/graph/index.js';
+import { operandsOf } from '../../src/program/operands.js';
+import type { Program } from '../../src/program/types.js';
+import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
+import { agreementOf } from '../../src/report/agreement.js';
+import { zooImages, zooModel, zooNames } from '../zoo.js';
+import '../build-kernels.js';
+
+const MEAN = [0.485, 0.456, 0.406];
+const STD = [0.229, 0.224, 0.225];
+/** What ONNX Runtime's own static int8 reaches on these models at the least. */
+const LEAST_DB = 20;
+
+interface Row {
+  readonly name: string;
+  readonly family: string;
+  readonly exporter: string;
+  readonly opset: number;
+  readonly relativeError: number;
+  readonly sqnrDb: number;
+}
+
+const rows: Row[] = [];
+
+describe('every model of the zoo, as floats and as integers', () => {
+  it.each(zooNames)('%s', async (name) => {
+    const model = zooModel(name);
+    const images = await zooImages(model);
+    const { graph } = await importModel(model.path);
+
+    let relativeError = 0;
+    for (const [i, { normalised }] of images.entries()) {
+      const got = evaluateGraph(graph, normalised);
+      const scale = Math.max(...model.logits[i].map(Math.abs));
+      model.logits[i].forEach((want, c) => (relativeError = Math.max(relativeError, Math.abs(got[c] - want) / scale)));
+    }
+    expect(relativeError).toBeLessThan(1e-3);
+
+    const { program, outputScale } = await quantizeGraph({
+      graph,
+      images: images.map(({ pixels }) => pixels),
+      mean: MEAN,
+      std: STD,
+      options: { ...DEFAULT_OPTIONS, kernels: 'lut' },
+    });
+    const integer = await outputs(program, 'wasm', images.map(({ pixels }) => pixels));
+    expect(await outputs(program, 'reference', [images[0].pixels])).toEqual([integer[0]]);
+    const { sqnrDb } = agreementOf(
+      model.logits,
+      integer.map((values) => Float64Array.from(values, (v) => v * outputScale)),
+    );
+    rows.push({ name, family: model.family, exporter: model.exporter, opset: model.opset, relativeError, sqnrDb });
+    expect(sqnrDb).toBeGreaterThanOrEqual(LEAST_DB);
+  });
+});
+
+async function outputs(program: Program, backend: 'wasm' | 'reference', images: readonly Uint8Array[]): Promise<Int32Array[]> {
+  const runner = await createOpRunner(backend);
+  const results = images.map((pixels) => {
+    const values: Value[] = [imageValue(program.input, pixels)];
+    for (const op of program.ops) {
+      const operands = operandsOf(op).map((id) => values[id]);
+      const loaded = runner.load(op, operands, program.input);
+      values.push(loaded.run(operands));
+      loaded.free();
+    }
+    return values[program.output].data as Int32Array;
+  });
+  runner.close();
+  return results;
+}
+
+// `npm run zoo` sets where the table goes.
+afterAll(() => {
+  const table = process.env.IVIT_ZOO_TABLE;
+  if (table === undefined) return;
+  const lines = rows
+    .sort((a, b) => a.name.localeCompare(b.name))
+    .map((r) => `| ${r.name} | ${r.family} | ${r.exporter} | ${r.opset} | ${r.relativeError.toExponential(1)} | ${r.sqnrDb.toFixed(1)} |`);
+  writeFileSync(
+    table,
+    [
+      '# The zoo, model by model',
+      '',
+      'Made by `npm run zoo` from `fixtures/zoo`. Float: largest error of the canonical graph against the exporter’s own logits,',
+      'relative to the largest logit. Integer: SQNR of the logits of the `lut` kernels with static scales, quantized with the',
+      'model’s own three images; equal on `reference` and `wasm`.',
+      '',
+      '| model | family | exporter | opset | float error | integer SQNR, dB |',
+      '|---|---|---|---|---|---|',
+      ...lines,
+      '',
+    ].join('\n'),
+  );
+});
