@@ -73,7 +73,7 @@ describe('quantizing with statistics', () => {
     expect(merged).toMatchObject({ synthetic: true, images: 8 });
     expect(notices.join()).toContain('ranges come from the statistics, weights are fitted to 8 synthetic images');
     const model = await Model.load(merged.output, { backend: 'reference' });
-    expect(model.file.provenance.settings['statisticsImages']).toBe('10');
+    expect(model.file.provenance.settings['statisticsImages']).toBe('12');
     await model.close();
 
     const together = await run('together.ivit', { stats: [stats[1]], images: folder.path('left') });
