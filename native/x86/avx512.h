@@ -178,13 +178,12 @@ INLINE int64_t largest_multiplier(const int32_t *multiplier, int32_t n) {
 }
 
 /* 64 requantized values to codes, in order; no clamp but the type's. */
+#define ORDER_WORDS _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7)
+#define ORDER_BYTES _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
 INLINE __m512i pack_words(__m512i a, __m512i b) {
-  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packs_epi32(a, b));
+  return _mm512_permutexvar_epi64(ORDER_WORDS, _mm512_packs_epi32(a, b));
 }
-INLINE __m512i in_order(__m512i packed_bytes) {
-  const __m512i index = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return _mm512_permutexvar_epi32(index, packed_bytes);
-}
+INLINE __m512i in_order(__m512i packed_bytes) { return _mm512_permutexvar_epi32(ORDER_BYTES, packed_bytes); }
 INLINE __m512i pack_i8(const __m512i v[4]) {
   __m512i words0 = _mm512_packs_epi32(v[0], v[1]), words1 = _mm512_packs_epi32(v[2], v[3]);
   return _mm512_max_epi8(in_order(_mm512_packs_epi16(words0, words1)), _mm512_set1_epi8(-127));
