@@ -38,10 +38,9 @@ typedef struct {
   const uint8_t *row[TILE_ROWS];
 } tile_rows;
 
-INLINE tile_rows tile_rows_at(const uint8_t *x, size_t stride, int32_t rows) {
-  tile_rows t;
-  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) t.row[i] = x + (size_t)(i < rows ? i : rows - 1) * stride;
-  return t;
+/* Written one by one: a struct copied at once would wait for its fields to leave the store queue, and the loop with it. */
+INLINE void point_to_rows(tile_rows *t, const uint8_t *x, size_t stride, int32_t rows) {
+  UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) t->row[i] = x + (size_t)(i < rows ? i : rows - 1) * stride;
 }
 
 /*

@@ -161,11 +161,11 @@ void ivit_avx512_attention_pack(const ivit_attention *op, int32_t window, int32_
   }
 }
 
-/* Scratch: 6 rows of queries as u8, of scores, of weights; multipliers of a head's channels. */
+/* Scratch: 6 rows of queries as u8, of scores of 16 or 32 bits, of weights; multipliers of a head's channels. */
 typedef struct {
   size_t query_stride, score_stride;
   uint8_t *queries;
-  int32_t *scores;
+  void *scores;
   uint8_t *weights;
   int32_t *multiplier, *multiplier_odd;
   size_t size;
@@ -173,16 +173,18 @@ typedef struct {
 
 static workspace split_scratch(const ivit_attention *op, void *scratch) {
   workspace w = {.query_stride = round_up((size_t)op->dim, 64), .score_stride = round_up((size_t)op->keys, 64)};
-  size_t values = round_up((size_t)op->value_dim, 64), at = 0;
-  w.queries = scratch;
+  size_t values = round_up((size_t)op->value_dim, 64);
+  uint8_t *at = scratch;
+  w.queries = at;
   at += TILE_ROWS * w.query_stride;
-  w.scores = (int32_t *)((uint8_t *)scratch + at);
+  w.scores = at;
   at += TILE_ROWS * w.score_stride * sizeof(int32_t);
-  w.weights = (uint8_t *)scratch + at;
+  w.weights = at;
   at += TILE_ROWS * w.score_stride;
-  w.multiplier = (int32_t *)((uint8_t *)scratch + at);
+  w.multiplier = (int32_t *)at;
   w.multiplier_odd = w.multiplier + values;
-  w.size = at + 2 * values * sizeof(int32_t);
+  at += 2 * values * sizeof(int32_t);
+  w.size = (size_t)(at - (uint8_t *)scratch);
   return w;
 }
 
@@ -198,7 +200,10 @@ size_t ivit_avx512_attention_scratch(const ivit_attention *op) {
  */
 #define NEVER_INLINE static __attribute__((noinline)) void
 
-/* Scores of a tile: queries against one panel of keys, in log2 units. */
+/*
+ * Scores of a tile: queries against one panel of keys, in log2 units, saturated to 16 bits and in the order that
+ * packing leaves them in: of 32 keys, every 4 of the first 16 beside 4 of the others.
+ */
 typedef struct {
   tile_rows queries;
   int32_t groups;
@@ -206,112 +211,177 @@ typedef struct {
   requantize_operands requantize;
   int32_t multiplier[16];
   size_t stride;
+  const int32_t *bias[TILE_ROWS]; /* a row of the position bias, or NULL */
 } score_tile;
 
-INLINE void score_panel(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t *scores,
-                        const requantize_path path, const int vectors) {
+/* `key`: of the panel's first. `wide`: 32-bit scores in order, for those that 16 bits do not hold. */
+INLINE void score_panel(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores,
+                        const requantize_path path, const int vectors, const int wide) {
   tile acc;
   tile_multiply(acc, start, &t->queries, t->groups, keys, vectors);
   const __m512i b = _mm512_loadu_si512(t->multiplier);
   UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
-    UNROLL_VECTORS for (int j = 0; j < vectors; j++) {
-      __m512i x = requantize(path, acc[i][j], b, t->multiplier, &t->requantize);
-      _mm512_storeu_si512(scores + (size_t)i * t->stride + 16 * j, x);
+    __m512i x[TILE_VECTORS];
+    UNROLL_VECTORS for (int j = 0; j < TILE_VECTORS; j++) {
+      x[j] = j < vectors ? requantize(path, acc[i][j], b, t->multiplier, &t->requantize) : _mm512_setzero_si512();
+      if (j < vectors && t->bias[i]) x[j] = _mm512_add_epi32(x[j], _mm512_loadu_si512(t->bias[i] + key + 16 * j));
+    }
+    size_t at = (size_t)i * t->stride + (size_t)key;
+    if (wide) {
+      UNROLL_VECTORS for (int j = 0; j < vectors; j++) _mm512_storeu_si512((int32_t *)scores + at + 16 * j, x[j]);
+    } else {
+      _mm512_storeu_si512((int16_t *)scores + at, _mm512_packs_epi32(x[0], x[1]));
+      if (vectors > 2) _mm512_storeu_si512((int16_t *)scores + at + 32, _mm512_packs_epi32(x[2], x[3]));
     }
   }
 }
 
-typedef void score_function(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t *scores);
-#define SCORE_PANEL(name, path, vectors)                                                                        \
-  NEVER_INLINE name(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t *scores) {           \
-    score_panel(t, keys, start, scores, path, vectors);                                                         \
+typedef void score_function(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores);
+#define SCORE_PANEL(name, path, vectors, wide)                                                                      \
+  NEVER_INLINE name(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores) {     \
+    score_panel(t, keys, start, key, scores, path, vectors, wide);                                                  \
   }
-SCORE_PANEL(score_narrow1, NARROW, 1)
-SCORE_PANEL(score_narrow2, NARROW, 2)
-SCORE_PANEL(score_narrow3, NARROW, 3)
-SCORE_PANEL(score_narrow4, NARROW, 4)
-SCORE_PANEL(score_high1, HIGH, 1)
-SCORE_PANEL(score_high2, HIGH, 2)
-SCORE_PANEL(score_high3, HIGH, 3)
-SCORE_PANEL(score_high4, HIGH, 4)
-static score_function *const score_functions[2][TILE_VECTORS] = {
-    [NARROW] = {score_narrow1, score_narrow2, score_narrow3, score_narrow4},
-    [HIGH] = {score_high1, score_high2, score_high3, score_high4},
+#define SCORE_PANELS(name, path, wide)    \
+  SCORE_PANEL(name##1, path, 1, wide)     \
+  SCORE_PANEL(name##2, path, 2, wide)     \
+  SCORE_PANEL(name##3, path, 3, wide)     \
+  SCORE_PANEL(name##4, path, 4, wide)
+SCORE_PANELS(score_narrow, NARROW, 0)
+SCORE_PANELS(score_high, HIGH, 0)
+SCORE_PANELS(score_wide_narrow, NARROW, 1)
+SCORE_PANELS(score_wide_high, HIGH, 1)
+#define SCORE_NAMES(name) {name##1, name##2, name##3, name##4}
+/* [wide][path][vectors - 1] */
+static score_function *const score_functions[2][2][TILE_VECTORS] = {
+    {[NARROW] = SCORE_NAMES(score_narrow), [HIGH] = SCORE_NAMES(score_high)},
+    {[NARROW] = SCORE_NAMES(score_wide_narrow), [HIGH] = SCORE_NAMES(score_wide_high)},
 };
 
-static void score_panels(const score_tile *t, const layout *l, const void *packed, int32_t *scores) {
+static void score_panels(const score_tile *t, const layout *l, const void *packed, void *scores, int wide) {
   const int32_t *start = packed;
   const int8_t *keys = (const int8_t *)packed + l->keys_at;
   for (int32_t p = 0; p < l->key_panels; p++) {
     int32_t vectors = p + 1 < l->key_panels ? TILE_VECTORS : l->key_vectors;
-    score_functions[t->path][vectors - 1](t, keys, start, scores);
+    score_functions[wide][t->path][vectors - 1](t, keys, start, p * TILE_COLS, scores);
     keys += (size_t)l->groups * (size_t)vectors * 64;
     start += TILE_COLS;
-    scores += TILE_COLS;
   }
 }
 
-/* softmaxWeight of 32 distances d, u16; beyond 65535 saturated, where the weight is 0 already. */
-INLINE __m512i softmax_words(__m512i d, __m128i p, __m128i rest, const ivit_softmax kind) {
-  const __m512i one = _mm512_set1_epi16(1 << 14);
-  __m512i q = _mm512_srl_epi16(d, p);
-  /* The fraction in Q16, then r/2 in Q14. */
-  __m512i r = _mm512_sll_epi16(d, rest);
-  __m512i m = _mm512_sub_epi16(one, _mm512_srli_epi16(r, 3));
+/* Constants of the exponential; multiplications in place of shifts, for which there are fewer vector units. */
+typedef struct {
+  __m128i fraction_bits;
+  __m512i fraction; /* the low fraction_bits bits */
+  __m512i half;     /* times this a fraction is r/2 in Q14 */
+  __m512i twice;    /* 2r in Q14 */
+} exponential;
+
+INLINE exponential exponential_of(int32_t p) {
+  return (exponential){.fraction_bits = _mm_cvtsi32_si128(p),
+                       .fraction = _mm512_set1_epi16((int16_t)((1 << p) - 1)),
+                       .half = _mm512_set1_epi16((int16_t)(1 << (13 - p))),
+                       .twice = _mm512_set1_epi16((int16_t)(1 << (15 - p)))};
+}
+
+/* softmaxWeight of 32 distances d, u16. */
+INLINE __m512i softmax_words(__m512i d, const exponential *k, const ivit_softmax kind) {
+  __m512i q = _mm512_srl_epi16(d, k->fraction_bits), r = _mm512_and_si512(d, k->fraction);
+  __m512i m = _mm512_sub_epi16(_mm512_set1_epi16(1 << 14), _mm512_mullo_epi16(r, k->half));
   if (kind == IVIT_SOFTMAX_QUADRATIC) {
-    /* (r*(2^14 - r)) >> 14 of r in Q14, from 2r and 2(2^14 - r). */
-    __m512i twice = _mm512_srli_epi16(r, 1);
-    __m512i other = _mm512_sub_epi16(_mm512_set1_epi16((int16_t)(1 << 15)), twice);
-    __m512i product = _mm512_mulhi_epu16(twice, other);
+    /* (r*(2^14 - r)) >> 14 = (2r*2(2^14 - r)) >> 16. */
+    __m512i twice = _mm512_mullo_epi16(r, k->twice);
+    __m512i product = _mm512_mulhi_epu16(twice, _mm512_sub_epi16(_mm512_set1_epi16((int16_t)(1 << 15)), twice));
     m = _mm512_sub_epi16(m, _mm512_mulhrs_epi16(product, _mm512_set1_epi16(2 * 2811)));
   }
   /* (255*E + 2^13) >> 14 = (510*E + 2^14) >> 15; shifts by 16 and more give 0. */
   return _mm512_mulhrs_epi16(_mm512_srlv_epi16(m, q), _mm512_set1_epi16(510));
 }
 
-/* The scores of keys j to j + 15; where there are fewer, far below all others. */
-INLINE __m512i load_scores(const int32_t *scores, int32_t j, int32_t keys) {
-  const __m512i lowest = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
-  if (j + 16 <= keys) return _mm512_loadu_si512(scores + j);
-  return _mm512_mask_loadu_epi32(lowest, first16(keys - j), scores + j);
+/* The places of the first n of 32 keys in the order that packing leaves them in. */
+INLINE __mmask32 first_packed(int32_t n) {
+  uint32_t low = first16(n), high = first16(n - 16), mask = 0;
+  for (int lane = 0; lane < 4; lane++) {
+    mask |= (low >> (4 * lane) & 15) << (8 * lane) | (high >> (4 * lane) & 15) << (8 * lane + 4);
+  }
+  return mask;
 }
 
-/* softmaxWeight of keys j to j + 31. */
-INLINE __m512i weigh(__m512i max, __m512i s0, __m512i s1, __m128i p, __m128i rest, const ivit_softmax kind) {
-  __m512i d = _mm512_packus_epi32(_mm512_sub_epi32(max, s0), _mm512_sub_epi32(max, s1));
-  return softmax_words(d, p, rest, kind);
-}
+/* Which places of the last panel hold keys: constants of an op. */
+typedef struct {
+  int32_t whole; /* keys in whole panels */
+  __mmask32 rest[2];
+} key_mask;
 
-/* Weights of one row of scores. Returns their sum. */
-INLINE int32_t softmax_row(const int32_t *scores, int32_t keys, int32_t fraction_bits, uint8_t *weights,
-                           const ivit_softmax kind) {
+static key_mask mask_keys(int32_t keys) {
   int32_t whole = keys & ~63;
-  __m512i most = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
-  for (int32_t j = 0; j < whole; j += 16) most = _mm512_max_epi32(most, _mm512_loadu_si512(scores + j));
-  for (int32_t j = whole; j < keys; j += 16) most = _mm512_max_epi32(most, load_scores(scores, j, keys));
-  const __m512i max = _mm512_set1_epi32(_mm512_reduce_max_epi32(most));
-  const __m128i p = _mm_cvtsi32_si128(fraction_bits), rest = _mm_cvtsi32_si128(16 - fraction_bits);
-  const __m512i none = _mm512_setzero_si512();
+  return (key_mask){.whole = whole, .rest = {first_packed(keys - whole), first_packed(keys - whole - 32)}};
+}
+
+/*
+ * Scores of 32 keys of a 16-bit row; where there are fewer, as far below all others as 16 bits allow. All are loaded: a
+ * masked load would wait until the scores have left the store queue.
+ */
+INLINE __m512i load_words(const int16_t *scores, __mmask32 keys) {
+  return _mm512_mask_mov_epi16(_mm512_set1_epi16(INT16_MIN), keys, _mm512_loadu_si512(scores));
+}
+
+INLINE int32_t reduce_max_words(__m512i v) {
+  __m256i a = _mm256_max_epi16(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+  __m128i b = _mm_max_epi16(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  /* minpos finds the least unsigned word: of 0x7fff - x that of the largest x. */
+  b = _mm_minpos_epu16(_mm_sub_epi16(_mm_set1_epi16(0x7fff), b));
+  return 0x7fff - (_mm_cvtsi128_si32(b) & 0xffff);
+}
+
+/*
+ * Weights of a row of 16-bit scores. Returns their sum; 0 where a score may have been cut off that matters: one at the
+ * top, or one at the bottom that is near enough to have a weight.
+ */
+INLINE int32_t softmax_row(const int16_t *scores, const key_mask *keys, int32_t fraction_bits, uint8_t *weights,
+                           const ivit_softmax kind) {
+  const int16_t *rest = scores + keys->whole;
+  __m512i r0 = load_words(rest, keys->rest[0]), r1 = load_words(rest + 32, keys->rest[1]);
+  __m512i most = _mm512_max_epi16(r0, r1);
+  for (int32_t j = 0; j < keys->whole; j += 64) {
+    most = _mm512_max_epi16(most, _mm512_loadu_si512(scores + j));
+    most = _mm512_max_epi16(most, _mm512_loadu_si512(scores + j + 32));
+  }
+  int32_t top = reduce_max_words(most);
+  if (top == INT16_MAX || top - INT16_MIN < 16 << fraction_bits) return 0;
+  const __m512i max = _mm512_set1_epi16((int16_t)top), none = _mm512_setzero_si512();
+  const exponential k = exponential_of(fraction_bits);
   __m512i sums = none;
-  for (int32_t j = 0; j < whole; j += 64) {
-    const int32_t *s = scores + j;
-    __m512i w0 = weigh(max, _mm512_loadu_si512(s), _mm512_loadu_si512(s + 16), p, rest, kind);
-    __m512i w1 = weigh(max, _mm512_loadu_si512(s + 32), _mm512_loadu_si512(s + 48), p, rest, kind);
+  for (int32_t j = 0; j < keys->whole; j += 64) {
+    __m512i w0 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j)), &k, kind);
+    __m512i w1 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j + 32)), &k, kind);
     __m512i w = in_order(_mm512_packus_epi16(w0, w1));
     sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
     _mm512_storeu_si512(weights + j, w);
   }
-  if (whole < keys) {
-    __m512i words[2] = {none, none};
-    UNROLL_VECTORS for (int h = 0; h < 2; h++) {
-      int32_t j = whole + 32 * h;
-      if (j < keys) words[h] = weigh(max, load_scores(scores, j, keys), load_scores(scores, j + 16, keys), p, rest, kind);
-    }
-    __m512i w = in_order(_mm512_packus_epi16(words[0], words[1]));
+  if (keys->rest[0]) {
+    __m512i w0 = softmax_words(_mm512_sub_epi16(max, r0), &k, kind), w1 = none;
+    if (keys->rest[1]) w1 = softmax_words(_mm512_sub_epi16(max, r1), &k, kind);
+    __m512i w = in_order(_mm512_packus_epi16(w0, w1));
     sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
-    _mm512_storeu_si512(weights + whole, w);
+    _mm512_storeu_si512(weights + keys->whole, w);
   }
   return (int32_t)_mm512_reduce_add_epi64(sums);
+}
+
+/* The same of 32-bit scores, any that are safe. */
+static int32_t softmax_row_wide(const int32_t *scores, int32_t keys, int32_t fraction_bits, uint8_t *weights,
+                                ivit_softmax kind) {
+  const __m512i lowest = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
+  __m512i most = lowest;
+  for (int32_t j = 0; j < keys; j += 16) {
+    most = _mm512_max_epi32(most, _mm512_mask_loadu_epi32(lowest, first16(keys - j), scores + j));
+  }
+  int32_t max = _mm512_reduce_max_epi32(most), sum = 0;
+  for (int32_t j = 0; j < (int32_t)round_up((size_t)keys, 64); j++) {
+    weights[j] = j < keys ? (uint8_t)ivit_softmax_weight((uint32_t)(max - scores[j]), fraction_bits, kind) : 0;
+    sum += weights[j];
+  }
+  return sum;
 }
 
 /* A tile of weighted sums, normalised and requantized: weights against one panel of value channels. */
@@ -392,24 +462,37 @@ static void value_panels(const value_tile *t, const ivit_attention *op, const la
   }
 }
 
-/* 6 queries as u8. */
-static void load_queries(const ivit_attention *op, const int8_t *q, int32_t head, int32_t token, int32_t rows,
+/* Up to 6 queries as u8. */
+static void load_queries(const ivit_attention *op, const int8_t *q, int32_t token, int32_t head, int32_t rows,
                          const workspace *w) {
   const __m512i flip = _mm512_set1_epi8(-128);
   for (int32_t i = 0; i < rows; i++) {
     const int8_t *row = q + ivit_locate(&op->q, token + i, head);
-    uint8_t *to = w->queries + (size_t)i * w->query_stride;
     for (int32_t d = 0; d < op->dim; d += 64) {
       __m512i codes = _mm512_maskz_loadu_epi8(first64(op->dim - d), row + d);
-      _mm512_storeu_si512(to + d, _mm512_xor_si512(codes, flip));
+      _mm512_storeu_si512(w->queries + (size_t)i * w->query_stride + d, _mm512_xor_si512(codes, flip));
     }
   }
 }
 
-static void add_bias(const int32_t *bias, int32_t keys, int32_t *scores) {
-  for (int32_t j = 0; j < keys; j += 16) {
-    __m512i b = _mm512_maskz_loadu_epi32(first16(keys - j), bias + j);
-    _mm512_storeu_si512(scores + j, _mm512_add_epi32(_mm512_loadu_si512(scores + j), b));
+/* Weights of a tile's queries, and the factors that normalise their sums. */
+INLINE void weigh_rows(const ivit_attention *op, const layout *l, const void *packed, const workspace *w,
+                       const score_tile *scores, const key_mask *keys, int32_t rows, int32_t factor[TILE_ROWS],
+                       const ivit_softmax kind) {
+  int fits = 1;
+  score_panels(scores, l, packed, w->scores, 0);
+  for (int32_t i = 0; i < rows; i++) {
+    size_t at = (size_t)i * w->score_stride;
+    int32_t sum = softmax_row((const int16_t *)w->scores + at, keys, op->fraction_bits, w->weights + at, kind);
+    if (sum == 0) fits = 0;
+    factor[i] = ivit_sum_factor(ivit_max(sum, 1));
+  }
+  if (fits) return;
+  score_panels(scores, l, packed, w->scores, 1);
+  for (int32_t i = 0; i < rows; i++) {
+    size_t at = (size_t)i * w->score_stride;
+    const int32_t *row = (const int32_t *)w->scores + at;
+    factor[i] = ivit_sum_factor(softmax_row_wide(row, op->keys, op->fraction_bits, w->weights + at, kind));
   }
 }
 
@@ -443,23 +526,23 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
                        .zero = _mm512_set1_epi16((int16_t)op->out.zero),
                        .type = op->out.type,
                        .out_cols = out_cols};
+  const key_mask keys = mask_keys(op->keys);
+  const size_t channel_at = channel * element_size(op->out.type), row_size = out_cols * element_size(op->out.type);
+
   for (int32_t query = query0; query < query1; query += TILE_ROWS) {
     int32_t rows = ivit_min(query1 - query, TILE_ROWS), token = window * op->queries + query;
-    load_queries(op, q, head, token, rows, &w);
-    scores.queries = tile_rows_at(w.queries, w.query_stride, rows);
-    score_panels(&scores, &l, packed, w.scores);
-    for (int32_t i = 0; i < rows; i++) {
-      int32_t *row = w.scores + (size_t)i * w.score_stride;
-      const int32_t *bias = ivit_bias_row(op, window, head, query + i);
-      if (bias) add_bias(bias, op->keys, row);
-      uint8_t *weights = w.weights + (size_t)i * w.score_stride;
-      int32_t sum = op->softmax == IVIT_SOFTMAX_SHIFT
-                        ? softmax_row(row, op->keys, op->fraction_bits, weights, IVIT_SOFTMAX_SHIFT)
-                        : softmax_row(row, op->keys, op->fraction_bits, weights, IVIT_SOFTMAX_QUADRATIC);
-      values.factor[i] = ivit_sum_factor(sum);
+    load_queries(op, q, token, head, rows, &w);
+    point_to_rows(&scores.queries, w.queries, w.query_stride, rows);
+    for (int32_t i = 0; i < TILE_ROWS; i++) {
+      scores.bias[i] = ivit_bias_row(op, window, head, query + ivit_min(i, rows - 1));
     }
-    values.weights = tile_rows_at(w.weights, w.score_stride, rows);
+    if (op->softmax == IVIT_SOFTMAX_SHIFT) {
+      weigh_rows(op, &l, packed, &w, &scores, &keys, rows, values.factor, IVIT_SOFTMAX_SHIFT);
+    } else {
+      weigh_rows(op, &l, packed, &w, &scores, &keys, rows, values.factor, IVIT_SOFTMAX_QUADRATIC);
+    }
+    point_to_rows(&values.weights, w.weights, w.score_stride, rows);
     values.rows = rows;
-    value_panels(&values, op, &l, &w, packed, (int8_t *)out + ((size_t)token * out_cols + channel) * element_size(op->out.type));
+    value_panels(&values, op, &l, &w, packed, (int8_t *)out + (size_t)token * row_size + channel_at);
   }
 }

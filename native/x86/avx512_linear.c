@@ -183,7 +183,8 @@ static void multiply_tiles(const arguments *a) {
   for (int32_t n = a->n0; n < a->n1; n += PANEL_COLS) {
     const panel *w = panel_at(h, n);
     for (int32_t r = 0; r < a->rows; r += TILE_ROWS) {
-      tile_rows x = tile_rows_at((const uint8_t *)a->x + (size_t)r * features, features, a->rows - r);
+      tile_rows x;
+      point_to_rows(&x, (const uint8_t *)a->x + (size_t)r * features, features, a->rows - r);
       multiply_panel(&x, h, w, sums);
       finish_tile(a, h, w, r, n, sums);
     }
@@ -537,14 +538,15 @@ static void multiply_block_wide(const arguments *a) {
 
   for (int32_t r = 0; r < a->rows; r += TILE_ROWS) {
     int32_t live = ivit_min(a->rows - r, TILE_ROWS);
-    tile_rows x = tile_rows_at((const uint8_t *)a->x + (size_t)r * features, features, live), x_high = x;
+    tile_rows x, x_high;
+    point_to_rows(&x, (const uint8_t *)a->x + (size_t)r * features, features, live);
     if (split) {
       for (int32_t i = 0; i < live; i++) {
         split_planes((const int16_t *)a->x + (size_t)(r + i) * features, op->in_features, planes[0] + (size_t)i * stride,
                      planes[1] + (size_t)i * stride);
       }
-      x = tile_rows_at(planes[0], stride, live);
-      x_high = tile_rows_at(planes[1], stride, live);
+      point_to_rows(&x, planes[0], stride, live);
+      point_to_rows(&x_high, planes[1], stride, live);
     }
     for (int32_t n = a->n0; n < a->n1; n += PANEL_COLS) {
       const panel *w = panel_at(h, n);
