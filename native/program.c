@@ -389,16 +389,17 @@ static void schedule_rows(heap *h, schedule *s, const stage *g, int32_t tile, in
   }
 }
 
-/* Queries per item when several threads share an attention: enough items for an even share. */
-static int32_t query_block(const ivit_attention *op, int32_t threads) {
+/* Queries per item when several threads share an attention: enough items for an even share, in whole register tiles. */
+static int32_t query_block(const ivit_attention *op, int32_t tile, int32_t threads) {
   if (threads == 1) return op->queries;
   int32_t items = op->batch * op->heads;
-  int32_t parts = (4 * threads + items - 1) / items;
-  return (int32_t)round_up((size_t)((op->queries + parts - 1) / parts), 16);
+  int32_t parts = (8 * threads + items - 1) / items;
+  return (int32_t)round_up((size_t)((op->queries + parts - 1) / parts), (size_t)tile);
 }
 
-static void schedule_attention(heap *h, schedule *s, const stage *g, const ivit_attention *op, int32_t threads) {
-  int32_t size = query_block(op, threads), most = 0;
+static void schedule_attention(heap *h, schedule *s, const stage *g, const ivit_attention *op, int32_t tile,
+                               int32_t threads) {
+  int32_t size = query_block(op, tile, threads), most = 0;
   for (int32_t i = 0; i < g->run_count; i++) {
     int32_t rows = g->runs[2 * i + 1] - g->runs[2 * i];
     most += rows / size + rows / op->queries + 4;
@@ -439,8 +440,9 @@ ivit_context *ivit_context_create(const ivit_program *program, int32_t threads) 
   for (int32_t i = 0; i < program->stage_count; i++) {
     const stage *g = &program->stages[i];
     schedule *s = &context->schedules[i];
-    if (g->is_attention) schedule_attention(&h, s, g, &program->steps[g->uses[0].step].as.attention, threads);
-    else schedule_rows(&h, s, g, program->isa->tile_rows, threads);
+    int32_t tile = program->isa->tile_rows;
+    if (g->is_attention) schedule_attention(&h, s, g, &program->steps[g->uses[0].step].as.attention, tile, threads);
+    else schedule_rows(&h, s, g, tile, threads);
   }
   context->heap = h;
   return context;
