@@ -71,9 +71,11 @@ void ivit_avx512_linear_pack(const ivit_linear *op, void *packed) {
     if (c == 0) memset(to, 0, panel_size(h->groups));
     if (n >= op->cols) continue;
     const int8_t *w = op->weight + (size_t)n * features;
-    for (size_t k = 0; k < features; k++) {
-      sum += w[k];
-      to->weight[((k / 4) * PANEL_COLS + (size_t)c) * 4 + k % 4] = w[k];
+    for (size_t k = 0; k < features; k++) sum += w[k];
+    int8_t *group = to->weight + 4 * c;
+    for (size_t k = 0; k < features; k += 4, group += 4 * PANEL_COLS) {
+      if (k + 4 <= features) memcpy(group, w + k, 4);
+      else memcpy(group, w + k, features - k);
     }
     to->bias[c] = op->bias[n];
     /* i16 inputs: of the plane of high bytes, which are stored with 128 added. */

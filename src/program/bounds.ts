@@ -76,18 +76,19 @@ function linearBounds(op: LinearOp, x: ValueInfo): OpBounds {
   const bits = x.out.type === 'i16' ? WIDE_ACCUMULATOR_BITS : ACCUMULATOR_BITS;
   const accumulators: bigint[] = [];
   for (let n = 0; n < op.cols; n++) {
-    let positive = 0;
-    let negative = 0;
+    let sum = 0;
+    let magnitude = 0;
     for (let i = n * op.inFeatures; i < (n + 1) * op.inFeatures; i++) {
-      const w = op.weight[i];
-      if (w > 0) positive += w;
-      else negative -= w;
+      sum += op.weight[i];
+      magnitude += Math.abs(op.weight[i]);
     }
     // Σ|w| < 2^28·2^7: exact in a number; the products are not.
-    let least = BigInt(lo) * BigInt(positive) - BigInt(hi) * BigInt(negative);
-    let most = BigInt(hi) * BigInt(positive) - BigInt(lo) * BigInt(negative);
+    const positive = BigInt(magnitude + sum) >> 1n;
+    const negative = BigInt(magnitude - sum) >> 1n;
+    let least = BigInt(lo) * positive - BigInt(hi) * negative;
+    let most = BigInt(hi) * positive - BigInt(lo) * negative;
     // Codes are accumulated without their zero point, planes of 16 bits apart: those sums must fit as well.
-    within(op, 255n * BigInt(positive + negative), ACCUMULATOR_BITS, `the sum of channel ${n}`);
+    within(op, 255n * BigInt(magnitude), ACCUMULATOR_BITS, `the sum of channel ${n}`);
     if (isDynamic) {
       [least, most] = [least, most].map((sum) => scaleRow(sum, op.rowShift));
     }
