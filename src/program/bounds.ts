@@ -76,13 +76,9 @@ function linearBounds(op: LinearOp, x: ValueInfo): OpBounds {
   const bits = x.out.type === 'i16' ? WIDE_ACCUMULATOR_BITS : ACCUMULATOR_BITS;
   const accumulators: bigint[] = [];
   for (let n = 0; n < op.cols; n++) {
-    let sum = 0;
-    let magnitude = 0;
-    for (let i = n * op.inFeatures; i < (n + 1) * op.inFeatures; i++) {
-      sum += op.weight[i];
-      magnitude += Math.abs(op.weight[i]);
-    }
-    // Σ|w| < 2^28·2^7: exact in a number; the products are not.
+    const start = n * op.inFeatures;
+    const sum = sumUp(op.weight, start, start + op.inFeatures, plain);
+    const magnitude = sumUp(op.weight, start, start + op.inFeatures, magnitudes);
     const positive = BigInt(magnitude + sum) >> 1n;
     const negative = BigInt(magnitude - sum) >> 1n;
     let least = BigInt(lo) * positive - BigInt(hi) * negative;
@@ -96,6 +92,29 @@ function linearBounds(op: LinearOp, x: ValueInfo): OpBounds {
     accumulators.push(within(op, largest(least + bias, most + bias), bits, `the accumulator of channel ${n}`));
   }
   return requantized(op, accumulators);
+}
+
+/** Elements whose sum fits 32 bits. */
+const SUMMED = 1 << 20;
+
+/** Σw or Σ|w| of elements [start, end): below 2^28·2^7, exact in a number. */
+function sumUp(weight: Int8Array, start: number, end: number, sumPart: typeof plain): number {
+  let sum = 0;
+  for (let i = start; i < end; i += SUMMED) sum += sumPart(weight, i, Math.min(i + SUMMED, end));
+  return sum;
+}
+
+// These see every weight of a model while a user waits for it: 32-bit sums, and functions small enough to be compiled soon.
+function plain(weight: Int8Array, start: number, end: number): number {
+  let sum = 0;
+  for (let i = start; i < end; i++) sum = (sum + weight[i]) | 0;
+  return sum;
+}
+
+function magnitudes(weight: Int8Array, start: number, end: number): number {
+  let sum = 0;
+  for (let i = start; i < end; i++) sum = (sum + Math.abs(weight[i])) | 0;
+  return sum;
 }
 
 /** (M'·sum + 2^(rowShift−1)) >> rowShift at the largest row scale, M' = 2^22. */
