@@ -46,11 +46,14 @@ export function syntheticVit(shape: VitShape, seed = 1): Program {
     const bell = random.integer(85) + random.integer(85) + random.integer(85);
     return bell - 126;
   });
-  /** Multipliers of 31 bits and the shift that together are about `ratio`. */
-  const scale = (n: number, ratio: number) => {
+  /** Multipliers of `bits` bits and the shift that together are about `ratio`. */
+  const scale = (n: number, ratio: number, bits = 31) => {
     const exponent = Math.floor(Math.log2(ratio)) + 1;
-    const mantissa = Math.round((ratio / 2 ** exponent) * 2 ** 31);
-    return { multiplier: Int32Array.from({ length: n }, () => Math.min(2 ** 31 - 1, mantissa - random.integer(1 << 28))), shift: 31 - exponent };
+    const mantissa = Math.round((ratio / 2 ** exponent) * 2 ** bits);
+    return {
+      multiplier: Int32Array.from({ length: n }, () => Math.min(2 ** bits - 1, mantissa - random.integer(2 ** (bits - 3)))),
+      shift: bits - exponent,
+    };
   };
   const input: Output = shape.scales === 'static' ? { type: 'u8', zero: 128 } : { type: 'rows' };
   /** What a linear layer's input is quantized to, in units of one standard deviation: 127 codes or 2^20 make four. */
@@ -88,7 +91,7 @@ export function syntheticVit(shape: VitShape, seed = 1): Program {
   for (let block = 0; block < depth; block++) {
     const qkv = linear(layerNorm(x, tokens), tokens, width, 3 * width, { type: 'i8' }, 32);
     const view = (offset: number) => ({ x: qkv, stride: 3 * width, rows: null, offset, headStride: dim });
-    const { multiplier: scoreMultiplier, shift: scoreShift } = scale(heads, (2 * 1024) / (32 * 32 * Math.sqrt(dim)));
+    const { multiplier: scoreMultiplier, shift: scoreShift } = scale(heads, (2 * 1024) / (32 * 32 * Math.sqrt(dim)), 10);
     const attended = add({
       op: 'attention', name: '', rows: tokens, cols: width, out: input,
       q: view(0), k: view(width), v: view(2 * width), batch: 1, heads, queries: tokens, keys: tokens, dim, valueDim: dim,
@@ -99,7 +102,7 @@ export function syntheticVit(shape: VitShape, seed = 1): Program {
     const up = linear(layerNorm(x, tokens), tokens, width, hidden, { type: 'i16' }, 1024);
     const activated = add({
       op: 'activation', name: '', rows: tokens, cols: hidden, out: input, x: up, knots, spacing: 6,
-      ...scale(hidden, inputUnit / 1024), offset: BigInt64Array.from({ length: hidden }, () => -BigInt(random.integer(1 << 20)) << 12n),
+      ...scale(hidden, inputUnit / 1024, 15), offset: BigInt64Array.from({ length: hidden }, () => -BigInt(random.integer(1 << 6))),
     });
     x = linear(activated, tokens, hidden, width, wide, 8000, x);
   }
