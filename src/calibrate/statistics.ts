@@ -12,6 +12,9 @@ const MOMENTUM = 0.95;
 export class ChannelStatistics {
   readonly min: Float64Array;
   readonly max: Float64Array;
+  /** The range without the image that reaches farthest, on either side; of one image, its own. */
+  readonly nextMin: Float64Array;
+  readonly nextMax: Float64Array;
   readonly momentumMin: Float64Array;
   readonly momentumMax: Float64Array;
   readonly sum: Float64Array;
@@ -31,6 +34,8 @@ export class ChannelStatistics {
   ) {
     this.min = new Float64Array(channels).fill(Infinity);
     this.max = new Float64Array(channels).fill(-Infinity);
+    this.nextMin = new Float64Array(channels).fill(Infinity);
+    this.nextMax = new Float64Array(channels).fill(-Infinity);
     this.momentumMin = new Float64Array(channels);
     this.momentumMax = new Float64Array(channels);
     this.sum = new Float64Array(channels);
@@ -44,7 +49,7 @@ export class ChannelStatistics {
   /** Adds one image's values, [rows, channels] row-major. */
   observe(data: Float32Array): void {
     const C = this.channels;
-    const { min, max, sum, sumOfSquares } = this;
+    const { min, max, nextMin, nextMax, sum, sumOfSquares } = this;
     const low = new Float64Array(C).fill(Infinity);
     const high = new Float64Array(C).fill(-Infinity);
     for (let i = 0; i < data.length; i += C) {
@@ -61,8 +66,10 @@ export class ChannelStatistics {
       if (!Number.isFinite(low[c]) || !Number.isFinite(high[c]) || Number.isNaN(sum[c])) {
         throw new InputError('the float model produced a value that is not finite; check the model and its pre-processing');
       }
-      if (low[c] < min[c]) min[c] = low[c];
-      if (high[c] > max[c]) max[c] = high[c];
+      nextMin[c] = secondLeast(this.images, min[c], nextMin[c], 1, low[c], low[c]);
+      nextMax[c] = -secondLeast(this.images, -max[c], -nextMax[c], 1, -high[c], -high[c]);
+      min[c] = Math.min(min[c], low[c]);
+      max[c] = Math.max(max[c], high[c]);
       this.momentumMin[c] = this.images === 0 ? low[c] : MOMENTUM * this.momentumMin[c] + (1 - MOMENTUM) * low[c];
       this.momentumMax[c] = this.images === 0 ? high[c] : MOMENTUM * this.momentumMax[c] + (1 - MOMENTUM) * high[c];
       if (this.withHistogram) this.cover(c, Math.max(-low[c], high[c]));
@@ -82,6 +89,8 @@ export class ChannelStatistics {
     if (other.images === 0) return;
     const weight = other.images / (this.images + other.images);
     for (let c = 0; c < this.channels; c++) {
+      this.nextMin[c] = secondLeast(this.images, this.min[c], this.nextMin[c], other.images, other.min[c], other.nextMin[c]);
+      this.nextMax[c] = -secondLeast(this.images, -this.max[c], -this.nextMax[c], other.images, -other.max[c], -other.nextMax[c]);
       this.min[c] = Math.min(this.min[c], other.min[c]);
       this.max[c] = Math.max(this.max[c], other.max[c]);
       this.momentumMin[c] += weight * (other.momentumMin[c] - this.momentumMin[c]);
@@ -134,4 +143,11 @@ export class ChannelStatistics {
       this.reach[c] *= 2;
     }
   }
+}
+
+/** The second least of two sets of numbers together, from the size, least and second least of each; of one number, itself. */
+function secondLeast(sizeA: number, leastA: number, secondA: number, sizeB: number, leastB: number, secondB: number): number {
+  if (sizeA === 0) return secondB;
+  const second = Math.max(leastA, leastB);
+  return Math.min(second, sizeA > 1 ? secondA : second, sizeB > 1 ? secondB : second);
 }

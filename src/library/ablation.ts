@@ -28,7 +28,7 @@ const withoutCompensation: Change = (s) => ({ ...s, fit: { ...s.fit, ridges: [] 
 const roundedToNearest: Change = (s) => ({ ...s, fit: { ...s.fit, secondOrder: false } });
 const perTensor: Change = (s) => ({ ...s, perChannelInputs: false });
 const symmetric: Change = (s) => ({ ...s, range: { ...s.range, centred: false } });
-const noHeadRoom: Change = (s) => ({ ...s, range: { ...s.range, headRoom: 1 } });
+const asObserved: Change = (s) => ({ ...s, range: { ...s.range, headRooms: [1], clipWeight: 0 } });
 const fewRowsIn8Bits: Change = (s) => ({ ...s, fewRows: 0 });
 const inexactActivations: Change = (s) => ({ ...s, exactActivationScales: false });
 
@@ -40,10 +40,10 @@ const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
   ['compensation and second-order rounding', (s) => withoutCompensation(roundedToNearest(s))],
   ['input scales per channel (one a tensor)', perTensor],
   ['centred ranges (symmetric instead)', symmetric],
-  ['head-room of ranges', noHeadRoom],
+  ['regard to unseen images (ranges as observed)', asObserved],
   ['16-bit inputs of layers with few rows', fewRowsIn8Bits],
   ['exact scales of activation outputs', inexactActivations],
-  ['all of these', (s) => [withoutCompensation, roundedToNearest, perTensor, symmetric, noHeadRoom, fewRowsIn8Bits, inexactActivations].reduce((all, change) => change(all), s)],
+  ['all of these', (s) => [withoutCompensation, roundedToNearest, perTensor, symmetric, asObserved, fewRowsIn8Bits, inexactActivations].reduce((all, change) => change(all), s)],
 ];
 
 /**

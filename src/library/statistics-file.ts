@@ -1,6 +1,6 @@
 /**
  * Calibration statistics in a file, to be merged and used again: a safetensors container (of the kind that `.ivit` files
- * are), compressed by gzip. Of every value it holds `<id>.ranges`, [7, channels], and `<id>.histogram`, [channels, bins],
+ * are), compressed by gzip. Of every value it holds `<id>.ranges`, [9, channels], and `<id>.histogram`, [channels, bins],
  * doubles whose bits are stored as I64; the metadata say which model and pre-processing they belong to.
  */
 import { readFile } from 'node:fs/promises';
@@ -23,8 +23,8 @@ export interface StatisticsSubject {
 }
 
 const FORMAT = 'ivit statistics';
-const VERSION = '1';
-const FIELDS = ['min', 'max', 'momentumMin', 'momentumMax', 'sum', 'sumOfSquares', 'reach'] as const;
+const VERSION = '2';
+const FIELDS = ['min', 'max', 'nextMin', 'nextMax', 'momentumMin', 'momentumMax', 'sum', 'sumOfSquares', 'reach'] as const;
 /** Uncompressed: 2 GiB are the statistics of far larger models than can be quantized. */
 const MAX_BYTES = 2 ** 31;
 

@@ -26,7 +26,7 @@ export function sequenceSettings(options: QuantizeOptions): SequenceSettings {
   if (options.kernels === 'paper') return publishedSettings(options);
   return {
     options,
-    range: { method: options.method, headRoom: 1.3, centred: true },
+    range: { method: options.method, headRooms: [1, 1.25, 1.5, 2], clipWeight: 16, centred: true },
     fit: { weightBits: options.weightBits, ridges: EFFORT_SETTINGS[options.effort].ridges, secondOrder: true },
     perChannelInputs: true,
     exactActivationScales: true,

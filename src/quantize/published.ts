@@ -24,7 +24,7 @@ export function publishedSettings(options: QuantizeOptions): SequenceSettings {
   if (options.scales !== 'static') throw new UsageError('--kernels paper has static scales; leave --scales out');
   return {
     options,
-    range: { method: options.method, headRoom: 1, centred: false },
+    range: { method: options.method, headRooms: [1], clipWeight: 0, centred: false },
     fit: { weightBits: options.weightBits, ridges: [], secondOrder: false },
     perChannelInputs: false,
     exactActivationScales: false,

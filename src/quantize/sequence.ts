@@ -39,7 +39,9 @@ import type { SampleRows } from './samples.js';
 import {
   CODE_LIMIT,
   channelExtents,
+  chooseRanges,
   chooseStrength,
+  reachOf,
   operandScales,
   variances,
   viewColumn,
@@ -47,6 +49,7 @@ import {
   type ChannelScales,
   type OperandScales,
   type RangeOptions,
+  type Reach,
 } from './scales.js';
 
 /** Settings of one run: the user's options, and each technique on its own, so that an ablation can leave one out. */
@@ -303,7 +306,13 @@ class Sequence {
     const dynamic = this.input.settings.options.scales === 'dynamic';
     // Padding is real zeros, which codes hold exactly only without a centre.
     const symmetric = dynamic || this.isPadded(id);
-    const { half, middle } = channelExtents(this.statistics(id), this.codeRange(), symmetric);
+    const { range } = this.input.settings;
+    const statistics = this.statistics(id);
+    if (this.choosesRanges(id) && statistics.channels === cols) {
+      const aboutZero = symmetric || !range.centred;
+      return this.chosenCodes(id, reachOf(statistics, range.method, aboutZero ? new Float64Array(cols) : null, aboutZero));
+    }
+    const { half, middle } = channelExtents(statistics, range, symmetric);
     if (half.length === cols) return this.codes(id, half, middle, true);
     // Re-read in rows of another length: one scale for all.
     const reach = half.reduce((most, h, c) => Math.max(most, h + Math.abs(middle[c])), 0);
@@ -315,17 +324,31 @@ class Sequence {
     return this.input.plan.consumers.get(id)!.some((user) => user.op === 'gather' && (user.index.includes(-1) || this.isPadded(user.id)));
   }
 
-  /** Ranges of linear layers' inputs: a dynamic row needs no head-room, it carries its own maximum. */
-  private codeRange(): RangeOptions {
-    const { range, options } = this.input.settings;
-    return options.scales === 'dynamic' ? { ...range, headRoom: 1 } : range;
+  private has16BitReader(id: string): boolean {
+    return this.readers(id).some((reader) => this.inputBits(reader) === 16);
+  }
+
+  /** Whether a value's codes have ranges that could clip: neither 16 bits with room to spare, nor rows scaled by their maximum. */
+  private choosesRanges(id: string): boolean {
+    return this.input.settings.options.scales === 'static' && !this.published && !this.has16BitReader(id);
+  }
+
+  /** Codes of 8 bits whose ranges are chosen for the layers that read them. */
+  private chosenCodes(id: string, reach: Reach): { out: Output } & ChannelScales {
+    const { options, range, perChannelInputs } = this.input.settings;
+    const readers = this.readers(id);
+    const weight = concatenate(readers.map((reader) => reader.weight));
+    const limit = 2 ** (options.weightBits - 1) - 1;
+    const { half, middle, strength } = chooseRanges(this.statistics(id), reach, weight, limit, range, perChannelInputs ? undefined : [0]);
+    for (const reader of readers) this.strengths.set(reader.id, strength);
+    return { out: CODES, scale: half.map((h) => h / CODE_LIMIT), center: middle };
   }
 
   /** Codes of 8 bits (or 16 where the readers ask for them) for channels that reach `half` to either side of `center`. */
   private codes(id: string, half: Float64Array, center: Float64Array, perChannel: boolean): { out: Output } & ChannelScales {
     const { options, perChannelInputs } = this.input.settings;
     const readers = this.readers(id);
-    if (readers.some((reader) => this.inputBits(reader) === 16)) {
+    if (this.has16BitReader(id)) {
       const floor = half.reduce((a, b) => Math.max(a, b), 0) * LEAST_SHARE_16;
       return { out: CODES_16, scale: half.map((h) => (Math.max(h, floor) * HEAD_ROOM_16) / CODE_LIMIT_16), center };
     }
@@ -586,7 +609,10 @@ class Sequence {
   /** Attention's output is centred where v is: its scales are symmetric about that. */
   private attentionTarget(node: AttentionNode, form: Demand, center: Float64Array): { out: Output } & ChannelScales {
     if (form !== 'codes') return this.target(node.id, 'wide', node.cols);
-    const { half, middle } = channelExtents(this.statistics(node.id), this.codeRange(), false);
+    const { range } = this.input.settings;
+    const statistics = this.statistics(node.id);
+    if (this.choosesRanges(node.id)) return this.chosenCodes(node.id, reachOf(statistics, range.method, center, true));
+    const { half, middle } = channelExtents(statistics, range, false);
     const reach = half.map((h, c) => h + Math.abs(middle[c] - center[c]));
     return this.codes(node.id, reach, center, true);
   }

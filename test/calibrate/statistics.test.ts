@@ -29,6 +29,19 @@ describe('ChannelStatistics', () => {
     expect(statistics).toMatchObject({ images: 1, count: 2 });
   });
 
+  test('the range without the farthest image is that of the others', () => {
+    fc.assert(
+      fc.property(fc.array(image, { minLength: 2, maxLength: 6 }), (parts) => {
+        const whole = observed(parts, false);
+        const others = parts.map((_, left) => observed(parts.filter((_, i) => i !== left), false));
+        for (let c = 0; c < CHANNELS; c++) {
+          expect(whole.nextMax[c]).toBe(Math.min(...others.map(({ max }) => max[c])));
+          expect(whole.nextMin[c]).toBe(Math.max(...others.map(({ min }) => min[c])));
+        }
+      }),
+    );
+  });
+
   test.each([true, false])('two halves merged are the whole (histograms: %s)', (histograms) => {
     fc.assert(
       fc.property(images, images, (first, second) => {
@@ -37,6 +50,8 @@ describe('ChannelStatistics', () => {
         merged.merge(observed(second, histograms));
         expect(merged.min).toEqual(whole.min);
         expect(merged.max).toEqual(whole.max);
+        expect(merged.nextMin).toEqual(whole.nextMin);
+        expect(merged.nextMax).toEqual(whole.nextMax);
         expect(merged).toMatchObject({ images: whole.images, count: whole.count });
         for (let c = 0; c < CHANNELS; c++) {
           // Sums in another order; their terms cancel, so the error is a share of the terms' size.
