@@ -142,16 +142,25 @@ export function operandScales(
     return { scale: new Float64Array(columns).fill(1), center: new Float64Array(columns) };
   };
   const scales: OperandScales = { q: blank(node.q), k: blank(node.k), v: blank(node.v), product: new Float64Array(node.heads) };
+  // Norms per head write all heads into the same columns: these then have one scale, and so have the other operand's.
+  const isShared = node.q.stride > q.half.length || node.k.stride > k.half.length;
+  const reach = (view: AttentionView, half: Float64Array, h: number, c: number): number => {
+    if (!isShared) return half[viewColumn(view, half.length, h, c)];
+    let most = 0;
+    for (let other = 0; other < node.heads; other++) most = Math.max(most, half[viewColumn(view, half.length, other, c)]);
+    return most;
+  };
   for (let h = 0; h < node.heads; h++) {
     let product = 0;
     for (let c = 0; c < node.dim; c++) {
-      product = Math.max(product, (q.half[viewColumn(node.q, q.half.length, h, c)] * k.half[viewColumn(node.k, k.half.length, h, c)]) / CODE_LIMIT ** 2);
+      product = Math.max(product, (reach(node.q, q.half, h, c) * reach(node.k, k.half, h, c)) / CODE_LIMIT ** 2);
     }
     scales.product[h] = product;
     for (let c = 0; c < node.dim; c++) {
       const [qc, kc] = [viewColumn(node.q, q.half.length, h, c), viewColumn(node.k, k.half.length, h, c)];
-      scales.q.scale[qc] = Math.sqrt((product * q.half[qc]) / k.half[kc]);
-      scales.k.scale[kc] = Math.sqrt((product * k.half[kc]) / q.half[qc]);
+      const [a, b] = [reach(node.q, q.half, h, c), reach(node.k, k.half, h, c)];
+      scales.q.scale[qc] = Math.sqrt((product * a) / b);
+      scales.k.scale[kc] = Math.sqrt((product * b) / a);
       scales.k.center[kc] = k.middle[kc];
     }
     for (let c = 0; c < node.valueDim; c++) {
