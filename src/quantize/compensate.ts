@@ -70,9 +70,8 @@ export async function fitLinear(problem: FitProblem, products: Products, options
   let corrected = weight;
   let ridge: number | null = null;
   let heldOutError: Fit['heldOutError'] = null;
-  const gram = await gramOf(x);
-  const enough = S >= ROWS_PER_INPUT * K;
-  if (options.ridges.length > 0 && enough) {
+  const gram = S >= ROWS_PER_INPUT * K ? await gramOf(x) : null;
+  if (options.ridges.length > 0 && gram !== null) {
     const held = split(x, residual, K, N, heldOut, 1);
     const train = split(x, residual, K, N, heldOut, 0);
     const gramHeld = await gramOf(held.x);
@@ -99,7 +98,8 @@ export async function fitLinear(problem: FitProblem, products: Products, options
     }
   }
 
-  const { codes, scale } = roundWeights(corrected, gram, N, K, { ...options, secondOrder: options.secondOrder && enough });
+  const { codes, scale } =
+    gram !== null && options.secondOrder ? roundWeights(corrected, gram, N, K, options.weightBits) : roundToNearest(corrected, N, K, options.weightBits);
   // The mean error of a few rows is mostly chance: it counts in proportion.
   const trust = S / (S + ROWS_FOR_BIAS);
   const bias = new Float64Array(N);
@@ -114,7 +114,9 @@ export async function fitLinear(problem: FitProblem, products: Products, options
 /** Rounds weights without calibration data: nearest, one scale a row. */
 export function roundToNearest(weight: Float64Array, N: number, K: number, weightBits: number): Pick<Fit, 'codes' | 'scale'> {
   const scale = rowScales(weight, N, K, weightBits);
-  return { codes: Int8Array.from(weight, (w, i) => Math.round(w / scale[Math.floor(i / K)])), scale };
+  const codes = new Int8Array(N * K);
+  for (let n = 0, i = 0; n < N; n++) for (let k = 0; k < K; k++, i++) codes[i] = Math.round(weight[i] / scale[n]);
+  return { codes, scale };
 }
 
 function rowScales(weight: Float64Array, N: number, K: number, weightBits: number): Float64Array {
@@ -129,17 +131,17 @@ function rowScales(weight: Float64Array, N: number, K: number, weightBits: numbe
   return scale;
 }
 
-function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: number, options: FitOptions): Pick<Fit, 'codes' | 'scale'> {
+function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: number, weightBits: number): Pick<Fit, 'codes' | 'scale'> {
   const order = Array.from({ length: K }, (_, k) => k).sort((a, b) => gram[a * K + a] - gram[b * K + b]);
   const damping = DAMPING * meanDiagonal(gram, K) || 1;
   const factor = new Float64Array(K * K);
   for (let i = 0; i < K; i++) {
     for (let j = 0; j <= i; j++) factor[i * K + j] = gram[order[i] * K + order[j]] + (i === j ? damping : 0);
   }
-  if (!options.secondOrder || !cholesky(factor, K)) return roundToNearest(weight, N, K, options.weightBits);
+  if (!cholesky(factor, K)) return roundToNearest(weight, N, K, weightBits);
 
-  const scale = rowScales(weight, N, K, options.weightBits);
-  const limit = 2 ** (options.weightBits - 1) - 1;
+  const scale = rowScales(weight, N, K, weightBits);
+  const limit = 2 ** (weightBits - 1) - 1;
   const codes = new Int8Array(N * K);
   const error = new Float64Array(K);
   const pending = new Float64Array(K);
