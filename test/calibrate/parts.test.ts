@@ -39,7 +39,7 @@ test.each(NAMES)('%s gives its logits part by part', async (name) => {
       return [node.rows, node.cols];
     };
     const feeds = Object.fromEntries(inputs.map((id) => [id, { data: values.get(id)!, shape: shape(id) }]));
-    if (session.inputNames.includes(graph.input.name)) feeds[graph.input.name] = { data: image.normalised, shape: model.input.shape };
+    if (session.inputNames.includes(graph.input.name)) feeds[graph.input.name] = { data: image.normalised, shape: [...model.input.shape] };
     for (const [id, value] of await session.run(feeds, outputs)) values.set(id, value);
     await session.close();
   }
