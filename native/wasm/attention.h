@@ -155,7 +155,11 @@ static void score_queries(const ivit_attention *op, const workspace *w, int32_t 
                           int32_t count, const uint8_t *panels) {
   const int64_t limit = (int64_t)op->dim << 14, b = ivit_abs(op->score_multiplier[head]);
   const requantize_plan plan = plan_requantize(limit, limit * b, b, op->score_shift);
-  const v128 multiplier = wasm_i32x4_splat((int32_t)((uint32_t)op->score_multiplier[head] << plan.scale));
+  int32_t multiplier[PANEL], scaled[PANEL];
+  for (int32_t c = 0; c < PANEL; c++) {
+    multiplier[c] = op->score_multiplier[head];
+    scaled[c] = (int32_t)((uint32_t)multiplier[c] << plan.scale);
+  }
   const v128 lo = wasm_i32x4_const_splat(-IVIT_SCORE_LIMIT), hi = wasm_i32x4_const_splat(IVIT_SCORE_LIMIT);
   for (int32_t j = 0; j < op->keys; j += PANEL, panels += head_panel_size(op->dim)) {
     const head_panel *panel = (const head_panel *)panels;
@@ -163,13 +167,12 @@ static void score_queries(const ivit_attention *op, const workspace *w, int32_t 
       v128 sums[2 * TILE];
       multiply_tile(sums, w->queries + (size_t)(r / TILE) * tile_elements(op->dim), groups_of(op->dim),
                     (const weight_t *)(panel + 1), panel->start);
+      requantize_tile(sums, &plan, scaled, multiplier, op->score_shift);
       for (int32_t i = 0; i < ivit_min(TILE, count - r); i++) {
         const int32_t *bias = ivit_bias_row(op, window, head, query + r + i);
         int32_t *scores = w->scores + (size_t)(r + i) * w->key_stride + j;
         for (int32_t c = 0; c < 2; c++) {
-          v128 s = sums[2 * i + c];
-          s = plan.path == ANY ? requantize_any(s, multiplier, op->score_shift) : requantize(&plan, s, multiplier);
-          s = clamp_words(s, lo, hi);
+          v128 s = clamp_words(sums[2 * i + c], lo, hi);
           if (bias) s = clamp_words(wasm_i32x4_add(s, load(bias + j + 4 * c)), lo, hi);
           store(scores + 4 * c, s);
         }
@@ -188,24 +191,25 @@ static void sum_values(const ivit_attention *op, const workspace *w, int32_t hea
   const v128 rounding = wasm_i64x2_const_splat(128);
   for (int32_t n = 0; n < op->value_dim; n += PANEL, panels += head_panel_size(op->keys)) {
     const head_panel *panel = (const head_panel *)panels;
+    const int32_t *multiplier = op->out.multiplier + first + n;
+    int32_t scaled[PANEL];
+    for (int32_t c = 0; c < PANEL; c++) scaled[c] = (int32_t)((uint32_t)multiplier[c] << plan.scale);
     for (int32_t r = 0; r < count; r += TILE) {
       v128 sums[2 * TILE];
       multiply_tile(sums, w->weights + (size_t)(r / TILE) * tile_elements(op->keys), groups_of(op->keys),
                     (const weight_t *)(panel + 1), panel->start);
-      for (int32_t i = 0; i < ivit_min(TILE, count - r); i++) {
+      const int32_t live = ivit_min(TILE, count - r);
+      for (int32_t i = 0; i < live; i++) {
         const v128 factor = wasm_i32x4_splat(ivit_sum_factor(w->sums[r + i]));
-        v128 v[2];
-        for (int32_t j = 0; j < 2; j++) {
-          v128 low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(sums[2 * i + j], factor), rounding);
-          v128 high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(sums[2 * i + j], factor), rounding);
-          v128 o = low_words(wasm_u64x2_shr(low, 8), wasm_u64x2_shr(high, 8)); /* |o| < 2^30 */
-          v128 b = load(op->out.multiplier + first + n + 4 * j);
-          if (plan.path == ANY) v[j] = requantize_any(o, b, op->out.shift);
-          else v[j] = requantize(&plan, o, wasm_i32x4_shl(b, plan.scale));
+        for (int32_t j = 2 * i; j < 2 * i + 2; j++) {
+          v128 low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(sums[j], factor), rounding);
+          v128 high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(sums[j], factor), rounding);
+          sums[j] = low_words(wasm_u64x2_shr(low, 8), wasm_u64x2_shr(high, 8)); /* below 2^30 */
         }
-        size_t at = (token + (size_t)(r + i)) * out_cols + (size_t)(first + n);
-        store_eight(&op->out, out, at, v[0], v[1], ivit_min(PANEL, op->value_dim - n));
       }
+      requantize_tile(sums, &plan, scaled, multiplier, op->out.shift);
+      store_tile(&op->out, out, (token + (size_t)r) * out_cols + (size_t)(first + n), out_cols, sums, live,
+                 ivit_min(PANEL, op->value_dim - n));
     }
   }
 }

@@ -19,16 +19,29 @@ static row_factor factor_of(const ivit_linear *op, const linear_header *h, int32
   return f;
 }
 
-/* (M'*sum + 2^(row_shift-1)) >> row_shift of four sums. */
-INLINE v128 scale_sums(v128 sum, const row_factor *f, int32_t scale, int32_t row_shift) {
+/* acc = ((M'*sum + 2^(row_shift-1)) >> row_shift) + bias of one row of a tile, in place. */
+static void scale_row(v128 v[2], const row_factor *f, int32_t scale, int32_t row_shift, const int32_t *bias) {
   if (f->fits) {
-    v128 product = wasm_i32x4_mul(sum, wasm_i32x4_splat(f->mantissa));
-    return wasm_i32x4_shr(wasm_i32x4_add(product, wasm_i32x4_splat(f->half)), f->shift);
+    const v128 m = wasm_i32x4_splat(f->mantissa), half = wasm_i32x4_splat(f->half);
+    for (int32_t j = 0; j < 2; j++) v[j] = wasm_i32x4_shr(wasm_i32x4_add(wasm_i32x4_mul(v[j], m), half), f->shift);
+  } else {
+    const v128 m = wasm_i32x4_splat(scale), half = wasm_i64x2_splat(ivit_half(row_shift));
+    for (int32_t j = 0; j < 2; j++) {
+      v128 low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(v[j], m), half);
+      v128 high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(v[j], m), half);
+      v[j] = low_words(wasm_i64x2_shr(low, row_shift), wasm_i64x2_shr(high, row_shift));
+    }
   }
-  const v128 m = wasm_i32x4_splat(scale), half = wasm_i64x2_splat(ivit_half(row_shift));
-  v128 low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(sum, m), half);
-  v128 high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(sum, m), half);
-  return low_words(wasm_i64x2_shr(low, row_shift), wasm_i64x2_shr(high, row_shift));
+  for (int32_t j = 0; j < 2; j++) v[j] = wasm_i32x4_add(v[j], load(bias + 4 * j));
+}
+
+static void add_residual(v128 v[2 * TILE], const int32_t *residual, size_t cols, int32_t rows) {
+  const v128 lo = wasm_i32x4_const_splat(-IVIT_WIDE_LIMIT), hi = wasm_i32x4_const_splat(IVIT_WIDE_LIMIT);
+  for (int32_t i = 0; i < rows; i++, residual += cols) {
+    for (int32_t j = 0; j < 2; j++) {
+      v[2 * i + j] = wasm_i32x4_add(clamp_words(v[2 * i + j], lo, hi), load(residual + 4 * j));
+    }
+  }
 }
 
 static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x, const int32_t *x_scale,
@@ -38,10 +51,9 @@ static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, 
     return;
   }
   const linear_header *h = op->packed;
-  const requantize_plan plan = h->plan;
+  const requantize_plan any = {.path = ANY};
   const size_t features = (size_t)op->in_features, cols = (size_t)op->cols;
   const size_t tile_size = tile_elements(op->in_features);
-  const v128 lo = wasm_i32x4_const_splat(-IVIT_WIDE_LIMIT), hi = wasm_i32x4_const_splat(IVIT_WIDE_LIMIT);
   code_t *tiles = scratch;
   row_factor factors[BLOCK];
 
@@ -61,24 +73,17 @@ static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, 
       for (int32_t r = 0; r < count; r += TILE) {
         v128 sums[2 * TILE];
         multiply_tile(sums, tiles + (size_t)(r / TILE) * tile_size, h->groups, (const weight_t *)(w + 1), w->start);
-        for (int32_t i = 0; i < ivit_min(TILE, count - r); i++) {
-          const size_t row = (size_t)(first + r + i), at = row * cols + (size_t)n;
-          v128 v[2] = {sums[2 * i], sums[2 * i + 1]};
-          int is_planned = plan.path != ANY;
-          if (x_scale) {
-            const row_factor *f = factors + r + i;
-            for (int32_t j = 0; j < 2; j++) {
-              v[j] = wasm_i32x4_add(scale_sums(v[j], f, x_scale[row], op->row_shift), load(w->bias + 4 * j));
-            }
-            is_planned &= f->fits;
-          }
-          for (int32_t j = 0; j < 2; j++) {
-            if (is_planned) v[j] = requantize(&plan, v[j], load(w->multiplier + 4 * j));
-            else v[j] = requantize_any(v[j], load(op->out.multiplier + n + 4 * j), op->out.shift);
-            if (residual) v[j] = wasm_i32x4_add(clamp_words(v[j], lo, hi), load(residual + at + 4 * j));
-          }
-          store_eight(&op->out, out, at, v[0], v[1], ivit_min(PANEL, op->cols - n));
+        const int32_t live = ivit_min(TILE, count - r);
+        const size_t row = (size_t)(first + r), at = row * cols + (size_t)n;
+        const requantize_plan *plan = &h->plan;
+        for (int32_t i = 0; x_scale && i < live; i++) {
+          const row_factor *f = factors + r + i;
+          scale_row(sums + 2 * i, f, x_scale[row + (size_t)i], op->row_shift, w->bias);
+          if (!f->fits) plan = &any;
         }
+        requantize_tile(sums, plan, w->multiplier, op->out.multiplier + n, op->out.shift);
+        if (residual) add_residual(sums, residual + at, cols, live);
+        store_tile(&op->out, out, at, cols, sums, live, ivit_min(PANEL, op->cols - n));
       }
     }
   }

@@ -30,13 +30,35 @@ INLINE v128 requantize_any(v128 v, v128 b, int32_t shift) {
   return low_words(low, high);
 }
 
-/* Four lanes by a plan of packing.h that is not ANY; `b` is scaled as it says. */
-INLINE v128 requantize(const requantize_plan *plan, v128 v, v128 b) {
+#define UNROLL_ROWS _Pragma("clang loop unroll(full)")
+
+/*
+ * A tile of sums to requantized values, in place. `scaled`: the 8 multipliers, scaled as the plan says; `multiplier`: as
+ * they are.
+ */
+static void requantize_tile(v128 v[2 * TILE], const requantize_plan *plan, const int32_t *scaled,
+                            const int32_t *multiplier, int32_t shift) {
   const v128 round = wasm_i32x4_splat(plan->round);
-  if (plan->path == NARROW) return wasm_i32x4_shr(wasm_i32x4_add(wasm_i32x4_mul(v, b), round), plan->shift);
-  if (plan->path == LIFTED) v = wasm_i32x4_shl(v, plan->lift);
-  v128 high = high_words(wasm_i64x2_extmul_low_i32x4(v, b), wasm_i64x2_extmul_high_i32x4(v, b));
-  return wasm_i32x4_shr(wasm_i32x4_add(high, round), plan->shift);
+  v128 b[2] = {load(scaled), load(scaled + 4)};
+  switch (plan->path) {
+    case NARROW:
+      UNROLL_ROWS for (int32_t i = 0; i < 2 * TILE; i++) {
+        v[i] = wasm_i32x4_shr(wasm_i32x4_add(wasm_i32x4_mul(v[i], b[i & 1]), round), plan->shift);
+      }
+      break;
+    case LIFTED:
+      UNROLL_ROWS for (int32_t i = 0; i < 2 * TILE; i++) v[i] = wasm_i32x4_shl(v[i], plan->lift);
+      /* fall through */
+    case HIGH:
+      UNROLL_ROWS for (int32_t i = 0; i < 2 * TILE; i++) {
+        v128 low = wasm_i64x2_extmul_low_i32x4(v[i], b[i & 1]), high = wasm_i64x2_extmul_high_i32x4(v[i], b[i & 1]);
+        v[i] = wasm_i32x4_shr(wasm_i32x4_add(high_words(low, high), round), plan->shift);
+      }
+      break;
+    default:
+      b[0] = load(multiplier), b[1] = load(multiplier + 4);
+      for (int32_t i = 0; i < 2 * TILE; i++) v[i] = requantize_any(v[i], b[i & 1], shift);
+  }
 }
 
 /*
@@ -73,6 +95,49 @@ INLINE void store_eight(const ivit_output *out, void *data, size_t at, v128 a, v
   } else {
     store(to, first);
     if (size == 4) store(to + 16, second);
+  }
+}
+
+/*
+ * The first `rows` rows of a tile of requantized values to the output's type, from element `at` on, `cols` elements from
+ * row to row: `count` columns of them.
+ */
+static void store_tile(const ivit_output *out, void *data, size_t at, size_t cols, const v128 v[2 * TILE], int32_t rows,
+                       int32_t count) {
+  uint8_t *to = (uint8_t *)data + at * element_size(out->type);
+  if (count < PANEL) {
+    for (int32_t i = 0; i < rows; i++) store_eight(out, data, at + (size_t)i * cols, v[2 * i], v[2 * i + 1], count);
+    return;
+  }
+  switch (out->type) {
+    case IVIT_U8: {
+      const v128 zero = wasm_i16x8_splat((int16_t)out->zero);
+      for (int32_t i = 0; i < rows; i++, to += cols) {
+        v128 wide = wasm_i16x8_add_sat(wasm_i16x8_narrow_i32x4(v[2 * i], v[2 * i + 1]), zero);
+        wasm_v128_store64_lane(to, wasm_u8x16_narrow_i16x8(wide, wide), 0);
+      }
+      break;
+    }
+    case IVIT_I8:
+      for (int32_t i = 0; i < rows; i++, to += cols) {
+        v128 wide = wasm_i16x8_narrow_i32x4(v[2 * i], v[2 * i + 1]);
+        v128 bytes = wasm_i8x16_max(wasm_i8x16_narrow_i16x8(wide, wide), wasm_i8x16_const_splat(-127));
+        wasm_v128_store64_lane(to, bytes, 0);
+      }
+      break;
+    case IVIT_I16:
+      for (int32_t i = 0; i < rows; i++, to += 2 * cols) {
+        v128 wide = wasm_i16x8_narrow_i32x4(v[2 * i], v[2 * i + 1]);
+        store(to, wasm_i16x8_max(wide, wasm_i16x8_const_splat(-32767)));
+      }
+      break;
+    default: {
+      const v128 lo = wasm_i32x4_splat(out->lo), hi = wasm_i32x4_splat(out->hi);
+      for (int32_t i = 0; i < rows; i++, to += 4 * cols) {
+        store(to, clamp_words(v[2 * i], lo, hi));
+        store(to + 16, clamp_words(v[2 * i + 1], lo, hi));
+      }
+    }
   }
 }
 
