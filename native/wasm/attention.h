@@ -96,40 +96,58 @@ static size_t attention_scratch(const ivit_attention *op) {
 /* From this distance on, in units of 2^-fraction_bits, softmax weights are 0. */
 enum { REACH = 9 };
 
-/* floor((r*(2^14 - r)) / 2^14) of four r, 0 to 2^14. */
-INLINE v128 parabola(v128 r_and_rest) { return wasm_u32x4_shr(r_and_rest, 14); }
+/* Constants of the exponential for one number of fraction bits. */
+typedef struct {
+  int32_t fraction_bits;
+  v128 fraction; /* the low fraction_bits bits */
+  v128 scale;    /* times this a fraction is r in Q14 */
+  v128 half_scale;
+  v128 one, high_byte, no_byte, powers, halves, curve, most;
+} exponential;
+
+INLINE exponential exponential_of(int32_t p) {
+  return (exponential){
+      .fraction_bits = p,
+      .fraction = wasm_i16x8_splat((int16_t)((1 << p) - 1)),
+      .scale = wasm_i16x8_splat((int16_t)(1 << (14 - p))),
+      .half_scale = wasm_i16x8_splat((int16_t)(1 << (13 - p))),
+      .one = constant(wasm_i16x8_const_splat(1 << 14)),
+      .high_byte = constant(wasm_i16x8_const_splat(8 << 8)),
+      .no_byte = constant(wasm_i16x8_const_splat((int16_t)0xff00)),
+      /* By byte, q below and q + 8 above: 2^(15-q)'s low byte for q up to 8, its high byte, nothing beyond. */
+      .powers = constant(wasm_u8x16_const(0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x40, 0x20, 0x10, 8, 4, 2, 1)),
+      .halves = constant(wasm_u8x16_const(0, 1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0)),
+      .curve = constant(wasm_i16x8_const_splat(2 * 2811)),
+      .most = constant(wasm_i16x8_const_splat(510)),
+  };
+}
 
 /*
  * softmaxWeight of eight distances, 0 to REACH << p. The shift of m by q = d >> p is a product with 2^-q in Q15, rounded;
  * taken of m less half of 2^q it is the floor. 2^-0 does not fit Q15, but -2^15 does: the sign is dropped.
  */
-INLINE v128 softmax_eight(v128 d, int32_t p, ivit_softmax kind) {
-  const v128 one = wasm_i16x8_const_splat(1 << 14);
-  v128 q = wasm_u16x8_shr(d, p);
-  v128 r = wasm_i16x8_shl(wasm_i16x8_sub(d, wasm_i16x8_shl(q, p)), 14 - p);
-  v128 m = wasm_i16x8_sub(one, wasm_u16x8_shr(r, 1));
+INLINE v128 softmax_eight(v128 d, const exponential *k, const ivit_softmax kind) {
+  v128 q = wasm_u16x8_shr(d, k->fraction_bits), fraction = wasm_v128_and(d, k->fraction);
+  v128 m = wasm_i16x8_sub(k->one, wasm_i16x8_mul(fraction, k->half_scale));
   if (kind == IVIT_SOFTMAX_QUADRATIC) {
-    v128 rest = wasm_i16x8_sub(one, r);
-    v128 product = wasm_i16x8_narrow_i32x4(parabola(wasm_u32x4_extmul_low_u16x8(r, rest)),
-                                           parabola(wasm_u32x4_extmul_high_u16x8(r, rest)));
-    m = wasm_i16x8_sub(m, wasm_i16x8_q15mulr_sat(product, wasm_i16x8_const_splat(2 * 2811)));
+    /* (r*(2^14 - r)) >> 14 */
+    v128 r = wasm_i16x8_mul(fraction, k->scale), rest = wasm_i16x8_sub(k->one, r);
+    v128 product = wasm_i16x8_narrow_i32x4(wasm_u32x4_shr(wasm_u32x4_extmul_low_u16x8(r, rest), 14),
+                                           wasm_u32x4_shr(wasm_u32x4_extmul_high_u16x8(r, rest), 14));
+    m = wasm_i16x8_sub(m, wasm_i16x8_q15mulr_sat(product, k->curve));
   }
-  /* By byte, q below and q + 8 above: the powers' low bytes for q up to 8, their high bytes, nothing beyond. */
-  const v128 powers = wasm_u8x16_const(0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x40, 0x20, 0x10, 8, 4, 2, 1);
-  const v128 halves = wasm_u8x16_const(0, 1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0);
-  v128 power = wasm_i8x16_swizzle(
-      powers, wasm_i16x8_add(wasm_v128_or(q, wasm_i16x8_shl(q, 8)), wasm_i16x8_const_splat(8 << 8)));
-  v128 half = wasm_i8x16_swizzle(halves, wasm_v128_or(q, wasm_i16x8_const_splat((int16_t)0xff00)));
+  v128 both = wasm_v128_or(q, wasm_i16x8_shl(q, 8));
+  v128 power = wasm_i8x16_swizzle(k->powers, wasm_i16x8_add(both, k->high_byte));
+  v128 half = wasm_i8x16_swizzle(k->halves, wasm_v128_or(q, k->no_byte));
   v128 e = wasm_i16x8_abs(wasm_i16x8_q15mulr_sat(wasm_i16x8_sub(m, half), power));
-  /* (255*e + 2^13) >> 14 */
-  return wasm_i16x8_q15mulr_sat(e, wasm_i16x8_const_splat(510));
+  return wasm_i16x8_q15mulr_sat(e, k->most); /* (255*e + 2^13) >> 14 */
 }
 
 /*
  * Scaled scores of one query to its weights, in their places of a tile.
  * @returns their sum
  */
-static int32_t weigh(int32_t *scores, int32_t keys, int32_t p, ivit_softmax kind, code_t *weights) {
+INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t p, const ivit_softmax kind, code_t *weights) {
   /* Beyond the last key: never the maximum, and of weight 0. */
   for (int32_t j = keys; j % PANEL; j++) scores[j] = INT32_MIN / 2;
   v128 most = wasm_i32x4_const_splat(INT32_MIN / 2);
@@ -139,16 +157,24 @@ static int32_t weigh(int32_t *scores, int32_t keys, int32_t p, ivit_softmax kind
   most = wasm_i32x4_splat(widest(most));
 
   const v128 limit = wasm_i32x4_splat(REACH << p);
+  const exponential k = exponential_of(p);
+  const v128 ones = constant(wasm_i16x8_const_splat(1));
   v128 sum = wasm_i32x4_const_splat(0);
   for (int32_t j = 0; j < keys; j += PANEL, weights += PANEL * TILE) {
     v128 a = wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j)), limit);
     v128 b = wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j + 4)), limit);
-    v128 w = softmax_eight(wasm_i16x8_narrow_i32x4(a, b), p, kind);
-    sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(w, wasm_i16x8_const_splat(1)));
+    v128 w = softmax_eight(wasm_i16x8_narrow_i32x4(a, b), &k, kind);
+    sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(w, ones));
     put_codes(weights, w);
   }
   sum = wasm_i32x4_add(sum, wasm_i32x4_shuffle(sum, sum, 2, 3, 0, 1));
   return wasm_i32x4_extract_lane(sum, 0) + wasm_i32x4_extract_lane(sum, 1);
+}
+
+static int32_t weigh(const ivit_attention *op, int32_t *scores, code_t *weights) {
+  const ivit_softmax shift = IVIT_SOFTMAX_SHIFT, quadratic = IVIT_SOFTMAX_QUADRATIC;
+  if (op->softmax == quadratic) return weigh_by(scores, op->keys, op->fraction_bits, quadratic, weights);
+  return weigh_by(scores, op->keys, op->fraction_bits, shift, weights);
 }
 
 static void score_queries(const ivit_attention *op, const workspace *w, int32_t window, int32_t head, int32_t query,
@@ -230,7 +256,7 @@ static void attention(const ivit_attention *op, int32_t window, int32_t head, in
     score_queries(op, &w, window, head, query, count, keys);
     for (int32_t i = 0; i < count; i++) {
       code_t *weights = w.weights + (size_t)(i / TILE) * tile_elements(op->keys) + (size_t)(i % TILE) * GROUP;
-      w.sums[i] = weigh(w.scores + (size_t)i * w.key_stride, op->keys, op->fraction_bits, op->softmax, weights);
+      w.sums[i] = weigh(op, w.scores + (size_t)i * w.key_stride, weights);
     }
     sum_values(op, &w, head, (size_t)token, count, values, out);
   }

@@ -133,8 +133,8 @@ INLINE v128 look_up(const v128 parts[4], const v128 indices[4]) {
   wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
 /* activate() of eight values: q15mulr is (step*fraction + 2^14) >> 15. */
-INLINE v128 activate_eight(v128 x, v128 magnitude, v128 knot, v128 step, v128 mask, int32_t spacing) {
-  v128 fraction = wasm_i16x8_shl(wasm_v128_and(magnitude, mask), 15 - spacing);
+INLINE v128 activate_eight(v128 x, v128 magnitude, v128 knot, v128 step, v128 mask, v128 factor) {
+  v128 fraction = wasm_i16x8_mul(wasm_v128_and(magnitude, mask), factor);
   v128 hump = wasm_i16x8_add(knot, wasm_i16x8_q15mulr_sat(step, fraction));
   return wasm_i16x8_sub(wasm_i16x8_max(x, wasm_i16x8_const_splat(0)), hump);
 }
@@ -151,6 +151,8 @@ static void activation(const ivit_activation *op, int32_t rows, const int16_t *x
   for (int32_t i = 0; i < IVIT_KNOTS; i++) steps[i] = (int16_t)(op->knots[i + 1] - op->knots[i]);
   const table knots = split_table(op->knots), differences = split_table(steps);
   const v128 mask = wasm_i16x8_splat((int16_t)((1 << op->spacing) - 1));
+  const v128 factor = wasm_i16x8_splat((int16_t)(1 << (15 - op->spacing)));
+  const v128 sixteen = constant(wasm_i8x16_const_splat(16));
 
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
     const size_t at = (size_t)r * (size_t)op->cols;
@@ -161,13 +163,13 @@ static void activation(const ivit_activation *op, int32_t rows, const int16_t *x
       v128 a0 = wasm_i16x8_abs(x0), a1 = wasm_i16x8_abs(x1);
       v128 indices[4];
       indices[0] = wasm_u8x16_narrow_i16x8(wasm_u16x8_shr(a0, op->spacing), wasm_u16x8_shr(a1, op->spacing));
-      for (int32_t i = 1; i < 4; i++) indices[i] = wasm_i8x16_sub(indices[0], wasm_i8x16_splat((int8_t)(16 * i)));
+      for (int32_t i = 1; i < 4; i++) indices[i] = wasm_i8x16_sub(indices[i - 1], sixteen);
       v128 knot_low = look_up(knots.low, indices), knot_high = look_up(knots.high, indices);
       v128 step_low = look_up(differences.low, indices), step_high = look_up(differences.high, indices);
       v128 y[2] = {activate_eight(x0, a0, INTERLEAVE_LOW(knot_low, knot_high), INTERLEAVE_LOW(step_low, step_high),
-                                  mask, op->spacing),
+                                  mask, factor),
                    activate_eight(x1, a1, INTERLEAVE_HIGH(knot_low, knot_high), INTERLEAVE_HIGH(step_low, step_high),
-                                  mask, op->spacing)};
+                                  mask, factor)};
       for (int32_t i = 0; i < 2; i++) {
         const int32_t first = n + 8 * i;
         if (first >= op->cols) break;
