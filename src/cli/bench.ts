@@ -9,7 +9,7 @@ import { loadModel } from '../program/file.js';
 import { findModel, positiveInteger } from './options.js';
 import { Progress } from './progress.js';
 import { large, milliseconds, notice, percent, print, printJson, significant } from './render.js';
-import type { Column } from './render.js';
+import type { Column } from './table.js';
 
 interface Flags {
   readonly model?: readonly string[];

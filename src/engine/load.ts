@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { NativeKernels } from './native.js';
-import { isaOf, WASM_ISAS } from './wasm.js';
-import type { WasmIsa } from './wasm.js';
+
+/** The instruction sets that native/build-wasm.mjs compiles modules for, best first. */
+export const WASM_ISAS = ['relaxed-dot', 'simd128'] as const;
+export type WasmIsa = (typeof WASM_ISAS)[number];
 
 /**
  * Where the build puts the kernels, seen from this file and from its compiled form alike. The rest of the engine knows
@@ -27,7 +29,7 @@ export async function loadWasmModule(): Promise<WebAssembly.Module> {
 export async function compileWasm(isa: WasmIsa): Promise<WebAssembly.Module | null> {
   const bytes = await readFile(WASM[isa]);
   if (!WebAssembly.validate(bytes)) return null;
-  const module = await WebAssembly.compile(bytes);
+  const [module, { isaOf }] = await Promise.all([WebAssembly.compile(bytes), import('./wasm.js')]);
   return isaOf(module) === isa ? module : null;
 }
 

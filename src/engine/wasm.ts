@@ -4,11 +4,10 @@ import { clock } from './clock.js';
 import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
 import { describeTimes } from './profile.js';
 import type { Profiler, StepProfile } from './profile.js';
-import { allocate } from './reference.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
 import type { Plan, Work } from './plan.js';
 import type { LoadedOp, OpRunner } from './types.js';
-import { checkOperands, imageData } from './values.js';
+import { allocate, checkOperands, imageData } from './values.js';
 import type { ValueData, ValueSpec } from './values.js';
 
 /** What native/build-wasm.mjs exports; addresses are numbers. */
@@ -29,10 +28,6 @@ interface Exports {
   ivit_context_begin(context: number): void;
   ivit_context_run(context: number, thread: number): void;
 }
-
-/** The instruction sets that native/build-wasm.mjs compiles modules for, best first. */
-export const WASM_ISAS = ['relaxed-dot', 'simd128'] as const;
-export type WasmIsa = (typeof WASM_ISAS)[number];
 
 function instantiate(module: WebAssembly.Module): Exports {
   return new WebAssembly.Instance(module, { host: { clock } }).exports as unknown as Exports;

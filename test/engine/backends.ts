@@ -1,9 +1,9 @@
-import { compileWasm, loadNativeKernels } from '../../src/engine/load.js';
+import { compileWasm, loadNativeKernels, WASM_ISAS } from '../../src/engine/load.js';
 import { createNativeRunner, nativeIsas } from '../../src/engine/native.js';
 import type { NativeKernels } from '../../src/engine/native.js';
 import type { OpRunner } from '../../src/engine/types.js';
-import { createWasmRunner, WASM_ISAS } from '../../src/engine/wasm.js';
-import type { WasmIsa } from '../../src/engine/wasm.js';
+import type { WasmIsa } from '../../src/engine/load.js';
+import { createWasmRunner } from '../../src/engine/wasm.js';
 
 function tryNative(): NativeKernels | null {
   try {
