@@ -12,8 +12,8 @@ enum { CHUNK = PANEL };
 #include "../lanes/packing.h"
 
 /*
- * A constant for a loop, made before it: engines that fold constants into their uses make them anew in every round. The
- * same for a variable count of a shift, which costs four instructions: products with powers of two take one.
+ * A constant for a loop, made before it: engines that see that it is one make it anew in every round. (Shifts by a
+ * variable count take them four instructions; where it matters, products with powers of two stand in for them.)
  */
 INLINE v128 constant(v128 v) {
   __asm__("" : "+r"(v));
