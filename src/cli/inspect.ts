@@ -12,7 +12,8 @@ import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
 import { FORMAT_VERSION, classCount } from '../program/model.js';
 import type { IvitModel } from '../program/model.js';
-import { bytes, large, notice, pairs, print, printJson, table } from './render.js';
+import { bytes, large, notice, pairs, print, printJson } from './render.js';
+import { table } from './table.js';
 
 interface Flags {
   readonly size?: string;

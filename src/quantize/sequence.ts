@@ -2,7 +2,7 @@ import type { Collected } from '../calibrate/collect.js';
 import type { Products } from '../calibrate/products.js';
 import type { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError } from '../errors.js';
-import { imageValue } from '../engine/reference.js';
+import { imageValue } from '../engine/values.js';
 import type { OpRunner, Value } from '../engine/types.js';
 import type {
   ActivationNode,

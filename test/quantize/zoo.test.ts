@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createOpRunner } from '../../src/engine/runner.js';
-import { imageValue } from '../../src/engine/reference.js';
+import { imageValue } from '../../src/engine/values.js';
 import type { Value } from '../../src/engine/types.js';
 import { evaluateGraph, importModel } from '../../src/graph/index.js';
 import { operandsOf } from '../../src/program/operands.js';
