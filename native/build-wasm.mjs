@@ -1,15 +1,19 @@
 /**
- * Compiles the C kernels to dist/ivit.wasm, with clang and wasm-ld as they come in the npm package @yowasp/clang: no
- * system toolchain is needed. Does nothing where the result is newer than every source.
+ * Compiles the C kernels to dist/ivit.wasm, and with relaxed SIMD to dist/ivit-relaxed.wasm, with clang and wasm-ld as
+ * they come in the npm package @yowasp/clang: no system toolchain is needed. Does nothing where the results are newer
+ * than every source.
  */
 import { mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const target = join(here, '..', 'dist', 'ivit.wasm');
+const dist = join(here, '..', 'dist');
 
-const folders = ['.', 'wasm'];
+/** What is built below dist/, each with its own flags. */
+const targets = { 'ivit.wasm': [], 'ivit-relaxed.wasm': ['-mrelaxed-simd'] };
+
+const folders = ['.', 'wasm', 'lanes'];
 const files = folders.flatMap((folder) =>
   readdirSync(join(here, folder))
     .filter((name) => /\.[ch]$/.test(name))
@@ -59,36 +63,49 @@ function modified(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
 }
 
-/** Builds the module unless it is up to date. */
+/** The sources as the compiler's file system has them. */
+function readTree() {
+  const tree = {};
+  for (const file of files) {
+    const folder = dirname(file);
+    const within = folder === '.' ? tree : (tree[folder] ??= {});
+    within[basename(file)] = readFileSync(join(here, file), 'utf8');
+  }
+  return tree;
+}
+
+/** Builds the modules unless they are up to date. */
 export async function buildWasm() {
   const sources = [...files.map((file) => join(here, file)), fileURLToPath(import.meta.url)];
-  if (modified(target) > Math.max(...sources.map(modified))) return;
+  const newest = Math.max(...sources.map(modified));
+  const outdated = Object.keys(targets).filter((name) => modified(join(dist, name)) <= newest);
+  if (outdated.length === 0) return;
 
   const { runClang, runLLVM } = await import('@yowasp/clang');
   await runLLVM(null, {}, { fetchProgress: () => undefined }); // loads the compiler without a word
-  const tree = { wasm: {} };
-  for (const file of files) {
-    const text = readFileSync(join(here, file), 'utf8');
-    if (file.startsWith('wasm')) tree.wasm[file.slice(5)] = text;
-    else tree[file] = text;
-  }
+  const tree = readTree();
   const units = files.filter((file) => file.endsWith('.c'));
+  mkdirSync(dist, { recursive: true });
+  for (const name of outdated) {
+    const target = join(dist, name);
+    const temporary = `${target}.${process.pid}`;
+    writeFileSync(temporary, await compile(runClang, [...flags, ...targets[name], '-I.', ...units], tree));
+    renameSync(temporary, target);
+  }
+}
+
+async function compile(runClang, options, tree) {
   const decoder = new TextDecoder();
   let messages = '';
   const stderr = (bytes) => (messages += bytes ? decoder.decode(bytes) : '');
   let output;
   try {
-    output = await runClang(['clang', ...flags, '-I.', ...units, '-o', 'ivit.wasm'], tree, {
-      stderr,
-    });
+    output = await runClang(['clang', ...options, '-o', 'out.wasm'], tree, { stderr });
   } catch {
     throw new Error(`The WebAssembly kernels do not compile:\n${messages}`);
   }
   if (messages !== '') process.stderr.write(messages);
-  mkdirSync(dirname(target), { recursive: true });
-  const temporary = `${target}.${process.pid}`;
-  writeFileSync(temporary, output['ivit.wasm']);
-  renameSync(temporary, target);
+  return output['out.wasm'];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildWasm();

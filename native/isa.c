@@ -44,11 +44,12 @@ static int has_dot_product(void) { return 0; }
 
 #if defined(__wasm_simd128__)
 extern const ivit_isa ivit_isa_simd128;
+int ivit_simd128_supported(void);
 #endif
 
 static const candidate candidates[] = {
 #if defined(__wasm_simd128__)
-    {&ivit_isa_simd128, always},
+    {&ivit_isa_simd128, ivit_simd128_supported},
 #endif
 #if defined(__x86_64__)
     {&ivit_isa_avx512vnni, has_avx512vnni},

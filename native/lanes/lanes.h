@@ -27,38 +27,9 @@
 
 enum { CHUNK = 16, CHUNK_VECTORS = CHUNK / LANES };
 
-static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+#include "packing.h"
 
 /* --- requantization --- */
-
-/*
- * How (v*b[n] + 2^(c-1) + offset[n]) >> c is computed.
- * - NARROW: everything is proven to fit 32 bits;
- * - HIGH: b, c and offset are brought to c >= 32, so that the result lies in the high half of a 64-bit sum; without an
- *   offset c >= 33 and 2^(c-1) is added to the high half, as floors nest;
- * - LIFTED: the same without an offset, where that takes a shift of v as well as of b;
- * - ANY: none of these: plain C does it.
- */
-typedef enum { NARROW, HIGH, LIFTED, ANY } requantize_path;
-
-typedef struct {
-  requantize_path path;
-  int32_t scale, lift, shift, round;
-} requantize_plan;
-
-/* Without an offset. `limit`: max |v|; `bound`: max over n of |v|*|b[n]|; `largest`: max |b[n]|. */
-static requantize_plan plan_requantize(int64_t limit, int64_t bound, int64_t largest, int32_t shift) {
-  if (shift >= 1 && shift <= 31 && bound + ivit_half(shift) < (int64_t)1 << 31) {
-    return (requantize_plan){.path = NARROW, .shift = shift, .round = (int32_t)ivit_half(shift)};
-  }
-  requantize_plan plan = {.path = ANY};
-  if (shift < 1) return plan;
-  int32_t missing = ivit_max(0, 33 - shift), scale = ivit_min(missing, 31 - ivit_bits((uint64_t)largest));
-  int32_t lift = missing - scale, c = shift + missing;
-  if (limit >= ((int64_t)1 << 31) >> lift) return plan;
-  return (requantize_plan){
-      .path = lift == 0 ? HIGH : LIFTED, .scale = scale, .lift = lift, .shift = c - 32, .round = 1 << (c - 33)};
-}
 
 INLINE vec requantize(const requantize_plan *plan, vec v, vec b) {
   if (plan->path == NARROW) return shift_right(add(mullo(v, b), set1(plan->round)), plan->shift);
@@ -66,21 +37,7 @@ INLINE vec requantize(const requantize_plan *plan, vec v, vec b) {
   return shift_right(add(mul_high(v, b), set1(plan->round)), plan->shift);
 }
 
-static int64_t largest_multiplier(const int32_t *multiplier, int32_t n) {
-  int64_t largest = 0;
-  for (int32_t i = 0; i < n; i++) {
-    int64_t b = multiplier[i];
-    largest = b > largest ? b : -b > largest ? -b : largest;
-  }
-  return largest;
-}
-
 /* --- stores --- */
-
-/* Of what linear layers and attention write: IVIT_ROWS as u-hat. */
-static size_t element_size(ivit_type type) {
-  return type == IVIT_U8 || type == IVIT_I8 ? 1 : type == IVIT_I16 ? 2 : 4;
-}
 
 INLINE vec clamp_to(vec v, int32_t limit) { return max(min(v, set1(limit)), set1(-limit)); }
 

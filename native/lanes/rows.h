@@ -1,49 +1,5 @@
 /* Primitives that work row by row, included by lanes.h. */
 
-/* What output_pack writes: a header, then for each channel its multiplier and its offset with 2^(c-1), of 64 bits or,
- * where the path is narrow, of 32. */
-typedef struct {
-  requantize_path path;
-  int32_t shift;
-} output_header;
-
-static size_t channels_of(int32_t cols) { return round_up((size_t)cols, CHUNK); }
-
-static size_t output_pack_size(int32_t cols) { return IVIT_ALIGN + channels_of(cols) * (sizeof(int32_t) + sizeof(int64_t)); }
-
-static int32_t *multipliers_of(const output_header *h) { return (int32_t *)((int8_t *)h + IVIT_ALIGN); }
-
-static void output_pack(const ivit_output *out, int32_t cols, int64_t limit, void *packed) {
-  output_header *h = packed;
-  int64_t largest = largest_multiplier(out->multiplier, cols), farthest = 0, half = ivit_half(out->shift);
-  for (int32_t n = 0; out->offset && n < cols; n++) {
-    int64_t o = out->offset[n];
-    farthest = o > farthest ? o : -o > farthest ? -o : farthest;
-  }
-  int32_t scale = ivit_max(0, 32 - out->shift);
-  const int64_t most = ((int64_t)1 << 61) >> scale;
-  *h = (output_header){.path = ANY, .shift = out->shift};
-  if (out->shift >= 1 && out->shift <= 31 && farthest < INT32_MAX &&
-      limit * largest + half + farthest < (int64_t)1 << 31) {
-    h->path = NARROW;
-    scale = 0;
-  } else if (largest < ((int64_t)1 << 31) >> scale && farthest < most && limit * largest < most) {
-    h->path = HIGH;
-    h->shift = out->shift + scale - 32;
-  } else {
-    return;
-  }
-  int32_t *multiplier = multipliers_of(h);
-  int64_t *offset = (int64_t *)(multiplier + channels_of(cols));
-  memset(multiplier, 0, channels_of(cols) * (sizeof *multiplier + sizeof *offset));
-  for (int32_t n = 0; n < cols; n++) {
-    int64_t o = half + (out->offset ? out->offset[n] : 0);
-    multiplier[n] = (int32_t)((uint32_t)out->multiplier[n] << scale);
-    if (h->path == NARROW) ((int32_t *)offset)[n] = (int32_t)o;
-    else offset[n / LANES * LANES + OFFSET_SLOT(n % LANES)] = (int64_t)((uint64_t)o << scale);
-  }
-}
-
 /* Requantizes 16 values from channel n on; none of path ANY. */
 INLINE void requantize_chunk(const output_header *h, int32_t cols, int32_t n, vec v[CHUNK_VECTORS]) {
   const int32_t *multiplier = multipliers_of(h);

@@ -1,6 +1,7 @@
-import { loadNativeKernels } from '../engine/load.js';
+import { loadNativeKernels, loadWasmModule } from '../engine/load.js';
 import { createNativeProfiler } from '../engine/native.js';
-import type { StepProfile } from '../engine/profile.js';
+import type { Profiler, StepProfile } from '../engine/profile.js';
+import { createWasmProfiler } from '../engine/wasm.js';
 import type { Program } from '../program/types.js';
 import { noise } from './contenders.js';
 import { quantile } from './measure.js';
@@ -36,13 +37,29 @@ const PEAK_ROUNDS = 30_000;
 export function profileNative(program: Program, threads: number, runs: number): Profile {
   const kernels = loadNativeKernels();
   const profiler = createNativeProfiler(kernels, program, threads);
+  return profile(profiler, program, threads, runs, () => kernels.measurePeak(profiler.isa, PEAK_ROUNDS));
+}
+
+/** Times every step of the WebAssembly backend; it cannot tell the machine's peak. */
+export async function profileWasm(program: Program, runs: number): Promise<Profile> {
+  return profile(createWasmProfiler(await loadWasmModule(), program), program, 1, runs, () => null);
+}
+
+/** @param measurePeak multiply-adds and the nanoseconds they took, or null */
+function profile(
+  profiler: Profiler,
+  program: Program,
+  threads: number,
+  runs: number,
+  measurePeak: () => readonly [count: number, nanoseconds: number] | null,
+): Profile {
   const pixels = noise(program.input);
   const peaks: number[] = [];
   const walls: number[] = [];
   const steps: StepProfile[][] = [];
   profiler.run(pixels);
   for (let i = 0; i < runs; i++) {
-    const measured = kernels.measurePeak(profiler.isa, PEAK_ROUNDS);
+    const measured = measurePeak();
     if (measured !== null) peaks.push((1e9 * measured[0]) / measured[1]);
     const start = performance.now();
     steps.push(profiler.run(pixels));

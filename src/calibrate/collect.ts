@@ -1,14 +1,16 @@
 import type { Graph } from '../graph/types.js';
-import { graphToOnnx } from '../graph/write.js';
-import { ChannelStatistics } from './statistics.js';
+import { partToOnnx } from '../graph/write.js';
+import { cutGraph } from './parts.js';
+import { RowStore } from './row-store.js';
 import { openFloatModel } from './runtime.js';
+import { ChannelStatistics } from './statistics.js';
 
 /** What one pass of the float model over the calibration images gathers. */
 export interface Collected {
   /** Statistics of each node asked for, per channel. */
   readonly statistics: Map<string, ChannelStatistics>;
-  /** Sampled rows of each node asked for: [images·sampled rows, cols], images in order. */
-  readonly samples: Map<string, Float32Array>;
+  /** Sampled rows of each node asked for: [images·sampled rows, cols], images in order. To be closed. */
+  readonly samples: RowStore;
   /** The float logits of every image. */
   readonly logits: Float32Array[];
   readonly runtime: string;
@@ -29,6 +31,8 @@ export interface CollectRequest {
   /** Node id → which rows of its value to keep for image i. */
   readonly samples: ReadonlyMap<string, (image: number) => Int32Array>;
   readonly threads: number;
+  /** Most weights of one part, in bytes; default: see `cutGraph`. */
+  readonly partBytes?: number;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -49,44 +53,68 @@ export function normalizePixels(
   return planes;
 }
 
-/** Runs the float graph on every image once, keeping statistics and sampled rows only. */
+/**
+ * Runs the float graph on every image once, keeping statistics and sampled rows only. A large graph is run in parts, one
+ * after the other, each on all images.
+ */
 export async function collect(request: CollectRequest): Promise<Collected> {
   const { graph, images } = request;
   const { channels, height, width, name } = graph.input;
-  const wanted = [...new Set([...request.statistics, ...request.samples.keys(), graph.output])];
-  const model = await openFloatModel(graphToOnnx(graph, wanted), { threads: request.threads });
-  const cols = new Map(graph.nodes.map((node) => [node.id, node.cols]));
-  const statistics = new Map([...request.statistics].map((id) => [id, new ChannelStatistics(cols.get(id)!, request.histograms)]));
-  const rows = new Map([...request.samples.keys()].map((id) => [id, [] as Float32Array[]]));
+  const byId = new Map(graph.nodes.map((node) => [node.id, node]));
+  const statistics = new Map([...request.statistics].map((id) => [id, new ChannelStatistics(byId.get(id)!.cols, request.histograms)]));
+  const samples = new RowStore(
+    new Map([...request.samples].map(([id, rowsOf]) => [id, images.reduce((n, _, i) => n + rowsOf(i).length, 0) * byId.get(id)!.cols])),
+  );
+  const written = new Map<string, number>();
   const logits: Float32Array[] = [];
+  /** What later parts read of earlier ones, of every image. */
+  const carried = images.map(() => new Map<string, Float32Array>());
+  const parts = cutGraph(graph, request.partBytes);
+  let runtime = '';
   try {
-    for (const [i, pixels] of images.entries()) {
-      const data = normalizePixels(pixels, channels, request.mean, request.std);
-      const values = await model.run({ [name]: { data, shape: [1, channels, height, width] } }, wanted);
-      logits.push(values.get(graph.output)!);
-      if (i < request.statisticsImages) for (const [id, statistic] of statistics) statistic.observe(values.get(id)!);
-      for (const [id, rowsOf] of request.samples) rows.get(id)!.push(takeRows(values.get(id)!, cols.get(id)!, rowsOf(i)));
-      request.onProgress?.(i + 1, images.length);
+    for (const [p, part] of parts.entries()) {
+      const seen = part.nodes.map(({ id }) => id).filter((id) => statistics.has(id) || request.samples.has(id) || id === graph.output);
+      const outputs = [...new Set([...seen, ...part.carried])];
+      const readLater = new Set(parts.slice(p + 1).flatMap(({ inputs }) => inputs));
+      const model = await openFloatModel(partToOnnx(graph, part.nodes, part.inputs, outputs), { threads: request.threads });
+      ({ runtime } = model);
+      try {
+        for (const [i, pixels] of images.entries()) {
+          const feeds = Object.fromEntries(
+            part.inputs.map((id) => [id, { data: carried[i].get(id)!, shape: [byId.get(id)!.rows, byId.get(id)!.cols] }]),
+          );
+          if (model.inputNames.includes(name)) {
+            feeds[name] = { data: normalizePixels(pixels, channels, request.mean, request.std), shape: [1, channels, height, width] };
+          }
+          const values = await model.run(feeds, outputs);
+          for (const id of seen) {
+            const value = values.get(id)!;
+            if (i < request.statisticsImages) statistics.get(id)?.observe(value);
+            const rowsOf = request.samples.get(id);
+            if (rowsOf === undefined) continue;
+            const rows = takeRows(value, byId.get(id)!.cols, rowsOf(i));
+            const at = written.get(id) ?? 0;
+            samples.write(id, at, rows);
+            written.set(id, at + rows.length);
+          }
+          if (values.has(graph.output)) logits.push(values.get(graph.output)!);
+          for (const id of part.carried) carried[i].set(id, values.get(id)!);
+          for (const id of carried[i].keys()) if (!readLater.has(id)) carried[i].delete(id);
+          request.onProgress?.(Math.floor((p * images.length + i + 1) / parts.length), images.length);
+        }
+      } finally {
+        await model.close();
+      }
     }
-  } finally {
-    await model.close();
+  } catch (error) {
+    samples.close();
+    throw error;
   }
-  const samples = new Map([...rows].map(([id, parts]) => [id, concatenate(parts)]));
-  return { statistics, samples, logits, runtime: model.runtime };
+  return { statistics, samples, logits, runtime };
 }
 
 function takeRows(data: Float32Array, cols: number, rows: Int32Array): Float32Array {
   const taken = new Float32Array(rows.length * cols);
   rows.forEach((r, i) => taken.set(data.subarray(r * cols, (r + 1) * cols), i * cols));
   return taken;
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

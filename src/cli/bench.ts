@@ -2,14 +2,14 @@ import path from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { compare, describeMachine } from '../bench/compare.js';
-import type { Compared, Machine } from '../bench/compare.js';
-import { profileNative } from '../bench/profile.js';
+import type { Compared, Machine, NamedProgram } from '../bench/compare.js';
+import { profileNative, profileWasm } from '../bench/profile.js';
 import type { Profile } from '../bench/profile.js';
 import { loadModel } from '../program/file.js';
 import { findModel, positiveInteger } from './options.js';
 import { Progress } from './progress.js';
 import { large, milliseconds, notice, percent, print, printJson, significant } from './render.js';
-import type { Column } from './render.js';
+import type { Column } from './table.js';
 
 interface Flags {
   readonly model?: readonly string[];
@@ -29,7 +29,7 @@ export function addBenchCommand(program: Command): void {
     .option('--threads <list>', 'thread counts, like 1,2', positiveIntegers, [1])
     .option('-r, --runs <n>', 'rounds; in each, everything measured gets a turn', positiveInteger, 20)
     .addOption(new Option('-o, --output <format>', 'how to print the results').choices(['md', 'json', 'csv']).default('md'))
-    .option('--profile', "show where the native backend's time goes, and its share of the machine's peak")
+    .option('--profile', 'show where the time goes, and the native backend\'s share of the machine\'s peak')
     .action(run);
 }
 
@@ -54,9 +54,7 @@ async function run(flags: Flags): Promise<void> {
       onRound: (done) => progress.update('Measure', done, flags.runs),
     });
     progress.stop();
-    const profiles = flags.profile
-      ? models.flatMap(({ name, program }) => flags.threads.map((threads) => ({ name, ...profileNative(program, threads, 3 * flags.runs) })))
-      : [];
+    const profiles = flags.profile ? await profileAll(models, flags.threads, 3 * flags.runs) : [];
     render(flags.output, describeMachine(), results, profiles);
   } finally {
     progress.stop();
@@ -64,6 +62,15 @@ async function run(flags: Flags): Promise<void> {
 }
 
 type NamedProfile = Profile & { readonly name: string };
+
+async function profileAll(models: readonly NamedProgram[], threads: readonly number[], runs: number): Promise<NamedProfile[]> {
+  const profiles: NamedProfile[] = [];
+  for (const { name, program } of models) {
+    for (const count of threads) profiles.push({ name, ...profileNative(program, count, runs) });
+    profiles.push({ name, ...(await profileWasm(program, runs)) });
+  }
+  return profiles;
+}
 
 function render(format: Flags['output'], machine: Machine, results: readonly Compared[], profiles: readonly NamedProfile[]): void {
   if (format === 'json') return printJson({ machine, results, profiles });

@@ -8,7 +8,8 @@ import { worstLayers } from '../quantize/index.js';
 import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ModelFlags } from './options.js';
 import { Progress } from './progress.js';
-import { milliseconds, notice, pairs, percent, print, printJson, significant, table, warn } from './render.js';
+import { milliseconds, notice, pairs, percent, print, printJson, significant, warn } from './render.js';
+import { table } from './table.js';
 
 /** How many layers --layers names. */
 const WORST_LAYERS = 10;

@@ -2,9 +2,9 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Command } from 'commander';
-import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError, UsageError } from '../errors.js';
 import { decodeImage } from '../images/decode.js';
+import type { RgbImage } from '../images/image.js';
 import { Model } from '../library/model.js';
 import type { Prediction } from '../library/model.js';
 import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
@@ -40,13 +40,18 @@ export function addInferCommand(program: Command): void {
 
 async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   const images = await expand(patterns);
-  const model = await Model.load(findModel(flags), engineOptions(flags));
+  const modelFile = findModel(flags);
+  // An image is decoded while the model loads, or runs on the one before.
+  let next = startDecoding(images[0]);
+  const model = await Model.load(modelFile, engineOptions(flags));
   const results: Result[] = [];
   const failures: InputError[] = [];
   try {
-    for (const image of images) {
+    for (const [i, file] of images.entries()) {
+      const decoding = next;
+      if (i + 1 < images.length) next = startDecoding(images[i + 1]);
       try {
-        results.push(await inferOne(model, image, flags));
+        results.push(await inferOne(model, file, await (decoding ?? decodeStandardInput()), flags));
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
         failures.push(error);
@@ -61,9 +66,19 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   if (failures.length > 0) throw failures.length === 1 ? failures[0] : new InputError(failures.map((failure) => failure.message).join('; '));
 }
 
-async function inferOne(model: Model, file: string, flags: Flags): Promise<Result> {
-  const image =
-    file === STANDARD_INPUT ? await decodeImage(await buffer(process.stdin), 'standard input') : await decodeImage(file);
+/** Not of standard input, which would keep the process waiting after a failure elsewhere: null. */
+function startDecoding(file: string): Promise<RgbImage> | null {
+  if (file === STANDARD_INPUT) return null;
+  const decoding = decodeImage(file);
+  decoding.catch(() => undefined); // whoever waits for the image gets the error
+  return decoding;
+}
+
+async function decodeStandardInput(): Promise<RgbImage> {
+  return decodeImage(await buffer(process.stdin), 'standard input');
+}
+
+async function inferOne(model: Model, file: string, image: RgbImage, flags: Flags): Promise<Result> {
   const pixels = model.prepare(image);
   const start = performance.now();
   const logits = await model.run(pixels);
@@ -85,10 +100,17 @@ async function expand(patterns: readonly string[]): Promise<string[]> {
   if (patterns.filter((pattern) => pattern === STANDARD_INPUT).length > 1) throw new UsageError('Standard input (-) can be read once only');
   const images = new Set<string>();
   for (const pattern of patterns) {
-    const isPattern = isDynamicPattern(pattern) && statSync(pattern, { throwIfNoEntry: false }) === undefined;
-    const matches = isPattern ? (await glob(pattern, { expandDirectories: false, absolute: path.isAbsolute(pattern) })).sort() : [pattern];
+    const isFile = pattern === STANDARD_INPUT || statSync(pattern, { throwIfNoEntry: false }) !== undefined;
+    const matches = isFile ? [pattern] : await expandPattern(pattern);
     if (matches.length === 0) throw new InputError(`No file matches ${pattern}`);
     for (const match of matches) images.add(match);
   }
   return [...images];
+}
+
+/** The files that match; what is no pattern stands for itself. */
+async function expandPattern(pattern: string): Promise<string[]> {
+  const { glob, isDynamicPattern } = await import('tinyglobby');
+  if (!isDynamicPattern(pattern)) return [pattern];
+  return (await glob(pattern, { expandDirectories: false, absolute: path.isAbsolute(pattern) })).sort();
 }

@@ -12,7 +12,8 @@ import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
 import { FORMAT_VERSION, classCount } from '../program/model.js';
 import type { IvitModel } from '../program/model.js';
-import { bytes, large, notice, pairs, print, printJson, table } from './render.js';
+import { bytes, large, notice, pairs, print, printJson } from './render.js';
+import { table } from './table.js';
 
 interface Flags {
   readonly size?: string;
@@ -112,7 +113,8 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
     if (!(error instanceof UnsupportedModelError)) throw error;
     if (flags.json) printJson({ path: file, problems: error.problems });
     else print(problemTable(error.problems));
-    throw new InputError(`${file} cannot be quantized: ${error.problems.length} part(s) of it are not supported`, { cause: error });
+    const count = error.problems.length;
+    throw new InputError(`${file} cannot be quantized: ${count === 1 ? 'one node of it is' : `${count} nodes of it are`} not supported`, { cause: error });
   }
   const { graph, producer, opset, bytes: size } = imported;
   const description = describeGraph(graph);

@@ -1,5 +1,4 @@
 /** How results look on a terminal. */
-import Table from 'cli-table3';
 
 /** One JSON document on standard output, and nothing else. */
 export function printJson(value: unknown): void {
@@ -23,26 +22,6 @@ export function warn(text: string): void {
 export function pairs(rows: readonly (readonly [name: string, value: string])[]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n');
-}
-
-export interface Column {
-  readonly title: string;
-  readonly align?: 'left' | 'right';
-}
-
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const drawn = new Table({
-    head: columns.map(({ title }) => title),
-    colAligns: columns.map(({ align }) => align ?? 'left'),
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
-    chars: {
-      top: '', 'top-mid': '', 'top-left': '', 'top-right': '',
-      bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-      left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '',
-    },
-  });
-  for (const row of rows) drawn.push([...row]);
-  return drawn.toString().split('\n').map((line) => `  ${line.trimEnd()}`).join('\n');
 }
 
 export function percent(share: number, digits = 1): string {

@@ -5,10 +5,9 @@ import { planWork, workOfOp, workOfProgram } from './plan.js';
 import type { Plan, Work } from './plan.js';
 import { describeTimes } from './profile.js';
 import type { Profiler } from './profile.js';
-import { allocate } from './reference.js';
 import type { Program } from '../program/types.js';
 import type { Engine, OpRunner, Value } from './types.js';
-import { checkOperands, imageData } from './values.js';
+import { allocate, checkOperands, imageData } from './values.js';
 
 declare const handleBrand: unique symbol;
 /** A program in native memory. */

@@ -1,7 +1,7 @@
 import type { AttentionOp, GatherOp, Op, OperandView, Program, ValueType } from '../program/types.js';
 import { operandsOf } from '../program/operands.js';
 import { floorDivide } from '../kernels/dyadic.js';
-import { imageValue } from './reference.js';
+import { imageValue } from './values.js';
 import type { ValueSpec } from './values.js';
 
 /** What a plan is made for: a whole program, or one op on given operands. */

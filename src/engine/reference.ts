@@ -9,12 +9,7 @@ import { normalizeRow } from '../kernels/norm.js';
 import { paperNormRow, shiftGeluRow } from '../kernels/paper-rows.js';
 import { outputRange, quantizeRow } from '../kernels/output.js';
 import type { Engine, OpRunner, Value } from './types.js';
-import { allocateData, checkOperands, imageData } from './values.js';
-
-/** The value 0 of a program: u8 pixels, HWC. */
-export function imageValue(input: Program['input'], pixels: Uint8Array): Value {
-  return { out: { type: 'u8', zero: 0 }, rows: input.height * input.width, cols: input.channels, data: pixels, rowScale: null };
-}
+import { allocate, checkOperands, imageData, imageValue } from './values.js';
 
 /** Interprets one op with `src/kernels`: slow, readable, what every other backend must equal bit for bit. */
 export function runOp(op: Op, operands: readonly Value[], input: Program['input']): Value {
@@ -143,12 +138,6 @@ function byRow(op: Op, compute: (r: number, row: Int32Array) => void): Value {
     else for (let n = 0; n < op.cols; n++) value.data[at + n] = row[n] + zero;
   }
   return value;
-}
-
-/** An empty value of an op's type and shape. */
-export function allocate(op: Op): Value {
-  const { out, rows, cols } = op;
-  return { out, rows, cols, data: allocateData(op), rowScale: out.type === 'rows' ? new Int32Array(rows) : null };
 }
 
 /** The code that stands for zero. */

@@ -1,4 +1,4 @@
-import type { ValueType } from '../program/types.js';
+import type { Program, ValueType } from '../program/types.js';
 import type { IntegerArray } from '../kernels/layout.js';
 import type { Value } from './types.js';
 
@@ -16,9 +16,10 @@ const ARRAYS: Record<ValueType, new (length: number) => IntegerArray> = {
   i32: Int32Array,
 };
 
-/** An empty array of a value's type and shape. */
-export function allocateData({ out, rows, cols }: ValueSpec): IntegerArray {
-  return new ARRAYS[out.type](rows * cols);
+/** An empty value of a type and shape. */
+export function allocate({ out, rows, cols }: ValueSpec): Value {
+  const data = new ARRAYS[out.type](rows * cols);
+  return { out, rows, cols, data, rowScale: out.type === 'rows' ? new Int32Array(rows) : null };
 }
 
 /** Refuses data of another type or size than a program was loaded for: it would be copied over its neighbours. */
@@ -39,4 +40,9 @@ export function checkOperands(specs: readonly ValueSpec[], values: readonly Valu
 /** The value 0 of a program, as the engines take it. */
 export function imageData(pixels: Uint8Array): ValueData {
   return { data: pixels, rowScale: null };
+}
+
+/** The value 0 of a program: u8 pixels, HWC. */
+export function imageValue(input: Program['input'], pixels: Uint8Array): Value {
+  return { out: { type: 'u8', zero: 0 }, rows: input.height * input.width, cols: input.channels, data: pixels, rowScale: null };
 }

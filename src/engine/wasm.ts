@@ -4,11 +4,10 @@ import { clock } from './clock.js';
 import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
 import { describeTimes } from './profile.js';
 import type { Profiler, StepProfile } from './profile.js';
-import { allocate } from './reference.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
 import type { Plan, Work } from './plan.js';
 import type { LoadedOp, OpRunner } from './types.js';
-import { checkOperands, imageData } from './values.js';
+import { allocate, checkOperands, imageData } from './values.js';
 import type { ValueData, ValueSpec } from './values.js';
 
 /** What native/build-wasm.mjs exports; addresses are numbers. */
@@ -28,6 +27,24 @@ interface Exports {
   ivit_context_profile(context: number, times: number): void;
   ivit_context_begin(context: number): void;
   ivit_context_run(context: number, thread: number): void;
+}
+
+function instantiate(module: WebAssembly.Module): Exports {
+  return new WebAssembly.Instance(module, { host: { clock } }).exports as unknown as Exports;
+}
+
+/**
+ * The instruction set that a module runs with: its own, or `portable` where native/wasm/product.h finds that the engine
+ * computes the relaxed dot product otherwise than the kernels need.
+ */
+export function isaOf(module: WebAssembly.Module): string {
+  const { memory, ivit_isa_name } = instantiate(module);
+  return readName(memory, ivit_isa_name());
+}
+
+function readName(memory: WebAssembly.Memory, address: number): string {
+  const bytes = new Uint8Array(memory.buffer, address);
+  return String.fromCharCode(...bytes.subarray(0, bytes.indexOf(0)));
 }
 
 type Bytes = Uint8Array | IntegerArray | BigInt64Array;
@@ -53,9 +70,8 @@ export class WasmProgram {
     private readonly module: WebAssembly.Module,
     private readonly work: Work,
   ) {
-    this.kernels = new WebAssembly.Instance(module, { host: { clock } }).exports as unknown as Exports;
-    const { kernels } = this;
-    this.isa = this.readName(kernels.ivit_isa_name());
+    const kernels = (this.kernels = instantiate(module));
+    this.isa = readName(kernels.memory, kernels.ivit_isa_name());
     const plan = (this.plan = planWork(work, { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() }));
 
     // Steps pass through one staging area, one after another.
@@ -140,11 +156,6 @@ export class WasmProgram {
 
   private read(address: number, { buffer, byteOffset, byteLength }: Bytes): void {
     new Uint8Array(buffer, byteOffset, byteLength).set(new Uint8Array(this.kernels.memory.buffer, address, byteLength));
-  }
-
-  private readName(address: number): string {
-    const bytes = new Uint8Array(this.kernels.memory.buffer, address);
-    return String.fromCharCode(...bytes.subarray(0, bytes.indexOf(0)));
   }
 }
 

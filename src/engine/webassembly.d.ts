@@ -10,5 +10,6 @@ declare namespace WebAssembly {
     constructor(module: Module, imports?: Record<string, Record<string, unknown>>);
     readonly exports: Record<string, unknown>;
   }
+  function validate(bytes: ArrayBuffer | ArrayBufferView): boolean;
   function compile(bytes: ArrayBuffer | ArrayBufferView): Promise<Module>;
 }

@@ -60,6 +60,7 @@ export type Operation =
   | 'normalize'
   | 'mean'
   | 'sum'
+  | 'maximum'
   | 'conv';
 
 export interface Attributes {
@@ -248,6 +249,11 @@ export class ExprBuilder {
     if (isConstant(x)) return this.constant(reduceConstant(op, x.value, axes, shape));
     if (sameShape(shape, x.shape)) return x;
     return this.#operation(op, shape, [x], { axes: [...axes].sort((a, b) => a - b) });
+  }
+
+  /** Largest along the last axis, which stays with length 1. */
+  maximum(x: OperationExpr | ViewExpr): Expr {
+    return this.#operation('maximum', [...x.shape.slice(0, -1), 1], [x], { axes: [x.shape.length - 1] });
   }
 
   conv(image: Expr, weight: Expr, attributes: Required<Pick<Attributes, 'strides' | 'pads' | 'dilations'>>): Expr {

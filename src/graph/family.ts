@@ -15,8 +15,8 @@ export function guessFamily(graph: Omit<Graph, 'family'>): string {
     return head.sources.length === 1 ? 'deit-distilled' : 'dinov2';
   if (attentions.some((node) => node.bias !== null)) return 'beit';
   if (attentions.some((node) => node.queries < node.keys)) return 'siglip';
-  const norms = nodes.filter((node) => node.op === 'layerNorm');
-  const twoNormsInARow = norms.some((norm) => byId.get(norm.x)!.op === 'layerNorm');
+  const beforeBlocks = nodes.slice(0, nodes.indexOf(attentions[0]));
+  const twoNormsInARow = beforeBlocks.some((node) => node.op === 'layerNorm' && byId.get(node.x)!.op === 'layerNorm');
   if (twoNormsInARow || has((node) => node.op === 'activation' && node.kind === 'quickGelu')) return 'clip';
   return 'vit';
 }

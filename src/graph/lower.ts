@@ -302,6 +302,10 @@ function notMatched(expr: Expr): [reason: string, remedy: string] {
       ];
     case 'mul':
       return ['two activations are multiplied', 'gated layers are not supported; activations must be GELU, quick GELU, SiLU or ReLU'];
+    case 'tanh':
+    case 'sigmoid':
+    case 'abs':
+      return [`“${expr.op}” is no activation known here`, 'activations must be GELU, quick GELU, SiLU or ReLU; if it ends the head, export the model without that head'];
     default:
       return [
         `“${expr.op}” is used in a way that is not known`,

@@ -17,9 +17,18 @@ type Attribute = number | readonly number[];
  * @returns The encoded ModelProto; its first output is the graph's own, named by its node's id.
  */
 export function graphToOnnx(graph: Graph, extraOutputs: readonly string[] = []): Uint8Array {
+  return partToOnnx(graph, graph.nodes, [], [...new Set([graph.output, ...extraOutputs])]);
+}
+
+/**
+ * Writes some of a graph's nodes as a model of their own.
+ * @param inputs Ids of nodes that are not among them but are read: inputs of the model, as float [rows, cols].
+ * @param outputs Ids of nodes whose values are its outputs.
+ */
+export function partToOnnx(graph: Graph, nodes: readonly GraphNode[], inputs: readonly string[], outputs: readonly string[]): Uint8Array {
   const writer = new GraphWriter(graph);
-  for (const node of graph.nodes) writer.write(node);
-  return writer.encode([...new Set([graph.output, ...extraOutputs])]);
+  for (const node of nodes) writer.write(node);
+  return writer.encode(nodes.some(({ op }) => op === 'patchEmbed'), inputs, outputs);
 }
 
 class GraphWriter {
@@ -34,12 +43,17 @@ class GraphWriter {
     this.#byId = new Map(graph.nodes.map((node) => [node.id, node]));
   }
 
-  encode(outputs: readonly string[]): Uint8Array {
+  encode(readsImage: boolean, inputs: readonly string[], outputs: readonly string[]): Uint8Array {
     const { input } = this.#graph;
     const value = (name: string, shape: readonly number[]): Record<string, unknown> => ({
       name,
       type: { tensorType: { elemType: FLOAT, shape: { dim: shape.map((dimValue) => ({ dimValue })) } } },
     });
+    const valueOf = (id: string): Record<string, unknown> => {
+      const node = this.#byId.get(id);
+      if (!node) throw new RangeError(`Expected the id of a node for an input or output but received ${JSON.stringify(id)}`);
+      return value(id, [node.rows, node.cols]);
+    };
     const model = {
       irVersion: IR_VERSION,
       producerName: 'ivit',
@@ -48,12 +62,8 @@ class GraphWriter {
         name: this.#graph.family,
         node: this.#nodes,
         initializer: this.#initializers,
-        input: [value(input.name, [1, input.channels, input.height, input.width])],
-        output: outputs.map((id) => {
-          const node = this.#byId.get(id);
-          if (!node) throw new RangeError(`Expected the id of a node for an output but received ${JSON.stringify(id)}`);
-          return value(id, [node.rows, node.cols]);
-        }),
+        input: [...(readsImage ? [value(input.name, [1, input.channels, input.height, input.width])] : []), ...inputs.map(valueOf)],
+        output: outputs.map(valueOf),
       },
     };
     return onnx.ModelProto.encode(model as unknown as Parameters<typeof onnx.ModelProto.encode>[0]).finish();

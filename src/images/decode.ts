@@ -1,7 +1,11 @@
 import { stat } from 'node:fs/promises';
-import sharp from 'sharp';
+import { createRequire } from 'node:module';
+import type Sharp from 'sharp';
 import { InputError } from '../errors.js';
 import type { RgbImage } from './image.js';
+
+/** As a CommonJS module, which loads in half the time: its ES modules are the same code. */
+const sharp = createRequire(import.meta.url)('sharp') as typeof Sharp;
 
 /** The most pixels an image may have; the number at which Pillow, too, refuses to decode. */
 export const MAX_PIXELS = 178_956_970;

@@ -60,12 +60,16 @@ export async function ablate({ model, images, fit, held, options: changed, onRow
   const request = { graph: imported.graph, images: drawn.images, ...normalizationOf(recipe), options, threads: availableParallelism() };
   const calibration = await calibrate(request, { images: drawn.images, fitImages: fit });
   const rows: AblationRow[] = [];
-  for (const [left, change] of TECHNIQUES) {
-    const start = performance.now();
-    const { agreement } = await fitCalibrated(request, calibration, change(sequenceSettings(options)));
-    const row = { left, agreement, seconds: (performance.now() - start) / 1000 };
-    rows.push(row);
-    onRow?.(row);
+  try {
+    for (const [left, change] of TECHNIQUES) {
+      const start = performance.now();
+      const { agreement } = await fitCalibrated(request, calibration, change(sequenceSettings(options)));
+      const row = { left, agreement, seconds: (performance.now() - start) / 1000 };
+      rows.push(row);
+      onRow?.(row);
+    }
+  } finally {
+    calibration.collected.samples.close();
   }
   return rows;
 }

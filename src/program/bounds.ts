@@ -1,7 +1,7 @@
 /**
  * The overflow proof: for any image whatever, no intermediate result of a program leaves the width that the engines hold
  * it in. It needs the file's own numbers alone (weights, biases, multipliers, the clamps of each type) and is carried out
- * in integers of unlimited size.
+ * in integers: of unlimited size where 2^53 does not hold them.
  */
 import { InputError } from '../errors.js';
 import { ROW_LIMIT, WIDE_LIMIT, outputRange } from './limits.js';
@@ -74,52 +74,53 @@ function linearBounds(op: LinearOp, x: ValueInfo): OpBounds {
   const isDynamic = x.out.type === 'rows';
   const { lo, hi } = isDynamic ? { lo: -127, hi: 127 } : outputRange(x.out);
   const bits = x.out.type === 'i16' ? WIDE_ACCUMULATOR_BITS : ACCUMULATOR_BITS;
-  const accumulators: bigint[] = [];
+  const accumulators: (number | bigint)[] = [];
   for (let n = 0; n < op.cols; n++) {
     const start = n * op.inFeatures;
-    const sum = sumUp(op.weight, start, start + op.inFeatures, plain);
-    const magnitude = sumUp(op.weight, start, start + op.inFeatures, magnitudes);
-    const positive = BigInt(magnitude + sum) >> 1n;
-    const negative = BigInt(magnitude - sum) >> 1n;
-    let least = BigInt(lo) * positive - BigInt(hi) * negative;
-    let most = BigInt(hi) * positive - BigInt(lo) * negative;
+    const { positive, negative } = sumUp(op.weight, start, start + op.inFeatures);
     // Codes are accumulated without their zero point, planes of 16 bits apart: those sums must fit as well.
-    within(op, 255n * BigInt(magnitude), ACCUMULATOR_BITS, `the sum of channel ${n}`);
-    if (isDynamic) {
-      [least, most] = [least, most].map((sum) => scaleRow(sum, op.rowShift));
-    }
-    const bias = BigInt(op.bias[n]);
-    accumulators.push(within(op, largest(least + bias, most + bias), bits, `the accumulator of channel ${n}`));
+    within(op, 255 * (positive + negative), ACCUMULATOR_BITS, 'the sum of channel', n);
+    const least = lo * positive - hi * negative;
+    const most = hi * positive - lo * negative;
+    const bias = op.bias[n];
+    const accumulator = isDynamic
+      ? largest(scaleRow(least, op.rowShift) + BigInt(bias), scaleRow(most, op.rowShift) + BigInt(bias))
+      : Math.max(Math.abs(least + bias), Math.abs(most + bias));
+    accumulators.push(within(op, accumulator, bits, 'the accumulator of channel', n));
   }
   return requantized(op, accumulators);
 }
 
-/** Elements whose sum fits 32 bits. */
+/** Weights whose sums fit 32 bits. */
 const SUMMED = 1 << 20;
 
-/** Σw or Σ|w| of elements [start, end): below 2^28·2^7, exact in a number. */
-function sumUp(weight: Int8Array, start: number, end: number, sumPart: typeof plain): number {
-  let sum = 0;
-  for (let i = start; i < end; i += SUMMED) sum += sumPart(weight, i, Math.min(i + SUMMED, end));
-  return sum;
+/** Σw over the positive weights of [start, end), and −Σw over the negative ones: below 2^28·2^7. */
+function sumUp(weight: Int8Array, start: number, end: number): { positive: number; negative: number } {
+  let positive = 0;
+  let negative = 0;
+  for (let i = start; i < end; i += SUMMED) {
+    const part = sumPart(weight, i, Math.min(i + SUMMED, end));
+    positive += part.positive;
+    negative += part.positive - part.sum;
+  }
+  return { positive, negative };
 }
 
-// These see every weight of a model while a user waits for it: 32-bit sums, and functions small enough to be compiled soon.
-function plain(weight: Int8Array, start: number, end: number): number {
+/** Sees every weight of a model while a user waits for it: 32-bit sums, no branch, and small enough to be compiled soon. */
+function sumPart(weight: Int8Array, start: number, end: number): { positive: number; sum: number } {
+  let positive = 0;
   let sum = 0;
-  for (let i = start; i < end; i++) sum = (sum + weight[i]) | 0;
-  return sum;
-}
-
-function magnitudes(weight: Int8Array, start: number, end: number): number {
-  let sum = 0;
-  for (let i = start; i < end; i++) sum = (sum + Math.abs(weight[i])) | 0;
-  return sum;
+  for (let i = start; i < end; i++) {
+    const w = weight[i];
+    positive = (positive + (w & ~(w >> 31))) | 0;
+    sum = (sum + w) | 0;
+  }
+  return { positive, sum };
 }
 
 /** (M'·sum + 2^(rowShift−1)) >> rowShift at the largest row scale, M' = 2^22. */
-function scaleRow(sum: bigint, rowShift: number): bigint {
-  const product = sum * BigInt(ROW_LIMIT + 1);
+function scaleRow(sum: number, rowShift: number): bigint {
+  const product = BigInt(sum) * BigInt(ROW_LIMIT + 1);
   return rowShift === 0 ? product : (product + (1n << BigInt(rowShift - 1))) >> BigInt(rowShift);
 }
 
@@ -138,12 +139,12 @@ function activationBound(op: ActivationOp): bigint {
   let most = BigInt(outputRange({ type: 'i16' }).hi);
   op.knots.forEach((knot, i) => {
     const next = i + 1 < op.knots.length ? op.knots[i + 1] : 0;
-    within(op, BigInt(Math.abs(next - knot)), 15, `the step after knot ${i}`);
+    within(op, BigInt(Math.abs(next - knot)), 15, 'the step after knot', i);
     const end = Math.min(((i + 1) << op.spacing) - 1, 32767);
     if (i << op.spacing > 32767) return;
     const low = Math.min(knot, next);
     const high = Math.max(knot, next);
-    most = largest(most, within(op, largest(BigInt(end - low), BigInt(-high)), 15, `the result after knot ${i}`));
+    most = largest(most, within(op, largest(BigInt(end - low), BigInt(-high)), 15, 'the result after knot', i));
   });
   return most;
 }
@@ -183,23 +184,37 @@ interface Requantization {
   readonly shift: number;
 }
 
-/** @param bound most of |v|, for all channels or for each */
-function requantized(op: Op & Requantization, bound: bigint | readonly bigint[]): OpBounds {
-  const accumulator = typeof bound === 'bigint' ? bound : bound.reduce((a, b) => (a > b ? a : b), 0n);
+/** Most of |v|, for all channels or for each. */
+type Bound = bigint | readonly (number | bigint)[];
+
+function requantized(op: Op & Requantization, bound: Bound): OpBounds {
+  const accumulator = typeof bound === 'bigint' ? bound : BigInt(bound.reduce((a, b) => (a > b ? a : b), 0));
   return { accumulator, product: productBound(op, op, bound, 'channel'), scoreProduct: 0n };
 }
 
-function productBound(op: Op, { multiplier, offset, shift }: Requantization, bound: bigint | readonly bigint[], what: string): bigint {
+function productBound(op: Op, { multiplier, offset, shift }: Requantization, bound: Bound, what: string): bigint {
   const half = 1n << BigInt(shift - 1);
+  const [productName, offsetName, sumName] = ['product', 'offset', 'requantization'].map((part) => `the ${part} of ${what}`);
   let most = 0n;
-  multiplier.forEach((b, n) => {
-    const product = (typeof bound === 'bigint' ? bound : bound[n]) * BigInt(Math.abs(b));
+  let rounded = -1;
+  for (let n = 0; n < multiplier.length; n++) {
+    const v = typeof bound === 'bigint' ? bound : bound[n];
+    const b = Math.abs(multiplier[n]);
+    if (offset === undefined) {
+      // Rounding to 53 bits keeps the order: a product that is smaller when rounded is smaller, and needs no look.
+      const about = Number(v) * b;
+      if (about < rounded) continue;
+      rounded = about;
+    }
+    const product = BigInt(v) * BigInt(b);
     const added = half + (offset?.[n] ?? 0n);
+    const distance = added < 0n ? -added : added;
     // Added in any order: the product and the sum both fit.
-    within(op, product, PRODUCT_BITS, `the product of ${what} ${n}`);
-    within(op, largest(added, 0n), PRODUCT_BITS, `the offset of ${what} ${n}`);
-    most = largest(most, within(op, largest(product + added, added - product), PRODUCT_BITS, `the requantization of ${what} ${n}`));
-  });
+    within(op, product, PRODUCT_BITS, productName, n);
+    within(op, distance, PRODUCT_BITS, offsetName, n);
+    const sum = within(op, product + distance, PRODUCT_BITS, sumName, n);
+    if (sum > most) most = sum;
+  }
   return most;
 }
 
@@ -209,9 +224,14 @@ function largest(a: bigint, b: bigint): bigint {
   return x > y ? x : y;
 }
 
-function within(op: Op, value: bigint, bits: number, what: string): bigint {
-  if (value >= 1n << BigInt(bits)) {
-    throw new InputError(`Op ${JSON.stringify(op.name)} (${op.op}): ${what} can reach ${value}, which overflows ${bits} bits and a sign`);
+/** 2^bits. */
+const POWERS = Array.from({ length: 64 }, (_, bits) => 1n << BigInt(bits));
+
+/** @param n which one of `what`, if there are several */
+function within<T extends number | bigint>(op: Op, value: T, bits: number, what: string, n?: number): T {
+  if (value >= POWERS[bits]) {
+    const which = n === undefined ? what : `${what} ${n}`;
+    throw new InputError(`Op ${JSON.stringify(op.name)} (${op.op}): ${which} can reach ${value}, which overflows ${bits} bits and a sign`);
   }
   return value;
 }

@@ -49,7 +49,7 @@ async function readAligned(file: string): Promise<Uint8Array> {
       const stats = await handle.stat();
       if (stats.isDirectory()) throw new InputError(`${file}: this is a folder, not a .ivit file`);
       if (stats.size > MAX_FILE_BYTES) throw new InputError(`${file}: a file of ${stats.size} bytes is too large to be a .ivit file`);
-      const bytes = new Uint8Array(stats.size);
+      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(stats.size).buffer);
       let at = 0;
       while (at < bytes.length) {
         const { bytesRead } = await handle.read(bytes, at, bytes.length - at);

@@ -1,5 +1,5 @@
 import type { Products } from '../calibrate/products.js';
-import { cholesky, dot, solveRows } from './linalg.js';
+import { cholesky, invertLower } from './linalg.js';
 
 /** What a linear layer really sees on the calibration rows, and what it should give. */
 export interface FitProblem {
@@ -44,6 +44,8 @@ const DAMPING = 1e-3;
 
 /** Compensation and second-order rounding need this many rows for each input channel, or they fit chance. */
 const ROWS_PER_INPUT = 4;
+/** Output channels that are rounded together, so that a row of the factor is read from near memory. */
+const ROWS_AT_ONCE = 16;
 /** Rows at which the mean error counts half. */
 const ROWS_FOR_BIAS = 32;
 
@@ -70,20 +72,20 @@ export async function fitLinear(problem: FitProblem, products: Products, options
   let corrected = weight;
   let ridge: number | null = null;
   let heldOutError: Fit['heldOutError'] = null;
-  const gram = await gramOf(x);
-  const enough = S >= ROWS_PER_INPUT * K;
-  if (options.ridges.length > 0 && enough) {
+  const gram = S >= ROWS_PER_INPUT * K ? await gramOf(x) : null;
+  if (options.ridges.length > 0 && gram !== null) {
     const held = split(x, residual, K, N, heldOut, 1);
     const train = split(x, residual, K, N, heldOut, 0);
-    const gramHeld = await gramOf(held.x);
-    const crossHeld = new Float64Array(await products.transposed(held.residual, N, held.x, K));
+    const gramHeld32 = await products.transposed(held.x, K, held.x, K);
+    const gramHeld = new Float64Array(gramHeld32);
+    const crossHeld = await products.transposed(held.residual, N, held.x, K);
     const gramTrain = gram.map((v, i) => v - gramHeld[i]);
-    const crossTrain = new Float64Array(await products.transposed(train.residual, N, train.x, K));
+    const crossTrain = await products.transposed(train.residual, N, train.x, K);
     let least = 0;
     for (const candidate of options.ridges) {
-      const delta = ridgeSolution(gramTrain, crossTrain, K, N, candidate);
+      const delta = await ridgeSolution(gramTrain, crossTrain, K, candidate, products);
       if (delta === null) continue;
-      const change = errorChange(delta, gramHeld, crossHeld, K, N);
+      const change = errorChange(delta, await products.plain(delta, K, gramHeld32, K), crossHeld);
       if (change < least) {
         least = change;
         ridge = candidate;
@@ -94,12 +96,13 @@ export async function fitLinear(problem: FitProblem, products: Products, options
     if (energy > 0) heldOutError = { before: before / energy, after: (before + least) / energy };
     if (ridge !== null) {
       const cross = crossTrain.map((v, i) => v + crossHeld[i]);
-      const delta = ridgeSolution(gram, cross, K, N, ridge)!;
+      const delta = (await ridgeSolution(gram, cross, K, ridge, products))!;
       corrected = weight.map((w, i) => w + delta[i]);
     }
   }
 
-  const { codes, scale } = roundWeights(corrected, gram, N, K, { ...options, secondOrder: options.secondOrder && enough });
+  const { codes, scale } =
+    gram !== null && options.secondOrder ? roundWeights(corrected, gram, N, K, options.weightBits) : roundToNearest(corrected, N, K, options.weightBits);
   // The mean error of a few rows is mostly chance: it counts in proportion.
   const trust = S / (S + ROWS_FOR_BIAS);
   const bias = new Float64Array(N);
@@ -114,7 +117,9 @@ export async function fitLinear(problem: FitProblem, products: Products, options
 /** Rounds weights without calibration data: nearest, one scale a row. */
 export function roundToNearest(weight: Float64Array, N: number, K: number, weightBits: number): Pick<Fit, 'codes' | 'scale'> {
   const scale = rowScales(weight, N, K, weightBits);
-  return { codes: Int8Array.from(weight, (w, i) => Math.round(w / scale[Math.floor(i / K)])), scale };
+  const codes = new Int8Array(N * K);
+  for (let n = 0, i = 0; n < N; n++) for (let k = 0; k < K; k++, i++) codes[i] = Math.round(weight[i] / scale[n]);
+  return { codes, scale };
 }
 
 function rowScales(weight: Float64Array, N: number, K: number, weightBits: number): Float64Array {
@@ -129,32 +134,35 @@ function rowScales(weight: Float64Array, N: number, K: number, weightBits: numbe
   return scale;
 }
 
-function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: number, options: FitOptions): Pick<Fit, 'codes' | 'scale'> {
+function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: number, weightBits: number): Pick<Fit, 'codes' | 'scale'> {
   const order = Array.from({ length: K }, (_, k) => k).sort((a, b) => gram[a * K + a] - gram[b * K + b]);
   const damping = DAMPING * meanDiagonal(gram, K) || 1;
   const factor = new Float64Array(K * K);
   for (let i = 0; i < K; i++) {
     for (let j = 0; j <= i; j++) factor[i * K + j] = gram[order[i] * K + order[j]] + (i === j ? damping : 0);
   }
-  if (!options.secondOrder || !cholesky(factor, K)) return roundToNearest(weight, N, K, options.weightBits);
+  if (!cholesky(factor, K)) return roundToNearest(weight, N, K, weightBits);
 
-  const scale = rowScales(weight, N, K, options.weightBits);
-  const limit = 2 ** (options.weightBits - 1) - 1;
+  const scale = rowScales(weight, N, K, weightBits);
+  const limit = 2 ** (weightBits - 1) - 1;
   const codes = new Int8Array(N * K);
-  const error = new Float64Array(K);
-  const pending = new Float64Array(K);
+  const pending = new Float64Array(ROWS_AT_ONCE * K);
   // Channels of the largest energy are last in the order and are rounded first, while most others can still make up
   // for them: q_k = round(w_k + Σ_{i>k} (w_i − q_i)·L[i,k]/L[k,k]).
-  for (let n = 0; n < N; n++) {
+  for (let from = 0; from < N; from += ROWS_AT_ONCE) {
+    const to = Math.min(N, from + ROWS_AT_ONCE);
     pending.fill(0);
     for (let k = K - 1; k >= 0; k--) {
-      const at = n * K + order[k];
-      const w = weight[at] / scale[n];
-      const q = Math.max(-limit, Math.min(limit, Math.round(w + pending[k] / factor[k * K + k])));
-      codes[at] = q;
-      error[k] = w - q;
       const row = k * K;
-      for (let j = 0; j < k; j++) pending[j] += error[k] * factor[row + j];
+      for (let n = from; n < to; n++) {
+        const at = n * K + order[k];
+        const later = (n - from) * K;
+        const w = weight[at] / scale[n];
+        const q = Math.max(-limit, Math.min(limit, Math.round(w + pending[later + k] / factor[row + k])));
+        codes[at] = q;
+        const error = w - q;
+        for (let j = 0; j < k; j++) pending[later + j] += error * factor[row + j];
+      }
     }
   }
   return { codes, scale };
@@ -166,25 +174,30 @@ function meanDiagonal(gram: Float64Array, K: number): number {
   return trace / K;
 }
 
-/** ΔW [N, K], or null where the system cannot be factored. */
-function ridgeSolution(gram: Float64Array, cross: Float64Array, K: number, N: number, ridge: number): Float64Array | null {
+/**
+ * ΔW [N, K], or null where the system cannot be factored. The factor is inverted in double precision; the products may be
+ * in single precision, as the ridge bounds the condition number.
+ */
+async function ridgeSolution(
+  gram: Float64Array,
+  cross: Float32Array,
+  K: number,
+  ridge: number,
+  products: Products,
+): Promise<Float32Array | null> {
   const damping = DAMPING * ridge * meanDiagonal(gram, K);
   const factor = gram.slice();
   for (let k = 0; k < K; k++) factor[k * K + k] += ridge * gram[k * K + k] + damping;
   if (!cholesky(factor, K)) return null;
-  const delta = cross.slice();
-  solveRows(factor, K, delta, N);
-  return delta;
+  invertLower(factor, K);
+  const inverse = new Float32Array(factor);
+  return products.plain(cross, K, await products.transposed(inverse, K, inverse, K), K);
 }
 
-/** Change of the summed squared error when ΔW is added: Σ_n ΔW_n·G·ΔW_nᵀ − 2·ΔW_n·c_n. */
-function errorChange(delta: Float64Array, gram: Float64Array, cross: Float64Array, K: number, N: number): number {
+/** Change of the summed squared error when ΔW is added: Σ_n ΔW_n·G·ΔW_nᵀ − 2·ΔW_n·c_n, given ΔW·G. */
+function errorChange(delta: Float32Array, deltaGram: Float32Array, cross: Float32Array): number {
   let change = 0;
-  for (let n = 0; n < N; n++) {
-    for (let k = 0; k < K; k++) {
-      change += delta[n * K + k] * (dot(gram, k * K, delta, n * K, K) - 2 * cross[n * K + k]);
-    }
-  }
+  for (let i = 0; i < delta.length; i++) change += delta[i] * (deltaGram[i] - 2 * cross[i]);
   return change;
 }
 

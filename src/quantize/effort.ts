@@ -17,7 +17,6 @@ export interface EffortSettings {
 export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
   fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, ridges: [] },
   normal: { images: 256, syntheticImages: 128, rowsPerImage: 32, ridges: [0.1, 1, 10] },
-  // The sampled float rows of all layers stay in memory: 512 images of DeiT-Tiny take 2.5 GB.
   best: { images: 512, syntheticImages: 256, rowsPerImage: 64, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
 };
 

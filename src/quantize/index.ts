@@ -81,7 +81,11 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
   const settings = sequenceSettings(request.options);
   checkLayerBits(request.graph, request.options.layerBits);
   const calibration = await calibrate(request, holdOut(request.images));
-  return fitCalibrated(request, calibration, settings);
+  try {
+    return await fitCalibrated(request, calibration, settings);
+  } finally {
+    calibration.collected.samples.close();
+  }
 }
 
 /** Images to fit to, then those that are held out: nothing is fitted to images from `fitImages` on. */
@@ -99,7 +103,7 @@ export interface Calibration extends SplitImages {
   readonly observed: ReadonlyMap<string, ChannelStatistics>;
 }
 
-/** Runs the float model over the images, once. */
+/** Runs the float model over the images, once. The caller closes the samples that it collects. */
 export async function calibrate(request: QuantizeRequest, { images, fitImages }: SplitImages): Promise<Calibration> {
   const { graph, mean, std, options, statistics: given } = request;
   const plan = planGraph(graph, options.scales === 'dynamic');

@@ -42,20 +42,20 @@ export function cholesky(a: Float64Array, n: number): boolean {
   return true;
 }
 
-/** Solves A·x = b for every row of b [m, n], in place, given A's Cholesky factor. */
-export function solveRows(factor: Float64Array, n: number, b: Float64Array, m: number): void {
-  for (let r = 0; r < m; r++) {
-    const x = b.subarray(r * n, r * n + n);
-    for (let i = 0; i < n; i++) {
-      const row = i * n;
-      x[i] = (x[i] - dot(factor, row, x, 0, i)) / factor[row + i];
+/** L⁻¹ of a lower triangular [n, n] matrix, in place. */
+export function invertLower(a: Float64Array, n: number): void {
+  const row = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    // Row i of the inverse: (e_i − Σ_{j<i} L[i,j]·row j of the inverse) / L[i,i].
+    row.fill(0, 0, i);
+    for (let j = 0; j < i; j++) {
+      const factor = a[i * n + j];
+      if (factor === 0) continue;
+      const from = j * n;
+      for (let k = 0; k <= j; k++) row[k] += factor * a[from + k];
     }
-    // Backward substitution by columns of Lᵀ, which are rows of L: memory is walked in order.
-    for (let i = n - 1; i >= 0; i--) {
-      const row = i * n;
-      const v = x[i] / factor[row + i];
-      x[i] = v;
-      for (let k = 0; k < i; k++) x[k] -= factor[row + k] * v;
-    }
+    const scale = 1 / a[i * n + i];
+    for (let k = 0; k < i; k++) a[i * n + k] = -scale * row[k];
+    a[i * n + i] = scale;
   }
 }

@@ -218,11 +218,16 @@ export function operandScales(
   const blank = (C: number): ChannelScales => ({ scale: new Float64Array(C).fill(1), center: new Float64Array(C) });
   const scales: OperandScales = { q: blank(qSeen.channels), k: blank(kSeen.channels), v: blank(vSeen.channels), product: new Float64Array(node.heads) };
   const valueRoom = chooseValueRoom(node, vSeen, v, range);
+  // Norms per head write all heads into the same columns: these then have one scale, and so have the other operand's.
+  const isShared = node.q.stride > qSeen.channels || node.k.stride > kSeen.channels;
+  if (isShared) for (const [view, reach] of [[node.q, q], [node.k, k]] as const) shareAmongHeads(node, view, reach);
+  const columns = Array.from({ length: node.heads }, (_, h) =>
+    Array.from({ length: node.dim }, (_, c) => [viewColumn(node.q, qSeen.channels, h, c), viewColumn(node.k, kSeen.channels, h, c)] as const),
+  );
   for (let h = 0; h < node.heads; h++) {
-    const channels = Array.from({ length: node.dim }, (_, c) => [viewColumn(node.q, qSeen.channels, h, c), viewColumn(node.k, kSeen.channels, h, c)] as const);
-    const product = chooseProduct(channels, q, k, qEnergy, kEnergy, qSeen.count, range);
+    const product = chooseProduct(isShared ? columns.flat() : columns[h], q, k, qEnergy, kEnergy, qSeen.count, range);
     scales.product[h] = product;
-    for (const [qc, kc] of channels) {
+    for (const [qc, kc] of columns[h]) {
       scales.q.scale[qc] = Math.sqrt((product * q.above[qc]) / k.above[kc]);
       scales.k.scale[kc] = Math.sqrt((product * k.above[kc]) / q.above[qc]);
       scales.k.center[kc] = k.center[kc];
@@ -234,6 +239,17 @@ export function operandScales(
     }
   }
   return scales;
+}
+
+/** Makes a channel reach equally far in every head. */
+function shareAmongHeads(node: AttentionNode, view: AttentionView, { center, ...reach }: Reach): void {
+  for (const side of Object.values(reach)) {
+    for (let c = 0; c < node.dim; c++) {
+      const columns = Array.from({ length: node.heads }, (_, h) => viewColumn(view, center.length, h, c));
+      const most = columns.reduce((a, column) => Math.max(a, side[column]), 0);
+      for (const column of columns) side[column] = most;
+    }
+  }
 }
 
 /** The middle of each channel's range. */

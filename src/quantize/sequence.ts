@@ -2,7 +2,7 @@ import type { Collected } from '../calibrate/collect.js';
 import type { Products } from '../calibrate/products.js';
 import type { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError } from '../errors.js';
-import { imageValue } from '../engine/reference.js';
+import { imageValue } from '../engine/values.js';
 import type { OpRunner, Value } from '../engine/types.js';
 import type {
   ActivationNode,
@@ -816,11 +816,10 @@ class Sequence {
     const { cols: N, inFeatures: K } = node;
     const { samples, collected, products } = this.input;
     const source = samples.targetOf(node.id);
-    const all = collected.samples.get(source.id)!;
-    if (!source.isInput) return all.slice(from * N, to * N);
+    if (!source.isInput) return collected.samples.read(source.id, from * N, to * N);
     const transposed = new Float32Array(K * N);
     for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) transposed[k * N + n] = node.weight[n * K + k];
-    const outputs = await products.plain(all.slice(from * K, to * K), K, transposed, N);
+    const outputs = await products.plain(collected.samples.read(source.id, from * K, to * K), K, transposed, N);
     for (let s = 0, i = 0; s < to - from; s++) for (let n = 0; n < N; n++) outputs[i++] += node.bias[n];
     return outputs;
   }

@@ -1,7 +1,8 @@
-import { loadNativeKernels, loadWasmModule } from '../../src/engine/load.js';
+import { compileWasm, loadNativeKernels, WASM_ISAS } from '../../src/engine/load.js';
 import { createNativeRunner, nativeIsas } from '../../src/engine/native.js';
 import type { NativeKernels } from '../../src/engine/native.js';
 import type { OpRunner } from '../../src/engine/types.js';
+import type { WasmIsa } from '../../src/engine/load.js';
 import { createWasmRunner } from '../../src/engine/wasm.js';
 
 function tryNative(): NativeKernels | null {
@@ -13,13 +14,18 @@ function tryNative(): NativeKernels | null {
   }
 }
 
-/** The WebAssembly kernels, compiled. */
-export const WASM = await loadWasmModule();
+async function compileAll(): Promise<{ isa: WasmIsa; module: WebAssembly.Module }[]> {
+  const compiled = await Promise.all(WASM_ISAS.map(async (isa) => ({ isa, module: await compileWasm(isa) })));
+  return compiled.filter((kernels) => kernels.module !== null) as { isa: WasmIsa; module: WebAssembly.Module }[];
+}
+
+/** The WebAssembly kernels that this engine runs, compiled, best first. */
+export const WASM = await compileAll();
 /** The add-on, null where it could not be built. */
 export const NATIVE = tryNative();
 
 /** Every implementation but the reference: WebAssembly, and each instruction set of this machine. */
 export const RUNNERS: readonly { name: string; runner: OpRunner }[] = [
-  { name: 'wasm', runner: createWasmRunner(WASM) },
+  ...WASM.map(({ isa, module }) => ({ name: `wasm ${isa}`, runner: createWasmRunner(module) })),
   ...(NATIVE === null ? [] : nativeIsas(NATIVE).map((isa) => ({ name: `native ${isa}`, runner: createNativeRunner(NATIVE, isa) }))),
 ];

@@ -18,7 +18,7 @@ type MakeEngine = (program: Program) => Engine | Promise<Engine>;
 
 /** Every engine but the reference. */
 const ENGINES: readonly (readonly [string, MakeEngine])[] = [
-  ['wasm, 1 thread', (program) => createWasmEngine(WASM, program, 1)],
+  ...WASM.map(({ isa, module }) => [`wasm ${isa}, 1 thread`, (program: Program) => createWasmEngine(module, program, 1)] as const),
   ...(NATIVE === null ? [] : nativeEngines(NATIVE)),
 ];
 
@@ -75,13 +75,13 @@ describe.each(ENGINES)('%s', (_, make) => {
   });
 });
 
-describe('wasm on 2 worker threads', () => {
+describe.each(WASM)('wasm $isa on 2 worker threads', ({ module }) => {
   const program = syntheticVit({ ...DEIT_TINY, imageSize: 64, width: 48, hidden: 100, depth: 2, classes: 10 });
   const images = [1, 2, 3, 4, 5].map((seed) => syntheticImage(program, seed));
 
   it('equals the reference, in order', async () => {
     const expected = await createReferenceEngine(program).runAll(images);
-    const engine = createWasmEngine(WASM, program, 2);
+    const engine = createWasmEngine(module, program, 2);
     expect(await engine.run(images[0])).toEqual(expected[0]);
     expect(await engine.runAll(images)).toEqual(expected);
     expect(await Promise.all(images.map((image) => engine.run(image)))).toEqual(expected);

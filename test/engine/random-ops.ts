@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { bitLength } from '../../src/kernels/dyadic.js';
 import { outputRange } from '../../src/kernels/output.js';
-import { allocate } from '../../src/engine/reference.js';
+import { allocate } from '../../src/engine/values.js';
 import type { Value } from '../../src/engine/types.js';
 import { Random } from '../../src/images/random.js';
 import { operandsOf } from '../../src/program/operands.js';
@@ -49,7 +49,7 @@ export class Data {
   }
 
   value(out: Output, rows: number, cols: number): Value {
-    const value = allocate({ op: 'constant', name: 'operand', out, rows, cols, data: new Int32Array(0) });
+    const value = allocate({ out, rows, cols });
     const { lo, hi } = out.type === 'u8' ? { lo: 0, hi: 255 } : out.type === 'rows' ? { lo: 1, hi: 255 } : outputRange(out);
     this.fill(value.data as Int32Array, lo, hi, cols);
     // A row scale is what quantizeRow makes: at most 8 significant bits, 2^22 at most.

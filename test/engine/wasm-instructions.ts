@@ -130,6 +130,8 @@ function vectorName(opcode: number): string {
   if (within(94, 95) || within(248, 255)) return `f32 or f64 conversion.${opcode}`;
   if (opcode === 186) return 'i32x4.dot_i16x8_s';
   if (within(0x101, 0x108) || within(0x10d, 0x110)) return `relaxed f32 or f64.${opcode}`;
+  if (opcode === 0x113) return 'i32x4.relaxed_dot_i8x16_i7x16_add_s';
+  if (within(0x100, 0x112)) return `relaxed.${opcode}`;
   if (opcode > 0x113) throw new Error(`Unknown vector opcode ${opcode}`);
   return `v128.${opcode}`;
 }

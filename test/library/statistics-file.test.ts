@@ -45,7 +45,7 @@ describe('a file of statistics', () => {
       [bytes, /no file of calibration statistics/],
       [gzipSync(Buffer.concat([bytes.subarray(0, body), Buffer.alloc(8, 0xff), bytes.subarray(body + 8)])), /damaged: the statistics of x/],
       [gzipSync(Buffer.from(bytes.toString('latin1').replace('[1,1]', '[0,1]'), 'latin1')), /its counts cannot be read/],
-      [gzipSync(Buffer.from(bytes.toString('latin1').replace('"version":"1"', '"version":"9"'), 'latin1')), /of version 9; this program reads version 1/],
+      [gzipSync(Buffer.from(bytes.toString('latin1').replace('"version":"2"', '"version":"9"'), 'latin1')), /of version 9; this program reads version 2/],
     ] as const) {
       await writeFile(file, damaged);
       const error = await load().catch((reason: unknown) => reason);

@@ -6,6 +6,7 @@ import { Unsupported } from '../problems.js';
 import type { AttentionView } from '../types.js';
 import type { Idiom } from './idiom.js';
 import { attentionOperators } from './attentionOperators.js';
+import { softmaxInput } from './softmax.js';
 
 /** softmax(scale·q·kᵀ + bias)·v over any number of leading axes, wherever the scale and the bias come in. */
 export const attention: Idiom = {
@@ -14,11 +15,11 @@ export const attention: Idiom = {
   lower(expr, lowerer) {
     if (!isOperation(expr, 'matmul')) return null;
     const [probabilities, v] = expr.inputs;
-    const softmax = throughReshapes(probabilities);
-    if (!isOperation(softmax, 'softmax')) return null;
+    const softmax = softmaxInput(throughReshapes(probabilities));
+    if (softmax === null) return null;
     const [queries, keys] = probabilities.shape.slice(-2);
     const groups = sizeOf(expr.shape.slice(0, -2));
-    const scores = peelScores(softmax.inputs[0], groups);
+    const scores = peelScores(softmax, groups);
     if (!scores || sizeOf(probabilities.shape) !== groups * queries * keys) return null;
 
     const { product, scale, bias } = scores;

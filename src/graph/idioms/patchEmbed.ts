@@ -1,22 +1,24 @@
 import { broadcastData, type Constant } from '../constant.js';
 import { isConstant, isOperation, type Expr } from '../expr.js';
-import { permute } from '../layout.js';
+import { permute, refine } from '../layout.js';
 import { Unsupported } from '../problems.js';
 import type { Idiom } from './idiom.js';
 
-/** The convolution over the image, with a normalisation of the image before it folded in. */
+/** The convolution over the image, with a normalisation and padding of the image before it folded in. */
 export const patchEmbed: Idiom = {
   name: 'patch embedding',
   lower(expr, lowerer) {
     if (!isOperation(expr, 'conv')) return null;
     const [x, weight] = expr.inputs;
-    const normalisation = imageNormalisation(x);
+    const { of: unpadded, border } = withoutPadding(x);
+    const normalisation = imageNormalisation(unpadded);
     if (!normalisation || !isConstant(weight)) return null;
     const { scale, shift } = normalisation;
     const [filters, channels, kh, kw] = weight.shape;
     const [height, width] = expr.shape.slice(2);
-    const { strides, pads, dilations } = expr.attributes;
-    if (pads!.some((pad) => pad !== 0) && shift.some((value) => value !== 0))
+    const { strides, dilations } = expr.attributes;
+    const pads = expr.attributes.pads!.map((pad, side) => pad + border[side]);
+    if (pads.some((pad) => pad !== 0) && shift.some((value) => value !== 0))
       throw new Unsupported('the image is normalised inside the model and then padded', 'export the model without its pre-processing');
 
     const data = weight.value.data;
@@ -38,13 +40,40 @@ export const patchEmbed: Idiom = {
       bias,
       kernel: [kh, kw] as const,
       stride: [strides![0], strides![1]] as const,
-      pads: [pads![0], pads![1], pads![2], pads![3]] as const,
+      pads: [pads[0], pads[1], pads[2], pads[3]] as const,
       dilation: [dilations![0], dilations![1]] as const,
       outSize: [height, width] as const,
     };
     return lowerer.emit(expr, node, [weight], expr.shape, permute([height * width, filters], [1, 0]));
   },
 };
+
+/**
+ * Zeros around a [1, channels, height, width] image, as models add them to images that are no multiple of the patch: they
+ * become the convolution's own padding.
+ * @returns What is padded, and by how much: top, left, bottom, right.
+ */
+function withoutPadding(x: Expr): { of: Expr; border: readonly number[] } {
+  const none = { of: x, border: [0, 0, 0, 0] };
+  if (x.op !== 'view' || x.sources.length !== 1 || x.shape.length !== 4 || x.sources[0].shape.length !== 4) return none;
+  const [source] = x.sources;
+  const [channels, height, width] = x.shape.slice(1);
+  const [h, w] = source.shape.slice(2);
+  if (source.shape[1] !== channels) return none;
+  const { index } = refine(x.layout, 1);
+  const first = index.findIndex((from) => from >= 0);
+  const [top, left] = [Math.floor(first / width), first % width];
+  const border = [top, left, height - h - top, width - w - left];
+  if (border.some((size) => size < 0)) return none;
+  for (let i = 0; i < index.length; i++) {
+    const channel = Math.floor(i / (height * width));
+    const row = (Math.floor(i / width) % height) - top;
+    const col = (i % width) - left;
+    const isInside = row >= 0 && row < h && col >= 0 && col < w;
+    if (index[i] !== (isInside ? (channel * h + row) * w + col : -1)) return none;
+  }
+  return { of: source, border };
+}
 
 /** x = scale·image + shift for each channel, or null where `x` is no such thing. */
 function imageNormalisation(x: Expr): { scale: number[]; shift: number[] } | null {

@@ -76,6 +76,15 @@ const constantReduction =
     return c.b.constant(Constant.of(shape, x.kind, Float64Array.from(out)));
   };
 
+const reduceMax: Operator = (c) => {
+  const x = c.input(0);
+  if (isConstant(x)) return constantReduction(Math.max)(c);
+  const axes = c.axes(1, x.shape.length);
+  if (x.op === 'image' || axes?.length !== 1 || axes[0] !== x.shape.length - 1 || c.int('keepdims', 1) !== 1)
+    throw new Unsupported('a maximum over tokens or features', 'use a model that pools by mean, by attention or with a class token');
+  return c.b.maximum(x);
+};
+
 const globalAveragePool: Operator = (c) => {
   const x = c.input(0);
   return c.b.reduce('mean', x, x.shape.map((_, axis) => axis).slice(2));
@@ -210,7 +219,7 @@ export const arithmeticOperators: Readonly<Record<string, Operator>> = {
   ReduceSumSquare: reduction('sum', square),
   ReduceL2: reduction('sum', square, true),
   ReduceProd: constantReduction((a, b) => a * b),
-  ReduceMax: constantReduction(Math.max),
+  ReduceMax: reduceMax,
   ReduceMin: constantReduction(Math.min),
   GlobalAveragePool: globalAveragePool,
   AveragePool: averagePool,

@@ -2,12 +2,13 @@ import type { NameHints } from '../naming.js';
 import { liveNodes } from '../nodes.js';
 import type { GraphNode } from '../types.js';
 import { foldAffine } from './foldAffine.js';
+import { gatherFirst } from './gatherFirst.js';
 import { joinHeads } from './joinHeads.js';
 import { mergeGathers } from './mergeGathers.js';
 import type { Pass } from './pass.js';
 import { splitLinear } from './splitLinear.js';
 
-const passes: readonly Pass[] = [foldAffine, splitLinear, joinHeads, mergeGathers];
+const passes: readonly Pass[] = [foldAffine, splitLinear, joinHeads, gatherFirst, mergeGathers];
 
 /**
  * Rewrites canonical nodes until no pass finds anything more to do.

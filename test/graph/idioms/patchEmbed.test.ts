@@ -1,5 +1,6 @@
 import ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
+import { InputError } from '../../../src/errors.js';
 import { evaluateGraph, importModel } from '../../../src/graph/index.js';
 import { encodeModel, floats, ints, noise, random, writeModel, type ModelSpec } from '../../onnx/build.js';
 
@@ -35,6 +36,31 @@ describe('patch embedding', () => {
   ])('%s', async (_, attributes) => {
     const { graph } = await compare({ inputs: { image: [1, 3, 10, 9] }, nodes: conv(attributes), outputs: ['y'], initializers });
     expect(graph.nodes).toMatchObject([{ op: 'patchEmbed', name: 'patch', cols: 8 }]);
+  });
+
+  const pad = (sizes: readonly number[], value?: number): ModelSpec => ({
+    inputs: { image: [1, 3, 10, 9] },
+    nodes: [
+      { op: 'Pad', in: ['image', 'sizes', ...(value === undefined ? [] : ['value'])], out: ['padded'] },
+      ...conv({ strides: [4, 4], pads: [1, 0, 0, 0] }, 'padded'),
+    ],
+    outputs: ['y'],
+    initializers: { ...initializers, sizes: ints(sizes), ...(value !== undefined && { value: floats([], [value]) }) },
+  });
+
+  test.each([
+    ['below and to the right', [0, 0, 0, 0, 0, 0, 2, 3], [1, 0, 2, 3]],
+    ['on all sides', [0, 0, 1, 2, 0, 0, 3, 1], [2, 2, 3, 1]],
+  ])('an image padded %s', async (_, sizes, pads) => {
+    const { graph } = await compare(pad(sizes));
+    expect(graph.nodes).toMatchObject([{ op: 'patchEmbed', pads }]);
+  });
+
+  test.each([
+    ['another value', [0, 0, 0, 0, 0, 0, 2, 3], 1],
+    ['more channels', [0, 1, 0, 0, 0, 0, 0, 0], 0],
+  ])('an image padded with %s is refused', async (_, sizes, value) => {
+    await expect(importModel(writeModel(pad(sizes, value)))).rejects.toThrow(InputError);
   });
 
   test('a normalisation inside the model folds into the weights', async () => {

@@ -1,23 +1,20 @@
-/* LayerNorm, activations and the quantization of rows. */
-#include "simd128.h"
+/* LayerNorm, activations and the quantization of rows, included by simd128.c. */
 
-/* offset[n] + 2^(shift-1), for `cols` rounded up to 8 channels: i64 [cols]. */
-static void prepare_addends(const ivit_output *out, int32_t cols, int64_t *addends) {
-  const int64_t half = ivit_half(out->shift);
-  for (int32_t n = 0; n < cols; n++) addends[n] = half + (out->offset ? out->offset[n] : 0);
-}
-
-/* Eight requantized values, channels n to n + 7, to row `row` of the output (or of u-hat, for dynamic rows). */
-INLINE void put_eight(const ivit_output *out, const int64_t *addends, int32_t n, v128 a, v128 b, void *row, size_t at,
-                      int32_t count) {
-  a = scale_words(a, load(out->multiplier + n), load(addends + n), load(addends + n + 2), out->shift);
-  b = scale_words(b, load(out->multiplier + n + 4), load(addends + n + 4), load(addends + n + 6), out->shift);
-  store_eight(out, row, at, a, b, count);
-}
-
-/* The scratch of a row primitive: addends, then a row of u-hat. */
-static int32_t *wide_row(void *scratch, int32_t cols) {
-  return (int32_t *)((int64_t *)scratch + round_up((size_t)cols, 64));
+/* Eight values requantized as output_pack has prepared it, channels n to n + 7; the path is not ANY. */
+INLINE void requantize_eight(const output_header *h, int32_t cols, int32_t n, v128 v[2]) {
+  const int32_t *multiplier = multipliers_of(h) + n;
+  const int64_t *offset = (const int64_t *)(multipliers_of(h) + channels_of(cols));
+  for (int32_t j = 0; j < 2; j++) {
+    const v128 b = load(multiplier + 4 * j);
+    if (h->path == NARROW) {
+      v[j] = wasm_i32x4_add(wasm_i32x4_mul(v[j], b), load((const int32_t *)offset + n + 4 * j));
+    } else {
+      const int64_t *o = offset + n + 4 * j;
+      v[j] = high_words(wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(v[j], b), load(o)),
+                        wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(v[j], b), load(o + 2)));
+    }
+    v[j] = wasm_i32x4_shr(v[j], h->shift);
+  }
 }
 
 static int32_t widest(v128 v) {
@@ -26,7 +23,7 @@ static int32_t widest(v128 v) {
   return wasm_i32x4_extract_lane(v, 0);
 }
 
-void ivit_simd128_quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale) {
+static void quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale) {
   const int32_t even = cols & ~7;
   for (int32_t r = 0; r < rows; r++, u += cols, codes += cols) {
     v128 most = wasm_i32x4_const_splat(1);
@@ -77,12 +74,14 @@ INLINE v128 normalize_four(v128 y, v128 f, int32_t t) {
   return low_words(wasm_u64x2_shr(low, t), wasm_u64x2_shr(high, t));
 }
 
-void ivit_simd128_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
-                             void *scratch) {
-  int64_t *addends = scratch;
-  int32_t *wide = wide_row(scratch, op->cols);
+static void layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                       void *scratch) {
+  const output_header *h = op->out.packed;
+  if (h->path == ANY) {
+    ivit_portable_layer_norm(op, rows, x, out, scale, scratch);
+    return;
+  }
   const int is_dynamic = op->out.type == IVIT_ROWS;
-  prepare_addends(&op->out, op->cols, addends);
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
     int64_t sum;
     uint64_t squares;
@@ -92,12 +91,13 @@ void ivit_simd128_layer_norm(const ivit_layer_norm *op, int32_t rows, const int3
     const v128 means = wasm_i32x4_splat(mean), factors = wasm_i32x4_splat(f);
     const size_t at = (size_t)r * (size_t)op->cols;
     for (int32_t n = 0; n < op->cols; n += 8) {
-      v128 a = normalize_four(wasm_i32x4_sub(load(x + n), means), factors, t);
-      v128 b = normalize_four(wasm_i32x4_sub(load(x + n + 4), means), factors, t);
-      put_eight(&op->out, addends, n, a, b, is_dynamic ? wide : out, (is_dynamic ? 0 : at) + (size_t)n,
-                ivit_min(8, op->cols - n));
+      v128 v[2];
+      for (int32_t j = 0; j < 2; j++) v[j] = normalize_four(wasm_i32x4_sub(load(x + n + 4 * j), means), factors, t);
+      requantize_eight(h, op->cols, n, v);
+      store_eight(&op->out, is_dynamic ? scratch : out, (is_dynamic ? 0 : at) + (size_t)n, v[0], v[1],
+                  ivit_min(8, op->cols - n));
     }
-    if (is_dynamic) ivit_simd128_quantize_rows(1, op->cols, wide, (uint8_t *)out + at, scale + r);
+    if (is_dynamic) quantize_rows(1, op->cols, scratch, (uint8_t *)out + at, scale + r);
   }
 }
 
@@ -133,88 +133,77 @@ INLINE v128 look_up(const v128 parts[4], const v128 indices[4]) {
   wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
 /* activate() of eight values: q15mulr is (step*fraction + 2^14) >> 15. */
-INLINE v128 activate_eight(v128 x, v128 magnitude, v128 knot, v128 step, v128 mask, int32_t spacing) {
-  v128 fraction = wasm_i16x8_shl(wasm_v128_and(magnitude, mask), 15 - spacing);
+INLINE v128 activate_eight(v128 x, v128 magnitude, v128 knot, v128 step, v128 mask, v128 factor) {
+  v128 fraction = wasm_i16x8_mul(wasm_v128_and(magnitude, mask), factor);
   v128 hump = wasm_i16x8_add(knot, wasm_i16x8_q15mulr_sat(step, fraction));
   return wasm_i16x8_sub(wasm_i16x8_max(x, wasm_i16x8_const_splat(0)), hump);
 }
 
-void ivit_simd128_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
-                             void *scratch) {
-  int64_t *addends = scratch;
-  int32_t *wide = wide_row(scratch, op->cols);
+static void activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                       void *scratch) {
+  const output_header *h = op->out.packed;
+  if (h->path == ANY) {
+    ivit_portable_activation(op, rows, x, out, scale, scratch);
+    return;
+  }
   const int is_dynamic = op->out.type == IVIT_ROWS;
-  prepare_addends(&op->out, op->cols, addends);
   int16_t steps[IVIT_KNOTS];
   for (int32_t i = 0; i < IVIT_KNOTS; i++) steps[i] = (int16_t)(op->knots[i + 1] - op->knots[i]);
   const table knots = split_table(op->knots), differences = split_table(steps);
   const v128 mask = wasm_i16x8_splat((int16_t)((1 << op->spacing) - 1));
+  const v128 factor = wasm_i16x8_splat((int16_t)(1 << (15 - op->spacing)));
+  const v128 sixteen = constant(wasm_i8x16_const_splat(16));
 
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
     const size_t at = (size_t)r * (size_t)op->cols;
-    void *row = is_dynamic ? wide : out;
+    void *row = is_dynamic ? scratch : out;
     const size_t row_at = is_dynamic ? 0 : at;
     for (int32_t n = 0; n < op->cols; n += 16) {
       v128 x0 = load(x + n), x1 = load(x + n + 8);
       v128 a0 = wasm_i16x8_abs(x0), a1 = wasm_i16x8_abs(x1);
       v128 indices[4];
       indices[0] = wasm_u8x16_narrow_i16x8(wasm_u16x8_shr(a0, op->spacing), wasm_u16x8_shr(a1, op->spacing));
-      for (int32_t i = 1; i < 4; i++) indices[i] = wasm_i8x16_sub(indices[0], wasm_i8x16_splat((int8_t)(16 * i)));
+      for (int32_t i = 1; i < 4; i++) indices[i] = wasm_i8x16_sub(indices[i - 1], sixteen);
       v128 knot_low = look_up(knots.low, indices), knot_high = look_up(knots.high, indices);
       v128 step_low = look_up(differences.low, indices), step_high = look_up(differences.high, indices);
-      v128 y0 = activate_eight(x0, a0, INTERLEAVE_LOW(knot_low, knot_high), INTERLEAVE_LOW(step_low, step_high), mask,
-                               op->spacing);
-      v128 y1 = activate_eight(x1, a1, INTERLEAVE_HIGH(knot_low, knot_high), INTERLEAVE_HIGH(step_low, step_high),
-                               mask, op->spacing);
-      int32_t left = op->cols - n;
-      put_eight(&op->out, addends, n, wasm_i32x4_extend_low_i16x8(y0), wasm_i32x4_extend_high_i16x8(y0), row,
-                row_at + (size_t)n, ivit_min(8, left));
-      if (left <= 8) break;
-      put_eight(&op->out, addends, n + 8, wasm_i32x4_extend_low_i16x8(y1), wasm_i32x4_extend_high_i16x8(y1), row,
-                row_at + (size_t)n + 8, ivit_min(8, left - 8));
+      v128 y[2] = {activate_eight(x0, a0, INTERLEAVE_LOW(knot_low, knot_high), INTERLEAVE_LOW(step_low, step_high),
+                                  mask, factor),
+                   activate_eight(x1, a1, INTERLEAVE_HIGH(knot_low, knot_high), INTERLEAVE_HIGH(step_low, step_high),
+                                  mask, factor)};
+      for (int32_t i = 0; i < 2; i++) {
+        const int32_t first = n + 8 * i;
+        if (first >= op->cols) break;
+        v128 v[2] = {wasm_i32x4_extend_low_i16x8(y[i]), wasm_i32x4_extend_high_i16x8(y[i])};
+        requantize_eight(h, op->cols, first, v);
+        store_eight(&op->out, row, row_at + (size_t)first, v[0], v[1], ivit_min(8, op->cols - first));
+      }
     }
-    if (is_dynamic) ivit_simd128_quantize_rows(1, op->cols, wide, (uint8_t *)out + at, scale + r);
+    if (is_dynamic) quantize_rows(1, op->cols, scratch, (uint8_t *)out + at, scale + r);
   }
 }
 
-void ivit_simd128_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
-                          void *scratch) {
-  int64_t *addends = scratch;
-  int32_t *wide = wide_row(scratch, op->cols);
+static void rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, void *scratch) {
+  const output_header *h = op->out.packed;
+  if (h->path == ANY) {
+    ivit_portable_rescale(op, rows, x, out, scale, scratch);
+    return;
+  }
   const int is_dynamic = op->out.type == IVIT_ROWS;
-  prepare_addends(&op->out, op->cols, addends);
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
     const size_t at = (size_t)r * (size_t)op->cols;
     for (int32_t n = 0; n < op->cols; n += 8) {
-      put_eight(&op->out, addends, n, load(x + n), load(x + n + 4), is_dynamic ? wide : out,
-                (is_dynamic ? 0 : at) + (size_t)n, ivit_min(8, op->cols - n));
+      v128 v[2] = {load(x + n), load(x + n + 4)};
+      requantize_eight(h, op->cols, n, v);
+      store_eight(&op->out, is_dynamic ? scratch : out, (is_dynamic ? 0 : at) + (size_t)n, v[0], v[1],
+                  ivit_min(8, op->cols - n));
     }
-    if (is_dynamic) ivit_simd128_quantize_rows(1, op->cols, wide, (uint8_t *)out + at, scale + r);
+    if (is_dynamic) quantize_rows(1, op->cols, scratch, (uint8_t *)out + at, scale + r);
   }
 }
 
-void ivit_simd128_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
+static void add_wide(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
   const v128 lo = wasm_i32x4_const_splat(-IVIT_WIDE_LIMIT), hi = wasm_i32x4_const_splat(IVIT_WIDE_LIMIT);
   size_t i = 0;
   for (; i + 4 <= count; i += 4) store(out + i, clamp_words(wasm_i32x4_add(load(a + i), load(b + i)), lo, hi));
   for (; i < count; i++) out[i] = ivit_clamp((int64_t)a[i] + b[i], -IVIT_WIDE_LIMIT, IVIT_WIDE_LIMIT);
 }
-
-const ivit_isa ivit_isa_simd128 = {
-    .name = "simd128",
-    .tile_rows = TILE,
-    .tile_cols = PANEL,
-    .linear_pack_size = ivit_simd128_linear_pack_size,
-    .linear_pack = ivit_simd128_linear_pack,
-    .linear_scratch = ivit_simd128_linear_scratch,
-    .linear = ivit_simd128_linear,
-    .layer_norm = ivit_simd128_layer_norm,
-    .activation = ivit_simd128_activation,
-    .rescale = ivit_simd128_rescale,
-    .quantize_rows = ivit_simd128_quantize_rows,
-    .add = ivit_simd128_add,
-    .attention_pack_size = ivit_simd128_attention_pack_size,
-    .attention_pack = ivit_simd128_attention_pack,
-    .attention_scratch = ivit_simd128_attention_scratch,
-    .attention = ivit_simd128_attention,
-};

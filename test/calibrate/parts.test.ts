@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { collect } from '../../src/calibrate/collect.js';
+import { cutGraph } from '../../src/calibrate/parts.js';
+import { openFloatModel } from '../../src/calibrate/runtime.js';
+import { importModel } from '../../src/graph/index.js';
+import { operandsOf } from '../../src/graph/nodes.js';
+import { partToOnnx } from '../../src/graph/write.js';
+import { zooImages, zooModel } from '../zoo.js';
+
+const NAMES = ['timm_swin_ts_opset13', 'timm_distilled_ts_opset17', 'timm_map_ts_opset17'];
+
+test.each(NAMES)('%s in parts is the whole, cut where little is handed on', async (name) => {
+  const { graph } = await importModel(zooModel(name).path);
+  expect(cutGraph(graph)).toMatchObject([{ nodes: graph.nodes, inputs: [], carried: [] }]);
+  const parts = cutGraph(graph, 30_000);
+  expect(parts.length).toBeGreaterThan(2);
+  expect(parts.flatMap(({ nodes }) => nodes)).toEqual(graph.nodes);
+  const known = new Set<string>();
+  for (const { nodes, inputs, carried } of parts) {
+    // The residual stream alone, and constants that are read later.
+    expect(inputs.length).toBeLessThan(4);
+    for (const id of inputs) expect(known).toContain(id);
+    const own = new Set(nodes.map(({ id }) => id));
+    for (const id of nodes.flatMap(operandsOf)) expect(own.has(id) || inputs.includes(id)).toBe(true);
+    for (const id of carried) known.add(id);
+  }
+});
+
+test.each(NAMES)('%s gives its logits part by part', async (name) => {
+  const model = zooModel(name);
+  const { graph } = await importModel(model.path);
+  const [image] = await zooImages(model);
+  const values = new Map<string, Float32Array>();
+  for (const { nodes, inputs, carried } of cutGraph(graph, 20_000)) {
+    const outputs = nodes.some(({ id }) => id === graph.output) ? [...carried, graph.output] : carried;
+    const session = await openFloatModel(partToOnnx(graph, nodes, inputs, outputs));
+    const shape = (id: string): number[] => {
+      const node = graph.nodes.find((other) => other.id === id)!;
+      return [node.rows, node.cols];
+    };
+    const feeds = Object.fromEntries(inputs.map((id) => [id, { data: values.get(id)!, shape: shape(id) }]));
+    if (session.inputNames.includes(graph.input.name)) feeds[graph.input.name] = { data: image.normalised, shape: [...model.input.shape] };
+    for (const [id, value] of await session.run(feeds, outputs)) values.set(id, value);
+    await session.close();
+  }
+  values.get(graph.output)!.forEach((v, i) => expect(v).toBeCloseTo(model.logits[0][i], 4));
+});
+
+test('statistics, samples and logits do not depend on the cuts', async () => {
+  const model = zooModel('timm_ts_opset17');
+  const { graph } = await importModel(model.path);
+  const images = (await zooImages(model)).map(({ pixels }) => pixels);
+  const linear = graph.nodes.find((node) => node.op === 'linear')!;
+  const request = {
+    graph,
+    images,
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
+    statistics: new Set(graph.nodes.filter((node) => node.op !== 'constant').map(({ id }) => id)),
+    statisticsImages: 2,
+    histograms: false,
+    samples: new Map([[linear.id, (image: number) => Int32Array.of(image, image + 1)]]),
+    threads: 1,
+  };
+  const whole = await collect(request);
+  const cut = await collect({ ...request, partBytes: 20_000 });
+  expect(cut.logits.length).toBe(3);
+  cut.logits.forEach((logits, i) => logits.forEach((v, c) => expect(v).toBeCloseTo(whole.logits[i][c], 4)));
+  for (const [id, statistics] of whole.statistics) {
+    statistics.max.forEach((v, c) => expect(cut.statistics.get(id)!.max[c]).toBeCloseTo(v, 3));
+    expect(cut.statistics.get(id)!.images).toBe(2);
+  }
+  const all = 6 * linear.cols;
+  cut.samples.read(linear.id, 0, all).forEach((v, i) => expect(v).toBeCloseTo(whole.samples.read(linear.id, 0, all)[i], 3));
+  whole.samples.close();
+  cut.samples.close();
+});
