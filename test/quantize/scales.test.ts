@@ -5,7 +5,7 @@ import type { AttentionNode, AttentionView } from '../../src/graph/types.js';
 import { CODE_LIMIT, operandScales, viewColumn } from '../../src/quantize/scales.js';
 
 const DIM = 4;
-const RANGE = { method: 'minmax', headRoom: 1, centred: true } as const;
+const RANGE = { method: 'minmax', headRooms: [1], clipWeight: 0, centred: true } as const;
 
 /** Where a source of `columns` columns holds the heads of each token side by side, or (one head wide) below each other. */
 const view = (source: string, heads: number): AttentionView => ({ source, stride: heads * DIM, rows: null, offset: 0, headStride: DIM });
