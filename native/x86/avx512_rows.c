@@ -118,11 +118,11 @@ INLINE __m512i requantize_wide(const output_path path, __m512i v, __m512i v_odd,
                                const output_header *h) {
   __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, channels->b), channels->offset);
   __m512i others = _mm512_add_epi64(_mm512_mul_epi32(v_odd, channels->b_odd), channels->offset_odd);
-  const __m128i shift = _mm_cvtsi32_si128(h->shift);
-  if (path == OUTPUT_HIGH) return _mm512_sra_epi32(join_high(even, others), shift);
+  if (path == OUTPUT_HIGH) return _mm512_srav_epi32(join_high(even, others), _mm512_set1_epi32(h->shift));
+  const __m512i shift = _mm512_set1_epi64(h->shift);
   const __m512i lo = _mm512_set1_epi64(h->lo), hi = _mm512_set1_epi64(h->hi);
-  even = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(even, shift), hi), lo);
-  others = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(others, shift), hi), lo);
+  even = _mm512_max_epi64(_mm512_min_epi64(_mm512_srav_epi64(even, shift), hi), lo);
+  others = _mm512_max_epi64(_mm512_min_epi64(_mm512_srav_epi64(others, shift), hi), lo);
   return join_low(even, others);
 }
 
@@ -205,7 +205,7 @@ INLINE void sum_row(const int32_t *x, int32_t cols, int64_t *sum, uint64_t *squa
 INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, const wide_channels *channels,
                       const output_header *h, const output_path path, __m512i v[4]) {
   const __m512i mean = _mm512_set1_epi32(k->mean), f = _mm512_set1_epi32(k->f);
-  const __m128i t = _mm_cvtsi32_si128(k->t);
+  const __m512i t = _mm512_set1_epi64(k->t);
   UNROLL_VECTORS for (int j = 0; j < 4; j++) {
     if (16 * j >= count) {
       v[j] = _mm512_setzero_si512();
@@ -213,8 +213,8 @@ INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, con
     }
     __m512i y = count >= 64 ? _mm512_loadu_si512(x + 16 * j) : _mm512_maskz_loadu_epi32(first16(count - 16 * j), x + 16 * j);
     y = _mm512_sub_epi32(y, mean);
-    __m512i even = _mm512_sra_epi64(_mm512_mul_epi32(y, f), t);
-    __m512i others = _mm512_sra_epi64(_mm512_mul_epi32(odd(y), f), t);
+    __m512i even = _mm512_srav_epi64(_mm512_mul_epi32(y, f), t);
+    __m512i others = _mm512_srav_epi64(_mm512_mul_epi32(odd(y), f), t);
     v[j] = requantize_wide(path, even, others, channels + j, h);
   }
 }
@@ -321,7 +321,7 @@ void ivit_avx512_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x,
  */
 typedef struct {
   __m512i base[2], step[2];
-  __m128i spacing, fraction; /* a >> spacing; (a << fraction) >> 1 is the rest in Q15 */
+  __m512i spacing, fraction; /* a >> spacing; (a << fraction) >> 1 is the rest in Q15 */
   __mmask32 narrow;          /* all lanes where |x| always falls into the table */
 } hump_table;
 
@@ -338,16 +338,16 @@ static hump_table load_hump(const ivit_activation *op) {
     t.base[i] = _mm512_loadu_si512(op->knots + 32 * i);
     t.step[i] = _mm512_sub_epi16(_mm512_loadu_si512(op->knots + 32 * i + 1), t.base[i]);
   }
-  t.spacing = _mm_cvtsi32_si128(op->spacing);
-  t.fraction = _mm_cvtsi32_si128(16 - op->spacing);
+  t.spacing = _mm512_set1_epi16((int16_t)op->spacing);
+  t.fraction = _mm512_set1_epi16((int16_t)(16 - op->spacing));
   t.narrow = op->spacing >= 9 ? ~(__mmask32)0 : 0;
   return t;
 }
 
 INLINE __m512i activate(__m512i x, const hump_table *t) {
   __m512i a = _mm512_abs_epi16(x);
-  __m512i i = _mm512_srl_epi16(a, t->spacing);
-  __m512i rest = _mm512_srli_epi16(_mm512_sll_epi16(a, t->fraction), 1);
+  __m512i i = _mm512_srlv_epi16(a, t->spacing);
+  __m512i rest = _mm512_srli_epi16(_mm512_sllv_epi16(a, t->fraction), 1);
   __m512i base = _mm512_permutex2var_epi16(t->base[0], i, t->base[1]);
   __m512i step = _mm512_permutex2var_epi16(t->step[0], i, t->step[1]);
   __m512i hump = _mm512_add_epi16(base, _mm512_mulhrs_epi16(step, rest));
@@ -356,10 +356,10 @@ INLINE __m512i activate(__m512i x, const hump_table *t) {
 }
 
 /* The two halves of 32 words, requantized: words times the low words of b, offset added. */
-INLINE void requantize_words(__m512i y, const word_channels *c, __m128i shift, __m512i r[2]) {
+INLINE void requantize_words(__m512i y, const word_channels *c, __m512i shift, __m512i r[2]) {
   const __m512i none = _mm512_setzero_si512();
-  r[0] = _mm512_sra_epi32(_mm512_dpwssd_epi32(c->offset[0], _mm512_unpacklo_epi16(y, none), c->b[0]), shift);
-  r[1] = _mm512_sra_epi32(_mm512_dpwssd_epi32(c->offset[1], _mm512_unpackhi_epi16(y, none), c->b[1]), shift);
+  r[0] = _mm512_srav_epi32(_mm512_dpwssd_epi32(c->offset[0], _mm512_unpacklo_epi16(y, none), c->b[0]), shift);
+  r[1] = _mm512_srav_epi32(_mm512_dpwssd_epi32(c->offset[1], _mm512_unpackhi_epi16(y, none), c->b[1]), shift);
 }
 
 INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
@@ -367,7 +367,7 @@ INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16
   const word_channels *channels = (const word_channels *)((const output_header *)op->out.packed + 1);
   const hump_table table = load_hump(op);
   const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
-  const __m128i shift = _mm_cvtsi32_si128(op->out.shift);
+  const __m512i shift = _mm512_set1_epi32(op->out.shift);
   int32_t cols = op->cols;
   for (int32_t r = 0; r < rows; r++, x += cols) {
     uint8_t *to = (uint8_t *)out + (size_t)r * (size_t)cols;
