@@ -2,7 +2,7 @@
  * How the cost of a Vision Transformer grows: with tokens, width, images at a time and threads. Native backend, synthetic
  * programs of DeiT's build. Writes docs/performance/*.svg and prints the tables of docs/performance.md.
  *
- *   npx tsc -p bench && node node_modules/.cache/ivit-bench/bench/scaling.js
+ *   npm run bench:scaling
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,7 +16,8 @@ import type { Plot } from './plot.js';
 import { DEIT_TINY, syntheticImage, syntheticVit } from './synthetic-vit.js';
 import type { VitShape } from './synthetic-vit.js';
 
-const repository = path.resolve(import.meta.dirname, '../../../..');
+/** npm runs scripts there. */
+const repository = process.cwd();
 const kernels = createRequire(import.meta.url)(path.join(repository, 'native/build/Release/ivit.node')) as NativeKernels;
 const folder = path.join(repository, 'docs/performance');
 mkdirSync(folder, { recursive: true });

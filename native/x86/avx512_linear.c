@@ -533,6 +533,35 @@ static void split_planes(const int16_t *x, int32_t count, uint8_t *low, uint8_t 
   }
 }
 
+/* A row alone reads weights as fast as they come: asks for those of the panel after the next. */
+static void fetch_ahead(const header *h, int32_t n) {
+  const char *ahead = (const char *)panel_at(h, n + 2 * PANEL_COLS);
+  for (size_t i = 0; i < panel_size(h->groups); i += 64) _mm_prefetch(ahead + i, _MM_HINT_T0);
+}
+
+/* The sums of one row, [32]: in a tile five rows would be computed for nothing. */
+static void multiply_row(const uint8_t *x, const header *h, const panel *w, int32_t *sums) {
+  __m512i acc[2][PANEL_VECTORS]; /* of even and odd groups */
+  UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
+    acc[0][j] = _mm512_loadu_si512(w->start + 16 * j);
+    acc[1][j] = _mm512_setzero_si512();
+  }
+  for (int32_t g = 0; g < h->groups; g += 2) {
+    UNROLL_VECTORS for (int i = 0; i < 2; i++) {
+      if (g + i >= h->groups) break;
+      int32_t codes;
+      memcpy(&codes, x + 4 * (g + i), sizeof codes);
+      const int8_t *weights = w->weight + (size_t)(g + i) * PANEL_COLS * 4;
+      UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
+        acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], _mm512_set1_epi32(codes), _mm512_loadu_si512(weights + 64 * j));
+      }
+    }
+  }
+  UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
+    _mm512_storeu_si512(sums + 16 * j, _mm512_add_epi32(acc[0][j], acc[1][j]));
+  }
+}
+
 static void multiply_block_wide(const arguments *a) {
   const ivit_linear *op = a->op;
   const header *h = op->packed;
@@ -555,8 +584,14 @@ static void multiply_block_wide(const arguments *a) {
     }
     for (int32_t n = a->n0; n < a->n1; n += PANEL_COLS) {
       const panel *w = panel_at(h, n);
-      multiply_panel(&x, h, w, low);
-      if (split) multiply_panel(&x_high, h, w, high);
+      if (live == 1) {
+        fetch_ahead(h, n);
+        multiply_row(x.row[0], h, w, low);
+        if (split) multiply_row(x_high.row[0], h, w, high);
+      } else {
+        multiply_panel(&x, h, w, low);
+        if (split) multiply_panel(&x_high, h, w, high);
+      }
       for (int32_t i = 0; i < live; i++) {
         finish_wide(a, r, i, n, ivit_min(a->n1 - n, PANEL_COLS), w, low + PANEL_COLS * i,
                     split ? high + PANEL_COLS * i : NULL);
