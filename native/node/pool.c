@@ -74,7 +74,8 @@ ivit_pool *ivit_pool_create(int threads) {
 /*
  * Keeps the pool's threads off the core that the caller works on. Linux often wakes a thread there, behind the caller,
  * where the other cores are busy for the moment (with the JavaScript thread that has just handed the work over), and
- * takes milliseconds to move it: a whole image.
+ * takes milliseconds to move it: a whole image. The cores are those that the caller may use (taskset, a container's
+ * cpuset); where they do not give every thread one of its own, nothing is done.
  */
 static void leave_callers_core(ivit_pool *pool) {
 #ifdef __linux__
