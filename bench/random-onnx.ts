@@ -1,7 +1,7 @@
 /**
  * Writes a float DeiT of random weights as an ONNX file, for sizes of which no trained model is at hand.
  *
- *   npx tsc -p bench && node node_modules/.cache/ivit-bench/bench/random-onnx.js <width> <model.onnx>
+ *   npm run bench:random-onnx -- <width> <model.onnx>
  */
 import { writeFileSync } from 'node:fs';
 import { graphToOnnx } from '../src/graph/index.js';
@@ -56,7 +56,7 @@ function randomVit({ imageSize, patchSize, width, depth, heads, hidden, classes 
 const width = Number(process.argv[2]);
 const file = process.argv[3];
 if (!Number.isInteger(width) || width < 64 || width % 64 !== 0 || file === undefined) {
-  process.stderr.write('usage: random-onnx <width, a multiple of 64> <model.onnx>\n');
+  process.stderr.write('usage: npm run bench:random-onnx -- <width, a multiple of 64> <model.onnx>\n');
   process.exit(2);
 }
 writeFileSync(file, graphToOnnx(randomVit({ ...DEIT_TINY, width, heads: width / 64, hidden: 4 * width })));

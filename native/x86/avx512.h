@@ -146,25 +146,27 @@ INLINE requantize_plan plan_requantize(int64_t limit, int64_t bound, int64_t lar
   return plan;
 }
 
-/* A plan's numbers as operands of a tile's epilogue. */
+/*
+ * A plan's numbers as operands of a tile's epilogue. Shifts by a count for each lane: those by one count for all take the
+ * units that multiply (Zen 5) or a shuffle more (Intel).
+ */
 typedef struct {
-  __m512i round;
-  __m128i shift, lift;
+  __m512i round, shift, lift;
 } requantize_operands;
 
 INLINE requantize_operands operands_of(const requantize_plan *plan) {
   return (requantize_operands){.round = _mm512_set1_epi32(plan->round),
-                               .shift = _mm_cvtsi32_si128(plan->shift),
-                               .lift = _mm_cvtsi32_si128(plan->lift)};
+                               .shift = _mm512_set1_epi32(plan->shift),
+                               .lift = _mm512_set1_epi32(plan->lift)};
 }
 
 /* `b_odd` is only read where path is not NARROW; path is none of WIDE. */
 INLINE __m512i requantize(const requantize_path path, __m512i v, __m512i b, const int32_t *b_odd,
                           const requantize_operands *k) {
-  if (path == NARROW) return _mm512_sra_epi32(_mm512_add_epi32(_mm512_mullo_epi32(v, b), k->round), k->shift);
-  if (path == LIFTED) v = _mm512_sll_epi32(v, k->lift);
+  if (path == NARROW) return _mm512_srav_epi32(_mm512_add_epi32(_mm512_mullo_epi32(v, b), k->round), k->shift);
+  if (path == LIFTED) v = _mm512_sllv_epi32(v, k->lift);
   __m512i high = join_high(_mm512_mul_epi32(v, b), _mm512_mul_epi32(odd(v), _mm512_loadu_si512(b_odd)));
-  return _mm512_sra_epi32(_mm512_add_epi32(high, k->round), k->shift);
+  return _mm512_srav_epi32(_mm512_add_epi32(high, k->round), k->shift);
 }
 
 INLINE int64_t largest_multiplier(const int32_t *multiplier, int32_t n) {

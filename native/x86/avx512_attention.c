@@ -212,10 +212,13 @@ typedef struct {
   int32_t multiplier[16];
   size_t stride;
   const int32_t *bias[TILE_ROWS]; /* a row of the position bias, or NULL */
+  int32_t last;                   /* key that the last panel begins with */
+  __mmask32 last_keys[2];         /* its places that hold keys */
+  __m512i most[TILE_ROWS];        /* the largest 16-bit scores so far, 32 lanes */
 } score_tile;
 
 /* `key`: of the panel's first. `wide`: 32-bit scores in order, for those that 16 bits do not hold. */
-INLINE void score_panel(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores,
+INLINE void score_panel(score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores,
                         const requantize_path path, const int vectors, const int wide) {
   tile acc;
   tile_multiply(acc, start, &t->queries, t->groups, keys, vectors);
@@ -230,15 +233,22 @@ INLINE void score_panel(const score_tile *t, const int8_t *keys, const int32_t *
     if (wide) {
       UNROLL_VECTORS for (int j = 0; j < vectors; j++) _mm512_storeu_si512((int32_t *)scores + at + 16 * j, x[j]);
     } else {
-      _mm512_storeu_si512((int16_t *)scores + at, _mm512_packs_epi32(x[0], x[1]));
-      if (vectors > 2) _mm512_storeu_si512((int16_t *)scores + at + 32, _mm512_packs_epi32(x[2], x[3]));
+      const __m512i least = _mm512_set1_epi16(INT16_MIN);
+      __m512i words[2] = {_mm512_packs_epi32(x[0], x[1]), least};
+      if (vectors > 2) words[1] = _mm512_packs_epi32(x[2], x[3]);
+      if (key == t->last) {
+        for (int j = 0; j < 2; j++) words[j] = _mm512_mask_mov_epi16(least, t->last_keys[j], words[j]);
+      }
+      for (int j = 0; j < 2; j++) _mm512_storeu_si512((int16_t *)scores + at + 32 * j, words[j]);
+      __m512i most = _mm512_max_epi16(words[0], words[1]);
+      t->most[i] = key == 0 ? most : _mm512_max_epi16(t->most[i], most);
     }
   }
 }
 
-typedef void score_function(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores);
+typedef void score_function(score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores);
 #define SCORE_PANEL(name, path, vectors, wide)                                                                      \
-  NEVER_INLINE name(const score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores) {     \
+  NEVER_INLINE name(score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores) {           \
     score_panel(t, keys, start, key, scores, path, vectors, wide);                                                  \
   }
 #define SCORE_PANELS(name, path, wide)    \
@@ -257,7 +267,7 @@ static score_function *const score_functions[2][2][TILE_VECTORS] = {
     {[NARROW] = SCORE_NAMES(score_wide_narrow), [HIGH] = SCORE_NAMES(score_wide_high)},
 };
 
-static void score_panels(const score_tile *t, const layout *l, const void *packed, void *scores, int wide) {
+static void score_panels(score_tile *t, const layout *l, const void *packed, void *scores, int wide) {
   const int32_t *start = packed;
   const int8_t *keys = (const int8_t *)packed + l->keys_at;
   for (int32_t p = 0; p < l->key_panels; p++) {
@@ -268,28 +278,28 @@ static void score_panels(const score_tile *t, const layout *l, const void *packe
   }
 }
 
-/* Constants of the exponential; multiplications in place of shifts, for which there are fewer vector units. */
+/* Constants of the exponential. */
 typedef struct {
-  __m128i fraction_bits;
+  __m512i fraction_bits;
   __m512i fraction; /* the low fraction_bits bits */
-  __m512i half;     /* times this a fraction is r/2 in Q14 */
+  __m512i half;     /* a fraction shifted left by this is r/2 in Q14 */
   __m512i twice;    /* 2r in Q14 */
 } exponential;
 
 INLINE exponential exponential_of(int32_t p) {
-  return (exponential){.fraction_bits = _mm_cvtsi32_si128(p),
+  return (exponential){.fraction_bits = _mm512_set1_epi16((int16_t)p),
                        .fraction = _mm512_set1_epi16((int16_t)((1 << p) - 1)),
-                       .half = _mm512_set1_epi16((int16_t)(1 << (13 - p))),
-                       .twice = _mm512_set1_epi16((int16_t)(1 << (15 - p)))};
+                       .half = _mm512_set1_epi16((int16_t)(13 - p)),
+                       .twice = _mm512_set1_epi16((int16_t)(15 - p))};
 }
 
 /* softmaxWeight of 32 distances d, u16. */
 INLINE __m512i softmax_words(__m512i d, const exponential *k, const ivit_softmax kind) {
-  __m512i q = _mm512_srl_epi16(d, k->fraction_bits), r = _mm512_and_si512(d, k->fraction);
-  __m512i m = _mm512_sub_epi16(_mm512_set1_epi16(1 << 14), _mm512_mullo_epi16(r, k->half));
+  __m512i q = _mm512_srlv_epi16(d, k->fraction_bits), r = _mm512_and_si512(d, k->fraction);
+  __m512i m = _mm512_sub_epi16(_mm512_set1_epi16(1 << 14), _mm512_sllv_epi16(r, k->half));
   if (kind == IVIT_SOFTMAX_QUADRATIC) {
     /* (r*(2^14 - r)) >> 14 = (2r*2(2^14 - r)) >> 16. */
-    __m512i twice = _mm512_mullo_epi16(r, k->twice);
+    __m512i twice = _mm512_sllv_epi16(r, k->twice);
     __m512i product = _mm512_mulhi_epu16(twice, _mm512_sub_epi16(_mm512_set1_epi16((int16_t)(1 << 15)), twice));
     m = _mm512_sub_epi16(m, _mm512_mulhrs_epi16(product, _mm512_set1_epi16(2 * 2811)));
   }
@@ -306,25 +316,6 @@ INLINE __mmask32 first_packed(int32_t n) {
   return mask;
 }
 
-/* Which places of the last panel hold keys: constants of an op. */
-typedef struct {
-  int32_t whole; /* keys in whole panels */
-  __mmask32 rest[2];
-} key_mask;
-
-static key_mask mask_keys(int32_t keys) {
-  int32_t whole = keys & ~63;
-  return (key_mask){.whole = whole, .rest = {first_packed(keys - whole), first_packed(keys - whole - 32)}};
-}
-
-/*
- * Scores of 32 keys of a 16-bit row; where there are fewer, as far below all others as 16 bits allow. All are loaded: a
- * masked load would wait until the scores have left the store queue.
- */
-INLINE __m512i load_words(const int16_t *scores, __mmask32 keys) {
-  return _mm512_mask_mov_epi16(_mm512_set1_epi16(INT16_MIN), keys, _mm512_loadu_si512(scores));
-}
-
 INLINE int32_t reduce_max_words(__m512i v) {
   __m256i a = _mm256_max_epi16(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
   __m128i b = _mm_max_epi16(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -334,36 +325,26 @@ INLINE int32_t reduce_max_words(__m512i v) {
 }
 
 /*
- * Weights of a row of 16-bit scores. Returns their sum; 0 where a score may have been cut off that matters: one at the
- * top, or one at the bottom that is near enough to have a weight.
+ * Whether a row whose largest score is `top` lost none that matters to 16 bits: one at the top, or one at the bottom that
+ * is near enough to have a weight.
  */
-INLINE int32_t softmax_row(const int16_t *scores, const key_mask *keys, int32_t fraction_bits, uint8_t *weights,
+INLINE int top_fits(int32_t top, int32_t fraction_bits) {
+  return top != INT16_MAX && top - INT16_MIN >= 16 << fraction_bits;
+}
+
+/*
+ * Weights of `keys` 16-bit scores, the largest of which is `top`, and zeros up to a multiple of 64. Returns their sum.
+ */
+INLINE int32_t softmax_row(const int16_t *scores, int32_t keys, int32_t top, const exponential *k, uint8_t *weights,
                            const ivit_softmax kind) {
-  const int16_t *rest = scores + keys->whole;
-  __m512i r0 = load_words(rest, keys->rest[0]), r1 = load_words(rest + 32, keys->rest[1]);
-  __m512i most = _mm512_max_epi16(r0, r1);
-  for (int32_t j = 0; j < keys->whole; j += 64) {
-    most = _mm512_max_epi16(most, _mm512_loadu_si512(scores + j));
-    most = _mm512_max_epi16(most, _mm512_loadu_si512(scores + j + 32));
-  }
-  int32_t top = reduce_max_words(most);
-  if (top == INT16_MAX || top - INT16_MIN < 16 << fraction_bits) return 0;
   const __m512i max = _mm512_set1_epi16((int16_t)top), none = _mm512_setzero_si512();
-  const exponential k = exponential_of(fraction_bits);
   __m512i sums = none;
-  for (int32_t j = 0; j < keys->whole; j += 64) {
-    __m512i w0 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j)), &k, kind);
-    __m512i w1 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j + 32)), &k, kind);
+  for (int32_t j = 0; j < keys; j += 64) {
+    __m512i w0 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j)), k, kind), w1 = none;
+    if (j + 32 < keys) w1 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j + 32)), k, kind);
     __m512i w = in_order(_mm512_packus_epi16(w0, w1));
     sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
     _mm512_storeu_si512(weights + j, w);
-  }
-  if (keys->rest[0]) {
-    __m512i w0 = softmax_words(_mm512_sub_epi16(max, r0), &k, kind), w1 = none;
-    if (keys->rest[1]) w1 = softmax_words(_mm512_sub_epi16(max, r1), &k, kind);
-    __m512i w = in_order(_mm512_packus_epi16(w0, w1));
-    sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
-    _mm512_storeu_si512(weights + keys->whole, w);
   }
   return (int32_t)_mm512_reduce_add_epi64(sums);
 }
@@ -417,7 +398,7 @@ INLINE void value_panel(const value_tile *t, const int8_t *values, const int32_t
       __m512i others = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(odd(acc[i][j]), f), half), 8);
       even = _mm512_mul_epi32(even, _mm512_loadu_si512(multiplier + 16 * j));
       others = _mm512_mul_epi32(others, _mm512_loadu_si512(multiplier_odd + 16 * j));
-      v[j] = _mm512_sra_epi32(_mm512_add_epi32(join_high(even, others), t->requantize.round), t->requantize.shift);
+      v[j] = _mm512_srav_epi32(_mm512_add_epi32(join_high(even, others), t->requantize.round), t->requantize.shift);
     }
     store_values(type, v, t->zero, to, count);
     to += t->out_cols * element_size(type);
@@ -477,22 +458,18 @@ static void load_queries(const ivit_attention *op, const int8_t *q, int32_t toke
 
 /* Weights of a tile's queries, and the factors that normalise their sums. */
 INLINE void weigh_rows(const ivit_attention *op, const layout *l, const void *packed, const workspace *w,
-                       const score_tile *scores, const key_mask *keys, int32_t rows, int32_t factor[TILE_ROWS],
+                       score_tile *scores, const int32_t top[TILE_ROWS], int32_t rows, int32_t factor[TILE_ROWS],
                        const ivit_softmax kind) {
+  const exponential k = exponential_of(op->fraction_bits);
   int fits = 1;
-  score_panels(scores, l, packed, w->scores, 0);
+  for (int32_t i = 0; i < rows; i++) fits &= top_fits(top[i], op->fraction_bits);
+  if (!fits) score_panels(scores, l, packed, w->scores, 1);
   for (int32_t i = 0; i < rows; i++) {
     size_t at = (size_t)i * w->score_stride;
-    int32_t sum = softmax_row((const int16_t *)w->scores + at, keys, op->fraction_bits, w->weights + at, kind);
-    if (sum == 0) fits = 0;
-    factor[i] = ivit_sum_factor(ivit_max(sum, 1));
-  }
-  if (fits) return;
-  score_panels(scores, l, packed, w->scores, 1);
-  for (int32_t i = 0; i < rows; i++) {
-    size_t at = (size_t)i * w->score_stride;
-    const int32_t *row = (const int32_t *)w->scores + at;
-    factor[i] = ivit_sum_factor(softmax_row_wide(row, op->keys, op->fraction_bits, w->weights + at, kind));
+    uint8_t *weights = w->weights + at;
+    int32_t sum = fits ? softmax_row((const int16_t *)w->scores + at, op->keys, top[i], &k, weights, kind)
+                       : softmax_row_wide((const int32_t *)w->scores + at, op->keys, op->fraction_bits, weights, kind);
+    factor[i] = ivit_sum_factor(sum);
   }
 }
 
@@ -517,7 +494,9 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
   score_tile scores = {.groups = l.groups,
                        .path = plan.score.path,
                        .requantize = operands_of(&plan.score),
-                       .stride = w.score_stride};
+                       .stride = w.score_stride,
+                       .last = (l.key_panels - 1) * TILE_COLS};
+  for (int j = 0; j < 2; j++) scores.last_keys[j] = first_packed(op->keys - scores.last - 32 * j);
   for (int i = 0; i < 16; i++) {
     scores.multiplier[i] = (int32_t)((uint32_t)op->score_multiplier[head] << plan.score.scale);
   }
@@ -526,9 +505,10 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
                        .zero = _mm512_set1_epi16((int16_t)op->out.zero),
                        .type = op->out.type,
                        .out_cols = out_cols};
-  const key_mask keys = mask_keys(op->keys);
   const size_t channel_at = channel * element_size(op->out.type), row_size = out_cols * element_size(op->out.type);
 
+  /* A tile's values wait until the next one's scores are known, to fill the time that their maxima take to find. */
+  int8_t *to = NULL;
   for (int32_t query = query0; query < query1; query += TILE_ROWS) {
     int32_t rows = ivit_min(query1 - query, TILE_ROWS), token = window * op->queries + query;
     load_queries(op, q, token, head, rows, &w);
@@ -536,13 +516,18 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
     for (int32_t i = 0; i < TILE_ROWS; i++) {
       scores.bias[i] = ivit_bias_row(op, window, head, query + ivit_min(i, rows - 1));
     }
+    score_panels(&scores, &l, packed, w.scores, 0);
+    int32_t top[TILE_ROWS];
+    for (int32_t i = 0; i < rows; i++) top[i] = reduce_max_words(scores.most[i]);
+    if (query > query0) value_panels(&values, op, &l, &w, packed, to);
     if (op->softmax == IVIT_SOFTMAX_SHIFT) {
-      weigh_rows(op, &l, packed, &w, &scores, &keys, rows, values.factor, IVIT_SOFTMAX_SHIFT);
+      weigh_rows(op, &l, packed, &w, &scores, top, rows, values.factor, IVIT_SOFTMAX_SHIFT);
     } else {
-      weigh_rows(op, &l, packed, &w, &scores, &keys, rows, values.factor, IVIT_SOFTMAX_QUADRATIC);
+      weigh_rows(op, &l, packed, &w, &scores, top, rows, values.factor, IVIT_SOFTMAX_QUADRATIC);
     }
     point_to_rows(&values.weights, w.weights, w.score_stride, rows);
     values.rows = rows;
-    value_panels(&values, op, &l, &w, packed, (int8_t *)out + (size_t)token * row_size + channel_at);
+    to = (int8_t *)out + (size_t)token * row_size + channel_at;
   }
+  value_panels(&values, op, &l, &w, packed, to);
 }

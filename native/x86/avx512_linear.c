@@ -166,7 +166,7 @@ static void finish_tile(const arguments *a, const header *h, const panel *w, int
       __m512i s = _mm512_loadu_si512(sums + PANEL_COLS * i + 16 * j);
       if (op->x_type == IVIT_ROWS) {
         s = _mm512_add_epi32(_mm512_mullo_epi32(s, _mm512_set1_epi32(f.mantissa)), _mm512_set1_epi32(f.half));
-        s = _mm512_add_epi32(_mm512_sra_epi32(s, _mm_cvtsi64_si128(f.shift)), _mm512_loadu_si512(w->bias + 16 * j));
+        s = _mm512_add_epi32(_mm512_srav_epi32(s, _mm512_set1_epi32((int32_t)f.shift)), _mm512_loadu_si512(w->bias + 16 * j));
       }
       v[j] = requantize(h->plan.path, s, _mm512_loadu_si512(w->multiplier + 16 * j), w->multiplier_odd + 16 * j, &k);
       if (a->residual) {
@@ -209,6 +209,8 @@ static void multiply_tiles(const arguments *a) {
  *   r12, r14                        panel of this tile and of the one before
  *   rdx, rbx, r13, r11              of the tile before: next row's output, residual, factor; row stride of the outputs
  *   rax                             weights to be fetched into the cache ahead
+ *
+ * The residual's rows are too far apart to be fetched unasked: those of the next tile are asked for.
  */
 typedef struct {
   __m512i order;        /* index that puts packed elements in order */
@@ -307,17 +309,17 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
 #define SCALE_STATIC(v, offset)
 #define SCALE_DYNAMIC(v, offset)                                                                        \
   "vpmulld (%%r13)%{1to16%}, " v ", " v "\n vpaddd 4(%%r13)%{1to16%}, " v ", " v "\n"                   \
-  "vmovq 8(%%r13), %%xmm3\n vpsrad %%xmm3, " v ", " v "\n"                                              \
+  "vpsravd 8(%%r13)%{1to16%}, " v ", " v "\n"                                                            \
   "vpaddd 384+" offset "(%%r14), " v ", " v "\n"
 #define REQUANTIZE_NARROW(v, offset)                                                                    \
   "vpmulld 128+" offset "(%%r14), " v ", " v "\n"                                            \
-  "vpaddd " ROUND ", " v ", " v "\n vpsrad %%xmm5, " v ", " v "\n"
+  "vpaddd " ROUND ", " v ", " v "\n vpsravd %%zmm5, " v ", " v "\n"
 #define REQUANTIZE_HIGH(v, offset)                                                                      \
   "vpshufd $0xf5, " v ", %%zmm3\n"                                                                      \
   "vpmuldq 128+" offset "(%%r14), " v ", " v "\n"                                            \
   "vpmuldq 256+" offset "(%%r14), %%zmm3, %%zmm3\n vpshufd $0xf5, " v ", %%zmm3%{%%k1%}\n"           \
-  "vpaddd " ROUND ", %%zmm3, %%zmm3\n vpsrad %%xmm5, %%zmm3, " v "\n"
-#define REQUANTIZE_LIFTED(v, offset) "vpslld %%xmm7, " v ", " v "\n" REQUANTIZE_HIGH(v, offset)
+  "vpaddd " ROUND ", %%zmm3, %%zmm3\n vpsravd %%zmm5, %%zmm3, " v "\n"
+#define REQUANTIZE_LIFTED(v, offset) "vpsllvd %%zmm7, " v ", " v "\n" REQUANTIZE_HIGH(v, offset)
 #define RESULTS(S, P, H, i)                                                                             \
   S(V0(H, i), "0") P(V0(H, i), "0") S(V1(H, i), "64") P(V1(H, i), "64")
 #define CLAMP(v) "vpminsd " LIMIT ", " v ", " v "\n vpmaxsd " LEAST ", " v ", " v "\n"
@@ -336,6 +338,7 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
 #define FINISH_SUM(S, P, H, i)                                                                          \
   RESULTS(S, P, H, i) CLAMP(V0(H, i)) CLAMP(V1(H, i))                                                   \
   "vpaddd (%%rbx), " V0(H, i) ", " V0(H, i) "\n vpaddd 64(%%rbx), " V1(H, i) ", " V1(H, i) "\n"          \
+  "mov " OF_JOB(OUT_STEP) ", %%rcx\n prefetcht0 (%%rbx,%%rcx)\n prefetcht0 64(%%rbx,%%rcx)\n"            \
   CLAMP(V0(H, i)) CLAMP(V1(H, i))                                                                       \
   "vmovdqu64 " V0(H, i) ", (%%rdx)\n vmovdqu64 " V1(H, i) ", 64(%%rdx)\n" NEXT_ROW
 #define NEXT_ROW "add %%r11, %%rdx\n add %%r11, %%rbx\n add $16, %%r13\n"
@@ -366,8 +369,8 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
 #define RUN_JOB(F, S, P)                                                                                \
   __asm__ volatile(                                                                                     \
       "mov " OF_JOB(CONSTANTS) ", %%r15\n mov $0x5555, %%eax\n kmovw %%eax, %%k1\n"                     \
-      "vmovq " SHIFT ", %%xmm5\n vmovdqa64 " ORDER ", %%zmm6\n"             \
-      "vmovq " LIFT ", %%xmm7\n"                                                          \
+      "vpbroadcastd " SHIFT ", %%zmm5\n vmovdqa64 " ORDER ", %%zmm6\n"             \
+      "vpbroadcastd " LIFT ", %%zmm7\n"                                                          \
       "mov " OF_JOB(PANEL) ", %%r12\n mov %%r12, %%rax\n add " OF_JOB(PANEL_STEP) ", %%rax\n"            \
       "mov " OF_JOB(X) ", %%r8\n mov " OF_JOB(X_STRIDE) ", %%r9\n mov " OF_JOB(OUT_STRIDE) ", %%r11\n"    \
       BEGIN_TILE(A) LOOP(A, 5)                                                                          \
@@ -530,6 +533,35 @@ static void split_planes(const int16_t *x, int32_t count, uint8_t *low, uint8_t 
   }
 }
 
+/* A row alone reads weights as fast as they come: asks for those of the panel after the next. */
+static void fetch_ahead(const header *h, int32_t n) {
+  const char *ahead = (const char *)panel_at(h, n + 2 * PANEL_COLS);
+  for (size_t i = 0; i < panel_size(h->groups); i += 64) _mm_prefetch(ahead + i, _MM_HINT_T0);
+}
+
+/* The sums of one row, [32]: in a tile five rows would be computed for nothing. */
+static void multiply_row(const uint8_t *x, const header *h, const panel *w, int32_t *sums) {
+  __m512i acc[2][PANEL_VECTORS]; /* of even and odd groups */
+  UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
+    acc[0][j] = _mm512_loadu_si512(w->start + 16 * j);
+    acc[1][j] = _mm512_setzero_si512();
+  }
+  for (int32_t g = 0; g < h->groups; g += 2) {
+    UNROLL_VECTORS for (int i = 0; i < 2; i++) {
+      if (g + i >= h->groups) break;
+      int32_t codes;
+      memcpy(&codes, x + 4 * (g + i), sizeof codes);
+      const int8_t *weights = w->weight + (size_t)(g + i) * PANEL_COLS * 4;
+      UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
+        acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], _mm512_set1_epi32(codes), _mm512_loadu_si512(weights + 64 * j));
+      }
+    }
+  }
+  UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
+    _mm512_storeu_si512(sums + 16 * j, _mm512_add_epi32(acc[0][j], acc[1][j]));
+  }
+}
+
 static void multiply_block_wide(const arguments *a) {
   const ivit_linear *op = a->op;
   const header *h = op->packed;
@@ -552,8 +584,14 @@ static void multiply_block_wide(const arguments *a) {
     }
     for (int32_t n = a->n0; n < a->n1; n += PANEL_COLS) {
       const panel *w = panel_at(h, n);
-      multiply_panel(&x, h, w, low);
-      if (split) multiply_panel(&x_high, h, w, high);
+      if (live == 1) {
+        fetch_ahead(h, n);
+        multiply_row(x.row[0], h, w, low);
+        if (split) multiply_row(x_high.row[0], h, w, high);
+      } else {
+        multiply_panel(&x, h, w, low);
+        if (split) multiply_panel(&x_high, h, w, high);
+      }
       for (int32_t i = 0; i < live; i++) {
         finish_wide(a, r, i, n, ivit_min(a->n1 - n, PANEL_COLS), w, low + PANEL_COLS * i,
                     split ? high + PANEL_COLS * i : NULL);

@@ -118,11 +118,11 @@ INLINE __m512i requantize_wide(const output_path path, __m512i v, __m512i v_odd,
                                const output_header *h) {
   __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, channels->b), channels->offset);
   __m512i others = _mm512_add_epi64(_mm512_mul_epi32(v_odd, channels->b_odd), channels->offset_odd);
-  const __m128i shift = _mm_cvtsi32_si128(h->shift);
-  if (path == OUTPUT_HIGH) return _mm512_sra_epi32(join_high(even, others), shift);
+  if (path == OUTPUT_HIGH) return _mm512_srav_epi32(join_high(even, others), _mm512_set1_epi32(h->shift));
+  const __m512i shift = _mm512_set1_epi64(h->shift);
   const __m512i lo = _mm512_set1_epi64(h->lo), hi = _mm512_set1_epi64(h->hi);
-  even = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(even, shift), hi), lo);
-  others = _mm512_max_epi64(_mm512_min_epi64(_mm512_sra_epi64(others, shift), hi), lo);
+  even = _mm512_max_epi64(_mm512_min_epi64(_mm512_srav_epi64(even, shift), hi), lo);
+  others = _mm512_max_epi64(_mm512_min_epi64(_mm512_srav_epi64(others, shift), hi), lo);
   return join_low(even, others);
 }
 
@@ -205,7 +205,7 @@ INLINE void sum_row(const int32_t *x, int32_t cols, int64_t *sum, uint64_t *squa
 INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, const wide_channels *channels,
                       const output_header *h, const output_path path, __m512i v[4]) {
   const __m512i mean = _mm512_set1_epi32(k->mean), f = _mm512_set1_epi32(k->f);
-  const __m128i t = _mm_cvtsi32_si128(k->t);
+  const __m512i t = _mm512_set1_epi64(k->t);
   UNROLL_VECTORS for (int j = 0; j < 4; j++) {
     if (16 * j >= count) {
       v[j] = _mm512_setzero_si512();
@@ -213,49 +213,66 @@ INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, con
     }
     __m512i y = count >= 64 ? _mm512_loadu_si512(x + 16 * j) : _mm512_maskz_loadu_epi32(first16(count - 16 * j), x + 16 * j);
     y = _mm512_sub_epi32(y, mean);
-    __m512i even = _mm512_sra_epi64(_mm512_mul_epi32(y, f), t);
-    __m512i others = _mm512_sra_epi64(_mm512_mul_epi32(odd(y), f), t);
+    __m512i even = _mm512_srav_epi64(_mm512_mul_epi32(y, f), t);
+    __m512i others = _mm512_srav_epi64(_mm512_mul_epi32(odd(y), f), t);
     v[j] = requantize_wide(path, even, others, channels + j, h);
   }
 }
 
-INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, int32_t *u,
-                      const output_path path, const ivit_type type) {
+/* A row's y-hat, requantized; where the output is IVIT_ROWS its u-hat, to `u`. Returns the largest |u-hat|, 16 lanes. */
+INLINE __m512i normalize_row(const ivit_layer_norm *op, const int32_t *x, const norm_factor *k, void *out, int32_t *u,
+                             const output_path path, const ivit_type type) {
   const output_header *h = op->out.packed;
   const wide_channels *channels = (const wide_channels *)(h + 1);
   const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
   const size_t size = type == IVIT_I32 ? 4 : type == IVIT_I16 ? 2 : 1;
-  int32_t cols = op->cols;
+  __m512i most = _mm512_setzero_si512();
+  for (int32_t n = 0; n < op->cols; n += 64) {
+    __m512i v[4];
+    int32_t count = op->cols - n;
+    normalize(x + n, count, k, channels + n / 16, h, path, v);
+    if (type != IVIT_ROWS) {
+      store_values(type, v, zero, (int8_t *)out + (size_t)n * size, count);
+      continue;
+    }
+    UNROLL_VECTORS for (int j = 0; j < 4; j++) {
+      v[j] = clamp_i32(_mm512_maskz_mov_epi32(first16(count - 16 * j), v[j]), IVIT_ROW_LIMIT);
+      most = _mm512_max_epi32(most, _mm512_abs_epi32(v[j]));
+      _mm512_storeu_si512(u + n + 16 * j, v[j]);
+    }
+  }
+  return most;
+}
+
+/*
+ * The factors of several rows are found together, as each waits long for its divisions. Codes of a row wait for its maximum:
+ * the next row's values come in between.
+ */
+INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, int32_t *u,
+                      const output_path path, const ivit_type type) {
+  const size_t cols = (size_t)op->cols, size = type == IVIT_I32 ? 4 : type == IVIT_I16 ? 2 : 1;
+  const size_t stride = round_up(cols, 64);
   for (int32_t r0 = 0; r0 < rows; r0 += NORM_ROWS) {
     int32_t live = ivit_min(rows - r0, NORM_ROWS);
     int64_t sums[NORM_ROWS];
     uint64_t squares[NORM_ROWS];
     norm_factor factors[NORM_ROWS];
-    for (int32_t i = 0; i < live; i++) sum_row(x + (size_t)(r0 + i) * (size_t)cols, cols, &sums[i], &squares[i]);
+    for (int32_t i = 0; i < live; i++) sum_row(x + (size_t)(r0 + i) * cols, op->cols, &sums[i], &squares[i]);
     for (int32_t i = 0; i < live; i++) {
-      ivit_norm_factor(sums[i], squares[i], cols, op->center, op->epsilon, &factors[i].mean, &factors[i].f,
+      ivit_norm_factor(sums[i], squares[i], op->cols, op->center, op->epsilon, &factors[i].mean, &factors[i].f,
                        &factors[i].t);
     }
-    for (int32_t i = 0; i < live; i++) {
-      size_t at = (size_t)(r0 + i) * (size_t)cols;
-      __m512i most = _mm512_setzero_si512();
-      for (int32_t n = 0; n < cols; n += 64) {
-        __m512i v[4];
-        int32_t count = cols - n;
-        normalize(x + at + n, count, &factors[i], channels + n / 16, h, path, v);
-        if (type != IVIT_ROWS) {
-          store_values(type, v, zero, (int8_t *)out + (at + (size_t)n) * size, count);
-          continue;
-        }
-        UNROLL_VECTORS for (int j = 0; j < 4; j++) {
-          v[j] = clamp_i32(_mm512_maskz_mov_epi32(first16(count - 16 * j), v[j]), IVIT_ROW_LIMIT);
-          most = _mm512_max_epi32(most, _mm512_abs_epi32(v[j]));
-          _mm512_storeu_si512(u + n + 16 * j, v[j]);
-        }
+    for (int32_t i = 0; i <= live; i++) {
+      int32_t r = r0 + i;
+      if (i < live) {
+        size_t at = (size_t)r * cols;
+        __m512i most = normalize_row(op, x + at, &factors[i], (int8_t *)out + at * size, u + (size_t)(i & 1) * stride, path, type);
+        if (type == IVIT_ROWS) scale[r] = ivit_row_scale(row_maximum(most));
       }
-      if (type != IVIT_ROWS) continue;
-      scale[r0 + i] = ivit_row_scale(row_maximum(most));
-      quantize_row(u, cols, scale[r0 + i], (uint8_t *)out + at, 0);
+      if (type == IVIT_ROWS && i > 0) {
+        const int32_t *before = u + (size_t)((i - 1) & 1) * stride;
+        quantize_row(before, op->cols, scale[r - 1], (uint8_t *)out + (size_t)(r - 1) * cols, 0);
+      }
     }
   }
 }
@@ -321,7 +338,7 @@ void ivit_avx512_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x,
  */
 typedef struct {
   __m512i base[2], step[2];
-  __m128i spacing, fraction; /* a >> spacing; (a << fraction) >> 1 is the rest in Q15 */
+  __m512i spacing, fraction; /* a >> spacing; (a << fraction) >> 1 is the rest in Q15 */
   __mmask32 narrow;          /* all lanes where |x| always falls into the table */
 } hump_table;
 
@@ -338,16 +355,16 @@ static hump_table load_hump(const ivit_activation *op) {
     t.base[i] = _mm512_loadu_si512(op->knots + 32 * i);
     t.step[i] = _mm512_sub_epi16(_mm512_loadu_si512(op->knots + 32 * i + 1), t.base[i]);
   }
-  t.spacing = _mm_cvtsi32_si128(op->spacing);
-  t.fraction = _mm_cvtsi32_si128(16 - op->spacing);
+  t.spacing = _mm512_set1_epi16((int16_t)op->spacing);
+  t.fraction = _mm512_set1_epi16((int16_t)(16 - op->spacing));
   t.narrow = op->spacing >= 9 ? ~(__mmask32)0 : 0;
   return t;
 }
 
 INLINE __m512i activate(__m512i x, const hump_table *t) {
   __m512i a = _mm512_abs_epi16(x);
-  __m512i i = _mm512_srl_epi16(a, t->spacing);
-  __m512i rest = _mm512_srli_epi16(_mm512_sll_epi16(a, t->fraction), 1);
+  __m512i i = _mm512_srlv_epi16(a, t->spacing);
+  __m512i rest = _mm512_srli_epi16(_mm512_sllv_epi16(a, t->fraction), 1);
   __m512i base = _mm512_permutex2var_epi16(t->base[0], i, t->base[1]);
   __m512i step = _mm512_permutex2var_epi16(t->step[0], i, t->step[1]);
   __m512i hump = _mm512_add_epi16(base, _mm512_mulhrs_epi16(step, rest));
@@ -356,48 +373,59 @@ INLINE __m512i activate(__m512i x, const hump_table *t) {
 }
 
 /* The two halves of 32 words, requantized: words times the low words of b, offset added. */
-INLINE void requantize_words(__m512i y, const word_channels *c, __m128i shift, __m512i r[2]) {
+INLINE void requantize_words(__m512i y, const word_channels *c, __m512i shift, __m512i r[2]) {
   const __m512i none = _mm512_setzero_si512();
-  r[0] = _mm512_sra_epi32(_mm512_dpwssd_epi32(c->offset[0], _mm512_unpacklo_epi16(y, none), c->b[0]), shift);
-  r[1] = _mm512_sra_epi32(_mm512_dpwssd_epi32(c->offset[1], _mm512_unpackhi_epi16(y, none), c->b[1]), shift);
+  r[0] = _mm512_srav_epi32(_mm512_dpwssd_epi32(c->offset[0], _mm512_unpacklo_epi16(y, none), c->b[0]), shift);
+  r[1] = _mm512_srav_epi32(_mm512_dpwssd_epi32(c->offset[1], _mm512_unpackhi_epi16(y, none), c->b[1]), shift);
 }
 
+/* A row; where the output is IVIT_ROWS its u-hat, to `u`. Returns the largest |u-hat|, 16 lanes. */
+INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table, const int16_t *x, uint8_t *out,
+                              int32_t *u, const ivit_type type, const int bounded) {
+  const word_channels *channels = (const word_channels *)((const output_header *)op->out.packed + 1);
+  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero), shift = _mm512_set1_epi32(op->out.shift);
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  int32_t cols = op->cols;
+  __m512i most = _mm512_setzero_si512();
+  for (int32_t n = 0; n < cols; n += 64) {
+    const word_channels *c = channels + n / 32;
+    __m512i words[2];
+    UNROLL_VECTORS for (int j = 0; j < 2; j++) {
+      __m512i v = cols - n >= 64 ? _mm512_loadu_si512(x + n + 32 * j)
+                                 : _mm512_maskz_loadu_epi16(first32(cols - n - 32 * j), x + n + 32 * j);
+      __m512i part[2];
+      requantize_words(activate(v, table), c + j, shift, part);
+      if (type == IVIT_ROWS) {
+        if (!bounded) UNROLL_VECTORS for (int i = 0; i < 2; i++) part[i] = clamp_i32(part[i], IVIT_ROW_LIMIT);
+        most = _mm512_max_epi32(most, _mm512_max_epi32(_mm512_abs_epi32(part[0]), _mm512_abs_epi32(part[1])));
+        _mm512_storeu_si512(u + n + 32 * j, part[0]);
+        _mm512_storeu_si512(u + n + 32 * j + 16, part[1]);
+      } else {
+        words[j] = _mm512_adds_epi16(_mm512_packs_epi32(part[0], part[1]), zero);
+      }
+    }
+    if (type == IVIT_ROWS) continue;
+    __m512i codes = _mm512_permutexvar_epi64(order, _mm512_packus_epi16(words[0], words[1]));
+    if (cols - n >= 64) _mm512_storeu_si512(out + n, codes);
+    else _mm512_mask_storeu_epi8(out + n, first64(cols - n), codes);
+  }
+  return most;
+}
+
+/* A row's codes wait for its maximum: the next row comes in between. */
 INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                             int32_t *u, const ivit_type type, const int bounded) {
-  const word_channels *channels = (const word_channels *)((const output_header *)op->out.packed + 1);
   const hump_table table = load_hump(op);
-  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
-  const __m128i shift = _mm_cvtsi32_si128(op->out.shift);
-  int32_t cols = op->cols;
-  for (int32_t r = 0; r < rows; r++, x += cols) {
-    uint8_t *to = (uint8_t *)out + (size_t)r * (size_t)cols;
-    __m512i most = _mm512_setzero_si512();
-    for (int32_t n = 0; n < cols; n += 64) {
-      const word_channels *c = channels + n / 32;
-      __m512i words[2];
-      UNROLL_VECTORS for (int j = 0; j < 2; j++) {
-        __m512i v = cols - n >= 64 ? _mm512_loadu_si512(x + n + 32 * j)
-                                   : _mm512_maskz_loadu_epi16(first32(cols - n - 32 * j), x + n + 32 * j);
-        __m512i part[2];
-        requantize_words(activate(v, &table), c + j, shift, part);
-        if (type == IVIT_ROWS) {
-          if (!bounded) UNROLL_VECTORS for (int i = 0; i < 2; i++) part[i] = clamp_i32(part[i], IVIT_ROW_LIMIT);
-          most = _mm512_max_epi32(most, _mm512_max_epi32(_mm512_abs_epi32(part[0]), _mm512_abs_epi32(part[1])));
-          _mm512_storeu_si512(u + n + 32 * j, part[0]);
-          _mm512_storeu_si512(u + n + 32 * j + 16, part[1]);
-        } else {
-          words[j] = _mm512_adds_epi16(_mm512_packs_epi32(part[0], part[1]), zero);
-        }
-      }
-      if (type == IVIT_ROWS) continue;
-      const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-      __m512i codes = _mm512_permutexvar_epi64(order, _mm512_packus_epi16(words[0], words[1]));
-      if (cols - n >= 64) _mm512_storeu_si512(to + n, codes);
-      else _mm512_mask_storeu_epi8(to + n, first64(cols - n), codes);
+  const size_t cols = (size_t)op->cols, stride = round_up(cols, 64);
+  for (int32_t r = 0; r <= rows; r++) {
+    if (r < rows) {
+      size_t at = (size_t)r * cols;
+      __m512i most = activation_row(op, &table, x + at, (uint8_t *)out + at, u + (size_t)(r & 1) * stride, type, bounded);
+      if (type == IVIT_ROWS) scale[r] = ivit_row_scale(row_maximum(most));
     }
-    if (type != IVIT_ROWS) continue;
-    scale[r] = ivit_row_scale(row_maximum(most));
-    quantize_row(u, cols, scale[r], to, 1);
+    if (type == IVIT_ROWS && r > 0) {
+      quantize_row(u + (size_t)((r - 1) & 1) * stride, op->cols, scale[r - 1], (uint8_t *)out + (size_t)(r - 1) * cols, 1);
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
 import type { Constant } from './encode.js';
 import { planWork, workOfOp, workOfProgram } from './plan.js';
 import type { Plan, Work } from './plan.js';
-import { describeTimes } from './profile.js';
+import { countMultiplications, describeTimes } from './profile.js';
 import type { Profiler } from './profile.js';
 import type { Program } from '../program/types.js';
 import type { Engine, OpRunner, Value } from './types.js';
@@ -121,13 +121,14 @@ export function createNativeEngine(kernels: NativeKernels, program: Program, thr
 export function createNativeProfiler(kernels: NativeKernels, program: Program, threads: number, isa: string | null = null): Profiler {
   const work = workOfProgram(program);
   const { handle, isa: name, plan } = create(kernels, work, threads, isa);
+  const counts = countMultiplications(plan);
   return {
     isa: name,
     run(pixels) {
       checkOperands(work.inputs, [imageData(pixels)]);
       const times = new BigInt64Array(threads * plan.steps.length);
       kernels.profile(handle, pixels, times);
-      return describeTimes(plan, times);
+      return describeTimes(plan, times, counts);
     },
     close: () => kernels.close(handle),
   };

@@ -81,7 +81,7 @@ export interface Plan {
 }
 
 /** Bytes of a block's values in one stage: half of a common level 2 cache, the rest is for the weights. */
-const BLOCK_BYTES = 1 << 18;
+const BLOCK_BYTES = 1 << 19;
 /** native/ivit.h: alignment of values, and what may be read beyond their end. */
 const ALIGN = 64;
 const SLACK = 64;

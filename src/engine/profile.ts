@@ -19,9 +19,11 @@ export interface Profiler {
   close(): void;
 }
 
-/** @param times nanoseconds, [threads][steps] */
-export function describeTimes(plan: Plan, times: BigInt64Array): StepProfile[] {
-  const counts = countMultiplications(plan);
+/**
+ * @param times nanoseconds, [threads][steps]
+ * @param counts multiply-adds of each step
+ */
+export function describeTimes(plan: Plan, times: BigInt64Array, counts = countMultiplications(plan)): StepProfile[] {
   const steps = plan.steps.length;
   return plan.steps.map(({ op, out }, i) => ({
     name: op?.name ?? `quantize ${out}`,
