@@ -81,7 +81,7 @@ function raiseDead(half: Float64Array): void {
 /** Strengths to choose among. */
 const STRENGTHS = [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1];
 /** Rows scaled by their own maximum suffer from the channel that reaches it: full strength measured worse (DeiT-Tiny). */
-const MOST_DYNAMIC_STRENGTH = 0.75;
+export const MOST_DYNAMIC_STRENGTH = 0.75;
 
 /** Squared column norms of weight [N, K]: what an error of each input channel adds to the outputs'. */
 function columnEnergies(weight: Float32Array, K: number): Float64Array {
@@ -160,12 +160,17 @@ export function chooseRanges(
   return best!;
 }
 
-/** The strength, as `chooseRanges` chooses it, for rows that are scaled by their own maximum: nothing clips. */
-export function chooseStrength(half: Float64Array, variance: Float64Array, weight: Float32Array, weightLimit: number): number {
+/**
+ * The strength, as `chooseRanges` chooses it, for codes that do not clip.
+ *
+ * @param finer how many times finer the codes' steps are than those of 8 bits
+ * @param most the greatest strength to choose
+ */
+export function chooseStrength(half: Float64Array, variance: Float64Array, weight: Float32Array, weightLimit: number, finer: number, most: number): number {
   const energy = columnEnergies(weight, half.length);
-  return leastBy(STRENGTHS.filter((strength) => strength <= MOST_DYNAMIC_STRENGTH), (strength) => {
+  return leastBy(STRENGTHS.filter((strength) => strength <= most), (strength) => {
     const widths = withStrength(half, strength);
-    return activationError(widths, energy) + weightError(widths, variance, weight, weightLimit);
+    return activationError(widths, energy) / finer ** 2 + weightError(widths, variance, weight, weightLimit);
   });
 }
 

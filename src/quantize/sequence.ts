@@ -41,6 +41,7 @@ import {
   channelExtents,
   chooseRanges,
   chooseStrength,
+  MOST_DYNAMIC_STRENGTH,
   reachOf,
   operandScales,
   variances,
@@ -117,8 +118,6 @@ const CODES_16: Output = { type: 'i16' };
 const CODE_LIMIT_16 = 32767;
 /** Codes of 16 bits have room to spare: ranges are widened so far that nothing clips. With 4, class tokens did (DeiT-Tiny). */
 const HEAD_ROOM_16 = 16;
-/** With 16 bits even a channel of 1/64 of the largest range has 128 steps to either side: finer scales gain nothing. */
-const LEAST_SHARE_16 = 1 / 64;
 const INPUT_TYPES: readonly Output['type'][] = ['u8', 'i16', 'rows'];
 
 /**
@@ -348,15 +347,15 @@ class Sequence {
   private codes(id: string, half: Float64Array, center: Float64Array, perChannel: boolean): { out: Output } & ChannelScales {
     const { options, perChannelInputs } = this.input.settings;
     const readers = this.readers(id);
-    if (this.has16BitReader(id)) {
-      const floor = half.reduce((a, b) => Math.max(a, b), 0) * LEAST_SHARE_16;
-      return { out: CODES_16, scale: half.map((h) => (Math.max(h, floor) * HEAD_ROOM_16) / CODE_LIMIT_16), center };
-    }
+    const wide = this.has16BitReader(id);
     const weight = concatenate(readers.map((reader) => reader.weight));
     const limit = 2 ** (options.weightBits - 1) - 1;
-    const strength = !perChannel || weight.length === 0 ? 1 : perChannelInputs ? chooseStrength(half, variances(this.statistics(id)), weight, limit) : 0;
+    const chosen = () =>
+      chooseStrength(half, variances(this.statistics(id)), weight, limit, wide ? CODE_LIMIT_16 / CODE_LIMIT / HEAD_ROOM_16 : 1, wide ? 1 : MOST_DYNAMIC_STRENGTH);
+    const strength = !perChannel || weight.length === 0 ? 1 : perChannelInputs ? chosen() : 0;
     for (const reader of readers) this.strengths.set(reader.id, strength);
     const widths = withStrength(half, strength);
+    if (wide) return { out: CODES_16, scale: widths.map((w) => (w * HEAD_ROOM_16) / CODE_LIMIT_16), center };
     if (options.scales === 'dynamic') return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center };
     return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center };
   }
