@@ -16,8 +16,8 @@ export interface EffortSettings {
 
 export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
   fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, ridges: [] },
-  normal: { images: 256, syntheticImages: 128, rowsPerImage: 32, ridges: [0.1, 1, 10] },
-  best: { images: 512, syntheticImages: 256, rowsPerImage: 64, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
+  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, ridges: [0.1, 1, 10] },
+  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
 };
 
 /** Every technique switched on, as hard as the effort says; none for the published kernels. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { activate } from '../../src/kernels/activation.js';
+import { activate, shiftEvenPart } from '../../src/kernels/activation.js';
 import { cutPatches, gatherPieces } from '../../src/kernels/layout.js';
 import { quantizeRow, roundUpTo8Bits } from '../../src/kernels/output.js';
 import { activationKnots } from '../../src/kernels/prepare.js';
@@ -22,6 +22,18 @@ describe('activate', () => {
     [32767, 32767],
     [-32767, 0],
   ])('of %i is %i', (x, y) => expect(activate(x, knots, 4)).toBe(y));
+
+  it.each(['gelu', 'geluTanh', 'quickGelu', 'silu'] as const)('in its shift form comes no nearer to %s with another α', (kind) => {
+    const [g, spacing] = [10, 7];
+    const exact = activationKnots(kind, true, g, spacing);
+    /** Squared distance for inputs of standard deviation 1.5. */
+    const distance = (knots: ArrayLike<number>) =>
+      exact.reduce((sum, knot, i) => sum + Math.exp(-((((i * 2 ** spacing) / 2 ** g) / 1.5) ** 2) / 2) * (knots[i] - knot) ** 2, 0);
+    const own = distance(activationKnots(kind, false, g, spacing));
+    for (const alpha of [0.9, 1, 1.15, 1.55, 1.65, 1.85, 1.95]) {
+      expect(own).toBeLessThan(distance(exact.map((_, i) => shiftEvenPart(i * 2 ** spacing, Math.round(alpha * 2 ** 14), g))));
+    }
+  });
 
   it('is GELU to within two steps of its fixed point, with the knots of GELU', () => {
     const [g, spacing] = [10, 6];
