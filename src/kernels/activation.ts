@@ -23,19 +23,26 @@ export function activate(x: number, knots: Int16Array, spacing: number): number 
 const LOG2_E = 23637;
 
 /**
- * ShiftGELU's even part at one point: H(a) = a·σ(−α·a) for a ≥ 0 in fixed point with g fraction bits, σ from the shift
- * exponential of −α·a, which is stable and elementwise (the published form subtracts the row's maximum and fails once
- * that exceeds about 9.4):
+ * ShiftGELU's even part at one point: H(a) = a·σ(−t), t = α·a + γ·a³, for a ≥ 0 in fixed point with g fraction bits, σ
+ * from the shift exponential of −t, which is stable and elementwise (the published form subtracts the row's maximum and
+ * fails once that exceeds about 9.4):
  *
- *     z = (((a·α) >> 14)·log2e) >> 14,  q = z >> g,  r = the low g bits of z in Q15
- *     E = (2^15 − (r >> 1)) >> min(q, 31)                      e^(−α·a) in Q15, I-ViT's ShiftExp
+ *     u = ⌊⌊a²/2^g⌋·a/2^g⌋,  t = ⌊(a·α + u·γ)/2^14⌋,  z = min(⌊t·log2e/2^14⌋, 31·2^g)
+ *     q = z >> g,  r = the low g bits of z in Q15
+ *     E = (2^15 − (r >> 1)) >> q                               e^−t in Q15, I-ViT's ShiftExp
  *     H = ⌊a·E / (2^15 + E)⌋                                   a·E/(1 + E)
  *
- * @param alpha α in Q14: 1.702 for GELU, 1 for SiLU
+ * The cubic term is that of GELU's tanh form; the paper has none (γ = 0, α = 1.702).
+ *
+ * @param a below 2^15
+ * @param alpha α in Q14, below 2^15
+ * @param gamma γ in Q14, below 2^11
  */
-export function shiftEvenPart(a: number, alpha: number, g: number): number {
-  const z = (((a * alpha) >> 14) * LOG2_E) >> 14;
+export function shiftEvenPart(a: number, alpha: number, gamma: number, g: number): number {
+  const u = floorDivide(floorDivide(a * a, 1 << g) * a, 1 << g);
+  const t = floorDivide(a * alpha + u * gamma, 1 << 14);
+  const z = Math.min(floorDivide(t * LOG2_E, 1 << 14), 31 << g);
   const r = (z & ((1 << g) - 1)) << (15 - g);
-  const E = ((1 << 15) - (r >> 1)) >> Math.min(z >> g, 31);
+  const E = ((1 << 15) - (r >> 1)) >> (z >> g);
   return floorDivide(a * E, (1 << 15) + E);
 }

@@ -518,8 +518,8 @@ class Sequence {
     if (x.out.type === 'i8') return this.buildPublishedGelu(node, x, form);
     const bits = -Math.log2(x.scale[0]);
     const exact = this.input.settings.options.kernels === 'lut';
-    // 64 knots cover 4 units of exact GELU (H(4) = 0.0001), 8 of the slower sigmoid forms, 16 of SiLU.
-    const reach = kind === 'silu' ? 4 : kind === 'relu' || (exact && kind !== 'quickGelu') ? 2 : 3;
+    // 64 knots cover 4 units of GELU (H(4) = 0.0001), 8 of quick GELU, 16 of SiLU.
+    const reach = kind === 'silu' ? 4 : kind === 'quickGelu' ? 3 : 2;
     const spacing = bits + reach - 6;
     const wanted = this.target(node.id, form, cols);
     const { multiplier, shift } = encodeMultipliers(wanted.scale.map((s) => x.scale[0] / s), name, form === 'codes' ? 15 : 31);

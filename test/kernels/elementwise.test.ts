@@ -23,15 +23,18 @@ describe('activate', () => {
     [-32767, 0],
   ])('of %i is %i', (x, y) => expect(activate(x, knots, 4)).toBe(y));
 
-  it.each(['gelu', 'geluTanh', 'quickGelu', 'silu'] as const)('in its shift form comes no nearer to %s with another α', (kind) => {
+  it.each(['gelu', 'geluTanh', 'quickGelu', 'silu'] as const)('in its shift form comes no nearer to %s with other factors', (kind) => {
     const [g, spacing] = [10, 7];
     const exact = activationKnots(kind, true, g, spacing);
     /** Squared distance for inputs of standard deviation 1.5. */
     const distance = (knots: ArrayLike<number>) =>
       exact.reduce((sum, knot, i) => sum + Math.exp(-((((i * 2 ** spacing) / 2 ** g) / 1.5) ** 2) / 2) * (knots[i] - knot) ** 2, 0);
     const own = distance(activationKnots(kind, false, g, spacing));
-    for (const alpha of [0.9, 1, 1.15, 1.55, 1.65, 1.85, 1.95]) {
-      expect(own).toBeLessThan(distance(exact.map((_, i) => shiftEvenPart(i * 2 ** spacing, Math.round(alpha * 2 ** 14), g))));
+    for (const alpha of [0.9, 1, 1.15, 1.5, 1.6, 1.702, 1.85]) {
+      for (const gamma of [0, 0.03, 0.05, 0.07, 0.09]) {
+        const [alphaBits, gammaBits] = [alpha, gamma].map((v) => Math.round(v * 2 ** 14));
+        expect(own).toBeLessThan(distance(exact.map((_, i) => shiftEvenPart(i * 2 ** spacing, alphaBits, gammaBits, g))));
+      }
     }
   });
 
