@@ -1,3 +1,8 @@
+#ifdef __linux__
+#define _GNU_SOURCE /* for the affinity of threads */
+#include <sched.h>
+#endif
+
 #include "pool.h"
 
 #include <pthread.h>
@@ -13,6 +18,7 @@ struct ivit_pool {
   ivit_job job;
   void *argument;
   pthread_t *handles;
+  int caller_core; /* that the threads keep off; -1: none yet */
 };
 
 typedef struct {
@@ -46,6 +52,7 @@ ivit_pool *ivit_pool_create(int threads) {
   pthread_cond_init(&pool->work, NULL);
   pthread_cond_init(&pool->done, NULL);
   pool->threads = threads;
+  pool->caller_core = -1;
   pool->handles = calloc((size_t)threads, sizeof(pthread_t));
   for (int t = 1; pool->handles && t < threads; t++) {
     start *s = malloc(sizeof *s);
@@ -64,7 +71,28 @@ ivit_pool *ivit_pool_create(int threads) {
   return pool;
 }
 
+/*
+ * Keeps the pool's threads off the core that the caller works on. Linux often wakes a thread there, behind the caller,
+ * where the other cores are busy for the moment (with the JavaScript thread that has just handed the work over), and
+ * takes milliseconds to move it: a whole image. The cores are those that the caller may use (taskset, a container's
+ * cpuset); where they do not give every thread one of its own, nothing is done.
+ */
+static void leave_callers_core(ivit_pool *pool) {
+#ifdef __linux__
+  int core = sched_getcpu();
+  cpu_set_t cores;
+  if (core < 0 || core == pool->caller_core || sched_getaffinity(0, sizeof cores, &cores) != 0) return;
+  CPU_CLR(core, &cores);
+  if (CPU_COUNT(&cores) < pool->started) return;
+  pool->caller_core = core;
+  for (int t = 1; t <= pool->started; t++) pthread_setaffinity_np(pool->handles[t], sizeof cores, &cores);
+#else
+  (void)pool;
+#endif
+}
+
 void ivit_pool_run(ivit_pool *pool, ivit_job job, void *argument) {
+  if (pool->started > 0) leave_callers_core(pool);
   pthread_mutex_lock(&pool->mutex);
   pool->job = job;
   pool->argument = argument;
