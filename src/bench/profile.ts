@@ -1,6 +1,8 @@
 import { loadNativeKernels, loadWasmModule } from '../engine/load.js';
-import { createNativeProfiler } from '../engine/native.js';
+import { createNativeEngine, createNativeProfiler } from '../engine/native.js';
 import type { Profiler, StepProfile } from '../engine/profile.js';
+import type { Engine } from '../engine/types.js';
+import { createWasmEngine } from '../engine/wasm-engine.js';
 import { createWasmProfiler } from '../engine/wasm.js';
 import type { Program } from '../program/types.js';
 import { noise } from './contenders.js';
@@ -25,47 +27,54 @@ export interface Profile {
   readonly kinds: readonly KindProfile[];
   /** Multiply-adds a second of one core that only multiplies registers, median over the same runs; null: unknown. */
   readonly peak: number | null;
-  /** Shares of the peak: the linear layers alone, and one whole image by the clock on the wall. */
+  /** Share of the peak of the linear layers alone. */
   readonly linearShare: number | null;
+  /** Of a whole image: of the time that its steps take, and by the clock on the wall of a run in which no step is timed. */
   readonly wholeShare: number | null;
+  readonly wallShare: number | null;
 }
 
 /** Rounds of the peak measure: some 0.2 ms. */
 const PEAK_ROUNDS = 30_000;
 
 /** Times every step of the native backend, with the machine's peak measured between the runs. */
-export function profileNative(program: Program, threads: number, runs: number): Profile {
+export function profileNative(program: Program, threads: number, runs: number): Promise<Profile> {
   const kernels = loadNativeKernels();
   const profiler = createNativeProfiler(kernels, program, threads);
-  return profile(profiler, program, threads, runs, () => kernels.measurePeak(profiler.isa, PEAK_ROUNDS));
+  return profile(profiler, createNativeEngine(kernels, program, threads), program, runs, () => kernels.measurePeak(profiler.isa, PEAK_ROUNDS));
 }
 
 /** Times every step of the WebAssembly backend; it cannot tell the machine's peak. */
 export async function profileWasm(program: Program, runs: number): Promise<Profile> {
-  return profile(createWasmProfiler(await loadWasmModule(), program), program, 1, runs, () => null);
+  const module = await loadWasmModule();
+  return profile(createWasmProfiler(module, program), createWasmEngine(module, program, 1), program, runs, () => null);
 }
 
 /** @param measurePeak multiply-adds and the nanoseconds they took, or null */
-function profile(
+async function profile(
   profiler: Profiler,
+  engine: Engine,
   program: Program,
-  threads: number,
   runs: number,
   measurePeak: () => readonly [count: number, nanoseconds: number] | null,
-): Profile {
+): Promise<Profile> {
+  const { threads } = engine;
   const pixels = noise(program.input);
   const peaks: number[] = [];
   const walls: number[] = [];
   const steps: StepProfile[][] = [];
   profiler.run(pixels);
+  await engine.runAll([pixels]);
   for (let i = 0; i < runs; i++) {
     const measured = measurePeak();
     if (measured !== null) peaks.push((1e9 * measured[0]) / measured[1]);
     const start = performance.now();
-    steps.push(profiler.run(pixels));
+    await engine.runAll([pixels]);
     walls.push((performance.now() - start) / 1000);
+    steps.push(profiler.run(pixels));
   }
   profiler.close();
+  await engine.close();
 
   const peak = peaks.length === 0 ? null : median(peaks);
   const groups = new Map<string, { seconds: number; multiplications: number }>();
@@ -90,7 +99,8 @@ function profile(
     kinds: kinds.sort((a, b) => b.milliseconds - a.milliseconds),
     peak,
     linearShare: kinds.find(({ kind }) => kind === 'linear')?.shareOfPeak ?? null,
-    wholeShare: shareOf(multiplications, threads * median(walls)),
+    wholeShare: shareOf(multiplications, total),
+    wallShare: shareOf(multiplications, threads * median(walls)),
   };
 }
 

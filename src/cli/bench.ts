@@ -66,7 +66,7 @@ type NamedProfile = Profile & { readonly name: string };
 async function profileAll(models: readonly NamedProgram[], threads: readonly number[], runs: number): Promise<NamedProfile[]> {
   const profiles: NamedProfile[] = [];
   for (const { name, program } of models) {
-    for (const count of threads) profiles.push({ name, ...profileNative(program, count, runs) });
+    for (const count of threads) profiles.push({ name, ...(await profileNative(program, count, runs)) });
     profiles.push({ name, ...(await profileWasm(program, runs)) });
   }
   return profiles;
@@ -106,7 +106,7 @@ function resultRow(result: Compared): string[] {
   ];
 }
 
-function profileLines({ name, isa, threads, kinds, peak, linearShare, wholeShare }: NamedProfile): string[] {
+function profileLines({ name, isa, threads, kinds, peak, linearShare, wholeShare, wallShare }: NamedProfile): string[] {
   const share = (value: number | null): string => (value === null ? '' : percent(value));
   const rows = kinds.map((kind) => [
     kind.kind,
@@ -121,7 +121,7 @@ function profileLines({ name, isa, threads, kinds, peak, linearShare, wholeShare
     `${name}: ${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}${peak === null ? '' : `, peak ${significant(peak / 1e9)} GMAC/s a core`}`,
     '',
     markdown(columns, rows),
-    ...(wholeShare === null ? [] : ['', `whole network ${share(wholeShare)} of the peak, linear layers ${share(linearShare)}`]),
+    ...(wholeShare === null ? [] : ['', `whole network ${share(wholeShare)} of the peak (${share(wallShare)} by the clock of a whole run), linear layers ${share(linearShare)}`]),
   ];
 }
 
