@@ -43,7 +43,7 @@ export interface FitOptions {
 const DAMPING = 1e-3;
 
 /** Compensation and second-order rounding need this many rows for each input channel, or they fit chance. */
-const ROWS_PER_INPUT = 4;
+const ROWS_PER_INPUT = 5;
 /** Output channels that are rounded together, so that a row of the factor is read from near memory. */
 const ROWS_AT_ONCE = 16;
 /** Rows at which the mean error counts half. */
