@@ -32,7 +32,7 @@ static int plan_head(const ivit_attention *op, int32_t head, head_plan *plan) {
   plan->score = plan_requantize(limit, bound, b, op->score_shift);
   int64_t largest = largest_multiplier(op->out.multiplier + head * op->value_dim, op->value_dim);
   plan->value = plan_requantize((int64_t)1 << 30, INT64_MAX >> 1, largest, op->out.shift);
-  return plan->score.path != ANY && plan->value.path != ANY &&
+  return plan->score.path != WIDE && plan->value.path != WIDE &&
          ivit_shift_round(bound, op->score_shift) <= IVIT_SCORE_LIMIT >> 2;
 }
 

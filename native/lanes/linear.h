@@ -18,7 +18,7 @@ INLINE void finish_row(const ivit_linear *op, const linear_header *h, const pane
                        const int32_t *residual, void *out, int32_t n, int32_t count) {
   int dynamic = op->x_type == IVIT_ROWS;
   int32_t mantissa = 0, shift = 0;
-  if (h->plan.path == ANY || (dynamic && !row_fits(op, h, scale, &mantissa, &shift))) {
+  if (h->plan.path == WIDE || (dynamic && !row_fits(op, h, scale, &mantissa, &shift))) {
     for (int32_t c = 0; c < count; c++) {
       int64_t acc = dynamic ? ivit_shift_round((int64_t)scale * sums[c], op->row_shift) + w->bias[c] : sums[c];
       int32_t r = ivit_requantize(&op->out, acc, n + c);

@@ -12,53 +12,13 @@
 #ifndef IVIT_PACKING_H
 #define IVIT_PACKING_H
 
-#include "../arith.h"
+#include "../requantize.h"
 
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 /* Of what linear layers and attention write: IVIT_ROWS as u-hat. */
 static size_t element_size(ivit_type type) {
   return type == IVIT_U8 || type == IVIT_I8 ? 1 : type == IVIT_I16 ? 2 : 4;
-}
-
-/* --- requantization --- */
-
-/*
- * How (v*b[n] + 2^(c-1) + offset[n]) >> c is computed.
- * - NARROW: everything is proven to fit 32 bits;
- * - HIGH: b, c and offset are brought to c >= 32, so that the result lies in the high half of a 64-bit sum; without an
- *   offset c >= 33 and 2^(c-1) is added to the high half, as floors nest;
- * - LIFTED: the same without an offset, where that takes a shift of v as well as of b;
- * - ANY: none of these: 64-bit shifts, or plain C.
- */
-typedef enum { NARROW, HIGH, LIFTED, ANY } requantize_path;
-
-typedef struct {
-  requantize_path path;
-  int32_t scale, lift, shift, round;
-} requantize_plan;
-
-/* Without an offset. `limit`: max |v|; `bound`: max over n of |v|*|b[n]|; `largest`: max |b[n]|. */
-static requantize_plan plan_requantize(int64_t limit, int64_t bound, int64_t largest, int32_t shift) {
-  if (shift >= 1 && shift <= 31 && bound + ivit_half(shift) < (int64_t)1 << 31) {
-    return (requantize_plan){.path = NARROW, .shift = shift, .round = (int32_t)ivit_half(shift)};
-  }
-  requantize_plan plan = {.path = ANY};
-  if (shift < 1) return plan;
-  int32_t missing = ivit_max(0, 33 - shift), scale = ivit_min(missing, 31 - ivit_bits((uint64_t)largest));
-  int32_t lift = missing - scale, c = shift + missing;
-  if (limit >= ((int64_t)1 << 31) >> lift) return plan;
-  return (requantize_plan){
-      .path = lift == 0 ? HIGH : LIFTED, .scale = scale, .lift = lift, .shift = c - 32, .round = 1 << (c - 33)};
-}
-
-static int64_t largest_multiplier(const int32_t *multiplier, int32_t n) {
-  int64_t largest = 0;
-  for (int32_t i = 0; i < n; i++) {
-    int64_t b = multiplier[i];
-    largest = b > largest ? b : -b > largest ? -b : largest;
-  }
-  return largest;
 }
 
 /* --- linear layers --- */
@@ -97,22 +57,8 @@ static size_t linear_pack_size(const ivit_linear *op) {
 }
 
 static void plan_linear(const ivit_linear *op, linear_header *h) {
-  int64_t product = 0, limit = 0;
   *h = (linear_header){.groups = groups_of(op->in_features)};
-  for (int32_t n = 0; n < op->cols; n++) {
-    int64_t sum = ivit_linear_bound(op, n);
-    h->sum_bound = sum > h->sum_bound ? sum : h->sum_bound;
-    h->bias_bound = ivit_max(h->bias_bound, ivit_abs(op->bias[n]));
-    if (op->x_type == IVIT_ROWS) sum = ivit_shift_round(sum * ((int64_t)IVIT_ROW_LIMIT + 1), op->row_shift);
-    int64_t acc = sum + ivit_abs(op->bias[n]);
-    if (acc > INT32_MAX) acc = INT32_MAX;
-    limit = acc > limit ? acc : limit;
-    int64_t bound = acc * ivit_abs(op->out.multiplier[n]);
-    product = bound > product ? bound : product;
-  }
-  /* With row scales the limit is checked for each row. */
-  if (op->x_type == IVIT_ROWS) limit = 0;
-  h->plan = plan_requantize(limit, product, largest_multiplier(op->out.multiplier, op->cols), op->out.shift);
+  h->plan = plan_sums(op, &h->sum_bound, &h->bias_bound);
 }
 
 static void linear_pack(const ivit_linear *op, void *packed) {
@@ -175,7 +121,7 @@ static void output_pack(const ivit_output *out, int32_t cols, int64_t limit, voi
   }
   int32_t scale = ivit_max(0, 32 - out->shift);
   const int64_t most = ((int64_t)1 << 61) >> scale;
-  *h = (output_header){.path = ANY, .shift = out->shift};
+  *h = (output_header){.path = WIDE, .shift = out->shift};
   if (out->shift >= 1 && out->shift <= 31 && farthest < INT32_MAX &&
       limit * largest + half + farthest < (int64_t)1 << 31) {
     h->path = NARROW;

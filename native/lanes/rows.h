@@ -1,6 +1,6 @@
 /* Primitives that work row by row, included by lanes.h. */
 
-/* Requantizes 16 values from channel n on; none of path ANY. */
+/* Requantizes 16 values from channel n on; none of path WIDE. */
 INLINE void requantize_chunk(const output_header *h, int32_t cols, int32_t n, vec v[CHUNK_VECTORS]) {
   const int32_t *multiplier = multipliers_of(h);
   const int64_t *offset = (const int64_t *)(multiplier + channels_of(cols));
@@ -105,7 +105,7 @@ static void sum_row(const int32_t *x, int32_t cols, int64_t *sum, uint64_t *squa
 static void layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                        void *scratch) {
   const output_header *h = op->out.packed;
-  if (h->path == ANY) {
+  if (h->path == WIDE) {
     ivit_portable_layer_norm(op, rows, x, out, scale, scratch);
     return;
   }
@@ -129,7 +129,7 @@ static void layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x
 
 static void rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, void *scratch) {
   const output_header *h = op->out.packed;
-  if (h->path == ANY) {
+  if (h->path == WIDE) {
     ivit_portable_rescale(op, rows, x, out, scale, scratch);
     return;
   }
@@ -176,7 +176,7 @@ static void activation(const ivit_activation *op, int32_t rows, const int16_t *x
                        void *scratch) {
   const output_header *h = op->out.packed;
   hump_table table;
-  if (h->path == ANY || !load_hump(op, &table)) {
+  if (h->path == WIDE || !load_hump(op, &table)) {
     ivit_portable_activation(op, rows, x, out, scale, scratch);
     return;
   }

@@ -51,7 +51,7 @@ static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, 
     return;
   }
   const linear_header *h = op->packed;
-  const requantize_plan any = {.path = ANY};
+  const requantize_plan any = {.path = WIDE};
   const size_t features = (size_t)op->in_features, cols = (size_t)op->cols;
   const size_t tile_size = tile_elements(op->in_features);
   code_t *tiles = scratch;

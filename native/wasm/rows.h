@@ -1,6 +1,6 @@
 /* LayerNorm, activations and the quantization of rows, included by simd128.c. */
 
-/* Eight values requantized as output_pack has prepared it, channels n to n + 7; the path is not ANY. */
+/* Eight values requantized as output_pack has prepared it, channels n to n + 7; the path is not WIDE. */
 INLINE void requantize_eight(const output_header *h, int32_t cols, int32_t n, v128 v[2]) {
   const int32_t *multiplier = multipliers_of(h) + n;
   const int64_t *offset = (const int64_t *)(multipliers_of(h) + channels_of(cols));
@@ -77,7 +77,7 @@ INLINE v128 normalize_four(v128 y, v128 f, int32_t t) {
 static void layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                        void *scratch) {
   const output_header *h = op->out.packed;
-  if (h->path == ANY) {
+  if (h->path == WIDE) {
     ivit_portable_layer_norm(op, rows, x, out, scale, scratch);
     return;
   }
@@ -142,7 +142,7 @@ INLINE v128 activate_eight(v128 x, v128 magnitude, v128 knot, v128 step, v128 ma
 static void activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                        void *scratch) {
   const output_header *h = op->out.packed;
-  if (h->path == ANY) {
+  if (h->path == WIDE) {
     ivit_portable_activation(op, rows, x, out, scale, scratch);
     return;
   }
@@ -184,7 +184,7 @@ static void activation(const ivit_activation *op, int32_t rows, const int16_t *x
 
 static void rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, void *scratch) {
   const output_header *h = op->out.packed;
-  if (h->path == ANY) {
+  if (h->path == WIDE) {
     ivit_portable_rescale(op, rows, x, out, scale, scratch);
     return;
   }

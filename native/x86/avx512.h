@@ -14,7 +14,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "../arith.h"
+#include "../requantize.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -111,42 +111,6 @@ INLINE __m512i clamp_i32(__m512i v, int32_t limit) {
 }
 
 /*
- * How (v*b[n] + 2^(c-1)) >> c is computed without an offset.
- * - NARROW: v*b + 2^(c-1) is proven to fit 32 bits;
- * - HIGH: b and c are brought to c >= 33; as 2^(c-1) is then a multiple of 2^32, floors nest and it is
- *   (high32(v*b) + 2^(c-33)) >> (c - 32);
- * - LIFTED: the same, where that takes a shift of v as well as of b;
- * - WIDE: none of these: 64-bit shifts.
- */
-typedef enum { NARROW, HIGH, LIFTED, WIDE } requantize_path;
-
-typedef struct {
-  requantize_path path;
-  int32_t scale; /* b is multiplied by 2^scale */
-  int32_t lift;  /* LIFTED: v by 2^lift */
-  int32_t shift; /* of 32-bit lanes, after `round` is added */
-  int32_t round;
-} requantize_plan;
-
-/* `limit`: max |v|; `bound`: max over n of |v|*|b[n]|; `largest`: max |b[n]|. */
-INLINE requantize_plan plan_requantize(int64_t limit, int64_t bound, int64_t largest, int32_t shift) {
-  if (shift >= 1 && shift <= 31 && bound + ivit_half(shift) < (int64_t)1 << 31) {
-    return (requantize_plan){.path = NARROW, .shift = shift, .round = (int32_t)ivit_half(shift)};
-  }
-  requantize_plan plan = {.path = WIDE};
-  if (shift < 1) return plan;
-  int32_t missing = ivit_max(0, 33 - shift), scale = ivit_min(missing, 31 - ivit_bits((uint64_t)largest));
-  int32_t lift = missing - scale, c = shift + missing;
-  if (limit >= ((int64_t)1 << 31) >> lift) return plan;
-  plan.path = lift == 0 ? HIGH : LIFTED;
-  plan.scale = scale;
-  plan.lift = lift;
-  plan.shift = c - 32;
-  plan.round = 1 << (c - 33);
-  return plan;
-}
-
-/*
  * A plan's numbers as operands of a tile's epilogue. Shifts by a count for each lane: those by one count for all take the
  * units that multiply (Zen 5) or a shuffle more (Intel).
  */
@@ -167,15 +131,6 @@ INLINE __m512i requantize(const requantize_path path, __m512i v, __m512i b, cons
   if (path == LIFTED) v = _mm512_sllv_epi32(v, k->lift);
   __m512i high = join_high(_mm512_mul_epi32(v, b), _mm512_mul_epi32(odd(v), _mm512_loadu_si512(b_odd)));
   return _mm512_srav_epi32(_mm512_add_epi32(high, k->round), k->shift);
-}
-
-INLINE int64_t largest_multiplier(const int32_t *multiplier, int32_t n) {
-  int64_t largest = 0;
-  for (int32_t i = 0; i < n; i++) {
-    int64_t b = multiplier[i];
-    largest = b > largest ? b : -b > largest ? -b : largest;
-  }
-  return largest;
 }
 
 /* 64 requantized values to codes, in order; no clamp but the type's. */

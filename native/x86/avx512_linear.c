@@ -40,22 +40,7 @@ size_t ivit_avx512_linear_pack_size(const ivit_linear *op) {
  * then pass `fits`.
  */
 static void plan_linear(const ivit_linear *op, header *h) {
-  int64_t product = 0, limit = 0;
-  h->sum_bound = 0;
-  h->bias_bound = 0;
-  for (int32_t n = 0; n < op->cols; n++) {
-    int64_t sum = ivit_linear_bound(op, n);
-    h->sum_bound = sum > h->sum_bound ? sum : h->sum_bound;
-    h->bias_bound = ivit_max(h->bias_bound, ivit_abs(op->bias[n]));
-    if (op->x_type == IVIT_ROWS) sum = ivit_shift_round(sum * ((int64_t)IVIT_ROW_LIMIT + 1), op->row_shift);
-    int64_t acc = sum + ivit_abs(op->bias[n]);
-    if (acc > INT32_MAX) acc = INT32_MAX;
-    limit = acc > limit ? acc : limit;
-    int64_t bound = acc * ivit_abs(op->out.multiplier[n]);
-    product = bound > product ? bound : product;
-  }
-  if (op->x_type == IVIT_ROWS) limit = 0;
-  h->plan = plan_requantize(limit, product, largest_multiplier(op->out.multiplier, op->cols), op->out.shift);
+  h->plan = plan_sums(op, &h->sum_bound, &h->bias_bound);
   if (op->x_type == IVIT_I16) h->plan = (requantize_plan){.path = WIDE};
 }
 
