@@ -52,7 +52,7 @@ typedef struct {
  * bias[n] + ((M'*sum_k (x[k] - 128)*weight[n][k] + 2^(row_shift-1)) >> row_shift); then requantize(acc[n], n); with a
  * residual clamp(residual + that, +-IVIT_WIDE_LIMIT).
  */
-typedef struct {
+typedef struct ivit_linear {
   int32_t cols;        /* N, outputs */
   int32_t in_features; /* K */
   ivit_type x_type;    /* IVIT_U8, IVIT_I16 or IVIT_ROWS */
@@ -60,6 +60,11 @@ typedef struct {
   int32_t row_shift;   /* IVIT_ROWS only */
   ivit_output out;     /* `offset` is NULL */
   const int8_t *weight; /* [cols][in_features], only while packing */
+  /*
+   * IVIT_I16: a layer with the same weights, which this one reads where that one packed them, or NULL. Its input is
+   * IVIT_ROWS, or IVIT_U8 with a zero point of 128.
+   */
+  const struct ivit_linear *twin;
   const int32_t *bias;  /* [cols] */
   void *packed;         /* what linear_pack wrote */
   /* Weights that the next linear layer of the program begins with, to be fetched towards the end of this one; or NULL. */
@@ -137,8 +142,8 @@ typedef struct {
   int32_t tile_rows, tile_cols;
 
   /*
-   * Packs weights, and whatever else the GEMM wants beside them, once. `packed` has linear_pack_size bytes; op->weight is
-   * gone afterwards.
+   * Packs weights (but those of a twin, which is packed before), and whatever else the GEMM wants beside them, once.
+   * `packed` has linear_pack_size bytes; op->weight is gone afterwards.
    */
   size_t (*linear_pack_size)(const ivit_linear *op);
   void (*linear_pack)(const ivit_linear *op, void *packed);

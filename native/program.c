@@ -199,6 +199,7 @@ static void read_linear(ivit_program *program, ivit_linear *op, int32_t cols, co
   op->x_type = (ivit_type)w[1];
   op->x_zero = w[2];
   op->row_shift = w[3];
+  op->twin = w[4] < 0 ? NULL : &program->steps[w[4]].as.linear;
   op->weight = constants[0];
   op->bias = keep(program, constants[1], (size_t)cols, sizeof(int32_t));
   op->packed = heap_allocate(&program->heap, program->isa->linear_pack_size(op));
@@ -313,12 +314,12 @@ static const int32_t *read_runs(ivit_program *program, const int32_t **w, int32_
   return runs;
 }
 
-/* Tells each linear layer which weights come after its own. */
+/* Tells each linear layer which weights come after its own. Those of a twin were just read. */
 static void link_linears(ivit_program *program) {
   const ivit_linear *next = NULL;
   for (int32_t i = program->step_count - 1; i >= 0; i--) {
-    if (program->steps[i].kind != IVIT_STEP_LINEAR) continue;
     ivit_linear *op = &program->steps[i].as.linear;
+    if (program->steps[i].kind != IVIT_STEP_LINEAR || op->twin) continue;
     if (next) {
       op->next = next->packed;
       op->next_bytes = program->isa->linear_pack_size(next);

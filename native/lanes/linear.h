@@ -5,6 +5,7 @@ enum { PREPARED_ROWS = 4 * TILE_ROWS };
 static size_t prepared_stride(int32_t elements) { return round_up((size_t)elements, 64 / sizeof(code_t)); }
 
 static size_t linear_scratch(const ivit_linear *op) {
+  if (op->x_type == IVIT_I16) return TILE_ROWS * prepared_stride(op->in_features) * (1 + sizeof(code_t));
   return sizeof(code_t) == 1 ? 0 : PREPARED_ROWS * prepared_stride(op->in_features) * sizeof(code_t);
 }
 
@@ -42,10 +43,43 @@ INLINE void finish_row(const ivit_linear *op, const linear_header *h, const pane
   store_chunk(op->out.type, v, op->out.zero, out, count);
 }
 
+/* 16-bit inputs: two rows of a tile for each. */
+static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const int16_t *x,
+                         const int32_t *residual, void *out, void *scratch) {
+  const linear_header *h = ((const wide_header *)op->packed)->panels;
+  size_t features = (size_t)op->in_features, cols = (size_t)op->cols, size = element_size(op->out.type);
+  const size_t stride = prepared_stride(op->in_features);
+  uint8_t *planes = (uint8_t *)scratch + TILE_ROWS * stride * sizeof(code_t);
+  int32_t sums[TILE_ROWS][CHUNK];
+  for (int32_t r0 = 0; r0 < rows; r0 += TILE_ROWS / 2) {
+    int32_t live = ivit_min(rows - r0, TILE_ROWS / 2);
+    for (int32_t i = 0; i < live; i++) {
+      uint8_t *high = planes + 2 * (size_t)i * stride;
+      split_row(x + (size_t)(r0 + i) * features, op->in_features, high, high + stride);
+    }
+    const code_t *codes = (const code_t *)(const void *)planes, *tile[TILE_ROWS];
+    if (sizeof(code_t) != 1) {
+      code_t *to = scratch;
+      for (size_t i = 0; i < 2 * (size_t)live * stride; i++) to[i] = planes[i];
+      codes = to;
+    }
+    point_to_rows(codes, stride, 2 * live, tile);
+    for (int32_t n = n0; n < n1; n += CHUNK) {
+      const panel *w = panel_at(h, n);
+      multiply_tile(sums, tile, h->groups, (const weight_t *)(w + 1), w->start);
+      for (int32_t i = 0; i < live; i++) {
+        size_t at = (size_t)(r0 + i) * cols + (size_t)n;
+        finish_split_row(op, sums[2 * i], sums[2 * i + 1], residual ? residual + at : NULL, (int8_t *)out + at * size, n,
+                         ivit_min(n1 - n, CHUNK));
+      }
+    }
+  }
+}
+
 static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x, const int32_t *x_scale,
                    const int32_t *residual, void *out, void *scratch) {
   if (op->x_type == IVIT_I16) {
-    ivit_portable_linear(op, rows, n0, n1, x, x_scale, residual, out, scratch);
+    linear_split(op, rows, n0, n1, x, residual, out, scratch);
     return;
   }
   const linear_header *h = op->packed;

@@ -50,10 +50,27 @@ static panel *panel_at(const linear_header *h, int32_t n) {
   return (panel *)(first + (size_t)(n / CHUNK) * panel_size(h->groups));
 }
 
-static size_t linear_pack_size(const ivit_linear *op) {
-  if (op->x_type == IVIT_I16) return ivit_portable_linear_pack_size(op);
+/*
+ * 16-bit inputs are multiplied as two rows of codes: x = 256*(high - 128) + low. With the sums H and L of the rows, which
+ * panels of zero point 128 give as sum (code - 128)*w + beta (beta: the bias that the panel's own layer starts with),
+ * acc = 256*H + L + constant[n], where constant[n] = bias[n] - 257*beta + 128*sum w.
+ */
+typedef struct {
+  const linear_header *panels; /* the layer's own, behind the constants, or its twin's */
+  int64_t constant[];
+} wide_header;
+
+static size_t panels_size(const ivit_linear *op) {
   size_t panels = (size_t)(op->cols + CHUNK - 1) / CHUNK;
   return round_up(sizeof(linear_header), IVIT_ALIGN) + panels * panel_size(groups_of(op->in_features));
+}
+
+static size_t constants_size(const ivit_linear *op) {
+  return round_up(sizeof(wide_header) + (size_t)op->cols * sizeof(int64_t), IVIT_ALIGN);
+}
+
+static size_t linear_pack_size(const ivit_linear *op) {
+  return (op->x_type == IVIT_I16 ? constants_size(op) : 0) + (op->twin ? 0 : panels_size(op));
 }
 
 static void plan_linear(const ivit_linear *op, linear_header *h) {
@@ -61,13 +78,10 @@ static void plan_linear(const ivit_linear *op, linear_header *h) {
   h->plan = plan_sums(op, &h->sum_bound, &h->bias_bound);
 }
 
-static void linear_pack(const ivit_linear *op, void *packed) {
-  if (op->x_type == IVIT_I16) {
-    ivit_portable_linear_pack(op, packed);
-    return;
-  }
+static void pack_panels(const ivit_linear *op, void *packed) {
   linear_header *h = packed;
   plan_linear(op, h);
+  const int32_t zero = op->x_type == IVIT_I16 ? 128 : op->x_zero;
   size_t features = (size_t)op->in_features;
   for (int32_t n = 0; n < op->cols; n++) {
     panel *to = panel_at(h, n);
@@ -81,8 +95,53 @@ static void linear_pack(const ivit_linear *op, void *packed) {
       weight[((k / GROUP) * CHUNK + c) * GROUP + k % GROUP] = w[k];
     }
     to->bias[c] = op->bias[n];
-    to->start[c] = (CODE_OFFSET - op->x_zero) * sum + (op->x_type == IVIT_U8 ? op->bias[n] : 0);
+    to->start[c] = (CODE_OFFSET - zero) * sum + (op->x_type == IVIT_U8 ? op->bias[n] : 0);
     to->multiplier[c] = (int32_t)((uint32_t)op->out.multiplier[n] << h->plan.scale);
+  }
+}
+
+static int32_t column_sum(const panel *w, int32_t groups, size_t c) {
+  const weight_t *weight = (const weight_t *)(w + 1);
+  int32_t sum = 0;
+  for (size_t g = 0; g < (size_t)groups; g++) {
+    for (size_t i = 0; i < GROUP; i++) sum += weight[(g * CHUNK + c) * GROUP + i];
+  }
+  return sum;
+}
+
+static void linear_pack(const ivit_linear *op, void *packed) {
+  if (op->x_type != IVIT_I16) {
+    pack_panels(op, packed);
+    return;
+  }
+  wide_header *h = packed;
+  void *own = (int8_t *)packed + constants_size(op);
+  if (!op->twin) pack_panels(op, own);
+  h->panels = op->twin ? op->twin->packed : own;
+  for (int32_t n = 0; n < op->cols; n++) {
+    const panel *w = panel_at(h->panels, n);
+    size_t c = (size_t)n % CHUNK;
+    int64_t beta = op->twin && op->twin->x_type == IVIT_U8 ? w->bias[c] : 0;
+    h->constant[n] = op->bias[n] - 257 * beta + 128 * (int64_t)column_sum(w, h->panels->groups, c);
+  }
+}
+
+/* The two rows of codes of a 16-bit row. */
+static void split_row(const int16_t *x, int32_t count, uint8_t *high, uint8_t *low) {
+  for (int32_t k = 0; k < count; k++) {
+    high[k] = (uint8_t)((x[k] >> 8) + 128);
+    low[k] = (uint8_t)x[k];
+  }
+}
+
+/* Columns n to n + count of a 16-bit row, from the sums of its two rows of codes. */
+static void finish_split_row(const ivit_linear *op, const int32_t *high, const int32_t *low, const int32_t *residual,
+                             void *out, int32_t n, int32_t count) {
+  const int64_t *constant = ((const wide_header *)op->packed)->constant + n;
+  for (int32_t c = 0; c < count; c++) {
+    int32_t r = ivit_requantize(&op->out, (int64_t)high[c] * 256 + low[c] + constant[c], n + c);
+    if (residual) r = ivit_clamp((int64_t)r + residual[c], -IVIT_WIDE_LIMIT, IVIT_WIDE_LIMIT);
+    ivit_store(&op->out, out, (size_t)c, r);
   }
 }
 

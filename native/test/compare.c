@@ -119,12 +119,27 @@ static void compare_linear(const ivit_isa *isa) {
   int32_t *residual = buffer(M * N * sizeof *residual);
   fill_i32(residual, M * N, 24);
 
+  ivit_linear twin = op;
+  if (op.x_type == IVIT_I16 && chance(60)) {
+    int32_t *twin_bias = buffer(padded(op.cols) * sizeof *twin_bias);
+    fill_i32(twin_bias, N, bits);
+    twin.x_type = chance(50) ? IVIT_U8 : IVIT_ROWS;
+    twin.x_zero = 128;
+    twin.bias = twin_bias;
+    op.twin = &twin;
+  }
+
   size_t bytes = M * N * wide_size_of(op.out.type);
   uint8_t *out[2];
   const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
   for (int t = 0; t < 2; t++) {
     out[t] = buffer(bytes);
     memset(out[t], 0x55, bytes);
+    if (op.twin) {
+      twin.packed = buffer(tables[t]->linear_pack_size(&twin));
+      tables[t]->linear_pack(&twin, twin.packed);
+      op.weight = NULL;
+    }
     op.packed = buffer(tables[t]->linear_pack_size(&op));
     tables[t]->linear_pack(&op, op.packed);
     op.weight = NULL;

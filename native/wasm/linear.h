@@ -4,6 +4,9 @@
 enum { BLOCK = 24 };
 
 static size_t linear_scratch(const ivit_linear *op) {
+  if (op->x_type == IVIT_I16) {
+    return tile_elements(op->in_features) * sizeof(code_t) + TILE * round_up((size_t)op->in_features, IVIT_ALIGN);
+  }
   return BLOCK / TILE * tile_elements(op->in_features) * sizeof(code_t);
 }
 
@@ -44,10 +47,43 @@ static void add_residual(v128 v[2 * TILE], const int32_t *residual, size_t cols,
   }
 }
 
+/* 16-bit inputs: two rows of a tile for each. */
+static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const int16_t *x,
+                         const int32_t *residual, void *out, void *scratch) {
+  const linear_header *h = ((const wide_header *)op->packed)->panels;
+  const size_t features = (size_t)op->in_features, cols = (size_t)op->cols, size = element_size(op->out.type);
+  const size_t stride = round_up(features, IVIT_ALIGN);
+  code_t *tile = scratch;
+  uint8_t *planes = (uint8_t *)scratch + tile_elements(op->in_features) * sizeof(code_t);
+  for (int32_t r0 = 0; r0 < rows; r0 += TILE / 2) {
+    const int32_t live = ivit_min(rows - r0, TILE / 2);
+    const uint8_t *tile_rows[TILE];
+    for (int32_t i = 0; i < TILE / 2; i++) {
+      uint8_t *high = planes + 2 * (size_t)i * stride;
+      if (i < live) split_row(x + (size_t)(r0 + i) * features, op->in_features, high, high + stride);
+      tile_rows[2 * i] = high;
+      tile_rows[2 * i + 1] = high + stride;
+    }
+    interleave_tile(tile_rows, 0, op->in_features, tile);
+    for (int32_t n = n0; n < n1; n += PANEL) {
+      const panel *w = panel_at(h, n);
+      v128 products[2 * TILE];
+      int32_t sums[TILE][PANEL];
+      multiply_tile(products, tile, h->groups, (const weight_t *)(w + 1), w->start);
+      UNROLL_ROWS for (int32_t i = 0; i < 2 * TILE; i++) store(&sums[i / 2][4 * (i % 2)], products[i]);
+      for (int32_t i = 0; i < live; i++) {
+        const size_t at = (size_t)(r0 + i) * cols + (size_t)n;
+        finish_split_row(op, sums[2 * i], sums[2 * i + 1], residual ? residual + at : NULL, (int8_t *)out + at * size, n,
+                         ivit_min(n1 - n, PANEL));
+      }
+    }
+  }
+}
+
 static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x, const int32_t *x_scale,
                    const int32_t *residual, void *out, void *scratch) {
   if (op->x_type == IVIT_I16) {
-    ivit_portable_linear(op, rows, n0, n1, x, x_scale, residual, out, scratch);
+    linear_split(op, rows, n0, n1, x, residual, out, scratch);
     return;
   }
   const linear_header *h = op->packed;

@@ -30,23 +30,29 @@ static panel *panel_at(const header *h, int32_t n) {
   return (panel *)((int8_t *)(h + 1) + (size_t)(n / PANEL_COLS) * panel_size(h->groups));
 }
 
+/*
+ * 16-bit inputs are multiplied as two planes of bytes, the high one with 128 added. From the sums H and L of the planes,
+ * which panels of zero point 128 give, acc = 256*H + L + constant[n].
+ */
+typedef struct {
+  const header *panels; /* the layer's own, behind the constants, or its twin's */
+  int64_t constant[];
+} wide_header;
+
+static size_t constants_size(const ivit_linear *op) {
+  return round_up(sizeof(wide_header) + round_up((size_t)op->cols, PANEL_COLS) * sizeof(int64_t), IVIT_ALIGN);
+}
+
 size_t ivit_avx512_linear_pack_size(const ivit_linear *op) {
   size_t panels = round_up((size_t)op->cols, PANEL_COLS) / PANEL_COLS;
-  return sizeof(header) + panels * panel_size((op->in_features + 3) / 4);
+  size_t size = op->x_type == IVIT_I16 ? constants_size(op) : 0;
+  return op->twin ? size : size + sizeof(header) + panels * panel_size((op->in_features + 3) / 4);
 }
 
-/*
- * The path that is right for every input, from bounds of the accumulators; with row scales, for every input whose rows
- * then pass `fits`.
- */
-static void plan_linear(const ivit_linear *op, header *h) {
-  h->plan = plan_sums(op, &h->sum_bound, &h->bias_bound);
-  if (op->x_type == IVIT_I16) h->plan = (requantize_plan){.path = WIDE};
-}
-
-void ivit_avx512_linear_pack(const ivit_linear *op, void *packed) {
+static void pack_panels(const ivit_linear *op, void *packed) {
   header *h = packed;
-  plan_linear(op, h);
+  /* Right for every input, from bounds of the accumulators; with row scales, for every input whose rows then pass `fits`. */
+  h->plan = plan_sums(op, &h->sum_bound, &h->bias_bound);
   h->groups = (op->in_features + 3) / 4;
   size_t features = (size_t)op->in_features;
 
@@ -63,11 +69,29 @@ void ivit_avx512_linear_pack(const ivit_linear *op, void *packed) {
       else memcpy(group, w + k, features - k);
     }
     to->bias[c] = op->bias[n];
-    /* i16 inputs: of the plane of high bytes, which are stored with 128 added. */
     int32_t zero = op->x_type == IVIT_I16 ? 128 : op->x_zero;
     to->start[c] = -zero * sum + (op->x_type == IVIT_U8 ? op->bias[n] : 0);
     to->multiplier[c] = (int32_t)((uint32_t)op->out.multiplier[n] << h->plan.scale);
     if (c % 2) to->multiplier_odd[c - 1] = to->multiplier[c];
+  }
+}
+
+void ivit_avx512_linear_pack(const ivit_linear *op, void *packed) {
+  if (op->x_type != IVIT_I16) {
+    pack_panels(op, packed);
+    return;
+  }
+  wide_header *h = packed;
+  void *own = (int8_t *)packed + constants_size(op);
+  if (!op->twin) pack_panels(op, own);
+  h->panels = op->twin ? op->twin->packed : own;
+  memset(h->constant, 0, round_up((size_t)op->cols, PANEL_COLS) * sizeof(int64_t));
+  for (int32_t n = 0; n < op->cols; n++) {
+    const panel *w = panel_at(h->panels, n);
+    int32_t c = n % PANEL_COLS;
+    /* A panel's sums begin with start = beta - 128*sum w, beta being the bias of its own layer; so H and L both hold it. */
+    int64_t beta = op->twin && op->twin->x_type == IVIT_U8 ? w->bias[c] : 0;
+    h->constant[n] = op->bias[n] - 256 * beta - w->start[c];
   }
 }
 
@@ -468,9 +492,12 @@ static void multiply_block(const arguments *a) {
   if (rest.rows > 0) multiply_tiles(&rest);
 }
 
-/* A tile's accumulators as 64-bit numbers, 8 columns at a time: any shift, any width, i16 inputs. */
+/*
+ * A tile's accumulators as 64-bit numbers, 8 columns at a time: any shift, any width. With 16-bit inputs `high` and
+ * `constant` are those of `wide_header`, else both are NULL.
+ */
 static void finish_wide(const arguments *a, int32_t r, int32_t i, int32_t n, int32_t count, const panel *w,
-                        const int32_t *low, const int32_t *high) {
+                        const int32_t *low, const int32_t *high, const int64_t *constant) {
   const ivit_linear *op = a->op;
   const ivit_output *out = &op->out;
   const __m512i lo = _mm512_set1_epi64(out->lo), hi = _mm512_set1_epi64(out->hi);
@@ -480,15 +507,15 @@ static void finish_wide(const arguments *a, int32_t r, int32_t i, int32_t n, int
     __m512i acc = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(low + j)));
     if (high) {
       __m512i h = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(high + j)));
-      __m512i start = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(w->start + j)));
-      acc = _mm512_add_epi64(_mm512_sub_epi64(acc, start), _mm512_slli_epi64(h, 8));
+      acc = _mm512_add_epi64(acc, _mm512_slli_epi64(h, 8));
+      acc = _mm512_add_epi64(acc, _mm512_loadu_si512(constant + n + j));
     }
     if (op->x_type == IVIT_ROWS) {
       acc = _mm512_mul_epi32(acc, _mm512_set1_epi64(a->x_scale[r + i]));
       acc = _mm512_add_epi64(acc, _mm512_set1_epi64(ivit_half(op->row_shift)));
       acc = _mm512_sra_epi64(acc, _mm_cvtsi32_si128(op->row_shift));
     }
-    if (op->x_type != IVIT_U8) {
+    if (op->x_type == IVIT_ROWS) {
       acc = _mm512_add_epi64(acc, _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(w->bias + j))));
     }
     __m512i b = _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(live, out->multiplier + n + j));
@@ -549,11 +576,12 @@ static void multiply_row(const uint8_t *x, const header *h, const panel *w, int3
 
 static void multiply_block_wide(const arguments *a) {
   const ivit_linear *op = a->op;
-  const header *h = op->packed;
+  int split = op->x_type == IVIT_I16;
+  const wide_header *wide = split ? op->packed : NULL;
+  const header *h = split ? wide->panels : op->packed;
   size_t features = (size_t)op->in_features, stride = plane_stride(op);
   uint8_t *planes[2] = {a->scratch, (uint8_t *)a->scratch + TILE_ROWS * stride};
   int32_t low[TILE_ROWS * PANEL_COLS], high[TILE_ROWS * PANEL_COLS];
-  int split = op->x_type == IVIT_I16;
 
   for (int32_t r = 0; r < a->rows; r += TILE_ROWS) {
     int32_t live = ivit_min(a->rows - r, TILE_ROWS);
@@ -579,7 +607,7 @@ static void multiply_block_wide(const arguments *a) {
       }
       for (int32_t i = 0; i < live; i++) {
         finish_wide(a, r, i, n, ivit_min(a->n1 - n, PANEL_COLS), w, low + PANEL_COLS * i,
-                    split ? high + PANEL_COLS * i : NULL);
+                    split ? high + PANEL_COLS * i : NULL, split ? wide->constant : NULL);
       }
     }
   }
@@ -599,7 +627,7 @@ void ivit_avx512_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t
   arguments a = {op, rows, n0, n1, x, x_scale, residual, out, scratch};
   const header *h = op->packed;
   int dynamic = op->x_type == IVIT_ROWS;
-  if (h->plan.path == WIDE) {
+  if (op->x_type == IVIT_I16 || h->plan.path == WIDE) {
     multiply_block_wide(&a);
     return;
   }

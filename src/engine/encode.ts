@@ -50,7 +50,8 @@ export function encodeStep(step: Step, plan: Plan, work: Work): EncodedStep {
   };
 }
 
-function encodeOp({ op, operands }: Step, plan: Plan, work: Work): { words: number[]; constants: (Constant | null)[] } {
+function encodeOp(step: Step, plan: Plan, work: Work): { words: number[]; constants: (Constant | null)[] } {
+  const { op, operands } = step;
   switch (op?.op) {
     case undefined: // quantize
     case 'add':
@@ -65,9 +66,10 @@ function encodeOp({ op, operands }: Step, plan: Plan, work: Work): { words: numb
     case 'linear': {
       const x = plan.values[operands[0]].out;
       const zero = x.type === 'rows' ? 128 : x.type === 'u8' ? x.zero : 0;
+      const twin = findTwin(step, plan);
       return {
-        words: [...encodeOutput(op.out, op.shift), op.inFeatures, TYPES.indexOf(x.type), zero, op.rowShift],
-        constants: [op.weight, op.bias, op.multiplier],
+        words: [...encodeOutput(op.out, op.shift), op.inFeatures, TYPES.indexOf(x.type), zero, op.rowShift, twin],
+        constants: [twin < 0 ? op.weight : null, op.bias, op.multiplier],
       };
     }
     case 'layerNorm':
@@ -111,6 +113,16 @@ function encodeOp({ op, operands }: Step, plan: Plan, work: Work): { words: numb
     case 'gather':
       return { words: [op.piece, op.fill, operands.length, ...operands], constants: [op.index] };
   }
+}
+
+/** The step before this one whose weights it can share as native/ivit.h says (`twin`); -1: there is none. */
+function findTwin({ op, operands }: Step, { values, steps }: Plan): number {
+  if (op?.op !== 'linear' || values[operands[0]].out.type !== 'i16') return -1;
+  return steps.findIndex((other) => {
+    if (other.op?.op !== 'linear' || other.op.weight !== op.weight) return false;
+    const { out } = values[other.operands[0]];
+    return out.type === 'rows' || (out.type === 'u8' && out.zero === 128);
+  });
 }
 
 function encodeOutput(out: Output, shift: number): number[] {

@@ -90,8 +90,10 @@ const SLACK = 64;
 export function planWork(work: Work, tile: Tile): Plan {
   const { values, steps } = lower(work);
   const uses = findUses(work.output, values, steps, tile);
+  const joins = findJoins(work, values, steps);
+  for (const { step, rows } of joins.values()) uses[step] = uses[step].map((use) => ({ ...use, runs: cutRuns(use.runs, rows) }));
   const stages = formStages(values, steps, uses, tile);
-  return { values, steps, stages, ...placeValues(work, values, steps, stages) };
+  return { values, steps, stages, ...placeValues(work, values, steps, stages, joins) };
 }
 
 function lower(work: Work): { values: ValueSpec[]; steps: Step[] } {
@@ -153,6 +155,11 @@ function closeGaps(runs: readonly Run[], gap: number): readonly Run[] {
     else joined.push([first, end]);
   }
   return joined;
+}
+
+/** What lies within rows [0, end). */
+function cutRuns(runs: readonly Run[], end: number): readonly Run[] {
+  return runs.filter(([first]) => first < end).map(([first, last]) => [first, Math.min(last, end)]);
 }
 
 /** Splits the columns where the rows that are needed change, at multiples of the register tile. */
@@ -271,9 +278,50 @@ function readLength({ op, out }: Step, i: number, values: readonly ValueSpec[]):
 /** Whether row r of the step needs just row r of operand i. */
 function isRowLocal(step: Step, i: number, values: readonly ValueSpec[]): boolean {
   const kind = step.op?.op;
-  if (kind === 'patches' || kind === 'attention' || kind === 'gather' || kind === 'meanRows') return false;
+  if (kind === 'patches' || kind === 'attention' || kind === 'meanRows') return false;
+  if (step.op?.op === 'gather') return rowSources(step.op, step.operands, values) !== null;
   const operand = values[step.operands[i]];
   return operand.rows === values[step.out].rows && operand.cols === readLength(step, i, values);
+}
+
+/** Of a gather that leaves every row in its place: the operand that each row comes from; null for all others. */
+function rowSources(op: GatherOp, operands: readonly number[], values: readonly ValueSpec[]): readonly number[] | null {
+  if (op.piece !== op.cols || operands.some((id) => values[id].cols !== op.cols)) return null;
+  const starts: number[] = [];
+  let total = 0;
+  for (const id of operands) {
+    starts.push(total);
+    total += values[id].rows;
+  }
+  const sources: number[] = [];
+  for (let r = 0; r < op.rows; r++) {
+    const source = starts.findIndex((start, s) => op.index[r] === start + r && r < values[operands[s]].rows);
+    if (source < 0) return null;
+    sources.push(source);
+  }
+  return sources;
+}
+
+/** A gather that replaces the first rows of a value nobody else reads: done in place, only these rows move. */
+interface Join {
+  readonly step: number;
+  readonly rows: number;
+}
+
+/** By the value that is replaced. */
+function findJoins(work: Work, values: readonly ValueSpec[], steps: readonly Step[]): Map<number, Join> {
+  const joins = new Map<number, Join>();
+  steps.forEach(({ op, operands, out }, i) => {
+    if (op?.op !== 'gather' || operands.length !== 2) return;
+    const [first, rest] = operands;
+    const maker = steps.find((step) => step.out === rest);
+    const isOwn = maker !== undefined && maker.op?.op !== 'constant' && maker.op?.op !== 'gather' && rest !== work.output;
+    if (!isOwn || values[rest].rows !== op.rows || steps.filter((step) => step.operands.includes(rest)).length > 1) return;
+    const sources = rowSources(op, operands, values);
+    const rows = values[first].rows;
+    if (sources?.every((source, r) => source === (r < rows ? 0 : 1)) && values[out].out.type !== 'rows') joins.set(rest, { step: i, rows });
+  });
+  return joins;
 }
 
 function formStages(values: readonly ValueSpec[], steps: readonly Step[], uses: readonly Use[][], tile: Tile): Stage[] {
@@ -293,12 +341,17 @@ function formStages(values: readonly ValueSpec[], steps: readonly Step[], uses: 
     const made = new Set(members.map((m) => steps[m].out));
     const fits =
       step.operands.every((id, k) => !made.has(id) || isRowLocal(step, k, values)) &&
-      (members.length === 0 || values[steps[members[0]].out].rows === values[step.out].rows);
+      (members.length === 0 || canJoin(values[step.out].rows, values[steps[members[0]].out].rows, tile));
     if (!fits) close();
     members.push(i);
   });
   close();
   return stages;
+}
+
+/** Whether a step of some rows can run beside one of `stageRows`: of as many, or of so few that one block has them all. */
+function canJoin(rows: number, stageRows: number, tile: Tile): boolean {
+  return rows === stageRows || (rows < stageRows && rows <= tile.rows);
 }
 
 function makeStage(
@@ -310,9 +363,11 @@ function makeStage(
 ): Stage {
   const stageUses = members.flatMap((i) => uses[i]);
   const runs = unionRuns(stageUses);
-  const rowBytes = members.reduce((sum, i) => sum + values[steps[i].out].cols * bytesOf(values[steps[i].out].out.type), 0);
+  const { rows } = values[steps[members[0]].out];
+  const made = members.map((i) => values[steps[i].out]).filter((value) => value.rows === rows);
+  const rowBytes = made.reduce((sum, { cols, out }) => sum + cols * bytesOf(out.type), 0);
   const fitting = floorDivide(floorDivide(BLOCK_BYTES, rowBytes), tile.rows) * tile.rows;
-  const blockRows = Math.max(tile.rows, Math.min(fitting, roundUp(values[steps[members[0]].out].rows, tile.rows)));
+  const blockRows = Math.max(tile.rows, Math.min(fitting, roundUp(rows, tile.rows)));
   return { attention: false, blockRows, runs, uses: stageUses };
 }
 
@@ -330,23 +385,27 @@ function placeValues(
   values: readonly ValueSpec[],
   steps: readonly Step[],
   stages: readonly Stage[],
+  joins: ReadonlyMap<number, Join>,
 ): { places: Place[]; arenaBytes: number; localBytes: number } {
+  // A value that is replaced in place lies where what replaces it does.
+  const placeOf = values.map((_, id) => (joins.has(id) ? steps[joins.get(id)!.step].out : id));
   const made = new Array<number>(values.length).fill(-1);
   const lastRead = new Array<number>(values.length).fill(-1);
   stages.forEach((stage, s) => {
     for (const use of stage.uses) {
-      made[steps[use.step].out] = s;
-      for (const id of steps[use.step].operands) lastRead[id] = s;
+      const id = placeOf[steps[use.step].out];
+      made[id] = made[id] < 0 ? s : made[id];
+      for (const operand of steps[use.step].operands) lastRead[placeOf[operand]] = s;
     }
   });
-  lastRead[work.output] = stages.length;
+  lastRead[placeOf[work.output]] = stages.length;
   const isConstant = new Set(steps.filter((step) => step.op?.op === 'constant').map((step) => step.out));
 
   const places: Place[] = values.map(() => ({ place: 'constant', offset: 0, scaleOffset: 0 }));
   const arena: { id: number; scale: boolean; span: Span }[] = [];
   const locals: number[][] = stages.map(() => []);
   values.forEach((spec, id) => {
-    if (isConstant.has(id) || (lastRead[id] < 0 && id >= work.inputs.length)) return;
+    if (placeOf[id] !== id || isConstant.has(id) || (lastRead[id] < 0 && id >= work.inputs.length)) return;
     if (made[id] >= 0 && lastRead[id] === made[id]) {
       locals[made[id]].push(id);
       return;
@@ -369,16 +428,18 @@ function placeValues(
   let localBytes = 0;
   stages.forEach((stage, s) => {
     const entries = locals[s].flatMap((id) => {
-      const readers = stage.uses.flatMap((use, at) => (steps[use.step].operands.includes(id) ? [at] : []));
-      const makers = stage.uses.flatMap((use, at) => (steps[use.step].out === id ? [at] : []));
+      const readers = stage.uses.flatMap((use, at) => (steps[use.step].operands.some((operand) => placeOf[operand] === id) ? [at] : []));
+      const makers = stage.uses.flatMap((use, at) => (placeOf[steps[use.step].out] === id ? [at] : []));
       const interval = { first: makers[0], last: readers.at(-1) as number };
       const { cols, out } = values[id];
-      const codes = { id, scale: false, span: { bytes: stage.blockRows * cols * bytesOf(out.type), ...interval } };
+      const rows = Math.min(stage.blockRows, values[id].rows);
+      const codes = { id, scale: false, span: { bytes: rows * cols * bytesOf(out.type), ...interval } };
       if (out.type !== 'rows') return [codes];
-      return [codes, { id, scale: true, span: { bytes: 4 * stage.blockRows, ...interval } }];
+      return [codes, { id, scale: true, span: { bytes: 4 * rows, ...interval } }];
     });
     localBytes = Math.max(localBytes, put(entries, 'local'));
   });
+  for (const id of joins.keys()) places[id] = places[placeOf[id]];
   return { places, arenaBytes, localBytes };
 }
 

@@ -30,7 +30,6 @@ const perTensor: Change = (s) => ({ ...s, perChannelInputs: false });
 const symmetric: Change = (s) => ({ ...s, range: { ...s.range, centred: false } });
 const asObserved: Change = (s) => ({ ...s, range: { ...s.range, headRooms: [1], clipWeight: 0 } });
 const fewRowsIn8Bits: Change = (s) => ({ ...s, fewRows: 0 });
-const inexactActivations: Change = (s) => ({ ...s, exactActivationScales: false });
 
 /** What can be left out. */
 const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
@@ -42,8 +41,7 @@ const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
   ['centred ranges (symmetric instead)', symmetric],
   ['regard to unseen images (ranges as observed)', asObserved],
   ['16-bit inputs of layers with few rows', fewRowsIn8Bits],
-  ['exact scales of activation outputs', inexactActivations],
-  ['all of these', (s) => [withoutCompensation, roundedToNearest, perTensor, symmetric, asObserved, fewRowsIn8Bits, inexactActivations].reduce((all, change) => change(all), s)],
+  ['all of these', (s) => [withoutCompensation, roundedToNearest, perTensor, symmetric, asObserved, fewRowsIn8Bits].reduce((all, change) => change(all), s)],
 ];
 
 /**

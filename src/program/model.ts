@@ -169,7 +169,8 @@ export function classCount(program: Program): number {
 function readProgram(container: Container): Program {
   const outline = parseOutline(text(container.metadata, KEY.program));
   const unused = new Set(container.tensors.keys());
-  const ops = outline.ops.map((op) => {
+  const ops: Op[] = [];
+  for (const op of outline.ops) {
     const views: Record<string, object> = {};
     const arrays: Record<string, TensorData | null> = {};
     for (const field of tensorFields(op)) {
@@ -180,10 +181,19 @@ function readProgram(container: Container): Program {
       if (second === undefined) arrays[first] = data;
       else views[first] = { ...(op as unknown as Record<string, object>)[first], [second]: data };
     }
-    return { ...op, ...arrays, ...views } as Op;
-  });
+    const { weightsOf, ...own } = op.op === 'linear' ? op : { ...op, weightsOf: undefined };
+    if (own.op === 'linear' && weightsOf !== undefined) arrays.weight = sharedWeights(own, weightsOf, ops);
+    ops.push({ ...own, ...arrays, ...views } as Op);
+  }
   for (const name of unused) throw malformed(`no op owns its tensor ${quote(name)}`);
   return { input: outline.input, ops, output: outline.output };
+}
+
+/** The weights that a layer takes from one before it. */
+function sharedWeights(op: Omit<PackedOp, 'weight'>, weightsOf: number, before: readonly Op[]): Int8Array {
+  const owner: Op | undefined = before[weightsOf];
+  if (owner?.op === 'linear' && owner.cols === op.cols && owner.inFeatures === op.inFeatures && owner.weightBits === op.weightBits) return owner.weight;
+  throw malformed(`${quote(op.name)} shares the weights of op ${weightsOf}, which is no such layer before it`);
 }
 
 function readTensor(op: OpOutline, field: TensorField, name: string, tensor: Tensor | undefined): TensorData | null {

@@ -26,6 +26,7 @@ const opSchema = v.variant('op', [
     shift: integer,
     rowShift: integer,
     residual: v.nullable(integer),
+    weightsOf: v.optional(integer),
   }),
   v.strictObject({ op: v.literal('constant'), ...base }),
   v.strictObject({ op: v.literal('layerNorm'), ...base, x: integer, center: v.boolean(), epsilon: decimalInteger, shift: integer }),
@@ -89,8 +90,11 @@ export function tensorFields(op: OpOutline | Op): readonly TensorField[] {
     case 'patches':
     case 'add':
       return [];
-    case 'linear':
-      return [{ field: 'weight', dtype: 'I8', shape: [op.cols, op.inFeatures] }, perChannel('bias', 'I32'), multiplier];
+    case 'linear': {
+      const own = [perChannel('bias', 'I32'), multiplier];
+      if ('weightsOf' in op && op.weightsOf !== undefined) return own;
+      return [{ field: 'weight', dtype: 'I8', shape: [op.cols, op.inFeatures] }, ...own];
+    }
     case 'constant':
       return [{ field: 'data', dtype: op.out.type === 'i8' ? 'I8' : 'I32', shape: [op.rows, op.cols] }];
     case 'layerNorm':
@@ -130,13 +134,19 @@ export function parseOutline(json: string): ProgramOutline {
   throw malformed(`its program is not valid at ${quote(v.getDotPath(issue) ?? 'its root')}: ${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`);
 }
 
-/** The program without its tensors, and the tensors by field, op by op. */
+/** The program without its tensors, and the tensors by field, op by op. Weights that layers share belong to the first. */
 export function splitProgram(program: Program): { json: string; tensors: ReadonlyMap<string, TensorData>[] } {
   const tensors: Map<string, TensorData>[] = [];
-  const ops = program.ops.map((op) => {
+  const owners = new Map<Int8Array, number>();
+  const ops = program.ops.map((op, i) => {
     const own = new Map<string, TensorData>();
     tensors.push(own);
-    return outlineOf({ ...op }, '', own);
+    const outline = outlineOf({ ...op }, '', own);
+    if (op.op !== 'linear') return outline;
+    const weightsOf = owners.get(op.weight);
+    if (weightsOf === undefined) owners.set(op.weight, i);
+    else own.delete('weight');
+    return { ...outline, weightsOf };
   });
   // Through the schema, which settles the order of keys and refuses what could not be read back.
   const outline = parseOutline(toJson({ ...program, ops }));

@@ -1,4 +1,5 @@
 import type { Effort, QuantizeOptions } from './options.js';
+import { FEW_ROWS } from './output-rows.js';
 import { publishedSettings } from './published.js';
 import type { SequenceSettings } from './sequence.js';
 
@@ -28,7 +29,6 @@ export function sequenceSettings(options: QuantizeOptions): SequenceSettings {
     range: { method: options.method, headRooms: [1, 1.25, 1.5, 2], clipWeight: 16, centred: true },
     fit: { weightBits: options.weightBits, ridges: EFFORT_SETTINGS[options.effort].ridges, secondOrder: true },
     perChannelInputs: true,
-    exactActivationScales: true,
-    fewRows: 4,
+    fewRows: FEW_ROWS,
   };
 }

@@ -9,6 +9,7 @@ import { agreementOf, type Agreement } from '../report/agreement.js';
 import { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
 import { checkLayerBits } from './layer-bits.js';
 import type { QuantizeOptions } from './options.js';
+import { separateOutputRows } from './output-rows.js';
 import { planGraph, type Plan } from './plan.js';
 import type { LayerReport } from './report.js';
 import { chooseSamples, type SampleRows } from './samples.js';
@@ -63,9 +64,9 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
   layerBits: [],
 };
 
-/** The nodes whose values calibration observes. */
+/** The nodes whose values calibration observes, whatever the options. */
 export function observedNodes(graph: Graph): GraphNode[] {
-  return graph.nodes.filter((node) => node.op !== 'constant');
+  return separateOutputRows(graph).graph.nodes.filter((node) => node.op !== 'constant');
 }
 
 /**
@@ -96,6 +97,10 @@ export interface SplitImages {
 
 /** The float pass over the images, which any number of fits can share. */
 export interface Calibration extends SplitImages {
+  /** What is quantized: the model's graph, with output rows apart where the kernels are ours. */
+  readonly graph: Graph;
+  /** Linear layers that share the weights of another, by id. */
+  readonly twins: ReadonlyMap<string, string>;
   readonly plan: Plan;
   readonly samples: SampleRows;
   /** Its statistics include the constants'. */
@@ -105,15 +110,17 @@ export interface Calibration extends SplitImages {
 
 /** Runs the float model over the images, once. The caller closes the samples that it collects. */
 export async function calibrate(request: QuantizeRequest, { images, fitImages }: SplitImages): Promise<Calibration> {
-  const { graph, mean, std, options, statistics: given } = request;
+  const { mean, std, options, statistics: given } = request;
+  const separated = separateOutputRows(request.graph);
+  const { graph, twins } = options.kernels === 'paper' ? { graph: request.graph, twins: new Map<string, string>() } : separated;
   const plan = planGraph(graph, options.scales === 'dynamic');
-  const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);
+  const samples = chooseSamples(graph, plan, twins, EFFORT_SETTINGS[options.effort].rowsPerImage);
   const collected = await collect({
-    graph,
+    graph: separated.graph,
     images,
     mean,
     std,
-    statistics: new Set(observedNodes(graph).map((node) => node.id)),
+    statistics: new Set(observedNodes(request.graph).map((node) => node.id)),
     statisticsImages: request.observeImages === false ? 0 : fitImages,
     histograms: request.histograms === true || given !== undefined || (options.method !== 'minmax' && options.method !== 'momentum'),
     samples: samples.wanted,
@@ -122,7 +129,7 @@ export async function calibrate(request: QuantizeRequest, { images, fitImages }:
   });
   for (const [id, statistics] of given ?? []) collected.statistics.get(id)!.merge(statistics);
   const { statistics } = collected;
-  return { images, fitImages, plan, samples, collected: { ...collected, statistics: withConstants(graph, statistics) }, observed: statistics };
+  return { images, fitImages, graph, twins, plan, samples, collected: { ...collected, statistics: withConstants(graph, statistics) }, observed: statistics };
 }
 
 /** Adds the statistics of constants, which no image changes. */
@@ -139,14 +146,13 @@ function withConstants(graph: Graph, statistics: ReadonlyMap<string, ChannelStat
 
 /** Builds the integer program from calibration data, and compares it with the float model on the images held out. */
 export async function fitCalibrated(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<QuantizeResult> {
-  const { graph, mean, std } = request;
+  const { mean, std } = request;
   const { collected, fitImages } = calibration;
   const runner = await createOpRunner();
   const products = await openProducts(request.threads ?? 1);
   try {
     const { program, outputScale, outputs, layers } = await quantizeSequentially({
       ...calibration,
-      graph,
       mean,
       std,
       runner,

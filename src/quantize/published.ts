@@ -27,7 +27,6 @@ export function publishedSettings(options: QuantizeOptions): SequenceSettings {
     range: { method: options.method, headRooms: [1], clipWeight: 0, centred: false },
     fit: { weightBits: options.weightBits, ridges: [], secondOrder: false },
     perChannelInputs: false,
-    exactActivationScales: false,
     fewRows: 0,
   };
 }

@@ -20,12 +20,14 @@ const OUTPUT_ROW_WEIGHT = 8;
  * Picks `perImage` rows of every linear layer, among those that reach the output, the same for layers with equally many
  * rows; rows that the output reads directly are always among them.
  */
-export function chooseSamples(graph: Graph, plan: Plan, perImage: number): SampleRows {
+export function chooseSamples(graph: Graph, plan: Plan, twins: ReadonlyMap<string, string>, perImage: number): SampleRows {
+  const shared = new Set(twins.values());
   const outputRows = rowsReadByOutput(graph, plan);
   const picks = new Map<string, Int32Array>();
   const rows = (image: number, id: string): Int32Array => {
     const node = plan.nodes.get(id)!;
-    const needed = plan.needed.get(id) ?? null;
+    // Weights that serve the output rows too are fitted to them as well.
+    const needed = shared.has(id) ? null : (plan.needed.get(id) ?? null);
     const pick = `${image} ${node.rows} ${needed === null ? '' : needed.join()}`;
     let known = picks.get(pick);
     if (known === undefined) {

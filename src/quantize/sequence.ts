@@ -60,14 +60,14 @@ export interface SequenceSettings {
   readonly fit: FitOptions;
   /** The scales of linear layers' inputs differ from channel to channel, as far as that lessens the error. */
   readonly perChannelInputs: boolean;
-  /** An activation's output scales are taken to be what its short multipliers make them. */
-  readonly exactActivationScales: boolean;
   /** Layers that compute no more rows than this cost next to nothing, so their inputs get 16 bits. */
   readonly fewRows: number;
 }
 
 export interface SequenceInput {
   readonly graph: Graph;
+  /** Linear layers that share the weights of another one before them, by id. */
+  readonly twins: ReadonlyMap<string, string>;
   readonly plan: Plan;
   readonly collected: Collected;
   readonly images: readonly Uint8Array[];
@@ -89,6 +89,24 @@ export interface SequenceResult {
   /** The integer output of every image. */
   readonly outputs: Int32Array[];
   readonly layers: LayerReport[];
+}
+
+/** What a layer with the same weights takes over. */
+interface Shareable {
+  readonly fit: Fit;
+  readonly input: ChannelScales;
+  /** What the codes were multiplied by for the fit. */
+  readonly unit: number;
+}
+
+interface SampledInputs {
+  /** [rows, K]: codes less their zero, of dynamic rows times their scales over `unit`. */
+  readonly x: Float32Array;
+  readonly rowWeight: Float32Array;
+  readonly heldOut: Uint8Array;
+  readonly unit: number;
+  /** The rows of each image. */
+  readonly rowsOf: readonly Int32Array[];
 }
 
 /** A value of the program under construction, what it means, and what it is on every calibration image. */
@@ -138,6 +156,8 @@ class Sequence {
   private readonly operands = new Map<string, OperandScales>();
   /** How far the input scales of a linear layer differ from channel to channel, by its id. */
   private readonly strengths = new Map<string, number>();
+  /** Layers whose weights another will share, by id. */
+  private readonly shared = new Map<string, Shareable>();
   private readonly layers: LayerReport[] = [];
   private readonly names = new Set<string>();
 
@@ -307,6 +327,8 @@ class Sequence {
     const symmetric = dynamic || this.isPadded(id);
     const { range } = this.input.settings;
     const statistics = this.statistics(id);
+    const shared = this.sharedInput(id);
+    if (shared !== null) return this.codesLike(shared, statistics);
     if (this.choosesRanges(id) && statistics.channels === cols) {
       const aboutZero = symmetric || !range.centred;
       return this.chosenCodes(id, reachOf(statistics, range.method, aboutZero ? new Float64Array(cols) : null, aboutZero));
@@ -330,6 +352,22 @@ class Sequence {
   /** Whether a value's codes have ranges that could clip: neither 16 bits with room to spare, nor rows scaled by their maximum. */
   private choosesRanges(id: string): boolean {
     return this.input.settings.options.scales === 'static' && !this.published && !this.has16BitReader(id);
+  }
+
+  /** The input scales that go with weights which a reader of `id` shares. */
+  private sharedInput(id: string): ChannelScales | null {
+    for (const { id: reader } of this.readers(id)) {
+      const twin = this.input.twins.get(reader);
+      if (twin !== undefined) return this.shared.get(twin)!.input;
+    }
+    return null;
+  }
+
+  /** Codes of the given centres and of scales in the same proportions: weights then suit both. */
+  private codesLike({ scale, center }: ChannelScales, statistics: ChannelStatistics): { out: Output } & ChannelScales {
+    const room = scale.reduce((most, s, c) => Math.max(most, (statistics.max[c] - center[c]) / s, (center[c] - statistics.min[c]) / s), 0);
+    const factor = (room * HEAD_ROOM_16) / CODE_LIMIT_16;
+    return { out: CODES_16, scale: scale.map((s) => s * factor), center };
   }
 
   /** Codes of 8 bits whose ranges are chosen for the layers that read them. */
@@ -521,11 +559,9 @@ class Sequence {
     // 64 knots cover 4 units of GELU (H(4) = 0.0001), 8 of quick GELU, 16 of SiLU.
     const reach = kind === 'silu' ? 4 : kind === 'quickGelu' ? 3 : 2;
     const spacing = bits + reach - 6;
-    const wanted = this.target(node.id, form, cols);
-    const { multiplier, shift } = encodeMultipliers(wanted.scale.map((s) => x.scale[0] / s), name, form === 'codes' ? 15 : 31);
-    // Codes may have any scale: 15 bits keep products within 32, and the scale is taken to be what they make it.
-    const exactCodes = form === 'codes' && this.input.settings.exactActivationScales;
-    const target = exactCodes ? { ...wanted, scale: exactScales(x.scale[0], multiplier, shift) } : wanted;
+    const target = this.target(node.id, form, cols);
+    // 15 bits keep the products of codes within 32.
+    const { multiplier, shift } = encodeMultipliers(target.scale.map((s) => x.scale[0] / s), name, form === 'codes' ? 15 : 31);
     const op: Op = {
       op: 'activation',
       name: this.unique(name),
@@ -685,24 +721,26 @@ class Sequence {
         bias[n] += node.weight[n * K + k] * codes.center[k];
       }
     }
-    const fit = this.published
-      ? publishedFit(weight, bias, K, this.input.settings.fit.weightBits)
-      : await fitLinear(
-          {
-            x: sampled.x,
-            target: await this.sampleTargets(node, residual, border, sampled.rowsOf),
-            weight,
-            bias,
-            rowWeight: sampled.rowWeight,
-            heldOut: sampled.heldOut,
-          },
-          this.input.products,
-          this.input.settings.fit,
-        );
+    const fit = await this.fit(node, codes, sampled, { weight, bias, residual, border });
+    this.shared.set(node.id, { fit, input: codes, unit: sampled.unit });
     const op = this.linearOp(node, codes, target, residual, fit, sampled.unit, dynamic);
     const value = this.emit(op);
     await this.reportLinear(node, codes, op, value, fit, target, border);
     return { value, op };
+  }
+
+  private async fit(
+    node: LinearNode,
+    codes: Built,
+    sampled: SampledInputs,
+    { weight, bias, residual, border }: { weight: Float64Array; bias: Float64Array; residual: ValueId | null; border: Float32Array | null },
+  ): Promise<Fit> {
+    const { settings, twins, products } = this.input;
+    if (this.published) return publishedFit(weight, bias, node.inFeatures, settings.fit.weightBits);
+    const target = await this.sampleTargets(node, residual, border, sampled.rowsOf);
+    const twin = this.shared.get(twins.get(node.id) ?? '');
+    if (twin !== undefined) return refitBias(twin, codes.scale, sampled.x, target);
+    return fitLinear({ x: sampled.x, target, weight, bias, rowWeight: sampled.rowWeight, heldOut: sampled.heldOut }, products, settings.fit);
   }
 
   private linearOp(
@@ -756,7 +794,7 @@ class Sequence {
   // ---------------------------------------------------------------------------------------------- samples
 
   /** The sampled rows of a linear layer's integer input over the fitting images. */
-  private sampleInputs(codes: Built, K: number, id: string) {
+  private sampleInputs(codes: Built, K: number, id: string): SampledInputs {
     const { samples, fitImages } = this.input;
     const values = this.values.get(codes.value)!;
     const zero = codes.out.type === 'u8' ? codes.out.zero : codes.out.type === 'rows' ? 128 : 0;
@@ -935,8 +973,26 @@ function paddingCorrection(node: PatchEmbedNode, channels: number, center: Float
   return correction;
 }
 
-/** The output scales for which the multipliers are exact: input scale / (b/2^c). */
-function exactScales(inputScale: number, multiplier: Int32Array, shift: number): Float64Array {
-  for (let c = 0; c < multiplier.length; c++) multiplier[c] = Math.max(1, multiplier[c]);
-  return Float64Array.from(multiplier, (b) => (inputScale * 2 ** shift) / b);
+/**
+ * Weights taken over from a layer whose input scales are in the same proportions, with the bias that leaves no mean error
+ * on the rows given.
+ *
+ * @param x [rows, K] codes less their zero
+ * @param target [rows, N]
+ */
+function refitBias({ fit, input, unit }: Shareable, inputScale: Float64Array, x: Float32Array, target: Float32Array): Fit {
+  const N = fit.scale.length;
+  const K = inputScale.length;
+  const rows = x.length / K;
+  const scale = fit.scale.map((s) => (s * inputScale[0]) / input.scale[0] / unit);
+  const mean = new Float64Array(K);
+  x.forEach((v, i) => (mean[i % K] += v / rows));
+  const bias = new Float64Array(N);
+  target.forEach((v, i) => (bias[i % N] += v / rows));
+  for (let n = 0; n < N; n++) {
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += fit.codes[n * K + k] * mean[k];
+    bias[n] -= scale[n] * sum;
+  }
+  return { ...fit, scale, bias, ridge: null, heldOutError: null };
 }

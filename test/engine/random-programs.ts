@@ -31,6 +31,8 @@ const GROWTHS: readonly ((b: Builder, x: ValueId) => void)[] = [
   addSame,
   pool,
   mergeRows,
+  separateRows,
+  separateRows,
 ];
 
 /** A linear layer's input, made from an i32 value: normalised, or only requantized. */
@@ -47,15 +49,18 @@ function quantizeInput(b: Builder, x: ValueId): ValueId {
   return b.add({ op: 'rescale', ...common, ...fittingRequantization(b.data, out, 24, 22, cols) });
 }
 
-function linear(b: Builder, x: ValueId, cols: number, out: Output, residual: ValueId | null = null): ValueId {
+function linear(b: Builder, x: ValueId, cols: number, out: Output, residual: ValueId | null = null, like: ValueId | null = null): ValueId {
   const source = b.of(x);
   const inFeatures = source.cols;
   const isDynamic = source.out.type === 'rows';
-  const bits = (isDynamic ? 7 : 8) + 7 + bitLength(inFeatures) + 1;
+  const isWide = source.out.type === 'i16';
+  const bits = (isDynamic ? 7 : isWide ? 15 : 8) + 7 + bitLength(inFeatures) + 1;
+  const twin = like === null ? undefined : b.of(like);
+  const weight = twin?.op === 'linear' ? twin.weight : b.data.fill(new Int8Array(cols * inFeatures), -127, 127);
   return b.add({
     op: 'linear', name: '', rows: source.rows, cols, out, x, inFeatures, weightBits: 8, residual,
-    weight: b.data.fill(new Int8Array(cols * inFeatures), -127, 127), bias: b.data.fill(new Int32Array(cols), -1000, 1000),
-    ...fittingRequantization(b.data, out, isDynamic ? 31 : bits, isDynamic ? 27 : 12 + (bitLength(inFeatures) >> 1), cols), rowShift: isDynamic ? bits + 22 - 28 : 0,
+    weight, bias: b.data.fill(new Int32Array(cols), -1000, 1000),
+    ...fittingRequantization(b.data, out, isDynamic ? 31 : bits, isDynamic ? 27 : (isWide ? 20 : 12) + (bitLength(inFeatures) >> 1), cols), rowShift: isDynamic ? bits + 22 - 28 : 0,
   });
 }
 
@@ -74,6 +79,22 @@ function feedForward(b: Builder, x: ValueId): ValueId {
       : { op: 'activation', ...common, knots, spacing: b.data.integer(4, 8), ...fittingRequantization(b.data, out, 16, 13, hidden) },
   );
   return linear(b, activated, cols, { type: 'i32' }, b.data.integer(0, 3) > 0 ? x : null);
+}
+
+/** A layer of all rows, the first of which are then replaced by those of one with the same weights and 16-bit inputs. */
+function separateRows(b: Builder, x: ValueId): void {
+  const { data } = b;
+  const { rows, cols } = b.of(x);
+  const all = linear(b, quantizeInput(b, x), cols, { type: 'i32' }, data.integer(0, 1) > 0 ? x : null);
+  const count = data.integer(1, Math.min(rows, 7));
+  const wide: Output = { type: 'i32' };
+  const taken = Int32Array.from({ length: count }, (_, r) => r);
+  const first = b.add({ op: 'gather', name: '', rows: count, cols, out: wide, sources: [x], piece: cols, index: taken, fill: 0 });
+  const out: Output = { type: 'i16' };
+  const codes = b.add({ op: 'rescale', name: '', rows: count, cols, out, x: first, ...fittingRequantization(data, out, 24, 22, cols) });
+  const own = linear(b, codes, cols, wide, data.integer(0, 1) > 0 ? first : null, all);
+  const index = Int32Array.from({ length: rows }, (_, r) => (r < count ? r : r + count));
+  b.add({ op: 'gather', name: '', rows, cols, out: wide, sources: [own, all], piece: cols, index, fill: 0 });
 }
 
 function attend(b: Builder, x: ValueId): ValueId {
