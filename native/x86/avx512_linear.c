@@ -551,26 +551,34 @@ static void fetch_ahead(const header *h, int32_t n) {
   for (size_t i = 0; i < panel_size(h->groups); i += 64) _mm_prefetch(ahead + i, _MM_HINT_T0);
 }
 
-/* The sums of one row, [32]: in a tile five rows would be computed for nothing. */
-static void multiply_row(const uint8_t *x, const header *h, const panel *w, int32_t *sums) {
-  __m512i acc[2][PANEL_VECTORS]; /* of even and odd groups */
+/*
+ * The sums of one row, or of both its planes (`b`, else NULL), [32] each: in a tile five rows would be computed for
+ * nothing, and two tiles would read the weights twice.
+ */
+INLINE void multiply_row(const uint8_t *a, const uint8_t *b, const header *h, const panel *w, int32_t *a_sums,
+                         int32_t *b_sums) {
+  __m512i acc[2][2][PANEL_VECTORS]; /* of even and odd groups; of both rows */
   UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
-    acc[0][j] = _mm512_loadu_si512(w->start + 16 * j);
-    acc[1][j] = _mm512_setzero_si512();
+    acc[0][0][j] = acc[0][1][j] = _mm512_loadu_si512(w->start + 16 * j);
+    acc[1][0][j] = acc[1][1][j] = _mm512_setzero_si512();
   }
   for (int32_t g = 0; g < h->groups; g += 2) {
     UNROLL_VECTORS for (int i = 0; i < 2; i++) {
       if (g + i >= h->groups) break;
-      int32_t codes;
-      memcpy(&codes, x + 4 * (g + i), sizeof codes);
+      int32_t codes[2] = {0, 0};
+      memcpy(&codes[0], a + 4 * (g + i), sizeof codes[0]);
+      if (b) memcpy(&codes[1], b + 4 * (g + i), sizeof codes[1]);
       const int8_t *weights = w->weight + (size_t)(g + i) * PANEL_COLS * 4;
       UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
-        acc[i][j] = _mm512_dpbusd_epi32(acc[i][j], _mm512_set1_epi32(codes), _mm512_loadu_si512(weights + 64 * j));
+        const __m512i column = _mm512_loadu_si512(weights + 64 * j);
+        acc[i][0][j] = _mm512_dpbusd_epi32(acc[i][0][j], _mm512_set1_epi32(codes[0]), column);
+        if (b) acc[i][1][j] = _mm512_dpbusd_epi32(acc[i][1][j], _mm512_set1_epi32(codes[1]), column);
       }
     }
   }
   UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
-    _mm512_storeu_si512(sums + 16 * j, _mm512_add_epi32(acc[0][j], acc[1][j]));
+    _mm512_storeu_si512(a_sums + 16 * j, _mm512_add_epi32(acc[0][0][j], acc[1][0][j]));
+    if (b) _mm512_storeu_si512(b_sums + 16 * j, _mm512_add_epi32(acc[0][1][j], acc[1][1][j]));
   }
 }
 
@@ -599,8 +607,8 @@ static void multiply_block_wide(const arguments *a) {
       const panel *w = panel_at(h, n);
       if (live == 1) {
         fetch_ahead(h, n);
-        multiply_row(x.row[0], h, w, low);
-        if (split) multiply_row(x_high.row[0], h, w, high);
+        if (split) multiply_row(x.row[0], x_high.row[0], h, w, low, high);
+        else multiply_row(x.row[0], NULL, h, w, low, NULL);
       } else {
         multiply_panel(&x, h, w, low);
         if (split) multiply_panel(&x_high, h, w, high);

@@ -134,7 +134,7 @@ function findUses(output: number, values: readonly ValueSpec[], steps: readonly 
     if (wanted.length === 0 || step.op?.op === 'constant') continue;
     const { cols } = values[step.out];
     const parts = step.op?.op === 'linear' ? cutColumns(wanted, cols, tile.cols) : [{ n0: 0, n1: cols, runs: unionRuns(wanted) }];
-    uses[i] = parts.map(({ n0, n1, runs }) => ({ step: i, n0, n1, runs: closeGaps(runs, tile.rows) }));
+    uses[i] = parts.map(({ n0, n1, runs }) => ({ step: i, n0, n1, runs: fillTiles(runs, tile.rows) }));
     requestOperands(step, unionRuns(parts), values, needs);
   }
   return uses;
@@ -145,7 +145,7 @@ function unionRuns(needs: readonly { readonly runs: readonly Run[] }[]): readonl
   return closeGaps(needs.flatMap(({ runs }) => runs).sort((a, b) => a[0] - b[0]), 1);
 }
 
-/** Joins runs, in order of their beginnings, with less than `gap` rows between them: a register tile costs no more. */
+/** Joins runs, in order of their beginnings, with less than `gap` rows between them. */
 function closeGaps(runs: readonly Run[], gap: number): readonly Run[] {
   if (runs.length === 1) return runs;
   const joined: [number, number][] = [];
@@ -160,6 +160,12 @@ function closeGaps(runs: readonly Run[], gap: number): readonly Run[] {
 /** What lies within rows [0, end). */
 function cutRuns(runs: readonly Run[], end: number): readonly Run[] {
   return runs.filter(([first]) => first < end).map(([first, last]) => [first, Math.min(last, end)]);
+}
+
+/** Runs without gaps of less than a register tile, which costs no more whole, and from the first row on if less is missing. */
+function fillTiles(runs: readonly Run[], rows: number): readonly Run[] {
+  const [[first, end], ...others] = runs;
+  return closeGaps([[first < rows ? 0 : first, end], ...others], rows);
 }
 
 /** Splits the columns where the rows that are needed change, at multiples of the register tile. */
