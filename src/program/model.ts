@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { InputError } from '../errors.js';
 import { parseResizeRecipe } from '../images/recipe.js';
 import type { ResizeRecipe } from '../images/recipe.js';
-import { proveBounds } from './bounds.js';
+import { proveNoOverflow } from './bounds.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
 import { packWeights, packedLength, unpackWeights } from './pack.js';
@@ -149,7 +149,7 @@ export function decodeModel(bytes: Uint8Array, digest: Digest): IvitModel {
 function checkModel(model: IvitModel): void {
   const { program, preprocess, labels } = model;
   validateProgram(program);
-  proveBounds(program);
+  proveNoOverflow(program);
   const { height, width, channels } = program.input;
   const { size } = preprocess;
   if (size.height !== height || size.width !== width || channels !== 3) {
