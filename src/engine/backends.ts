@@ -9,19 +9,16 @@ const ADVICE: Record<BackendName, string> = {
   reference: 'it needs nothing',
 };
 
-/** Loads what a backend needs; only failures here lead on to the next. @returns what makes the thing wanted of it */
-type Loader<T> = () => (() => T) | Promise<() => T>;
+/** Loads what a backend needs; failures here lead on to the next, those of the function that it gives do not. */
+type Loader<Make> = () => Make | Promise<Make>;
 
 /**
- * Loads the backend asked for, or the first of native, wasm, reference that loads, and makes something of it.
+ * Loads the backend asked for, or the first of native, wasm, reference that loads.
  *
+ * @returns what makes the thing wanted on that backend
  * @throws InputError that says what was tried, why it failed and what to do
  */
-export async function makeOnBackend<T>(wanted: BackendName | undefined, loaders: Record<BackendName, Loader<T>>): Promise<T> {
-  return (await firstThatLoads(wanted, loaders))();
-}
-
-async function firstThatLoads<T>(wanted: BackendName | undefined, loaders: Record<BackendName, Loader<T>>): Promise<() => T> {
+export async function loadBackend<Make>(wanted: BackendName | undefined, loaders: Record<BackendName, Loader<Make>>): Promise<Make> {
   const failures: string[] = [];
   for (const backend of wanted === undefined ? BACKENDS : [wanted]) {
     try {

@@ -1,30 +1,40 @@
 import { availableParallelism } from 'node:os';
 import type { Program } from '../program/types.js';
-import { makeOnBackend } from './backends.js';
+import { loadBackend } from './backends.js';
 import { loadNativeKernels, loadWasmModule } from './load.js';
 import type { Engine, EngineOptions } from './types.js';
 
 /**
- * Makes a program ready to run: weights packed, memory laid out. Only the code of the backend that runs is loaded.
+ * Makes a program ready to run: weights packed, memory laid out.
  *
- * @param program one that `validateProgram` and `proveBounds` have passed
+ * @param program one that `validateProgram` and `proveNoOverflow` have passed
+ */
+export type EngineFactory = (program: Program) => Engine;
+
+/**
+ * Loads a backend, and only the code of the one that runs. Needs no program, so that both can be loaded at a time.
+ *
  * @throws InputError where the backend asked for, or any, does not load
  */
-export function createEngine(program: Program, { backend, threads = availableParallelism() }: EngineOptions = {}): Promise<Engine> {
-  return makeOnBackend(backend, {
+export function loadEngine({ backend, threads = availableParallelism() }: EngineOptions = {}): Promise<EngineFactory> {
+  return loadBackend<EngineFactory>(backend, {
     native: async () => {
       const kernels = loadNativeKernels();
       const { createNativeEngine } = await import('./native.js');
-      return () => createNativeEngine(kernels, program, threads);
+      return (program) => createNativeEngine(kernels, program, threads);
     },
     wasm: async () => {
-      const module = await loadWasmModule();
-      const { createWasmEngine } = await import('./wasm-engine.js');
-      return () => createWasmEngine(module, program, threads);
+      const [module, { createWasmEngine }] = await Promise.all([loadWasmModule(), import('./wasm-engine.js')]);
+      return (program) => createWasmEngine(module, program, threads);
     },
     reference: async () => {
       const { createReferenceEngine } = await import('./reference.js');
-      return () => createReferenceEngine(program);
+      return createReferenceEngine;
     },
   });
+}
+
+/** The engine of a program; see `loadEngine` and `EngineFactory`. */
+export async function createEngine(program: Program, options: EngineOptions = {}): Promise<Engine> {
+  return (await loadEngine(options))(program);
 }

@@ -1,5 +1,5 @@
 import type { BackendName, OpRunner } from './types.js';
-import { makeOnBackend } from './backends.js';
+import { loadBackend } from './backends.js';
 import { loadNativeKernels, loadWasmModule } from './load.js';
 import { createNativeRunner } from './native.js';
 import { createReferenceRunner } from './reference.js';
@@ -11,8 +11,8 @@ import { createWasmRunner } from './wasm.js';
  * @param backend default: the fastest that loads
  * @throws InputError where that backend, or any, does not load
  */
-export function createOpRunner(backend?: BackendName): Promise<OpRunner> {
-  return makeOnBackend(backend, {
+export async function createOpRunner(backend?: BackendName): Promise<OpRunner> {
+  const create = await loadBackend<() => OpRunner>(backend, {
     native: () => {
       const kernels = loadNativeKernels();
       return () => createNativeRunner(kernels);
@@ -23,4 +23,5 @@ export function createOpRunner(backend?: BackendName): Promise<OpRunner> {
     },
     reference: () => createReferenceRunner,
   });
+  return create();
 }

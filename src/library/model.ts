@@ -1,4 +1,4 @@
-import { createEngine } from '../engine/engine.js';
+import { loadEngine } from '../engine/engine.js';
 import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
 import type { RgbImage } from '../images/image.js';
 import { applyRecipe } from '../images/recipe.js';
@@ -41,8 +41,11 @@ export class Model {
    * @throws InputError where the file is missing, damaged, of another version, or no backend can run it
    */
   static async load(path: string, options: EngineOptions = {}): Promise<Model> {
+    const loadingEngine = loadEngine(options);
+    loadingEngine.catch(() => undefined); // what is wrong with the file is told first
     const file = await loadModel(path);
-    return new Model(file, await createEngine(file.program, options));
+    const createEngine = await loadingEngine;
+    return new Model(file, createEngine(file.program));
   }
 
   get backend(): BackendName {

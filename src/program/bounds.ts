@@ -9,19 +9,6 @@ import type { ActivationOp, AttentionOp, LayerNormOp, LinearOp, Op, PaperGeluOp,
 import { valuesOf } from './validate.js';
 import type { ValueInfo } from './validate.js';
 
-/** What an op's numbers can reach, for any input. */
-export interface OpBounds {
-  /**
-   * Most of |v|, the integer that is requantized: accumulator, normalized value, sum. 0 for ops without requantization.
-   * Attention: of the normalised weighted sum o.
-   */
-  readonly accumulator: bigint;
-  /** Most of |v·multiplier + 2^(shift−1) + offset| over all channels: below 2^31, a 32-bit path gives the same result. */
-  readonly product: bigint;
-  /** Attention only: the same of the scores' requantization; 0 elsewhere. */
-  readonly scoreProduct: bigint;
-}
-
 /** Results and limits as powers of two: |v| < 2^bits. */
 const ACCUMULATOR_BITS = 31;
 /** Linear layers with `i16` inputs accumulate two planes of 8 bits. */
@@ -35,33 +22,49 @@ const ATTENDED = 127n << 23n;
  * Proves that no op can overflow.
  *
  * @param program one that `validateProgram` has passed
- * @returns the bounds of each op, in order
  * @throws InputError naming the first op for which the proof fails
  */
-export function proveBounds(program: Program): OpBounds[] {
+export function proveNoOverflow(program: Program): void {
   const values = valuesOf(program);
-  return program.ops.map((op) => boundsOf(op, values));
+  for (const op of program.ops) {
+    // Of most layers the number of weights proves it, which spares whoever loads a model a look at millions of them.
+    if (op.op === 'linear' && fitsAnyWeights(op, values[op.x])) continue;
+    accumulatorBound(op, values);
+  }
 }
 
-function boundsOf(op: Op, values: readonly ValueInfo[]): OpBounds {
+/**
+ * Proves that no op can overflow, and tells how large its numbers can become.
+ *
+ * @param program one that `validateProgram` has passed
+ * @returns of each op, in order, the most of |v|, the integer that is requantized: accumulator, normalized value, sum. 0
+ * for ops without requantization. Attention: of the normalised weighted sum o
+ * @throws InputError naming the first op for which the proof fails
+ */
+export function proveBounds(program: Program): bigint[] {
+  const values = valuesOf(program);
+  return program.ops.map((op) => accumulatorBound(op, values));
+}
+
+function accumulatorBound(op: Op, values: readonly ValueInfo[]): bigint {
   switch (op.op) {
     case 'patches':
     case 'constant':
     case 'gather':
     case 'add':
-      return { accumulator: 0n, product: 0n, scoreProduct: 0n };
+      return 0n;
     case 'linear':
-      return linearBounds(op, values[op.x]);
+      return linearBound(op, values[op.x]);
     case 'layerNorm':
-      return layerNormBounds(op);
+      return layerNormBound(op);
     case 'activation':
       return requantized(op, activationBound(op));
     case 'paperNorm':
-      return paperNormBounds(op);
+      return paperNormBound(op);
     case 'paperGelu':
       return requantized(op, paperGeluBound(op));
     case 'attention':
-      return attentionBounds(op);
+      return attentionBound(op);
     case 'rescale':
       return requantized(op, BigInt(WIDE_LIMIT));
     case 'meanRows':
@@ -69,12 +72,25 @@ function boundsOf(op: Op, values: readonly ValueInfo[]): OpBounds {
   }
 }
 
+/** What a linear layer accumulates: the range of its codes, and the width that holds the sum. */
+function accumulation({ out }: ValueInfo): { lo: number; hi: number; bits: number } {
+  const { lo, hi } = out.type === 'rows' ? { lo: -127, hi: 127 } : outputRange(out);
+  return { lo, hi, bits: out.type === 'i16' ? WIDE_ACCUMULATOR_BITS : ACCUMULATOR_BITS };
+}
+
+/** Whether a linear layer of this size, with these biases and multipliers, cannot overflow whatever its weights are. */
+function fitsAnyWeights(op: LinearOp, x: ValueInfo): boolean {
+  const { lo, hi, bits } = accumulation(x);
+  const weights = op.inFeatures * ((1 << (op.weightBits - 1)) - 1);
+  const sum = Math.max(-lo, hi) * weights;
+  const accumulator = (x.out.type === 'rows' ? scaleRow(sum, op.rowShift) : BigInt(sum)) + greatest(op.bias);
+  return BigInt(255 * weights) < POWERS[ACCUMULATOR_BITS] && accumulator < POWERS[bits] && fitsProduct(op, accumulator);
+}
+
 /** Most of |acc[n]| for one output channel: both ends of Σ x·w, x anywhere in its type's range, then bias and row scale. */
-function linearBounds(op: LinearOp, x: ValueInfo): OpBounds {
-  const isDynamic = x.out.type === 'rows';
-  const { lo, hi } = isDynamic ? { lo: -127, hi: 127 } : outputRange(x.out);
-  const bits = x.out.type === 'i16' ? WIDE_ACCUMULATOR_BITS : ACCUMULATOR_BITS;
-  const accumulators: (number | bigint)[] = [];
+function linearBound(op: LinearOp, x: ValueInfo): bigint {
+  const { lo, hi, bits } = accumulation(x);
+  const accumulators: bigint[] = [];
   for (let n = 0; n < op.cols; n++) {
     const start = n * op.inFeatures;
     const { positive, negative } = sumUp(op.weight, start, start + op.inFeatures);
@@ -83,9 +99,10 @@ function linearBounds(op: LinearOp, x: ValueInfo): OpBounds {
     const least = lo * positive - hi * negative;
     const most = hi * positive - lo * negative;
     const bias = op.bias[n];
-    const accumulator = isDynamic
-      ? largest(scaleRow(least, op.rowShift) + BigInt(bias), scaleRow(most, op.rowShift) + BigInt(bias))
-      : Math.max(Math.abs(least + bias), Math.abs(most + bias));
+    const accumulator =
+      x.out.type === 'rows'
+        ? largest(scaleRow(least, op.rowShift) + BigInt(bias), scaleRow(most, op.rowShift) + BigInt(bias))
+        : BigInt(Math.max(Math.abs(least + bias), Math.abs(most + bias)));
     accumulators.push(within(op, accumulator, bits, 'the accumulator of channel', n));
   }
   return requantized(op, accumulators);
@@ -106,7 +123,7 @@ function sumUp(weight: Int8Array, start: number, end: number): { positive: numbe
   return { positive, negative };
 }
 
-/** Sees every weight of a model while a user waits for it: 32-bit sums, no branch, and small enough to be compiled soon. */
+/** Sees every weight of a model in `ivit inspect`: 32-bit sums, no branch, and small enough to be compiled soon. */
 function sumPart(weight: Int8Array, start: number, end: number): { positive: number; sum: number } {
   let positive = 0;
   let sum = 0;
@@ -124,7 +141,7 @@ function scaleRow(sum: number, rowShift: number): bigint {
   return rowShift === 0 ? product : (product + (1n << BigInt(rowShift - 1))) >> BigInt(rowShift);
 }
 
-function layerNormBounds(op: LayerNormOp): OpBounds {
+function layerNormBound(op: LayerNormOp): bigint {
   // Σ(x − mean)² ≤ Σx² + D/4, as the mean is rounded to the nearest integer.
   const squares = BigInt(op.cols) * (BigInt(WIDE_LIMIT) ** 2n + 1n) + op.epsilon;
   within(op, squares, PRODUCT_BITS, 'the sum of squares');
@@ -136,21 +153,21 @@ function layerNormBounds(op: LayerNormOp): OpBounds {
  * result, and the step from knot to knot, must fit 16 bits, in which SIMD units interpolate.
  */
 function activationBound(op: ActivationOp): bigint {
-  let most = BigInt(outputRange({ type: 'i16' }).hi);
+  let most = outputRange({ type: 'i16' }).hi;
   op.knots.forEach((knot, i) => {
     const next = i + 1 < op.knots.length ? op.knots[i + 1] : 0;
-    within(op, BigInt(Math.abs(next - knot)), 15, 'the step after knot', i);
+    within(op, Math.abs(next - knot), 15, 'the step after knot', i);
     const end = Math.min(((i + 1) << op.spacing) - 1, 32767);
     if (i << op.spacing > 32767) return;
     const low = Math.min(knot, next);
     const high = Math.max(knot, next);
-    most = largest(most, within(op, largest(BigInt(end - low), BigInt(-high)), 15, 'the result after knot', i));
+    most = Math.max(most, within(op, Math.max(Math.abs(end - low), Math.abs(high)), 15, 'the result after knot', i));
   });
-  return most;
+  return BigInt(most);
 }
 
 /** k ≥ ⌊√Σy²⌋ ≥ |y| after any step of the iteration, so that |y·⌊(2^31 − 1)/k⌋/2| < 2^30. */
-function paperNormBounds(op: PaperNormOp): OpBounds {
+function paperNormBound(op: PaperNormOp): bigint {
   within(op, BigInt(op.cols) * (BigInt(WIDE_LIMIT) ** 2n + 1n), PRODUCT_BITS, 'the sum of squares');
   return requantized(op, NORMALIZED);
 }
@@ -160,13 +177,13 @@ function paperGeluBound(op: PaperGeluOp): bigint {
   return 127n * largest(127n, BigInt(-op.x0 >> 1));
 }
 
-function attentionBounds(op: AttentionOp): OpBounds {
+function attentionBound(op: AttentionOp): bigint {
   const score = within(op, BigInt(op.dim) * 127n * 127n, ACCUMULATOR_BITS, 'the score');
   const weights = typeof op.softmax === 'string' ? BigInt(op.keys) * 255n : paperWeights(op.keys, op.softmax);
   const sum = within(op, weights * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
-  const scores = { multiplier: op.scoreMultiplier, shift: op.scoreShift };
-  const attended = typeof op.softmax === 'string' ? ATTENDED : sum;
-  return { ...requantized(op, attended), scoreProduct: productBound(op, scores, score, 'a score') };
+  const attended = requantized(op, typeof op.softmax === 'string' ? ATTENDED : sum);
+  checkProducts(op, { multiplier: op.scoreMultiplier, shift: op.scoreShift }, score, 'a score');
+  return attended;
 }
 
 /**
@@ -184,38 +201,45 @@ interface Requantization {
   readonly shift: number;
 }
 
-/** Most of |v|, for all channels or for each. */
-type Bound = bigint | readonly (number | bigint)[];
-
-function requantized(op: Op & Requantization, bound: Bound): OpBounds {
-  const accumulator = typeof bound === 'bigint' ? bound : BigInt(bound.reduce((a, b) => (a > b ? a : b), 0));
-  return { accumulator, product: productBound(op, op, bound, 'channel'), scoreProduct: 0n };
+/** @param bound most of |v|, for all channels or for each. @returns the most of it */
+function requantized(op: Op & Requantization, bound: bigint | readonly bigint[]): bigint {
+  checkProducts(op, op, bound, 'channel');
+  return typeof bound === 'bigint' ? bound : greatest(bound);
 }
 
-function productBound(op: Op, { multiplier, offset, shift }: Requantization, bound: Bound, what: string): bigint {
+function checkProducts(op: Op, requantization: Requantization, bound: bigint | readonly bigint[], what: string): void {
+  if (fitsProduct(requantization, typeof bound === 'bigint' ? bound : greatest(bound))) return;
+  const { multiplier, offset, shift } = requantization;
   const half = 1n << BigInt(shift - 1);
-  const [productName, offsetName, sumName] = ['product', 'offset', 'requantization'].map((part) => `the ${part} of ${what}`);
-  let most = 0n;
-  let rounded = -1;
   for (let n = 0; n < multiplier.length; n++) {
     const v = typeof bound === 'bigint' ? bound : bound[n];
-    const b = Math.abs(multiplier[n]);
-    if (offset === undefined) {
-      // Rounding to 53 bits keeps the order: a product that is smaller when rounded is smaller, and needs no look.
-      const about = Number(v) * b;
-      if (about < rounded) continue;
-      rounded = about;
-    }
-    const product = BigInt(v) * BigInt(b);
+    const product = v * BigInt(Math.abs(multiplier[n]));
     const added = half + (offset?.[n] ?? 0n);
     const distance = added < 0n ? -added : added;
     // Added in any order: the product and the sum both fit.
-    within(op, product, PRODUCT_BITS, productName, n);
-    within(op, distance, PRODUCT_BITS, offsetName, n);
-    const sum = within(op, product + distance, PRODUCT_BITS, sumName, n);
-    if (sum > most) most = sum;
+    within(op, product, PRODUCT_BITS, `the product of ${what}`, n);
+    within(op, distance, PRODUCT_BITS, `the offset of ${what}`, n);
+    within(op, product + distance, PRODUCT_BITS, `the requantization of ${what}`, n);
   }
-  return most;
+}
+
+/** Whether even the greatest |v|, |multiplier| and |offset| would fit together, which proves it for every channel. */
+function fitsProduct({ multiplier, offset, shift }: Requantization, bound: bigint): boolean {
+  const added = (1n << BigInt(shift - 1)) + (offset === undefined ? 0n : greatest(offset));
+  return bound * greatest(multiplier) + added < POWERS[PRODUCT_BITS];
+}
+
+/** The greatest magnitude; 0 of nothing. */
+function greatest(values: Int32Array | BigInt64Array | readonly bigint[]): bigint {
+  let least: number | bigint = 0;
+  let most: number | bigint = 0;
+  // By index: iterators take several times as long while a program starts.
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value > most) most = value;
+    if (value < least) least = value;
+  }
+  return largest(BigInt(least), BigInt(most));
 }
 
 function largest(a: bigint, b: bigint): bigint {

@@ -33,7 +33,7 @@ export function describeProgram(program: Program): OpDescription[] {
     type: op.out.type,
     weightBits: op.op === 'linear' ? op.weightBits : null,
     scale: scaleOf(op),
-    accumulatorBits: 'multiplier' in op ? bounds[i].accumulator.toString(2).length + 1 : null,
+    accumulatorBits: 'multiplier' in op ? bounds[i].toString(2).length + 1 : null,
     parameters: op.op === 'linear' ? (tensors[i].get('weight')?.length ?? 0) + op.bias.length : op.op === 'constant' ? op.data.length : 0,
     macs: macsOf(op),
     bytes: tensorFields(op).reduce((sum, { field }) => sum + bytesOf(op, field, tensors[i].get(field)?.byteLength ?? 0), 0),
