@@ -973,9 +973,12 @@ function paddingCorrection(node: PatchEmbedNode, channels: number, center: Float
   return correction;
 }
 
+/** A mean error over so many rows is taken to be half chance. */
+const ROWS_IN_DOUBT = 32;
+
 /**
  * Weights taken over from a layer whose input scales are in the same proportions, with the bias that leaves no mean error
- * on the rows given.
+ * on the rows given, as far as these are enough to tell.
  *
  * @param x [rows, K] codes less their zero
  * @param target [rows, N]
@@ -987,12 +990,13 @@ function refitBias({ fit, input, unit }: Shareable, inputScale: Float64Array, x:
   const scale = fit.scale.map((s) => (s * inputScale[0]) / input.scale[0] / unit);
   const mean = new Float64Array(K);
   x.forEach((v, i) => (mean[i % K] += v / rows));
-  const bias = new Float64Array(N);
-  target.forEach((v, i) => (bias[i % N] += v / rows));
-  for (let n = 0; n < N; n++) {
+  const wanted = new Float64Array(N);
+  target.forEach((v, i) => (wanted[i % N] += v / rows));
+  const bias = fit.bias.map((b, n) => {
     let sum = 0;
     for (let k = 0; k < K; k++) sum += fit.codes[n * K + k] * mean[k];
-    bias[n] -= scale[n] * sum;
-  }
+    const error = wanted[n] - scale[n] * sum - b;
+    return b + (error * rows) / (rows + ROWS_IN_DOUBT);
+  });
   return { ...fit, scale, bias, ridge: null, heldOutError: null };
 }
