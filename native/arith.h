@@ -86,14 +86,31 @@ static inline int32_t ivit_scale_score(int32_t s, int32_t multiplier, int32_t sh
   return ivit_clamp((int64_t)x + bias, -IVIT_SCORE_LIMIT, IVIT_SCORE_LIMIT);
 }
 
+/* softmaxDither. */
+static inline int32_t ivit_softmax_dither(int32_t query, int32_t key) {
+  return (int32_t)((27 * (uint32_t)query + 39 * (uint32_t)key) & 63) - 32;
+}
+
+/* The same for rows of keys: from element (key + 45*query) & 63 on, it is that of `key` and those after it. */
+#define IVIT_DITHER(k) ((39 * (k) & 63) - 32)
+#define IVIT_DITHERS_8(k)                                                                                        \
+  IVIT_DITHER(k), IVIT_DITHER(k + 1), IVIT_DITHER(k + 2), IVIT_DITHER(k + 3), IVIT_DITHER(k + 4), IVIT_DITHER(k + 5), \
+      IVIT_DITHER(k + 6), IVIT_DITHER(k + 7)
+#define IVIT_DITHERS                                                                                                \
+  {                                                                                                                 \
+    IVIT_DITHERS_8(0), IVIT_DITHERS_8(8), IVIT_DITHERS_8(16), IVIT_DITHERS_8(24), IVIT_DITHERS_8(32),               \
+        IVIT_DITHERS_8(40), IVIT_DITHERS_8(48), IVIT_DITHERS_8(56), IVIT_DITHERS_8(64)                              \
+  }
+static inline int32_t ivit_dither_at(int32_t query, int32_t key) { return (int32_t)((uint32_t)key + 45 * (uint32_t)query) & 63; }
+
 /* softmaxWeight: d = max - x >= 0, up to 2^31. */
-static inline int32_t ivit_softmax_weight(uint32_t d, int32_t p, ivit_softmax kind) {
+static inline int32_t ivit_softmax_weight(uint32_t d, int32_t p, ivit_softmax kind, int32_t dither) {
   if (d >= (uint32_t)16 << p) return 0;
   int32_t q = (int32_t)(d >> p);
   int32_t r = (int32_t)(d & ((1u << p) - 1)) << (14 - p);
   int32_t m = (1 << 14) - (r >> 1);
   if (kind == IVIT_SOFTMAX_QUADRATIC) m -= (((r * ((1 << 14) - r)) >> 14) * 2811 + (1 << 13)) >> 14;
-  return (255 * (m >> q) + (1 << 13)) >> 14;
+  return (255 * ((m >> q) + dither) + (1 << 13)) >> 14;
 }
 
 /*

@@ -232,7 +232,9 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
     const int8_t *value = values;
     for (int32_t j = 0; j < op->keys; j++, value += op->value_dim) {
       int32_t w = scores[j];
-      if (!is_paper) w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax);
+      if (!is_paper) {
+        w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax, ivit_softmax_dither(query, j));
+      }
       sum += w;
       if (w) for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
     }

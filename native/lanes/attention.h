@@ -103,7 +103,7 @@ static size_t attention_scratch(const ivit_attention *op) {
 }
 
 /* softmaxWeight of d = max - x. */
-INLINE vec softmax_weight(vec d, int32_t p, ivit_softmax kind) {
+INLINE vec softmax_weight(vec d, int32_t p, ivit_softmax kind, vec dither) {
   vec q = min(shift_right(d, p), set1(15));
   vec r = shift_left(sub(d, shift_left(shift_right(d, p), p)), 14 - p);
   vec m = sub(set1(1 << 14), shift_right(r, 1));
@@ -111,7 +111,7 @@ INLINE vec softmax_weight(vec d, int32_t p, ivit_softmax kind) {
     vec product = shift_right(mullo(r, sub(set1(1 << 14), r)), 14);
     m = sub(m, shift_right(add(mullo(product, set1(2811)), set1(1 << 13)), 14));
   }
-  vec e = shift_right_each(m, q);
+  vec e = add(shift_right_each(m, q), dither);
   return shift_right(add(mullo(e, set1(255)), set1(1 << 13)), 14);
 }
 
@@ -121,7 +121,9 @@ INLINE void store_weights(code_t *to, const vec w[CHUNK_VECTORS]) {
 }
 
 /* Weights of one row of scores. Returns their sum. */
-static int32_t softmax_row(int32_t *scores, int32_t keys, int32_t p, ivit_softmax kind, code_t *weights) {
+static int32_t softmax_row(int32_t *scores, int32_t keys, int32_t query, int32_t p, ivit_softmax kind,
+                           code_t *weights) {
+  static const int32_t dithers[] = IVIT_DITHERS;
   for (int32_t j = keys; j % CHUNK; j++) scores[j] = -IVIT_SCORE_LIMIT; /* far below all others */
   vec most = set1(-IVIT_SCORE_LIMIT), sum = set1(0);
   for (int32_t j = 0; j < keys; j += LANES) most = max(most, load(scores + j));
@@ -129,7 +131,8 @@ static int32_t softmax_row(int32_t *scores, int32_t keys, int32_t p, ivit_softma
   for (int32_t j = 0; j < keys; j += CHUNK) {
     vec w[CHUNK_VECTORS];
     for (int i = 0; i < CHUNK_VECTORS; i++) {
-      w[i] = softmax_weight(sub(top, load(scores + j + LANES * i)), p, kind);
+      const vec dither = load(dithers + ivit_dither_at(query, j + LANES * i));
+      w[i] = softmax_weight(sub(top, load(scores + j + LANES * i)), p, kind, dither);
       sum = add(sum, w[i]);
     }
     store_weights(weights + j, w);
@@ -210,7 +213,8 @@ static void attention(const ivit_attention *op, int32_t window, int32_t head, in
       int32_t *scores = w.scores + (size_t)i * w.score_stride;
       const int32_t *bias = ivit_bias_row(op, window, head, query + i);
       for (int32_t j = 0; bias && j < op->keys; j++) scores[j] += bias[j];
-      int32_t sum = softmax_row(scores, op->keys, op->fraction_bits, op->softmax, w.weights + (size_t)i * w.weight_stride);
+      code_t *weights = w.weights + (size_t)i * w.weight_stride;
+      int32_t sum = softmax_row(scores, op->keys, query + i, op->fraction_bits, op->softmax, weights);
       factor[i] = ivit_sum_factor(sum);
     }
     size_t at = (size_t)token * out_cols + (size_t)(head * op->value_dim);

@@ -93,8 +93,8 @@ static size_t attention_scratch(const ivit_attention *op) {
   return split_scratch(op, base).size;
 }
 
-/* From this distance on, in units of 2^-fraction_bits, softmax weights are 0. */
-enum { REACH = 9 };
+/* From this distance on, in units of 2^-fraction_bits, the exponential is 0. */
+enum { REACH = 15 };
 
 /* Constants of the exponential for one number of fraction bits. */
 typedef struct {
@@ -102,7 +102,7 @@ typedef struct {
   v128 fraction; /* the low fraction_bits bits */
   v128 scale;    /* times this a fraction is r in Q14 */
   v128 half_scale;
-  v128 one, high_byte, no_byte, powers, halves, curve, most;
+  v128 one, high_byte, powers, halves, curve, most;
 } exponential;
 
 INLINE exponential exponential_of(int32_t p) {
@@ -113,8 +113,7 @@ INLINE exponential exponential_of(int32_t p) {
       .half_scale = wasm_i16x8_splat((int16_t)(1 << (13 - p))),
       .one = constant(wasm_i16x8_const_splat(1 << 14)),
       .high_byte = constant(wasm_i16x8_const_splat(8 << 8)),
-      .no_byte = constant(wasm_i16x8_const_splat((int16_t)0xff00)),
-      /* By byte, q below and q + 8 above: 2^(15-q)'s low byte for q up to 8, its high byte, nothing beyond. */
+      /* By byte: of 2^(15-q), q for the low one and q + 8 for the high one; of 2^(q-1), q and q - 8; 0 beyond. */
       .powers = constant(wasm_u8x16_const(0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x40, 0x20, 0x10, 8, 4, 2, 1)),
       .halves = constant(wasm_u8x16_const(0, 1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0)),
       .curve = constant(wasm_i16x8_const_splat(2 * 2811)),
@@ -126,7 +125,7 @@ INLINE exponential exponential_of(int32_t p) {
  * softmaxWeight of eight distances, 0 to REACH << p. The shift of m by q = d >> p is a product with 2^-q in Q15, rounded;
  * taken of m less half of 2^q it is the floor. 2^-0 does not fit Q15, but -2^15 does: the sign is dropped.
  */
-INLINE v128 softmax_eight(v128 d, const exponential *k, const ivit_softmax kind) {
+INLINE v128 softmax_eight(v128 d, const exponential *k, const ivit_softmax kind, v128 dither) {
   v128 q = wasm_u16x8_shr(d, k->fraction_bits), fraction = wasm_v128_and(d, k->fraction);
   v128 m = wasm_i16x8_sub(k->one, wasm_i16x8_mul(fraction, k->half_scale));
   if (kind == IVIT_SOFTMAX_QUADRATIC) {
@@ -138,16 +137,18 @@ INLINE v128 softmax_eight(v128 d, const exponential *k, const ivit_softmax kind)
   }
   v128 both = wasm_v128_or(q, wasm_i16x8_shl(q, 8));
   v128 power = wasm_i8x16_swizzle(k->powers, wasm_i16x8_add(both, k->high_byte));
-  v128 half = wasm_i8x16_swizzle(k->halves, wasm_v128_or(q, k->no_byte));
+  v128 half = wasm_i8x16_swizzle(k->halves, wasm_i16x8_sub(both, k->high_byte));
   v128 e = wasm_i16x8_abs(wasm_i16x8_q15mulr_sat(wasm_i16x8_sub(m, half), power));
-  return wasm_i16x8_q15mulr_sat(e, k->most); /* (255*e + 2^13) >> 14 */
+  return wasm_i16x8_q15mulr_sat(wasm_i16x8_add(e, dither), k->most); /* (255*(e + dither) + 2^13) >> 14 */
 }
 
 /*
  * Scaled scores of one query to its weights, in their places of a tile.
  * @returns their sum
  */
-INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t p, const ivit_softmax kind, code_t *weights) {
+INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t query, int32_t p, const ivit_softmax kind,
+                        code_t *weights) {
+  static const int16_t dithers[] = IVIT_DITHERS;
   /* Beyond the last key: never the maximum, and of weight 0. */
   for (int32_t j = keys; j % PANEL; j++) scores[j] = -IVIT_SCORE_LIMIT;
   v128 most = wasm_i32x4_const_splat(-IVIT_SCORE_LIMIT);
@@ -163,7 +164,8 @@ INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t p, const ivit_sof
   for (int32_t j = 0; j < keys; j += PANEL, weights += PANEL * TILE) {
     v128 a = wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j)), limit);
     v128 b = wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j + 4)), limit);
-    v128 w = softmax_eight(wasm_i16x8_narrow_i32x4(a, b), &k, kind);
+    v128 dither = load(dithers + ivit_dither_at(query, j));
+    v128 w = softmax_eight(wasm_i16x8_narrow_i32x4(a, b), &k, kind, dither);
     sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(w, ones));
     put_codes(weights, w);
   }
@@ -171,10 +173,10 @@ INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t p, const ivit_sof
   return wasm_i32x4_extract_lane(sum, 0) + wasm_i32x4_extract_lane(sum, 1);
 }
 
-static int32_t weigh(const ivit_attention *op, int32_t *scores, code_t *weights) {
+static int32_t weigh(const ivit_attention *op, int32_t *scores, int32_t query, code_t *weights) {
   const ivit_softmax shift = IVIT_SOFTMAX_SHIFT, quadratic = IVIT_SOFTMAX_QUADRATIC;
-  if (op->softmax == quadratic) return weigh_by(scores, op->keys, op->fraction_bits, quadratic, weights);
-  return weigh_by(scores, op->keys, op->fraction_bits, shift, weights);
+  if (op->softmax == quadratic) return weigh_by(scores, op->keys, query, op->fraction_bits, quadratic, weights);
+  return weigh_by(scores, op->keys, query, op->fraction_bits, shift, weights);
 }
 
 static void score_queries(const ivit_attention *op, const workspace *w, int32_t window, int32_t head, int32_t query,
@@ -256,7 +258,7 @@ static void attention(const ivit_attention *op, int32_t window, int32_t head, in
     score_queries(op, &w, window, head, query, count, keys);
     for (int32_t i = 0; i < count; i++) {
       code_t *weights = w.weights + (size_t)(i / TILE) * tile_elements(op->keys) + (size_t)(i % TILE) * GROUP;
-      w.sums[i] = weigh(op, w.scores + (size_t)i * w.key_stride, weights);
+      w.sums[i] = weigh(op, w.scores + (size_t)i * w.key_stride, query + i, weights);
     }
     sum_values(op, &w, head, (size_t)token, count, values, out);
   }

@@ -278,6 +278,8 @@ static void score_panels(score_tile *t, const layout *l, const void *packed, voi
   }
 }
 
+#define DITHER_STEPS(k) 39 * (k) & 63, 39 * (k + 1) & 63, 39 * (k + 2) & 63, 39 * (k + 3) & 63
+
 /* Constants of the exponential. */
 typedef struct {
   __m512i fraction_bits;
@@ -293,8 +295,19 @@ INLINE exponential exponential_of(int32_t p) {
                        .twice = _mm512_set1_epi16((int16_t)(15 - p))};
 }
 
+/* softmaxDither of a query and 32 keys from a multiple of 64 on, or from 32 more, in the order that packing leaves them in. */
+INLINE __m512i dither_words(int32_t query, int32_t key) {
+  /* 39*key modulo 64. */
+  static const int16_t keys[32] = {
+      DITHER_STEPS(0),  DITHER_STEPS(16), DITHER_STEPS(4),  DITHER_STEPS(20),
+      DITHER_STEPS(8),  DITHER_STEPS(24), DITHER_STEPS(12), DITHER_STEPS(28),
+  };
+  __m512i steps = _mm512_add_epi16(_mm512_loadu_si512(keys), _mm512_set1_epi16((int16_t)((27 * (query & 63) + 39 * key) & 63)));
+  return _mm512_sub_epi16(_mm512_and_si512(steps, _mm512_set1_epi16(63)), _mm512_set1_epi16(32));
+}
+
 /* softmaxWeight of 32 distances d, u16. */
-INLINE __m512i softmax_words(__m512i d, const exponential *k, const ivit_softmax kind) {
+INLINE __m512i softmax_words(__m512i d, const exponential *k, const ivit_softmax kind, __m512i dither) {
   __m512i q = _mm512_srlv_epi16(d, k->fraction_bits), r = _mm512_and_si512(d, k->fraction);
   __m512i m = _mm512_sub_epi16(_mm512_set1_epi16(1 << 14), _mm512_sllv_epi16(r, k->half));
   if (kind == IVIT_SOFTMAX_QUADRATIC) {
@@ -303,8 +316,8 @@ INLINE __m512i softmax_words(__m512i d, const exponential *k, const ivit_softmax
     __m512i product = _mm512_mulhi_epu16(twice, _mm512_sub_epi16(_mm512_set1_epi16((int16_t)(1 << 15)), twice));
     m = _mm512_sub_epi16(m, _mm512_mulhrs_epi16(product, _mm512_set1_epi16(2 * 2811)));
   }
-  /* (255*E + 2^13) >> 14 = (510*E + 2^14) >> 15; shifts by 16 and more give 0. */
-  return _mm512_mulhrs_epi16(_mm512_srlv_epi16(m, q), _mm512_set1_epi16(510));
+  /* (255*E + 2^13) >> 14 = (510*E + 2^14) >> 15, E = (m >> q) + dither; shifts by 16 and more give 0. */
+  return _mm512_mulhrs_epi16(_mm512_add_epi16(_mm512_srlv_epi16(m, q), dither), _mm512_set1_epi16(510));
 }
 
 /* The places of the first n of 32 keys in the order that packing leaves them in. */
@@ -335,13 +348,14 @@ INLINE int top_fits(int32_t top, int32_t fraction_bits) {
 /*
  * Weights of `keys` 16-bit scores, the largest of which is `top`, and zeros up to a multiple of 64. Returns their sum.
  */
-INLINE int32_t softmax_row(const int16_t *scores, int32_t keys, int32_t top, const exponential *k, uint8_t *weights,
-                           const ivit_softmax kind) {
+INLINE int32_t softmax_row(const int16_t *scores, int32_t keys, int32_t query, int32_t top, const exponential *k,
+                           uint8_t *weights, const ivit_softmax kind) {
+  const __m512i dither0 = dither_words(query, 0), dither1 = dither_words(query, 32);
   const __m512i max = _mm512_set1_epi16((int16_t)top), none = _mm512_setzero_si512();
   __m512i sums = none;
   for (int32_t j = 0; j < keys; j += 64) {
-    __m512i w0 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j)), k, kind), w1 = none;
-    if (j + 32 < keys) w1 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j + 32)), k, kind);
+    __m512i w0 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j)), k, kind, dither0), w1 = none;
+    if (j + 32 < keys) w1 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j + 32)), k, kind, dither1);
     __m512i w = in_order(_mm512_packus_epi16(w0, w1));
     sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
     _mm512_storeu_si512(weights + j, w);
@@ -350,8 +364,8 @@ INLINE int32_t softmax_row(const int16_t *scores, int32_t keys, int32_t top, con
 }
 
 /* The same of 32-bit scores, any that are safe. */
-static int32_t softmax_row_wide(const int32_t *scores, int32_t keys, int32_t fraction_bits, uint8_t *weights,
-                                ivit_softmax kind) {
+static int32_t softmax_row_wide(const int32_t *scores, int32_t keys, int32_t query, int32_t fraction_bits,
+                                uint8_t *weights, ivit_softmax kind) {
   const __m512i lowest = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
   __m512i most = lowest;
   for (int32_t j = 0; j < keys; j += 16) {
@@ -359,7 +373,8 @@ static int32_t softmax_row_wide(const int32_t *scores, int32_t keys, int32_t fra
   }
   int32_t max = _mm512_reduce_max_epi32(most), sum = 0;
   for (int32_t j = 0; j < (int32_t)round_up((size_t)keys, 64); j++) {
-    weights[j] = j < keys ? (uint8_t)ivit_softmax_weight((uint32_t)(max - scores[j]), fraction_bits, kind) : 0;
+    int32_t dither = ivit_softmax_dither(query, j);
+    weights[j] = j < keys ? (uint8_t)ivit_softmax_weight((uint32_t)(max - scores[j]), fraction_bits, kind, dither) : 0;
     sum += weights[j];
   }
   return sum;
@@ -458,8 +473,8 @@ static void load_queries(const ivit_attention *op, const int8_t *q, int32_t toke
 
 /* Weights of a tile's queries, and the factors that normalise their sums. */
 INLINE void weigh_rows(const ivit_attention *op, const layout *l, const void *packed, const workspace *w,
-                       score_tile *scores, const int32_t top[TILE_ROWS], int32_t rows, int32_t factor[TILE_ROWS],
-                       const ivit_softmax kind) {
+                       score_tile *scores, const int32_t top[TILE_ROWS], int32_t query, int32_t rows,
+                       int32_t factor[TILE_ROWS], const ivit_softmax kind) {
   const exponential k = exponential_of(op->fraction_bits);
   int fits = 1;
   for (int32_t i = 0; i < rows; i++) fits &= top_fits(top[i], op->fraction_bits);
@@ -467,8 +482,8 @@ INLINE void weigh_rows(const ivit_attention *op, const layout *l, const void *pa
   for (int32_t i = 0; i < rows; i++) {
     size_t at = (size_t)i * w->score_stride;
     uint8_t *weights = w->weights + at;
-    int32_t sum = fits ? softmax_row((const int16_t *)w->scores + at, op->keys, top[i], &k, weights, kind)
-                       : softmax_row_wide((const int32_t *)w->scores + at, op->keys, op->fraction_bits, weights, kind);
+    int32_t sum = fits ? softmax_row((const int16_t *)w->scores + at, op->keys, query + i, top[i], &k, weights, kind)
+                       : softmax_row_wide((const int32_t *)w->scores + at, op->keys, query + i, op->fraction_bits, weights, kind);
     factor[i] = ivit_sum_factor(sum);
   }
 }
@@ -521,9 +536,9 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
     for (int32_t i = 0; i < rows; i++) top[i] = reduce_max_words(scores.most[i]);
     if (query > query0) value_panels(&values, op, &l, &w, packed, to);
     if (op->softmax == IVIT_SOFTMAX_SHIFT) {
-      weigh_rows(op, &l, packed, &w, &scores, top, rows, values.factor, IVIT_SOFTMAX_SHIFT);
+      weigh_rows(op, &l, packed, &w, &scores, top, query, rows, values.factor, IVIT_SOFTMAX_SHIFT);
     } else {
-      weigh_rows(op, &l, packed, &w, &scores, top, rows, values.factor, IVIT_SOFTMAX_QUADRATIC);
+      weigh_rows(op, &l, packed, &w, &scores, top, query, rows, values.factor, IVIT_SOFTMAX_QUADRATIC);
     }
     point_to_rows(&values.weights, w.weights, w.score_stride, rows);
     values.rows = rows;

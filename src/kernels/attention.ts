@@ -16,23 +16,34 @@ export function scaleScore(s: number, b: number, c: number, bias: number): numbe
 }
 
 /**
+ * What is added to the exponential of key j in the row of query i before it is rounded to 8 bits, in Q14: −32 to 31, half
+ * a step of the weight to either side, spread evenly along rows and columns. Errors of rounding then do not add up: far
+ * more keys than not have a weight below half a step.
+ */
+export function softmaxDither(query: number, key: number): number {
+  return ((27 * query + 39 * key) & 63) - 32;
+}
+
+/**
  * The unnormalised softmax weight of a score d = max − x ≥ 0 below the row's maximum, d in log2 units with p fraction
- * bits: round(255·2^(−d/2^p)) up to the exponential's approximation; u8, 255 at d = 0.
+ * bits: 255·2^(−d/2^p) up to the exponential's approximation, rounded; u8, 255 at d = 0.
  *
  *     q = d >> p,  r = the low p bits of d in Q14
  *     shift:      m = 2^14 − (r >> 1)
  *     quadratic:  m = 2^14 − (r >> 1) − ((((r·(2^14 − r)) >> 14)·κ + 2^13) >> 14)
- *     w = (255·(m >> q) + 2^13) >> 14          (0 from q = 16 on; it is 0 from q = 9 on already)
+ *     w = (255·((m >> q) + dither) + 2^13) >> 14          (m >> q is 0 from q = 15 on)
  *
  * The shift form is I-ViT's ShiftExp in a fixed unit of log2 (eq. 12 to 14): shifts and adds only.
+ *
+ * @param dither see `softmaxDither`; 0: w is the nearest integer
  */
-export function softmaxWeight(d: number, p: number, kind: SoftmaxKind): number {
+export function softmaxWeight(d: number, p: number, kind: SoftmaxKind, dither = 0): number {
   if (d >= 16 << p) return 0;
   const q = d >> p;
   const r = (d & ((1 << p) - 1)) << (14 - p);
   let m = (1 << 14) - (r >> 1);
   if (kind === 'quadratic') m -= (((r * ((1 << 14) - r)) >> 14) * KAPPA + (1 << 13)) >> 14;
-  return (255 * (m >> q) + (1 << 13)) >> 14;
+  return (255 * ((m >> q) + dither) + (1 << 13)) >> 14;
 }
 
 /**
@@ -89,7 +100,7 @@ export function attendRow(
   let sum = 0;
   out.fill(0);
   for (let j = 0; j < keys; j++) {
-    const w = softmaxWeight(max - scores[j], fractionBits, op.softmax);
+    const w = softmaxWeight(max - scores[j], fractionBits, op.softmax, softmaxDither(query, j));
     const vAt = locate(op.v, window * keys + j, head);
     sum += w;
     for (let i = 0; i < valueDim; i++) out[i] += w * codes.v[vAt + i];

@@ -1,6 +1,6 @@
 /** `ivit/kernels`: the bit-exact specification of every integer op, and the published kernels. */
 export { activate, KNOTS, shiftEvenPart } from './activation.js';
-export { attendRow, normalizeSum, scaleScore, softmaxWeight } from './attention.js';
+export { attendRow, normalizeSum, scaleScore, softmaxDither, softmaxWeight } from './attention.js';
 export { applyDyadic, bitLength, requantize, shiftRound } from './dyadic.js';
 export type { Dyadic } from './dyadic.js';
 export { cutPatches, gatherPieces } from './layout.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { attendRow, normalizeSum, scaleScore, softmaxWeight } from '../../src/kernels/attention.js';
+import { attendRow, normalizeSum, scaleScore, softmaxDither, softmaxWeight } from '../../src/kernels/attention.js';
 import type { AttentionOp, OperandView } from '../../src/program/types.js';
 
 describe('softmaxWeight', () => {
@@ -36,6 +36,26 @@ describe('softmaxWeight', () => {
   });
 });
 
+describe('softmaxDither', () => {
+  it('takes every value from −32 to 31 once in 64 successive keys, and in 64 successive queries', () => {
+    const all = Array.from({ length: 64 }, (_, i) => i - 32);
+    for (const start of [0, 1, 100]) {
+      const along = (at: (i: number) => number) => Array.from({ length: 64 }, (_, i) => at(start + i)).sort((a, b) => a - b);
+      expect(along((j) => softmaxDither(5, j))).toEqual(all);
+      expect(along((i) => softmaxDither(i, 9))).toEqual(all);
+    }
+  });
+
+  it.each(['shift', 'quadratic'] as const)('%s: weights are right on average, far below half a step as well; 0 and 255 stay', (kind) => {
+    const p = 10;
+    const mean = (d: number) => Array.from({ length: 64 }, (_, j) => softmaxWeight(d, p, kind, softmaxDither(0, j))).reduce((a, b) => a + b) / 64;
+    expect(mean(0)).toBe(255);
+    expect(mean(15 << p)).toBe(0);
+    // Whole octaves, where the exponential is exact: 255/2^q to within a step of the 64.
+    for (let q = 1; q < 14; q++) expect(Math.abs(mean(q << p) - 255 / 2 ** q)).toBeLessThanOrEqual(1 / 64);
+  });
+});
+
 describe('scaleScore', () => {
   it('scales, adds the bias, and clamps both times', () => {
     expect(scaleScore(-40, 3, 4, 5)).toBe(-2); // (−120 + 8) >> 4 = −7
@@ -69,7 +89,7 @@ describe('attendRow', () => {
   };
 
   it('weighs the values by their keys', () => {
-    // Scores 256 and 0, an octave apart: weights 255 and 128 of 383. ⌊2^31/383⌋ = 5607006;
+    // Scores 256 and 0, an octave apart: weights 255 and (255·(2^13 + 7) + 2^13) >> 14 = 128, of 383. ⌊2^31/383⌋ = 5607006;
     // ((255·100 − 128·100)·5607006 + 128) >> 8 = 278160063, and 12700/383·2^23 = 278160073
     expect(attend(attention())).toBe(278160063);
   });
@@ -79,7 +99,8 @@ describe('attendRow', () => {
   });
 
   it('finds keys by row', () => {
-    // (−12700·5607006 + 128) >> 8, floored
-    expect(attend(attention({ k: view([1, 0]) }))).toBe(-278160063);
+    // Weights (255·(2^13 − 32) + 2^13) >> 14 = 127, for the dither of key 0 is −32, and 255: ⌊2^31/382⌋ = 5621684;
+    // ((127·100 − 255·100)·5621684 + 128) >> 8, floored
+    expect(attend(attention({ k: view([1, 0]) }))).toBe(-281084200);
   });
 });
