@@ -107,6 +107,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
   const result = await quantizeGraph({
     graph,
     images,
+    synthetic: request.images === undefined,
     ...normalization,
     options,
     statistics,

@@ -26,6 +26,8 @@ export interface QuantizeRequest {
   readonly graph: Graph;
   /** u8 HWC pixels of each calibration image, of the graph's input size; a share of them is held out. */
   readonly images: readonly Uint8Array[];
+  /** Whether they are made up. */
+  readonly synthetic?: boolean;
   /** Of the float model's input: (p/255 − mean)/std, per channel. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
@@ -79,7 +81,7 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
   if (request.images.length < 2) {
     throw new InputError(`${request.images.length} calibration image(s): at least 2 are needed, 64 or more advised`);
   }
-  const settings = sequenceSettings(request.options);
+  const settings = sequenceSettings(request.options, request.synthetic);
   checkLayerBits(request.graph, request.options.layerBits);
   const calibration = await calibrate(request, holdOut(request.images));
   try {
