@@ -8,6 +8,7 @@ import { createReferenceEngine } from '../../src/engine/reference.js';
 import { decodeContainer, encodeContainer } from '../../src/program/container.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { IvitModel } from '../../src/program/model.js';
+import type { Op } from '../../src/program/types.js';
 import { packWeights, packedLength, unpackWeights } from '../../src/program/pack.js';
 import { tinyModel, tinyPaperProgram, tinyProgram } from './tiny.js';
 
@@ -77,6 +78,53 @@ describe('round trip', () => {
     const golden = new Uint8Array(readFileSync(path.join(import.meta.dirname, 'golden.ivit')));
     expect(decode(golden)).toEqual(tinyModel());
     expect(encode(tinyModel())).toEqual(golden);
+  });
+});
+
+describe('weights that layers share', () => {
+  /** Value 7's layer once more, with the same weights. */
+  const sharing = (): IvitModel => {
+    const { input, ops } = tinyProgram();
+    const [proj] = ops.flatMap((op) => (op.op === 'linear' && op.name === 'proj' ? [op] : []));
+    const twin: Op = { ...proj, name: 'twin', bias: proj.bias.map((b) => -b), residual: null };
+    const sum: Op = { op: 'add', name: 'sum', rows: 5, cols: 8, out: { type: 'i32' }, a: ops.length + 1, b: 14 };
+    const pool: Op = { ...(ops.find((op) => op.op === 'meanRows') as Extract<Op, { op: 'meanRows' }>), name: 'pool2', x: ops.length + 2 };
+    const head = [ops.at(-2), ops.at(-1)].map((op, i) => ({ ...op, name: `again ${i}`, x: ops.length + 3 + i })) as Op[];
+    return tinyModel({ input, ops: [...ops, twin, sum, pool, ...head], output: ops.length + 5 });
+  };
+  const shares = (change: (outline: any, tensors: Map<string, any>) => void) => // eslint-disable-line @typescript-eslint/no-explicit-any
+    refusal(
+      rebuilt(encode(sharing()), (metadata, tensors) => {
+        const program = JSON.parse(metadata.get('program')!);
+        change(program.ops.find((op: { name: string }) => op.name === 'twin'), tensors);
+        metadata.set('program', JSON.stringify(program));
+      }),
+    );
+
+  test('are in the file once, and one array when read', () => {
+    const bytes = encode(sharing());
+    const { tensors } = decodeContainer(bytes);
+    expect(tensors.has('proj.weight')).toBe(true);
+    expect(tensors.has('twin.weight')).toBe(false);
+    const read = decode(bytes);
+    expect(read).toEqual(sharing());
+    const weightOf = (name: string) => read.program.ops.flatMap((op) => (op.op === 'linear' && op.name === name ? [op.weight] : []))[0];
+    expect(weightOf('twin')).toBe(weightOf('proj'));
+    expect(encode(read)).toEqual(bytes);
+  });
+
+  test.each([
+    ['a layer after it', 99],
+    ['itself', 17],
+    ['no layer', -1],
+    ['another kind of op', 2],
+    ['a layer of another shape', 1],
+  ])('of %s are refused', (_, weightsOf) => {
+    expect(shares((twin) => (twin.weightsOf = weightsOf))).toMatch(new RegExp(`"twin" shares the weights of op ${weightsOf}, which is no such layer before it`));
+  });
+
+  test('beside weights of its own are refused', () => {
+    expect(shares((_, tensors) => void tensors.set('twin.weight', tensors.get('proj.weight')!))).toMatch(/no op owns its tensor "twin.weight"/);
   });
 });
 

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { evaluateGraph, importModel } from '../../src/graph/index.js';
+import type { Graph } from '../../src/graph/types.js';
+import { decodeModel, encodeModel } from '../../src/program/model.js';
+import type { LinearOp, Program } from '../../src/program/types.js';
+import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
+import { separateOutputRows } from '../../src/quantize/output-rows.js';
+import { sourcesOf } from '../../src/quantize/plan.js';
+import { tinyModel } from '../program/tiny.js';
+import { zooImages, zooModel } from '../zoo.js';
+import '../build-kernels.js';
+
+async function graphOf(name: string): Promise<Graph> {
+  return (await importModel(zooModel(name).path)).graph;
+}
+
+describe('output rows apart', () => {
+  it.each([
+    ['a class token', 'hf_vit_eager_ts_opset17', 1],
+    ['a class and a distillation token', 'hf_deit_teacher_all_ts_opset17', 2],
+  ])('%s (%s): the graph computes the same, with layers of their own', async (_what, name, count) => {
+    const graph = await graphOf(name);
+    const separated = separateOutputRows(graph);
+    expect(separated.twins.size).toBeGreaterThan(0);
+
+    const byId = new Map(separated.graph.nodes.map((node) => [node.id, node]));
+    expect(byId.size).toBe(separated.graph.nodes.length);
+    expect(new Set(separated.graph.nodes.map((node) => node.name)).size).toBe(byId.size);
+    const made = new Set<string>();
+    for (const node of separated.graph.nodes) {
+      for (const id of sourcesOf(node)) expect(made.has(id)).toBe(true);
+      made.add(node.id);
+    }
+    for (const [own, shared] of separated.twins) {
+      const [a, b] = [byId.get(own)!, byId.get(shared)!];
+      if (a.op !== 'linear' || b.op !== 'linear') throw new Error(`${a.op} and ${b.op}`);
+      expect(a.weight).toBe(b.weight);
+      expect(a.rows).toBe(count);
+      expect(b.rows).toBeGreaterThan(count);
+    }
+
+    const [{ normalised }] = await zooImages(zooModel(name));
+    const wanted = evaluateGraph(graph, normalised);
+    const got = evaluateGraph(separated.graph, normalised);
+    const scale = Math.max(...wanted.map(Math.abs));
+    wanted.forEach((value, c) => expect(Math.abs(got[c] - value) / scale).toBeLessThan(1e-5));
+  });
+
+  it.each(['timm_avgpool_dynamo_opset20', 'hf_swin_ts_opset17', 'hf_clip_dynamo_opset20', 'hf_dinov2_ts_opset17'])('%s: an output that reads many rows leaves the graph as it is', async (name) => {
+    const graph = await graphOf(name);
+    expect(separateOutputRows(graph).graph).toBe(graph);
+  });
+
+  it('gives them 16-bit inputs, and weights that are in the file once', async () => {
+    const name = 'hf_vit_eager_ts_opset17';
+    const images = (await zooImages(zooModel(name))).map(({ pixels }) => pixels);
+    const { program } = await quantizeGraph({
+      graph: await graphOf(name),
+      images,
+      mean: [0.485, 0.456, 0.406],
+      std: [0.229, 0.224, 0.225],
+      options: DEFAULT_OPTIONS,
+    });
+    const pairs = sharingPairs(program);
+    expect(pairs.length).toBeGreaterThan(1);
+    for (const [first, own] of pairs) {
+      expect(program.ops[first.x - 1].out.type).toBe('u8');
+      expect(program.ops[own.x - 1].out.type).toBe('i16');
+    }
+
+    const model = { ...tinyModel(), program, labels: null };
+    const { height, width } = program.input;
+    const preprocess = { ...model.preprocess, size: { height, width } };
+    const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+    const read = decodeModel(encodeModel({ ...model, preprocess }, sha256), sha256);
+    expect(sharingPairs(read.program).map((ops) => ops.map((op) => op.name))).toEqual(pairs.map((ops) => ops.map((op) => op.name)));
+  });
+});
+
+/** Linear layers and a later one with the very same weights. */
+function sharingPairs({ ops }: Program): [LinearOp, LinearOp][] {
+  const linears = ops.filter((op) => op.op === 'linear');
+  return linears.flatMap((first, i) => linears.slice(i + 1).flatMap((own): [LinearOp, LinearOp][] => (own.weight === first.weight ? [[first, own]] : [])));
+}
