@@ -40,7 +40,7 @@ const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
   ['input scales per channel (one a tensor)', perTensor],
   ['centred ranges (symmetric instead)', symmetric],
   ['regard to unseen images (ranges as observed)', asObserved],
-  ['16-bit inputs of layers with few rows', fewRowsIn8Bits],
+  ['16-bit inputs of the rows that the output reads', fewRowsIn8Bits],
   ['all of these', (s) => [withoutCompensation, roundedToNearest, perTensor, symmetric, asObserved, fewRowsIn8Bits].reduce((all, change) => change(all), s)],
 ];
 

@@ -7,13 +7,13 @@ import { proveNoOverflow } from './bounds.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
 import { packWeights, packedLength, unpackWeights } from './pack.js';
-import { parseOutline, splitProgram, tensorFields } from './schema.js';
+import { haveSameWeights, parseOutline, splitProgram, tensorFields } from './schema.js';
 import type { OpOutline, TensorField } from './schema.js';
 import type { Op, Program } from './types.js';
 import { validateProgram } from './validate.js';
 
 /** Raised whenever older readers would misread what newer writers write. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** Everything inference needs (program, preprocess), and what people want to know about it. */
 export interface IvitModel {
@@ -192,7 +192,7 @@ function readProgram(container: Container): Program {
 /** The weights that a layer takes from one before it. */
 function sharedWeights(op: Omit<PackedOp, 'weight'>, weightsOf: number, before: readonly Op[]): Int8Array {
   const owner: Op | undefined = before[weightsOf];
-  if (owner?.op === 'linear' && owner.cols === op.cols && owner.inFeatures === op.inFeatures && owner.weightBits === op.weightBits) return owner.weight;
+  if (haveSameWeights(op, owner)) return owner.weight;
   throw malformed(`${quote(op.name)} shares the weights of op ${weightsOf}, which is no such layer before it`);
 }
 

@@ -145,12 +145,20 @@ export function splitProgram(program: Program): { json: string; tensors: Readonl
     if (op.op !== 'linear') return outline;
     const weightsOf = owners.get(op.weight);
     if (weightsOf === undefined) owners.set(op.weight, i);
-    else own.delete('weight');
+    if (weightsOf === undefined || !haveSameWeights(op, program.ops[weightsOf])) return outline;
+    own.delete('weight');
     return { ...outline, weightsOf };
   });
   // Through the schema, which settles the order of keys and refuses what could not be read back.
   const outline = parseOutline(toJson({ ...program, ops }));
   return { json: toJson(outline), tensors };
+}
+
+type Sized = Pick<Extract<Op, { op: 'linear' }>, 'op' | 'cols' | 'inFeatures' | 'weightBits'>;
+
+/** Whether a linear layer may use the weights of another op: of one that has as many, and as wide ones. */
+export function haveSameWeights(op: Sized, other: Op | undefined): other is Extract<Op, { op: 'linear' }> {
+  return other?.op === 'linear' && other.cols === op.cols && other.inFeatures === op.inFeatures && other.weightBits === op.weightBits;
 }
 
 function toJson(value: unknown): string {

@@ -82,7 +82,7 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
     throw new InputError(`${request.images.length} calibration image(s): at least 2 are needed, 64 or more advised`);
   }
   const settings = sequenceSettings(request.options, request.synthetic);
-  checkLayerBits(request.graph, request.options.layerBits);
+  checkLayerBits(separateOutputRows(request.graph).graph, request.options.layerBits);
   const calibration = await calibrate(request, holdOut(request.images));
   try {
     return await fitCalibrated(request, calibration, settings);

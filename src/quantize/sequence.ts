@@ -94,7 +94,7 @@ export interface SequenceResult {
 /** What a layer with the same weights takes over. */
 interface Shareable {
   readonly fit: Fit;
-  readonly input: ChannelScales;
+  readonly input: Built;
   /** What the codes were multiplied by for the fit. */
   readonly unit: number;
 }
@@ -328,7 +328,7 @@ class Sequence {
     const { range } = this.input.settings;
     const statistics = this.statistics(id);
     const shared = this.sharedInput(id);
-    if (shared !== null) return this.codesLike(shared, statistics);
+    if (shared !== null) return this.codesLike(id, shared);
     if (this.choosesRanges(id) && statistics.channels === cols) {
       const aboutZero = symmetric || !range.centred;
       return this.chosenCodes(id, reachOf(statistics, range.method, aboutZero ? new Float64Array(cols) : null, aboutZero));
@@ -355,7 +355,7 @@ class Sequence {
   }
 
   /** The input scales that go with weights which a reader of `id` shares. */
-  private sharedInput(id: string): ChannelScales | null {
+  private sharedInput(id: string): Built | null {
     for (const { id: reader } of this.readers(id)) {
       const twin = this.input.twins.get(reader);
       if (twin !== undefined) return this.shared.get(twin)!.input;
@@ -364,7 +364,9 @@ class Sequence {
   }
 
   /** Codes of the given centres and of scales in the same proportions: weights then suit both. */
-  private codesLike({ scale, center }: ChannelScales, statistics: ChannelStatistics): { out: Output } & ChannelScales {
+  private codesLike(id: string, { out, scale, center }: Built): { out: Output } & ChannelScales {
+    if (!this.has16BitReader(id)) return { out, scale: out.type === 'rows' ? scale.map((s) => s * CODE_LIMIT) : scale, center };
+    const statistics = this.statistics(id);
     const room = scale.reduce((most, s, c) => Math.max(most, (statistics.max[c] - center[c]) / s, (center[c] - statistics.min[c]) / s), 0);
     const factor = (room * HEAD_ROOM_16) / CODE_LIMIT_16;
     return { out: CODES_16, scale: scale.map((s) => s * factor), center };

@@ -36,9 +36,8 @@ const GROWTHS: readonly ((b: Builder, x: ValueId) => void)[] = [
 ];
 
 /** A linear layer's input, made from an i32 value: normalised, or only requantized. */
-function quantizeInput(b: Builder, x: ValueId): ValueId {
+function quantizeInput(b: Builder, x: ValueId, out = b.data.output(b.data.pick(['u8', 'rows'] as const))): ValueId {
   const { rows, cols } = b.of(x);
-  const out = b.data.output(b.data.pick(['u8', 'rows'] as const));
   const common = { name: '', rows, cols, out, x };
   if (b.data.integer(0, 5) === 0) {
     return b.add({ op: 'paperNorm', ...common, ...fittingRequantization(b.data, out, 30, 28, cols) });
@@ -85,14 +84,19 @@ function feedForward(b: Builder, x: ValueId): ValueId {
 function separateRows(b: Builder, x: ValueId): void {
   const { data } = b;
   const { rows, cols } = b.of(x);
-  const all = linear(b, quantizeInput(b, x), cols, { type: 'i32' }, data.integer(0, 1) > 0 ? x : null);
+  const inputs = quantizeInput(b, x, data.pick([{ type: 'u8', zero: 128 }, { type: 'u8', zero: 100 }, { type: 'rows' }] as const));
+  // Weights belong to whichever layer comes first; only the one of all rows can lend them.
+  const isFirst = data.integer(0, 3) > 0;
+  const makeAll = (like: ValueId | null) => linear(b, inputs, cols, { type: 'i32' }, data.integer(0, 1) > 0 ? x : null, like);
+  const early = isFirst ? makeAll(null) : null;
   const count = data.integer(1, Math.min(rows, 7));
   const wide: Output = { type: 'i32' };
   const taken = Int32Array.from({ length: count }, (_, r) => r);
   const first = b.add({ op: 'gather', name: '', rows: count, cols, out: wide, sources: [x], piece: cols, index: taken, fill: 0 });
   const out: Output = { type: 'i16' };
   const codes = b.add({ op: 'rescale', name: '', rows: count, cols, out, x: first, ...fittingRequantization(data, out, 24, 22, cols) });
-  const own = linear(b, codes, cols, wide, data.integer(0, 1) > 0 ? first : null, all);
+  const own = linear(b, codes, cols, wide, data.integer(0, 1) > 0 ? first : null, early);
+  const all = early ?? makeAll(own);
   const index = Int32Array.from({ length: rows }, (_, r) => (r < count ? r : r + count));
   b.add({ op: 'gather', name: '', rows, cols, out: wide, sources: [own, all], piece: cols, index, fill: 0 });
 }

@@ -8,7 +8,7 @@ import { createReferenceEngine } from '../../src/engine/reference.js';
 import { decodeContainer, encodeContainer } from '../../src/program/container.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { IvitModel } from '../../src/program/model.js';
-import type { Op } from '../../src/program/types.js';
+import type { LinearOp, Op } from '../../src/program/types.js';
 import { packWeights, packedLength, unpackWeights } from '../../src/program/pack.js';
 import { tinyModel, tinyPaperProgram, tinyProgram } from './tiny.js';
 
@@ -82,45 +82,63 @@ describe('round trip', () => {
 });
 
 describe('weights that layers share', () => {
-  /** Value 7's layer once more, with the same weights. */
-  const sharing = (): IvitModel => {
-    const { input, ops } = tinyProgram();
-    const [proj] = ops.flatMap((op) => (op.op === 'linear' && op.name === 'proj' ? [op] : []));
+  /** A second layer with the weights of `proj`, of so many bits. */
+  const sharing = (weightBits = 8): IvitModel => {
+    const tiny = tinyProgram();
+    const before = tiny.ops.find(({ name }) => name === 'proj') as LinearOp;
+    const proj: LinearOp = { ...before, weightBits, weight: before.weight.map((w) => w % 2 ** (weightBits - 1)) };
+    const ops = tiny.ops.map((op) => (op === before ? proj : op));
     const twin: Op = { ...proj, name: 'twin', bias: proj.bias.map((b) => -b), residual: null };
     const sum: Op = { op: 'add', name: 'sum', rows: 5, cols: 8, out: { type: 'i32' }, a: ops.length + 1, b: 14 };
     const pool: Op = { ...(ops.find((op) => op.op === 'meanRows') as Extract<Op, { op: 'meanRows' }>), name: 'pool2', x: ops.length + 2 };
     const head = [ops.at(-2), ops.at(-1)].map((op, i) => ({ ...op, name: `again ${i}`, x: ops.length + 3 + i })) as Op[];
-    return tinyModel({ input, ops: [...ops, twin, sum, pool, ...head], output: ops.length + 5 });
+    return tinyModel({ ...tiny, ops: [...ops, twin, sum, pool, ...head], output: ops.length + 5 });
   };
-  const shares = (change: (outline: any, tensors: Map<string, any>) => void) => // eslint-disable-line @typescript-eslint/no-explicit-any
+  const shares = (change: (outline: any, tensors: Map<string, any>) => void, name = 'twin') => // eslint-disable-line @typescript-eslint/no-explicit-any
     refusal(
       rebuilt(encode(sharing()), (metadata, tensors) => {
         const program = JSON.parse(metadata.get('program')!);
-        change(program.ops.find((op: { name: string }) => op.name === 'twin'), tensors);
+        change(program.ops.find((op: { name: string }) => op.name === name), tensors);
         metadata.set('program', JSON.stringify(program));
       }),
     );
 
-  test('are in the file once, and one array when read', () => {
-    const bytes = encode(sharing());
+  test.each([8, 6, 4])('of %i bits are in the file once, and one array when read', (weightBits) => {
+    const model = sharing(weightBits);
+    const bytes = encode(model);
     const { tensors } = decodeContainer(bytes);
     expect(tensors.has('proj.weight')).toBe(true);
     expect(tensors.has('twin.weight')).toBe(false);
+    const apart = model.program.ops.map((op) => (op.op === 'linear' && op.name === 'twin' ? { ...op, weight: op.weight.slice() } : op));
+    expect(bytes.length).toBeLessThan(encode({ ...model, program: { ...model.program, ops: apart } }).length);
     const read = decode(bytes);
-    expect(read).toEqual(sharing());
+    expect(read).toEqual(model);
     const weightOf = (name: string) => read.program.ops.flatMap((op) => (op.op === 'linear' && op.name === name ? [op.weight] : []))[0];
     expect(weightOf('twin')).toBe(weightOf('proj'));
     expect(encode(read)).toEqual(bytes);
   });
 
   test.each([
-    ['a layer after it', 99],
+    ['no op at all', 99],
     ['itself', 17],
-    ['no layer', -1],
+    ['a negative index', 9 - 17],
     ['another kind of op', 2],
-    ['a layer of another shape', 1],
+    ['a layer with other inputs', 1],
+    ['a layer with other outputs', 7],
   ])('of %s are refused', (_, weightsOf) => {
     expect(shares((twin) => (twin.weightsOf = weightsOf))).toMatch(new RegExp(`"twin" shares the weights of op ${weightsOf}, which is no such layer before it`));
+  });
+
+  test('of a layer after it that has them are refused', () => {
+    const change = (proj: { weightsOf: number }, tensors: Map<string, unknown>) => {
+      proj.weightsOf = 17;
+      tensors.delete('proj.weight');
+    };
+    expect(shares(change, 'proj')).toMatch(/"proj" shares the weights of op 17, which is no such layer before it/);
+  });
+
+  test('of another number of bits are refused', () => {
+    expect(shares((twin) => (twin.weightBits = 6))).toMatch(/"twin" shares the weights of op 9, which is no such layer before it/);
   });
 
   test('beside weights of its own are refused', () => {
@@ -196,7 +214,7 @@ describe('files with a valid hash that break a rule', () => {
   });
 
   test('another format version', () => {
-    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('version', '2')))).toMatch(/format version "2"; this ivit reads version 1/);
+    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('version', '3')))).toMatch(/format version "3"; this ivit reads version 2/);
   });
 
   test('a safetensors file of someone else', () => {
