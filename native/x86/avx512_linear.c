@@ -606,7 +606,7 @@ static void multiply_block_wide(const arguments *a) {
     for (int32_t n = a->n0; n < a->n1; n += PANEL_COLS) {
       const panel *w = panel_at(h, n);
       if (live == 1) {
-        fetch_ahead(h, n);
+        if (!op->twin) fetch_ahead(h, n); /* a twin's weights were just read */
         if (split) multiply_row(x.row[0], x_high.row[0], h, w, low, high);
         else multiply_row(x.row[0], NULL, h, w, low, NULL);
       } else {
