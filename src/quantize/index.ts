@@ -68,7 +68,12 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
 
 /** The nodes whose values calibration observes, whatever the options. */
 export function observedNodes(graph: Graph): GraphNode[] {
-  return separateOutputRows(graph).graph.nodes.filter((node) => node.op !== 'constant');
+  return valuesOf(separateOutputRows(graph).graph);
+}
+
+/** The nodes whose values images change. */
+function valuesOf(graph: Graph): GraphNode[] {
+  return graph.nodes.filter((node) => node.op !== 'constant');
 }
 
 /**
@@ -122,7 +127,7 @@ export async function calibrate(request: QuantizeRequest, { images, fitImages }:
     images,
     mean,
     std,
-    statistics: new Set(observedNodes(request.graph).map((node) => node.id)),
+    statistics: new Set(valuesOf(separated.graph).map((node) => node.id)),
     statisticsImages: request.observeImages === false ? 0 : fitImages,
     histograms: request.histograms === true || given !== undefined || (options.method !== 'minmax' && options.method !== 'momentum'),
     samples: samples.wanted,

@@ -1,5 +1,6 @@
+import { withOperands } from '../graph/nodes.js';
 import type { ActivationNode, AddNode, GatherNode, Graph, GraphNode, LayerNormNode, LinearNode } from '../graph/types.js';
-import { planGraph, sourcesOf } from './plan.js';
+import { planGraph, type Plan } from './plan.js';
 
 /** So few rows of a layer cost next to nothing, and get 16-bit inputs. */
 export const FEW_ROWS = 4;
@@ -23,14 +24,13 @@ interface OutputRows {
  * by attention. A graph whose output reads many rows, or others than the first ones, stays as it is.
  */
 export function separateOutputRows(graph: Graph): SeparatedGraph {
-  const { needed } = planGraph(graph, false);
-  const rows = outputRows(graph, needed);
-  if (rows === null) return { graph, twins: new Map() };
-  return new Separation(graph, rows).run((node) => !needed.get(node.id));
+  const plan = planGraph(graph, false);
+  const rows = outputRows(graph, plan);
+  return rows === null ? { graph, twins: new Map() } : new Separation(graph, plan, rows).run();
 }
 
 /** Of the last value of which only some rows reach the output. */
-function outputRows(graph: Graph, needed: ReadonlyMap<string, Int32Array | null>): OutputRows | null {
+function outputRows(graph: Graph, { needed }: Plan): OutputRows | null {
   const last = graph.nodes.findLast((node) => needed.get(node.id));
   if (last === undefined) return null;
   const rows = needed.get(last.id)!;
@@ -42,8 +42,6 @@ function outputRows(graph: Graph, needed: ReadonlyMap<string, Int32Array | null>
 type RegionNode = LayerNormNode | LinearNode | ActivationNode | AddNode;
 
 class Separation {
-  private readonly consumers = new Map<string, GraphNode[]>();
-  private readonly byId: ReadonlyMap<string, GraphNode>;
   private readonly twins = new Map<string, string>();
   /** Values that stand for others: all rows, those of the output from their own layers. */
   private readonly joined = new Map<string, string>();
@@ -52,23 +50,21 @@ class Separation {
 
   constructor(
     private readonly graph: Graph,
+    private readonly plan: Plan,
     private readonly rows: OutputRows,
-  ) {
-    this.byId = new Map(graph.nodes.map((node) => [node.id, node]));
-    for (const node of graph.nodes) for (const id of sourcesOf(node)) this.consumers.set(id, [...(this.consumers.get(id) ?? []), node]);
-  }
+  ) {}
 
-  run(reachesOutput: (node: GraphNode) => boolean): SeparatedGraph {
+  run(): SeparatedGraph {
     const regions = new Map<string, readonly RegionNode[]>();
     const taken = new Set<GraphNode>();
     for (const node of this.graph.nodes) {
-      if (node.op !== 'layerNorm' || node.rows !== this.rows.of || !reachesOutput(node)) continue;
+      if (node.op !== 'layerNorm' || node.rows !== this.rows.of || this.plan.needed.get(node.id)) continue;
       const region = this.regionFrom(node);
       if (region === null || region.some((member) => taken.has(member))) continue;
       regions.set(region.at(-1)!.id, region);
       for (const member of region) taken.add(member);
     }
-    const nodes = this.graph.nodes.flatMap((node) => [this.redirect(node), ...this.separate(regions.get(node.id) ?? [])]);
+    const nodes = this.graph.nodes.flatMap((node) => [withOperands(node, (id) => this.joined.get(id) ?? id), ...this.separate(regions.get(node.id) ?? [])]);
     return { graph: { ...this.graph, nodes }, twins: this.twins };
   }
 
@@ -77,7 +73,7 @@ class Separation {
     const members = new Set<GraphNode>([norm]);
     for (const node of members) {
       if (node.op === 'add') continue;
-      const users = this.consumers.get(node.id) ?? [];
+      const users = this.plan.consumers.get(node.id)!;
       if (users.length === 0 || node.id === this.graph.output || !users.every((user) => this.follows(user, node))) return null;
       for (const user of users) members.add(user);
     }
@@ -116,7 +112,7 @@ class Separation {
   private rowsOf(id: string, added: GraphNode[]): string {
     const known = this.apart.get(id);
     if (known !== undefined) return known;
-    const { name, cols } = this.byId.get(id)!;
+    const { name, cols } = this.plan.nodes.get(id)!;
     const index = Int32Array.from({ length: this.rows.count }, (_, r) => r);
     const gather: GatherNode = { op: 'gather', id: `${id}#rows`, name: `${name}.rows`, rows: this.rows.count, cols, sources: [this.joined.get(id) ?? id], piece: cols, index };
     added.push(gather);
@@ -131,25 +127,5 @@ class Separation {
     const joined: GatherNode = { op: 'gather', id: `${id}#joined`, name: `${name}.joined`, rows, cols, sources: [this.apart.get(id)!, id], piece: cols, index };
     this.joined.set(id, joined.id);
     return joined;
-  }
-
-  /** The node, reading joined values. */
-  private redirect(node: GraphNode): GraphNode {
-    const to = (id: string): string => this.joined.get(id) ?? id;
-    switch (node.op) {
-      case 'patchEmbed':
-      case 'constant':
-        return node;
-      case 'add':
-        return { ...node, a: to(node.a), b: to(node.b) };
-      case 'gather':
-        return { ...node, sources: node.sources.map(to) };
-      case 'attention': {
-        const { q, k, v } = node;
-        return { ...node, q: { ...q, source: to(q.source) }, k: { ...k, source: to(k.source) }, v: { ...v, source: to(v.source) } };
-      }
-      default:
-        return { ...node, x: to(node.x) };
-    }
   }
 }

@@ -156,7 +156,7 @@ class Sequence {
   private readonly operands = new Map<string, OperandScales>();
   /** How far the input scales of a linear layer differ from channel to channel, by its id. */
   private readonly strengths = new Map<string, number>();
-  /** Layers whose weights another will share, by id. */
+  /** What linear layers were fitted to, by id: another may share the weights. */
   private readonly shared = new Map<string, Shareable>();
   private readonly layers: LayerReport[] = [];
   private readonly names = new Set<string>();
