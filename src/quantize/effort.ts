@@ -1,7 +1,7 @@
 import type { Effort, QuantizeOptions } from './options.js';
 import { FEW_ROWS } from './output-rows.js';
 import { publishedSettings } from './published.js';
-import type { SequenceSettings } from './sequence.js';
+import type { SequenceSettings } from './settings.js';
 
 /** What an effort spends: how much data a model is fitted to, and how hard the fit tries. */
 export interface EffortSettings {

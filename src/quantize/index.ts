@@ -13,11 +13,13 @@ import { separateOutputRows } from './output-rows.js';
 import { planGraph, type Plan } from './plan.js';
 import type { LayerReport } from './report.js';
 import { chooseSamples, type SampleRows } from './samples.js';
-import { quantizeSequentially, type SequenceSettings } from './sequence.js';
+import { quantizeSequentially } from './sequence.js';
+import type { SequenceSettings } from './settings.js';
+import { ValueScales } from './value-scales.js';
 
 export type { Agreement } from '../report/agreement.js';
 export { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
-export type { SequenceSettings } from './sequence.js';
+export type { SequenceSettings } from './settings.js';
 export { isPoor, worstLayers, type LayerReport } from './report.js';
 export { EFFORTS, KERNEL_SETS, SCALE_MODES, type Effort, type KernelSet, type LayerBits, type QuantizeOptions, type ScaleMode } from './options.js';
 export { METHODS, type RangeMethod } from './ranges.js';
@@ -155,6 +157,7 @@ function withConstants(graph: Graph, statistics: ReadonlyMap<string, ChannelStat
 export async function fitCalibrated(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<QuantizeResult> {
   const { mean, std } = request;
   const { collected, fitImages } = calibration;
+  const scales = new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive: new Set() });
   const runner = await createOpRunner();
   const products = await openProducts(request.threads ?? 1);
   try {
@@ -165,6 +168,7 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
       runner,
       products,
       settings,
+      scales,
       onProgress: (done, total) => request.onProgress?.('quantize', done, total),
     });
     const agreement = agreementOf(

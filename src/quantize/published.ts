@@ -12,7 +12,7 @@ import type { PaperSoftmax } from '../program/types.js';
 import { roundToNearest, type Fit } from './compensate.js';
 import type { QuantizeOptions } from './options.js';
 import { CODE_LIMIT, channelExtents, type OperandScales, type RangeOptions } from './scales.js';
-import type { SequenceSettings } from './sequence.js';
+import type { SequenceSettings } from './settings.js';
 
 /** The paper's softmax output: with 8 bits a weight of 1/197 is less than one step, and accuracy falls by 15 points more. */
 const SOFTMAX_BITS = 16;

@@ -1,6 +1,5 @@
 import type { Collected } from '../calibrate/collect.js';
 import type { Products } from '../calibrate/products.js';
-import type { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError } from '../errors.js';
 import { imageValue } from '../engine/values.js';
 import type { OpRunner, Value } from '../engine/types.js';
@@ -20,49 +19,21 @@ import { activationKnots } from '../kernels/prepare.js';
 import { WIDE_LIMIT } from '../program/limits.js';
 import { operandsOf } from '../program/operands.js';
 import type { AttentionOp, LinearOp, Op, OperandView, Output, Program, ValueId } from '../program/types.js';
-import { fitLinear, type Fit, type FitOptions } from './compensate.js';
-import { askedBits } from './layer-bits.js';
+import { fitLinear, type Fit } from './compensate.js';
 import { encodeMultipliers, encodeOffsets } from './multipliers.js';
 import {
-  isPublishedGelu,
   publishedFit,
   publishedGelu,
-  publishedOperandScales,
   publishedScoreScale,
   publishedSoftmax,
-  tensorScale,
 } from './published.js';
-import type { QuantizeOptions } from './options.js';
 import { sourcesOf, type Demand, type Plan } from './plan.js';
 import type { LayerReport } from './report.js';
 import type { SampleRows } from './samples.js';
-import {
-  CODE_LIMIT,
-  channelExtents,
-  chooseRanges,
-  chooseStrength,
-  MOST_DYNAMIC_STRENGTH,
-  reachOf,
-  operandScales,
-  variances,
-  viewColumn,
-  withStrength,
-  type ChannelScales,
-  type OperandScales,
-  type RangeOptions,
-  type Reach,
-} from './scales.js';
-
-/** Settings of one run: the user's options, and each technique on its own, so that an ablation can leave one out. */
-export interface SequenceSettings {
-  readonly options: QuantizeOptions;
-  readonly range: RangeOptions;
-  readonly fit: FitOptions;
-  /** The scales of linear layers' inputs differ from channel to channel, as far as that lessens the error. */
-  readonly perChannelInputs: boolean;
-  /** Layers that compute no more rows than this cost next to nothing, so their inputs get 16 bits. */
-  readonly fewRows: number;
-}
+import { SCORE_UNIT, SCORE_BITS, scoreBias, scoreMultipliers } from './scores.js';
+import type { SequenceSettings } from './settings.js';
+import { attentionColumn, uniformScales, type Target, type ValueScales } from './value-scales.js';
+import { CODE_LIMIT, type ChannelScales, type OperandScales } from './scales.js';
 
 export interface SequenceInput {
   readonly graph: Graph;
@@ -79,6 +50,7 @@ export interface SequenceInput {
   readonly runner: OpRunner;
   readonly products: Products;
   readonly settings: SequenceSettings;
+  readonly scales: ValueScales;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -118,24 +90,6 @@ interface Built extends ChannelScales {
 }
 
 const WIDE: Output = { type: 'i32' };
-const CODES: Output = { type: 'u8', zero: 128 };
-/**
- * Room of the residual stream above the largest value seen: a rare token can be ten times larger than all those of the
- * calibration images (ViT-Tiny), and 24 bits leave a thousand steps to a value of 1/500 of the largest all the same.
- */
-const WIDE_HEAD_ROOM = 32;
-/** Room of an activation's 16-bit input, for the same rare tokens. */
-const ACTIVATION_HEAD_ROOM = 8;
-/** û of a dynamic row: the largest value seen becomes 2^17, 32 times below the clamp. */
-const ROW_TARGET = 2 ** 17;
-/** Fraction bits of scores in log2 units. */
-const SCORE_BITS = 10;
-/** The real value of one step of a score. */
-const SCORE_UNIT = 1 / (Math.LOG2E * 2 ** SCORE_BITS);
-const CODES_16: Output = { type: 'i16' };
-const CODE_LIMIT_16 = 32767;
-/** Codes of 16 bits have room to spare: ranges are widened so far that nothing clips. With 4, class tokens did (DeiT-Tiny). */
-const HEAD_ROOM_16 = 16;
 const INPUT_TYPES: readonly Output['type'][] = ['u8', 'i16', 'rows'];
 
 /**
@@ -152,10 +106,6 @@ class Sequence {
   /** Values of all images, by value id; dropped after their last use. */
   private readonly values = new Map<ValueId, Value[]>();
   private readonly programInput: Program['input'];
-  private readonly wideScale: number;
-  private readonly operands = new Map<string, OperandScales>();
-  /** How far the input scales of a linear layer differ from channel to channel, by its id. */
-  private readonly strengths = new Map<string, number>();
   /** What linear layers were fitted to, by id: another may share the weights. */
   private readonly shared = new Map<string, Shareable>();
   private readonly layers: LayerReport[] = [];
@@ -165,7 +115,6 @@ class Sequence {
     const { height, width, channels } = input.graph.input;
     this.programInput = { height, width, channels };
     this.values.set(0, input.images.map((pixels) => imageValue(this.programInput, pixels)));
-    this.wideScale = this.chooseWideScale();
   }
 
   async run(): Promise<SequenceResult> {
@@ -250,8 +199,17 @@ class Sequence {
     return this.ops.length;
   }
 
+  /** Whether the kernels are the published ones. */
+  private get published(): boolean {
+    return this.input.settings.options.kernels === 'paper';
+  }
+
+  private get wideScale(): number {
+    return this.input.scales.wideScale;
+  }
+
   private emitWide(id: string, op: Op): void {
-    this.define(id, 'wide', this.emit(op), op, this.uniform(op.cols, this.wideScale));
+    this.define(id, 'wide', this.emit(op), op, uniformScales(op.cols, this.wideScale));
   }
 
   private define(id: string, form: Demand, value: ValueId, op: Op, scales: ChannelScales): void {
@@ -269,10 +227,6 @@ class Sequence {
     }
   }
 
-  private uniform(cols: number, scale: number): ChannelScales {
-    return { scale: new Float64Array(cols).fill(scale), center: new Float64Array(cols) };
-  }
-
   private unique(name: string): string {
     let candidate = name;
     for (let i = 2; this.names.has(candidate); i++) candidate = `${name}.${i}`;
@@ -286,29 +240,12 @@ class Sequence {
     return built;
   }
 
-  private statistics(id: string): ChannelStatistics {
-    const statistics = this.input.collected.statistics.get(id);
-    if (statistics === undefined) throw new Error(`no statistics of ${id}`);
-    return statistics;
-  }
-
-  /** One scale for all wide values. */
-  private chooseWideScale(): number {
-    let largest = 0;
-    for (const [id, form] of this.input.plan.form) {
-      if (form !== 'wide') continue;
-      const statistics = this.statistics(id);
-      for (let c = 0; c < statistics.channels; c++) largest = Math.max(largest, -statistics.min[c], statistics.max[c]);
-    }
-    return ((largest || 1) * WIDE_HEAD_ROOM) / WIDE_LIMIT;
-  }
-
   /** The value in the form that a linear layer, attention or an activation reads; made from the wide one where needed. */
-  private inForm(id: string, form: Exclude<Demand, 'wide'>, scales: () => { out: Output } & ChannelScales): Built {
+  private inForm(id: string, form: Exclude<Demand, 'wide'>, cols: number): Built {
     const known = this.built.get(key(id, form));
     if (known !== undefined) return known;
     const wide = this.wide(id);
-    const { out, scale, center } = scales();
+    const { out, scale, center } = this.input.scales.target(id, form, cols);
     const node = this.input.plan.nodes.get(id)!;
     const rows = (wide.rows * wide.cols) / scale.length;
     const { multiplier, shift } = encodeMultipliers(scale.map((s) => this.wideScale / s), node.name);
@@ -316,173 +253,6 @@ class Sequence {
     const op: Op = { op: 'rescale', name: this.unique(`${node.name}.${form}`), rows, cols: scale.length, out, x: wide.value, multiplier, offset, shift };
     this.define(id, form, this.emit(op), op, finishScales(out, { scale, center }));
     return this.built.get(key(id, form))!;
-  }
-
-  // ---------------------------------------------------------------------------------------------- scales
-
-  /** Scales of the codes that the linear layers reading `id` take, and their output type. */
-  private codeScales(id: string, cols: number): { out: Output } & ChannelScales {
-    const dynamic = this.input.settings.options.scales === 'dynamic';
-    // Padding is real zeros, which codes hold exactly only without a centre.
-    const symmetric = dynamic || this.isPadded(id);
-    const { range } = this.input.settings;
-    const statistics = this.statistics(id);
-    const shared = this.sharedInput(id);
-    if (shared !== null) return this.codesLike(id, shared);
-    if (this.choosesRanges(id) && statistics.channels === cols) {
-      const aboutZero = symmetric || !range.centred;
-      return this.chosenCodes(id, reachOf(statistics, range.method, aboutZero ? new Float64Array(cols) : null, aboutZero));
-    }
-    const { half, middle } = channelExtents(statistics, range, symmetric);
-    if (half.length === cols) return this.codes(id, half, middle, true);
-    // Re-read in rows of another length: one scale for all.
-    const reach = half.reduce((most, h, c) => Math.max(most, h + Math.abs(middle[c])), 0);
-    return this.codes(id, new Float64Array(cols).fill(reach), new Float64Array(cols), false);
-  }
-
-  /** Whether a gather pads the codes of a value with zeros. */
-  private isPadded(id: string): boolean {
-    return this.input.plan.consumers.get(id)!.some((user) => user.op === 'gather' && (user.index.includes(-1) || this.isPadded(user.id)));
-  }
-
-  private has16BitReader(id: string): boolean {
-    return this.readers(id).some((reader) => this.inputBits(reader) === 16);
-  }
-
-  /** Whether a value's codes have ranges that could clip: neither 16 bits with room to spare, nor rows scaled by their maximum. */
-  private choosesRanges(id: string): boolean {
-    return this.input.settings.options.scales === 'static' && !this.published && !this.has16BitReader(id);
-  }
-
-  /** The input scales that go with weights which a reader of `id` shares. */
-  private sharedInput(id: string): Built | null {
-    for (const { id: reader } of this.readers(id)) {
-      const twin = this.input.twins.get(reader);
-      if (twin !== undefined) return this.shared.get(twin)!.input;
-    }
-    return null;
-  }
-
-  /** Codes of the given centres and of scales in the same proportions: weights then suit both. */
-  private codesLike(id: string, { out, scale, center }: Built): { out: Output } & ChannelScales {
-    if (!this.has16BitReader(id)) return { out, scale: out.type === 'rows' ? scale.map((s) => s * CODE_LIMIT) : scale, center };
-    const statistics = this.statistics(id);
-    const room = scale.reduce((most, s, c) => Math.max(most, (statistics.max[c] - center[c]) / s, (center[c] - statistics.min[c]) / s), 0);
-    const factor = (room * HEAD_ROOM_16) / CODE_LIMIT_16;
-    return { out: CODES_16, scale: scale.map((s) => s * factor), center };
-  }
-
-  /** Codes of 8 bits whose ranges are chosen for the layers that read them. */
-  private chosenCodes(id: string, reach: Reach): { out: Output } & ChannelScales {
-    const { options, range, perChannelInputs } = this.input.settings;
-    const readers = this.readers(id);
-    const weight = concatenate(readers.map((reader) => reader.weight));
-    const limit = 2 ** (options.weightBits - 1) - 1;
-    const { half, middle, strength } = chooseRanges(this.statistics(id), reach, weight, limit, range, perChannelInputs ? undefined : [0]);
-    for (const reader of readers) this.strengths.set(reader.id, strength);
-    return { out: CODES, scale: half.map((h) => h / CODE_LIMIT), center: middle };
-  }
-
-  /** Codes of 8 bits (or 16 where the readers ask for them) for channels that reach `half` to either side of `center`. */
-  private codes(id: string, half: Float64Array, center: Float64Array, perChannel: boolean): { out: Output } & ChannelScales {
-    const { options, perChannelInputs } = this.input.settings;
-    const readers = this.readers(id);
-    const wide = this.has16BitReader(id);
-    const weight = concatenate(readers.map((reader) => reader.weight));
-    const limit = 2 ** (options.weightBits - 1) - 1;
-    const chosen = () =>
-      chooseStrength(half, variances(this.statistics(id)), weight, limit, wide ? CODE_LIMIT_16 / CODE_LIMIT / HEAD_ROOM_16 : 1, wide ? 1 : MOST_DYNAMIC_STRENGTH);
-    const strength = !perChannel || weight.length === 0 ? 1 : perChannelInputs ? chosen() : 0;
-    for (const reader of readers) this.strengths.set(reader.id, strength);
-    const widths = withStrength(half, strength);
-    if (wide) return { out: CODES_16, scale: widths.map((w) => (w * HEAD_ROOM_16) / CODE_LIMIT_16), center };
-    if (options.scales === 'dynamic') return { out: { type: 'rows' }, scale: widths.map((w) => w / ROW_TARGET), center };
-    return { out: CODES, scale: widths.map((w) => w / CODE_LIMIT), center };
-  }
-
-  private inputBits(node: LinearNode): 8 | 16 {
-    const { settings } = this.input;
-    const asked = askedBits(node.name, settings.options.layerBits);
-    if (asked !== undefined) return asked;
-    const needed = this.input.plan.needed.get(node.id);
-    return (needed?.length ?? node.rows) <= settings.fewRows ? 16 : 8;
-  }
-
-  /** Whether the kernels are the published ones. */
-  private get published(): boolean {
-    return this.input.settings.options.kernels === 'paper';
-  }
-
-  /** The activations that read a value, directly or through gathers. */
-  private activationsOf(id: string): ActivationNode[] {
-    return this.input.plan.consumers.get(id)!.flatMap((user) => (user.op === 'activation' ? [user] : user.op === 'gather' ? this.activationsOf(user.id) : []));
-  }
-
-  /** The linear layers that read a value, directly or through gathers of whole rows. */
-  private readers(id: string): LinearNode[] {
-    return this.input.plan.consumers.get(id)!.flatMap((user) => (user.op === 'linear' ? [user] : user.op === 'gather' ? this.readers(user.id) : []));
-  }
-
-  private attentionScales(node: AttentionNode): OperandScales {
-    const known = this.operands.get(node.id);
-    if (known !== undefined) return known;
-    const { settings, plan } = this.input;
-    if (this.published) {
-      const published = publishedOperandScales(node, this.input.collected.statistics, settings.range);
-      this.operands.set(node.id, published);
-      return published;
-    }
-    const scales = operandScales(node, this.input.collected.statistics, settings.range, plan.form.get(node.id) === 'codes');
-    // Rounding each head's product up makes its score multiplier exact in few bits.
-    const wanted = scales.product.map((s, h) => s * node.scale[h] * Math.LOG2E * 2 ** SCORE_BITS);
-    const multipliers = scoreMultipliers(wanted, node);
-    const raised = scales.product.map((_, h) =>
-      multipliers.multiplier[h] === 0 ? 1 : (multipliers.multiplier[h] * 2 ** -multipliers.shift) / wanted[h],
-    );
-    for (let h = 0; h < node.heads; h++) {
-      // Heads that share columns (norms per head) keep one scale; the rounding of a few bits is then not made up for.
-      if (node.q.stride > scales.q.scale.length) continue;
-      for (let c = 0; c < node.dim; c++) scales.q.scale[viewColumn(node.q, scales.q.scale.length, h, c)] *= raised[h];
-      scales.product[h] *= raised[h];
-    }
-    this.operands.set(node.id, scales);
-    return scales;
-  }
-
-  /** Scales by column of a value that attention reads; its columns may serve as q, k and v of one attention. */
-  private operandColumns(id: string): ChannelScales {
-    const attentions = this.input.plan.attentions.get(id) ?? [];
-    const scale = new Float64Array(this.statistics(id).channels).fill(1);
-    const center = new Float64Array(scale.length);
-    const owner = new Map<number, string>();
-    for (const node of attentions) {
-      const scales = this.attentionScales(node);
-      for (const role of ['q', 'k', 'v'] as const) {
-        const view = node[role];
-        if (view.source !== id) continue;
-        for (let h = 0; h < node.heads; h++) {
-          for (let c = 0; c < (role === 'v' ? node.valueDim : node.dim); c++) {
-            const column = viewColumn(view, scale.length, h, c);
-            const claim = `${node.id} ${role}`;
-            if (owner.has(column) && owner.get(column) !== claim) {
-              throw new InputError(`layer ${node.name}: one tensor serves as two operands of attention, which is not supported`);
-            }
-            owner.set(column, claim);
-            scale[column] = scales[role].scale[column];
-            center[column] = scales[role].center[column];
-          }
-        }
-      }
-    }
-    return { scale, center };
-  }
-
-  /** Fraction bits of an activation's i16 input. */
-  private activationBits(id: string): number {
-    const statistics = this.statistics(id);
-    let largest = 1;
-    for (let c = 0; c < statistics.channels; c++) largest = Math.max(largest, -statistics.min[c], statistics.max[c]);
-    return Math.max(6, Math.min(12, Math.floor(Math.log2(32767 / (largest * ACTIVATION_HEAD_ROOM)))));
   }
 
   // ---------------------------------------------------------------------------------------------- ops
@@ -494,7 +264,7 @@ class Sequence {
 
   private buildConstant(id: string, name: string, rows: number, cols: number, value: Float32Array, form: Demand): void {
     if (form !== 'operand') return this.emitWide(id, this.constantOp(name, rows, cols, value));
-    const scales = this.operandColumns(id);
+    const scales = this.input.scales.target(id, 'operand', cols);
     const data = Int8Array.from(value, (v, i) =>
       Math.max(-CODE_LIMIT, Math.min(CODE_LIMIT, Math.round((v - scales.center[i % cols]) / scales.scale[i % cols]))),
     );
@@ -516,7 +286,7 @@ class Sequence {
   private buildNorm(node: LayerNormNode | L2NormNode, form: Demand): void {
     const { name, rows, cols } = node;
     const isLayerNorm = node.op === 'layerNorm';
-    const target = this.target(node.id, form, cols);
+    const target = this.input.scales.target(node.id, form, cols);
     const unit = (isLayerNorm ? Math.sqrt(cols) : 1) * 2 ** -30;
     const gamma = isLayerNorm ? node.gamma : new Float32Array(cols).fill(1);
     const factors = Float64Array.from(gamma, (g, c) => (g * unit) / target.scale[c]);
@@ -534,34 +304,16 @@ class Sequence {
     this.define(node.id, form, this.emit(op), op, finishScales(op.out, target));
   }
 
-  /** Output type and scales of a value that is made in the given form. */
-  private target(id: string, form: Demand, cols: number): { out: Output } & ChannelScales {
-    switch (form) {
-      case 'codes':
-        return this.codeScales(id, cols);
-      case 'operand':
-        return { out: { type: 'i8' }, ...this.operandColumns(id) };
-      case 'activation':
-        if (this.published && this.activationsOf(id).every(isPublishedGelu)) {
-          const scale = tensorScale(this.statistics(id), this.input.settings.range);
-          return { out: { type: 'i8' }, ...this.uniform(cols, publishedGelu(scale).scale) };
-        }
-        return { out: { type: 'i16' }, ...this.uniform(cols, 2 ** -this.activationBits(id)) };
-      case 'wide':
-        return { out: WIDE, ...this.uniform(cols, this.wideScale) };
-    }
-  }
-
   private buildActivation(node: ActivationNode, form: Demand): void {
     const { name, rows, cols, kind } = node;
-    const x = this.inForm(node.x, 'activation', () => this.target(node.x, 'activation', cols));
+    const x = this.inForm(node.x, 'activation', cols);
     if (x.out.type === 'i8') return this.buildPublishedGelu(node, x, form);
     const bits = -Math.log2(x.scale[0]);
     const exact = this.input.settings.options.kernels === 'lut';
     // 64 knots cover 4 units of GELU (H(4) = 0.0001), 8 of quick GELU, 16 of SiLU.
     const reach = kind === 'silu' ? 4 : kind === 'quickGelu' ? 3 : 2;
     const spacing = bits + reach - 6;
-    const target = this.target(node.id, form, cols);
+    const target = this.input.scales.target(node.id, form, cols);
     // 15 bits keep the products of codes within 32.
     const { multiplier, shift } = encodeMultipliers(target.scale.map((s) => x.scale[0] / s), name, form === 'codes' ? 15 : 31);
     const op: Op = {
@@ -581,7 +333,7 @@ class Sequence {
   }
 
   private buildPublishedGelu({ id, name, rows, cols }: ActivationNode, x: Built, form: Demand): void {
-    const target = this.target(id, form, cols);
+    const target = this.input.scales.target(id, form, cols);
     const { scale, x0 } = publishedGelu(x.scale[0]);
     const { multiplier, shift } = encodeMultipliers(target.scale.map((s) => (scale * 2 ** -7) / s), name);
     const offset = encodeOffsets(target.center.map((t, c) => -t / target.scale[c]), shift);
@@ -591,18 +343,15 @@ class Sequence {
 
   private buildAttention(node: AttentionNode, form: Demand): void {
     const { name, rows, cols } = node;
-    const scales = this.attentionScales(node);
+    const scales = this.input.scales.attention(node);
     const view = (v: AttentionView): OperandView => {
-      const source = this.inForm(v.source, 'operand', () => ({ out: { type: 'i8' }, ...this.operandColumns(v.source) }));
+      const source = this.inForm(v.source, 'operand', this.input.plan.nodes.get(v.source)!.cols);
       return { x: source.value, stride: v.stride, rows: v.rows, offset: v.offset, headStride: v.headStride };
     };
-    const valueColumn = (column: number): number =>
-      viewColumn(node.v, scales.v.scale.length, Math.floor(column / node.valueDim), column % node.valueDim);
-    const center = Float64Array.from({ length: cols }, (_, c) => scales.v.center[valueColumn(c)]);
-    const target = this.attentionTarget(node, form, center);
+    const target = this.input.scales.target(node.id, form, cols);
     const [q, k, v] = [view(node.q), view(node.k), view(node.v)];
     const { softmax, fractionBits, unit, weightUnit } = this.softmaxOf(node, scales, q, k);
-    const factors = target.scale.map((s, c) => (scales.v.scale[valueColumn(c)] * weightUnit) / s);
+    const factors = target.scale.map((s, c) => (scales.v.scale[attentionColumn(node, scales.v.scale.length, c)] * weightUnit) / s);
     const score = scoreMultipliers(scales.product.map((s, h) => (s * node.scale[h]) / unit), node);
     const op: AttentionOp = {
       op: 'attention',
@@ -628,7 +377,7 @@ class Sequence {
       biasHeads: node.biasHeads,
       ...encodeMultipliers(factors, name),
     };
-    this.define(node.id, form, this.emit(op), op, finishScales(op.out, { scale: target.scale, center }));
+    this.define(node.id, form, this.emit(op), op, finishScales(op.out, target));
   }
 
   /** The softmax, the real value of one step of its scores, and the unit of the weighted sums that it makes. */
@@ -641,17 +390,6 @@ class Sequence {
     const unit = publishedScoreScale(node, product, queries.map((value, i) => ({ q: value.data, k: keys[i].data })));
     const softmax = publishedSoftmax(unit);
     return { softmax, fractionBits: 0, unit, weightUnit: 2 ** -(softmax.bits - 1) } as const;
-  }
-
-  /** Attention's output is centred where v is: its scales are symmetric about that. */
-  private attentionTarget(node: AttentionNode, form: Demand, center: Float64Array): { out: Output } & ChannelScales {
-    if (form !== 'codes') return this.target(node.id, 'wide', node.cols);
-    const { range } = this.input.settings;
-    const statistics = this.statistics(node.id);
-    if (this.choosesRanges(node.id)) return this.chosenCodes(node.id, reachOf(statistics, range.method, center, true));
-    const { half, middle } = channelExtents(statistics, range, false);
-    const reach = half.map((h, c) => h + Math.abs(middle[c] - center[c]));
-    return this.codes(node.id, reach, center, true);
   }
 
   private async buildPatchEmbed(node: PatchEmbedNode): Promise<void> {
@@ -683,16 +421,16 @@ class Sequence {
     };
     const padding = paddingCorrection(node, channels, codes.center, this.programInput);
     const linear: LinearNode = { op: 'linear', id: node.id, name, rows, cols, x: '', weight: node.weight, bias: node.bias, inFeatures };
-    const { value, op } = await this.linear(linear, codes, { out: WIDE, ...this.uniform(cols, this.wideScale) }, null, padding);
-    if (padding === null) return this.define(node.id, 'wide', value, op, this.uniform(cols, this.wideScale));
+    const { value, op } = await this.linear(linear, codes, { out: WIDE, ...uniformScales(cols, this.wideScale) }, null, padding);
+    if (padding === null) return this.define(node.id, 'wide', value, op, uniformScales(cols, this.wideScale));
     const b = this.emit(this.constantOp(`${name}.padding`, rows, cols, padding));
     this.emitWide(node.id, { op: 'add', name: this.unique(`${name}.border`), rows, cols, out: WIDE, a: value, b });
   }
 
   private async buildLinear(node: LinearNode, form: Demand): Promise<void> {
-    const codes = this.inForm(node.x, 'codes', () => this.codeScales(node.x, node.inFeatures));
+    const codes = this.inForm(node.x, 'codes', node.inFeatures);
     const fused = this.input.plan.residual.get(node.id);
-    const target = fused === undefined ? this.target(node.id, form, node.cols) : { out: WIDE, ...this.uniform(node.cols, this.wideScale) };
+    const target = this.input.scales.target(node.id, fused === undefined ? form : 'wide', node.cols);
     const residual = fused === undefined ? null : this.wide(fused.other).value;
     const { value, op } = await this.linear(node, codes, target, residual, null);
     const id = fused?.add ?? node.id;
@@ -707,7 +445,7 @@ class Sequence {
   private async linear(
     node: LinearNode,
     codes: Built,
-    target: { out: Output } & ChannelScales,
+    target: Target,
     residual: ValueId | null,
     border: Float32Array | null,
   ): Promise<{ value: ValueId; op: LinearOp }> {
@@ -748,7 +486,7 @@ class Sequence {
   private linearOp(
     node: LinearNode,
     codes: Built,
-    target: { out: Output } & ChannelScales,
+    target: Target,
     residual: ValueId | null,
     fit: Fit,
     inputUnit: number,
@@ -909,7 +647,7 @@ class Sequence {
       input: {
         range: observed === undefined ? null : { min: extreme(observed.min, Math.min), max: extreme(observed.max, Math.max) },
         scale: { min: extreme(codes.scale, Math.min), max: extreme(codes.scale, Math.max) },
-        strength: this.strengths.get(node.id) ?? null,
+        strength: this.input.scales.strengthOf(node.id),
       },
       output: { type: op.out.type, scale: { min: extreme(target.scale, Math.min), max: extreme(target.scale, Math.max) } },
       sqnrDb: 10 * Math.log10(signal / noise),
@@ -929,32 +667,6 @@ const key = (id: string, form: Demand): string => `${form} ${id}`;
 /** Dynamic rows: û = code·M'/127. */
 function finishScales(out: Output, { scale, center }: ChannelScales): ChannelScales {
   return { scale: out.type === 'rows' ? scale.map((s) => s / CODE_LIMIT) : scale, center };
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-/** Score multipliers in few bits, rounded up, so that |score·b| fits 32 bits whatever q and k. */
-function scoreMultipliers(wanted: Float64Array, node: AttentionNode): { multiplier: Int32Array; shift: number } {
-  const bits = Math.max(1, 31 - 1 - Math.ceil(Math.log2(node.dim * CODE_LIMIT * CODE_LIMIT)));
-  const max = wanted.reduce((a, b) => Math.max(a, b), 0);
-  if (!(max > 0) || !Number.isFinite(max)) return { multiplier: new Int32Array(wanted.length), shift: 1 };
-  const shift = Math.max(1, Math.min(62, bits - Math.floor(Math.log2(max)) - 1));
-  // The small excess keeps an exact value from being rounded up once more.
-  return { multiplier: Int32Array.from(wanted, (w) => Math.ceil(w * 2 ** shift * (1 - 1e-9))), shift };
-}
-
-/** Position bias and masks in the scores' unit, within what the program allows. */
-function scoreBias(bias: Float32Array, unit: number): Int32Array {
-  const limit = 2 ** 28;
-  return Int32Array.from(bias, (b) => Math.max(-limit, Math.min(limit, Math.round(b / unit))));
 }
 
 /** What padded taps add wrongly: they read pixel 0, which stands for center[k], where the model has a real zero. */

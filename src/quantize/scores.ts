@@ -1,0 +1,23 @@
+import type { AttentionNode } from '../graph/types.js';
+import { CODE_LIMIT } from './scales.js';
+
+/** Fraction bits of scores in log2 units. */
+export const SCORE_BITS = 10;
+/** The real value of one step of a score. */
+export const SCORE_UNIT = 1 / (Math.LOG2E * 2 ** SCORE_BITS);
+
+/** Score multipliers in few bits, rounded up, so that |score·b| fits 32 bits whatever q and k. */
+export function scoreMultipliers(wanted: Float64Array, node: AttentionNode): { multiplier: Int32Array; shift: number } {
+  const bits = Math.max(1, 31 - 1 - Math.ceil(Math.log2(node.dim * CODE_LIMIT * CODE_LIMIT)));
+  const max = wanted.reduce((a, b) => Math.max(a, b), 0);
+  if (!(max > 0) || !Number.isFinite(max)) return { multiplier: new Int32Array(wanted.length), shift: 1 };
+  const shift = Math.max(1, Math.min(62, bits - Math.floor(Math.log2(max)) - 1));
+  // The small excess keeps an exact value from being rounded up once more.
+  return { multiplier: Int32Array.from(wanted, (w) => Math.ceil(w * 2 ** shift * (1 - 1e-9))), shift };
+}
+
+/** Position bias and masks in the scores' unit, within what the program allows. */
+export function scoreBias(bias: Float32Array, unit: number): Int32Array {
+  const limit = 2 ** 28;
+  return Int32Array.from(bias, (b) => Math.max(-limit, Math.min(limit, Math.round(b / unit))));
+}

@@ -1,0 +1,14 @@
+import type { FitOptions } from './compensate.js';
+import type { QuantizeOptions } from './options.js';
+import type { RangeOptions } from './scales.js';
+
+/** Settings of one run: the user's options, and each technique on its own, so that an ablation can leave one out. */
+export interface SequenceSettings {
+  readonly options: QuantizeOptions;
+  readonly range: RangeOptions;
+  readonly fit: FitOptions;
+  /** The scales of linear layers' inputs differ from channel to channel, as far as that lessens the error. */
+  readonly perChannelInputs: boolean;
+  /** Layers that compute no more rows than this cost next to nothing, so their inputs get 16 bits. */
+  readonly fewRows: number;
+}
