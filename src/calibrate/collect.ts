@@ -28,6 +28,8 @@ export interface CollectRequest {
   readonly statisticsImages: number;
   /** Whether the range method needs histograms. */
   readonly histograms: boolean;
+  /** Node id → the value that it is given for image i, instead of computing it: [rows, cols]. */
+  readonly given?: ReadonlyMap<string, (image: number) => Float32Array>;
   /** Node id → which rows of its value to keep for image i. */
   readonly samples: ReadonlyMap<string, (image: number) => Int32Array>;
   readonly threads: number;
@@ -58,7 +60,7 @@ export function normalizePixels(
  * after the other, each on all images.
  */
 export async function collect(request: CollectRequest): Promise<Collected> {
-  const { graph, images } = request;
+  const { graph, images, given = new Map<string, (image: number) => Float32Array>() } = request;
   const { channels, height, width, name } = graph.input;
   const byId = new Map(graph.nodes.map((node) => [node.id, node]));
   const statistics = new Map([...request.statistics].map((id) => [id, new ChannelStatistics(byId.get(id)!.cols, request.histograms)]));
@@ -76,12 +78,15 @@ export async function collect(request: CollectRequest): Promise<Collected> {
       const seen = part.nodes.map(({ id }) => id).filter((id) => statistics.has(id) || request.samples.has(id) || id === graph.output);
       const outputs = [...new Set([...seen, ...part.carried])];
       const readLater = new Set(parts.slice(p + 1).flatMap(({ inputs }) => inputs));
-      const model = await openFloatModel(partToOnnx(graph, part.nodes, part.inputs, outputs), { threads: request.threads });
+      const givenHere = part.nodes.filter(({ id }) => given.has(id)).map(({ id }) => id);
+      const computed = part.nodes.filter(({ id }) => !given.has(id));
+      const inputs = [...part.inputs, ...givenHere];
+      const model = await openFloatModel(partToOnnx(graph, computed, inputs, outputs), { threads: request.threads });
       ({ runtime } = model);
       try {
         for (const [i, pixels] of images.entries()) {
           const feeds = Object.fromEntries(
-            part.inputs.map((id) => [id, { data: carried[i].get(id)!, shape: [byId.get(id)!.rows, byId.get(id)!.cols] }]),
+            inputs.map((id) => [id, { data: given.get(id)?.(i) ?? carried[i].get(id)!, shape: [byId.get(id)!.rows, byId.get(id)!.cols] }]),
           );
           if (model.inputNames.includes(name)) {
             feeds[name] = { data: normalizePixels(pixels, channels, request.mean, request.std), shape: [1, channels, height, width] };

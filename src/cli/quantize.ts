@@ -23,7 +23,7 @@ interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
   readonly json?: boolean;
 }
 
-const STAGES: Readonly<Record<QuantizeStage, string>> = { images: 'Images   ', calibrate: 'Calibrate', quantize: 'Quantize ' };
+const STAGES: Readonly<Record<QuantizeStage, string>> = { images: 'Images   ', calibrate: 'Calibrate', sensitivity: 'Measure  ', quantize: 'Quantize ' };
 const WORST_LAYERS = 5;
 
 export function addQuantizeCommand(program: Command): void {

@@ -45,7 +45,7 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   readonly onNotice?: (notice: string) => void;
 }
 
-export type QuantizeStage = 'images' | 'calibrate' | 'quantize';
+export type QuantizeStage = 'images' | 'calibrate' | 'sensitivity' | 'quantize';
 
 export interface SkippedImage {
   readonly path: string;

@@ -11,14 +11,16 @@ export interface EffortSettings {
   readonly syntheticImages: number;
   /** Rows of each layer that are looked at in one image. */
   readonly rowsPerImage: number;
+  /** Images on which it is measured which layers' inputs need 16 bits. */
+  readonly sensitivityImages: number;
   /** Ridge strengths of the compensation that are tried; none: no compensation. */
   readonly ridges: readonly number[];
 }
 
 export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
-  fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, ridges: [] },
-  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, ridges: [0.1, 1, 10] },
-  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
+  fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, sensitivityImages: 2, ridges: [] },
+  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityImages: 8, ridges: [0.1, 1, 10] },
+  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, sensitivityImages: 16, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
 };
 
 /**
@@ -26,6 +28,9 @@ export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
  * in part only. With 0.1 to 10, dynamic scales and no data cost ViT-Tiny 4 dB.
  */
 const SYNTHETIC_RIDGES = [100];
+
+/** What 16-bit inputs of sensitive layers may cost, beside all multiply-adds of linear layers in 8 bits. */
+const SENSITIVE_WORK = 0.125;
 
 /**
  * Every technique switched on, as hard as the effort says; none for the published kernels.
@@ -41,5 +46,6 @@ export function sequenceSettings(options: QuantizeOptions, synthetic = false): S
     fit: { weightBits: options.weightBits, ridges: synthetic && ridges.length > 0 ? SYNTHETIC_RIDGES : ridges, secondOrder: true },
     perChannelInputs: true,
     fewRows: FEW_ROWS,
+    sensitiveWork: SENSITIVE_WORK,
   };
 }

@@ -14,6 +14,7 @@ import { planGraph, type Plan } from './plan.js';
 import type { LayerReport } from './report.js';
 import { chooseSamples, type SampleRows } from './samples.js';
 import { quantizeSequentially } from './sequence.js';
+import { chooseSensitive, measureSensitivities, type Sensitivity } from './sensitivity.js';
 import type { SequenceSettings } from './settings.js';
 import { ValueScales } from './value-scales.js';
 
@@ -42,7 +43,7 @@ export interface QuantizeRequest {
   readonly histograms?: boolean;
   /** Threads for the float model; default 1. */
   readonly threads?: number;
-  readonly onProgress?: (stage: 'calibrate' | 'quantize', done: number, total: number) => void;
+  readonly onProgress?: (stage: 'calibrate' | 'sensitivity' | 'quantize', done: number, total: number) => void;
 }
 
 export interface QuantizeResult {
@@ -157,7 +158,9 @@ function withConstants(graph: Graph, statistics: ReadonlyMap<string, ChannelStat
 export async function fitCalibrated(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<QuantizeResult> {
   const { mean, std } = request;
   const { collected, fitImages } = calibration;
-  const scales = new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive: new Set() });
+  const sensitivities = await sensitivitiesOf(request, calibration, settings);
+  const sensitive = chooseSensitive(sensitivities, settings.sensitiveWork);
+  const scales = new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive });
   const runner = await createOpRunner();
   const products = await openProducts(request.threads ?? 1);
   try {
@@ -169,6 +172,7 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
       products,
       settings,
       scales,
+      sensitivities,
       onProgress: (done, total) => request.onProgress?.('quantize', done, total),
     });
     const agreement = agreementOf(
@@ -180,6 +184,24 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
     await products.close();
     runner.close();
   }
+}
+
+/** What 8-bit inputs do to the logits, where it matters which are the worst. */
+async function sensitivitiesOf(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<Map<string, Sensitivity>> {
+  if (settings.sensitiveWork === 0) return new Map();
+  const { mean, std, threads = 1, onProgress } = request;
+  const { images, fitImages, collected } = calibration;
+  const count = Math.min(EFFORT_SETTINGS[settings.options.effort].sensitivityImages, fitImages);
+  return measureSensitivities({
+    ...calibration,
+    settings,
+    scales: new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive: new Set() }),
+    images: Array.from({ length: count }, (_, i) => images[Math.floor((i * fitImages) / count)]),
+    mean,
+    std,
+    threads,
+    onProgress: (done, total) => onProgress?.('sensitivity', done, total),
+  });
 }
 
 /** One image in so many is held out. */

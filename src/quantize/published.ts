@@ -28,6 +28,7 @@ export function publishedSettings(options: QuantizeOptions): SequenceSettings {
     fit: { weightBits: options.weightBits, ridges: [], secondOrder: false },
     perChannelInputs: false,
     fewRows: 0,
+    sensitiveWork: 0,
   };
 }
 

@@ -20,6 +20,11 @@ export interface LayerReport {
     readonly scale: Extent;
     /** How far scales differ from channel to channel: 0 one for all, 1 each its own range; null: nothing to choose. */
     readonly strength: number | null;
+    /**
+     * Squared error of the logits, as a share of their energy, that 8-bit codes of this input alone would make: the inputs
+     * with the most for their work have 16 bits. Null: not measured.
+     */
+    readonly sensitivity: number | null;
   };
   readonly output: {
     readonly type: string;

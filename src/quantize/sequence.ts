@@ -30,10 +30,11 @@ import {
 import { sourcesOf, type Demand, type Plan } from './plan.js';
 import type { LayerReport } from './report.js';
 import type { SampleRows } from './samples.js';
-import { SCORE_UNIT, SCORE_BITS, scoreBias, scoreMultipliers } from './scores.js';
-import type { SequenceSettings } from './settings.js';
-import { attentionColumn, uniformScales, type Target, type ValueScales } from './value-scales.js';
 import { CODE_LIMIT, type ChannelScales, type OperandScales } from './scales.js';
+import { SCORE_BITS, SCORE_UNIT, scoreBias, scoreMultipliers } from './scores.js';
+import type { Sensitivity } from './sensitivity.js';
+import type { SequenceSettings } from './settings.js';
+import { attentionColumn, codesSource, uniformScales, type Target, type ValueScales } from './value-scales.js';
 
 export interface SequenceInput {
   readonly graph: Graph;
@@ -51,6 +52,7 @@ export interface SequenceInput {
   readonly products: Products;
   readonly settings: SequenceSettings;
   readonly scales: ValueScales;
+  readonly sensitivities: ReadonlyMap<string, Sensitivity>;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -648,6 +650,7 @@ class Sequence {
         range: observed === undefined ? null : { min: extreme(observed.min, Math.min), max: extreme(observed.max, Math.max) },
         scale: { min: extreme(codes.scale, Math.min), max: extreme(codes.scale, Math.max) },
         strength: this.input.scales.strengthOf(node.id),
+        sensitivity: node.x === '' ? null : (this.input.sensitivities.get(codesSource(this.input.plan, node.x))?.error ?? null),
       },
       output: { type: op.out.type, scale: { min: extreme(target.scale, Math.min), max: extreme(target.scale, Math.max) } },
       sqnrDb: 10 * Math.log10(signal / noise),

@@ -1,0 +1,150 @@
+import { collect } from '../calibrate/collect.js';
+import { withOperands } from '../graph/nodes.js';
+import type { ConstantNode, Graph, GraphNode } from '../graph/types.js';
+import { agreementOf } from '../report/agreement.js';
+import { askedBits } from './layer-bits.js';
+import type { Plan } from './plan.js';
+import { CODE_LIMIT } from './scales.js';
+import type { SequenceSettings } from './settings.js';
+import { codesSource, type Target, type ValueScales } from './value-scales.js';
+
+/** What 8-bit codes of one value, the input of linear layers, do to the model. */
+export interface Sensitivity {
+  /** Squared error of the logits, as a share of their energy, with all else in float. */
+  readonly error: number;
+  /** Multiply-adds of the layers that read the value: what a second plane of 8 bits adds. */
+  readonly macs: number;
+}
+
+export interface SensitivityRequest {
+  readonly graph: Graph;
+  readonly plan: Plan;
+  readonly scales: ValueScales;
+  readonly settings: SequenceSettings;
+  /** u8 HWC pixels; a handful tells, as each gives as many errors as there are logits. */
+  readonly images: readonly Uint8Array[];
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly threads: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** A value that linear layers read as 8-bit codes. */
+interface Candidate {
+  readonly node: GraphNode;
+  readonly codes: Target;
+  readonly macs: number;
+}
+
+/**
+ * Measures, for every value that linear layers read in 8 bits, what its rounding and clipping alone does to the logits: the
+ * float model runs once for each value and image, with the error of that value's codes added to it.
+ *
+ * @returns by the value's id; values for whose layers the user asked for a number of bits are left out
+ */
+export async function measureSensitivities(request: SensitivityRequest): Promise<Map<string, Sensitivity>> {
+  const candidates = candidatesOf(request);
+  if (candidates.length === 0) return new Map();
+  const { images, mean, std, threads } = request;
+  const common = { mean, std, threads, statistics: new Set<string>(), statisticsImages: 0, histograms: false };
+  const allRows = new Map(candidates.map(({ node }) => [node.id, () => Int32Array.from({ length: node.rows }, (_, r) => r)]));
+  const exact = await collect({ ...common, graph: request.graph, images, samples: allRows });
+  try {
+    const runs = images.flatMap((pixels, image) => candidates.map((candidate) => ({ pixels, image, candidate })));
+    const zeros = new Float32Array(candidates.reduce((most, { node }) => Math.max(most, node.rows * node.cols), 0));
+    const errorOf = ({ node, codes }: Candidate, run: number): Float32Array => {
+      const size = node.rows * node.cols;
+      const { image, candidate } = runs[run];
+      return candidate.node === node ? roundingError(exact.samples.read(node.id, image * size, (image + 1) * size), codes) : zeros.subarray(0, size);
+    };
+    const rounded = await collect({
+      ...common,
+      graph: withErrors(request, candidates),
+      images: runs.map(({ pixels }) => pixels),
+      samples: new Map(),
+      given: new Map(candidates.map((candidate) => [errorId(candidate.node.id), (run: number) => errorOf(candidate, run)])),
+      onProgress: request.onProgress,
+    });
+    rounded.samples.close();
+    const logitsOf = (c: number): Float32Array[] => images.map((_, image) => rounded.logits[image * candidates.length + c]);
+    return new Map(
+      candidates.map(({ node, macs }, c) => [node.id, { error: 10 ** (-agreementOf(exact.logits, logitsOf(c)).sqnrDb / 10), macs }]),
+    );
+  } finally {
+    exact.samples.close();
+  }
+}
+
+/** Values whose share of the error is at least so many times their share of the work are worth 16 bits. */
+const WORTH = 2;
+
+/**
+ * The values to give 16 bits: those that take the most error away for their work, as long as all together add no more than
+ * `most` of the work that there is, and each takes away a good deal more than its share.
+ */
+export function chooseSensitive(sensitivities: ReadonlyMap<string, Sensitivity>, most: number): Set<string> {
+  const all = [...sensitivities].map(([id, sensitivity]) => ({ id, ...sensitivity }));
+  const work = all.reduce((sum, { macs }) => sum + macs, 0);
+  const error = all.reduce((sum, value) => sum + value.error, 0);
+  const chosen = new Set<string>();
+  let spent = 0;
+  for (const value of all.sort((a, b) => b.error / b.macs - a.error / a.macs)) {
+    if (value.error * work < WORTH * error * value.macs) break;
+    if (spent + value.macs > most * work) continue;
+    spent += value.macs;
+    chosen.add(value.id);
+  }
+  return chosen;
+}
+
+function candidatesOf({ graph, plan, scales, settings }: SensitivityRequest): Candidate[] {
+  const macs = new Map<string, number>();
+  const codes = new Map<string, Target>();
+  const fixed = new Set<string>();
+  for (const node of graph.nodes) {
+    if (node.op !== 'linear') continue;
+    const source = codesSource(plan, node.x);
+    if (askedBits(node.name, settings.options.layerBits) !== undefined || scales.inputBits(node) === 16) fixed.add(source);
+    const rows = plan.needed.get(node.id)?.length ?? node.rows;
+    macs.set(source, (macs.get(source) ?? 0) + rows * node.cols * node.inFeatures);
+    codes.set(source, scales.target(source, 'codes', node.inFeatures));
+  }
+  return [...macs].filter(([id]) => !fixed.has(id)).map(([id, work]) => ({ node: plan.nodes.get(id)!, codes: codes.get(id)!, macs: work }));
+}
+
+const errorId = (id: string): string => `${id}#error`;
+const roundedId = (id: string): string => `${id}#rounded`;
+
+/** The graph whose linear layers read each candidate's value plus an error, a constant to be given. */
+function withErrors({ graph, plan }: SensitivityRequest, candidates: readonly Candidate[]): Graph {
+  const isCandidate = new Set(candidates.map(({ node }) => node.id));
+  const readsCodes = (node: GraphNode): boolean => node.op === 'linear' || (node.op === 'gather' && plan.form.get(node.id) === 'codes');
+  const nodes = graph.nodes.flatMap((node): GraphNode[] => {
+    const reading = readsCodes(node) ? withOperands(node, (id) => (isCandidate.has(id) ? roundedId(id) : id)) : node;
+    if (!isCandidate.has(node.id)) return [reading];
+    const { id, name, rows, cols } = node;
+    const error: ConstantNode = { op: 'constant', id: errorId(id), name: `${name}.error`, rows, cols, value: new Float32Array(0) };
+    return [reading, error, { op: 'add', id: roundedId(id), name: `${name}.rounded`, rows, cols, a: id, b: error.id }];
+  });
+  return { ...graph, nodes };
+}
+
+/** What codes of 8 bits add to a value, element by element. */
+function roundingError(value: Float32Array, { out, scale, center }: Target): Float32Array {
+  const cols = scale.length;
+  const error = new Float32Array(value.length);
+  for (let row = 0; row < value.length; row += cols) {
+    let step = 1;
+    if (out.type === 'rows') {
+      let most = 0;
+      for (let c = 0; c < cols; c++) most = Math.max(most, Math.abs((value[row + c] - center[c]) / scale[c]));
+      step = most / CODE_LIMIT || 1;
+    }
+    for (let c = 0; c < cols; c++) {
+      const exact = (value[row + c] - center[c]) / (scale[c] * step);
+      const code = Math.max(-CODE_LIMIT - 1, Math.min(CODE_LIMIT, Math.round(exact)));
+      error[row + c] = (code - exact) * scale[c] * step;
+    }
+  }
+  return error;
+}
