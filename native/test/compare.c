@@ -86,13 +86,19 @@ static void fill_scales(int32_t *scale, int32_t rows) {
 static int32_t pick_near_end(int32_t lo, int32_t hi, int constant) { return constant || chance(50) ? hi : lo; }
 
 static void compare_linear(const ivit_isa *isa) {
-  ivit_linear op = {.cols = pick(1, chance(30) ? 300 : 80), .in_features = pick(1, chance(30) ? 700 : 90)};
+  ivit_linear op = {.cols = pick(1, chance(30) ? 300 : 80)};
+  op.in_features = pick(1, chance(30) ? 700 : chance(20) ? 6 : 90);
   op.x_type = chance(40) ? IVIT_U8 : chance(50) ? IVIT_ROWS : IVIT_I16;
   op.x_zero = op.x_type == IVIT_U8 ? pick(0, 255) : op.x_type == IVIT_ROWS ? 128 : 0;
   op.row_shift = op.x_type == IVIT_ROWS ? (chance(80) ? pick(14, 24) : pick(0, 31)) : 0;
+  int32_t weight_limit = chance(50) ? 127 : pick(1, 20), extreme = chance(30);
+  if (op.x_type == IVIT_I16 && chance(20)) { /* beyond 32 bits */
+    op.in_features = pick(516, 1000);
+    weight_limit = 127;
+    extreme = 1;
+  }
   size_t N = (size_t)op.cols, K = (size_t)op.in_features;
   int8_t *weight = buffer(N * K);
-  int32_t weight_limit = chance(50) ? 127 : pick(1, 20), extreme = chance(30);
   for (size_t n = 0; n < N; n++) {
     int constant = chance(50);
     for (size_t k = 0; k < K; k++) {
@@ -106,7 +112,7 @@ static void compare_linear(const ivit_isa *isa) {
   op.bias = bias;
   op.out = pick_output(op.cols, op.x_type == IVIT_I16 ? bits + 8 : ivit_min(bits + 2, 31), 0);
 
-  int32_t rows = pick(1, 20);
+  int32_t rows = pick(1, chance(10) ? 110 : 20);
   size_t M = (size_t)rows;
   int32_t *scale = buffer(M * sizeof *scale);
   fill_scales(scale, rows);

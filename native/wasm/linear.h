@@ -71,14 +71,11 @@ static void interleave_split(const int16_t *x, int32_t rows, int32_t features, u
 
 enum { HALF = TILE / 2 };
 
-/* The sums of two tiles of such rows to those of one tile of rows. */
-INLINE void join_split(const v128 halves[2][2 * TILE], const int32_t *bias, v128 sums[2 * TILE]) {
+/* The sums of half a tile's rows from those of their codes. */
+INLINE void join_codes(const v128 codes[2 * TILE], const int32_t *bias, v128 sums[TILE]) {
   UNROLL_ROWS for (int32_t i = 0; i < TILE; i++) {
-    const v128 *codes = &halves[i / HALF][4 * (i % HALF)];
-    for (int32_t j = 0; j < 2; j++) {
-      v128 sum = wasm_i32x4_add(wasm_i32x4_shl(codes[j], 8), codes[2 + j]);
-      sums[2 * i + j] = wasm_i32x4_add(sum, load(bias + 4 * j));
-    }
+    const v128 *pair = codes + 4 * (i / 2) + i % 2;
+    sums[i] = wasm_i32x4_add(wasm_i32x4_add(wasm_i32x4_shl(pair[0], 8), pair[2]), load(bias + 4 * (i % 2)));
   }
 }
 
@@ -101,20 +98,22 @@ static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_
       for (int32_t r = 0; r < count; r += TILE) {
         const int32_t live = ivit_min(TILE, count - r);
         const size_t at = (size_t)(first + r) * cols + (size_t)n;
-        v128 halves[2][2 * TILE], sums[2 * TILE];
-        const code_t *tile = tiles + (size_t)(r / HALF) * tile_size;
-        multiply_tile(halves[0], tile, h->groups, weights_at(h, n), w->start);
-        if (live > HALF) multiply_tile(halves[1], tile + tile_size, h->groups, weights_at(h, n), w->start);
-        else __builtin_memcpy(halves[1], halves[0], sizeof halves[1]);
-        if (h->plan.path == WIDE) {
-          for (int32_t i = 0; i < live; i++) {
-            const int32_t *codes = (const int32_t *)&halves[i / HALF][4 * (i % HALF)];
-            finish_split_row(op, codes, codes + PANEL, residual ? residual + at + (size_t)i * cols : NULL,
-                             (int8_t *)out + (at + (size_t)i * cols) * size, n, ivit_min(n1 - n, PANEL));
+        v128 sums[2 * TILE] = {0};
+        for (int32_t i = 0; i < live; i += HALF) {
+          v128 codes[2 * TILE];
+          multiply_tile(codes, tiles + (size_t)((r + i) / HALF) * tile_size, h->groups, weights_at(h, n), w->start);
+          if (h->plan.path != WIDE) {
+            join_codes(codes, w->bias, sums + 2 * i);
+            continue;
           }
-          continue;
+          for (int32_t j = 0; j < ivit_min(HALF, live - i); j++) {
+            const size_t to = at + (size_t)(i + j) * cols;
+            const int32_t *pair = (const int32_t *)(codes + 4 * j);
+            finish_split_row(op, pair, pair + PANEL, residual ? residual + to : NULL, (int8_t *)out + to * size, n,
+                             ivit_min(n1 - n, PANEL));
+          }
         }
-        join_split(halves, w->bias, sums);
+        if (h->plan.path == WIDE) continue;
         requantize_tile(sums, &h->plan, w->multiplier, op->out.multiplier + n, op->out.shift);
         if (residual) add_residual(sums, residual + at, cols, live);
         store_tile(&op->out, out, at, cols, sums, live, ivit_min(PANEL, op->cols - n));
