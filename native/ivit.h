@@ -60,14 +60,11 @@ typedef struct ivit_linear {
   int32_t row_shift;   /* IVIT_ROWS only */
   ivit_output out;     /* `offset` is NULL */
   const int8_t *weight; /* [cols][in_features], only while packing */
-  /*
-   * IVIT_I16: a layer with the same weights, which this one reads where that one packed them, or NULL. Its input is
-   * IVIT_ROWS, or IVIT_U8 with a zero point of 128.
-   */
+  /* IVIT_I16: a layer with the same weights, no twin itself, which this one reads where that one packed them; or NULL. */
   const struct ivit_linear *twin;
   const int32_t *bias;  /* [cols] */
   void *packed;         /* what linear_pack wrote */
-  const void *next;     /* `packed` of the next linear layer of the program, to be fetched towards the end of this one; or NULL */
+  const void *next;     /* `packed` of the program's next linear layer, to be fetched towards the end of this one; or NULL */
 } ivit_linear;
 
 /* I-LayerNorm of each row of `cols` i32, |x| < 2^24: src/kernels/norm.ts. */

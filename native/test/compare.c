@@ -82,8 +82,8 @@ static void fill_scales(int32_t *scale, int32_t rows) {
   for (int32_t r = 0; r < rows; r++) scale[r] = ivit_row_scale((int32_t)(pick_bits(pick(1, 22)) & IVIT_ROW_LIMIT) | 1);
 }
 
-/* What sums of products fit or not is decided by numbers at the ends of the range: whole columns and rows of them. */
-static int32_t pick_near_end(int32_t lo, int32_t hi, int constant) { return constant || chance(50) ? hi : lo; }
+/* The largest sums of products come from rows and columns of numbers at one end of their range. */
+static int32_t pick_end(int32_t lo, int32_t hi, int constant) { return constant || chance(50) ? hi : lo; }
 
 static void compare_linear(const ivit_isa *isa) {
   ivit_linear op = {.cols = pick(1, chance(30) ? 300 : 80)};
@@ -102,7 +102,8 @@ static void compare_linear(const ivit_isa *isa) {
   for (size_t n = 0; n < N; n++) {
     int constant = chance(50);
     for (size_t k = 0; k < K; k++) {
-      weight[n * K + k] = (int8_t)(extreme ? pick_near_end(-weight_limit, weight_limit, constant) : pick(-weight_limit, weight_limit));
+      int32_t end = pick_end(-weight_limit, weight_limit, constant);
+      weight[n * K + k] = (int8_t)(extreme ? end : pick(-weight_limit, weight_limit));
     }
   }
   int32_t bits = 7 + ivit_bits((uint64_t)op.in_features) + (chance(50) ? 7 : ivit_bits((uint64_t)weight_limit));
@@ -132,7 +133,8 @@ static void compare_linear(const ivit_isa *isa) {
     for (size_t i = 0; i < M; i++) {
       int constant = chance(50);
       for (size_t k = 0; k < K; k++) {
-        ((int16_t *)x)[i * K + k] = (int16_t)(extreme_x ? pick_near_end(INT16_MIN, INT16_MAX, constant) : pick(INT16_MIN, INT16_MAX));
+        int32_t end = pick_end(INT16_MIN, INT16_MAX, constant);
+        ((int16_t *)x)[i * K + k] = (int16_t)(extreme_x ? end : pick(INT16_MIN, INT16_MAX));
       }
     }
   } else for (size_t i = 0; i < M * K; i++) ((uint8_t *)x)[i] = (uint8_t)(op.x_type == IVIT_ROWS ? pick(1, 255) : pick(0, 255));
@@ -144,8 +146,8 @@ static void compare_linear(const ivit_isa *isa) {
   if (op.x_type == IVIT_I16 && chance(60)) {
     int32_t *twin_bias = buffer(padded(op.cols) * sizeof *twin_bias);
     fill_i32(twin_bias, N, bits);
-    twin.x_type = chance(50) ? IVIT_U8 : IVIT_ROWS;
-    twin.x_zero = 128;
+    twin.x_type = chance(30) ? IVIT_I16 : chance(50) ? IVIT_U8 : IVIT_ROWS;
+    twin.x_zero = twin.x_type == IVIT_U8 ? pick(0, 255) : twin.x_type == IVIT_ROWS ? 128 : 0;
     twin.bias = twin_bias;
     op.twin = &twin;
   }

@@ -88,7 +88,7 @@ INLINE void interleave_tile(const uint8_t *const rows[TILE], int32_t flip, int32
   }
 }
 
-/* Codes have 8 bits here. */
+/* 16-bit rows as they are: never asked for where codes have 8 bits (linear_packing.h, multiplies_words). */
 INLINE void interleave_words(const int16_t *const rows[TILE], int32_t length, code_t *to) {
   (void)rows, (void)length, (void)to;
 }
