@@ -71,11 +71,12 @@ static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_
     }
     for (int32_t n = n0; n < n1; n += CHUNK) {
       const panel *w = panel_at(h, n);
+      const weight_t *weight = weights_at(h, n);
       for (int32_t r = 0; r < block; r += TILE_ROWS / 2) {
         int32_t live = ivit_min(block - r, TILE_ROWS / 2);
         const code_t *tile[TILE_ROWS];
         point_to_rows(codes + 2 * (size_t)r * stride, stride, 2 * live, tile);
-        multiply_tile(sums, tile, h->groups, weights_at(h, n), w->start);
+        multiply_tile(sums, tile, h->groups, weight, w->start);
         for (int32_t i = 0; i < live; i++) {
           size_t at = (size_t)(r0 + r + i) * cols + (size_t)n;
           finish_row(op, h, w, sums[2 * i + 1], sums[2 * i], 0, residual ? residual + at : NULL, (int8_t *)out + at * size,
@@ -111,12 +112,13 @@ static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, 
     }
     for (int32_t n = n0; n < n1; n += CHUNK) {
       const panel *w = panel_at(h, n);
+      const weight_t *weight = weights_at(h, n);
       int32_t count = ivit_min(n1 - n, CHUNK);
       for (int32_t r = 0; r < block; r += TILE_ROWS) {
         int32_t live = ivit_min(block - r, TILE_ROWS);
         const code_t *tile[TILE_ROWS];
         point_to_rows(codes + (size_t)r * stride, stride, live, tile);
-        multiply_tile(sums, tile, h->groups, weights_at(h, n), w->start);
+        multiply_tile(sums, tile, h->groups, weight, w->start);
         for (int32_t i = 0; i < live; i++) {
           size_t row = (size_t)(r0 + r + i), at = row * cols + (size_t)n;
           finish_row(op, h, w, sums[i], NULL, x_scale ? x_scale[row] : 0, residual ? residual + at : NULL,

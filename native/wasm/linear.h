@@ -95,13 +95,14 @@ static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_
     }
     for (int32_t n = n0; n < n1; n += PANEL) {
       const panel *w = panel_at(h, n);
+      const weight_t *weight = weights_at(h, n);
       for (int32_t r = 0; r < count; r += TILE) {
         const int32_t live = ivit_min(TILE, count - r);
         const size_t at = (size_t)(first + r) * cols + (size_t)n;
         v128 sums[2 * TILE] = {0};
         for (int32_t i = 0; i < live; i += HALF) {
           v128 codes[2 * TILE];
-          multiply_tile(codes, tiles + (size_t)((r + i) / HALF) * tile_size, h->groups, weights_at(h, n), w->start);
+          multiply_tile(codes, tiles + (size_t)((r + i) / HALF) * tile_size, h->groups, weight, w->start);
           if (h->plan.path != WIDE) {
             join_codes(codes, w->bias, sums + 2 * i);
             continue;
@@ -148,9 +149,10 @@ static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, 
 
     for (int32_t n = n0; n < n1; n += PANEL) {
       const panel *w = panel_at(h, n);
+      const weight_t *weight = weights_at(h, n);
       for (int32_t r = 0; r < count; r += TILE) {
         v128 sums[2 * TILE];
-        multiply_tile(sums, tiles + (size_t)(r / TILE) * tile_size, h->groups, weights_at(h, n), w->start);
+        multiply_tile(sums, tiles + (size_t)(r / TILE) * tile_size, h->groups, weight, w->start);
         const int32_t live = ivit_min(TILE, count - r);
         const size_t row = (size_t)(first + r), at = row * cols + (size_t)n;
         const requantize_plan *plan = &h->plan;
