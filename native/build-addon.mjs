@@ -17,7 +17,7 @@ function modified(path) {
 }
 
 function isUpToDate() {
-  const sources = ['.', 'node', 'x86', 'arm'].flatMap((folder) =>
+  const sources = ['.', 'node', 'lanes', 'x86', 'arm'].flatMap((folder) =>
     statSync(join(here, folder), { throwIfNoEntry: false }) === undefined
       ? []
       : readdirSync(join(here, folder)).filter((name) => /\.([ch]|gyp)$/.test(name)).map((name) => join(here, folder, name)),

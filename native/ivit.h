@@ -60,16 +60,11 @@ typedef struct ivit_linear {
   int32_t row_shift;   /* IVIT_ROWS only */
   ivit_output out;     /* `offset` is NULL */
   const int8_t *weight; /* [cols][in_features], only while packing */
-  /*
-   * IVIT_I16: a layer with the same weights, which this one reads where that one packed them, or NULL. Its input is
-   * IVIT_ROWS, or IVIT_U8 with a zero point of 128.
-   */
+  /* IVIT_I16: a layer with the same weights, no twin itself, which this one reads where that one packed them; or NULL. */
   const struct ivit_linear *twin;
   const int32_t *bias;  /* [cols] */
   void *packed;         /* what linear_pack wrote */
-  /* Weights that the next linear layer of the program begins with, to be fetched towards the end of this one; or NULL. */
-  const void *next;
-  size_t next_bytes;
+  const void *next;     /* `packed` of the program's next linear layer, to be fetched towards the end of this one; or NULL */
 } ivit_linear;
 
 /* I-LayerNorm of each row of `cols` i32, |x| < 2^24: src/kernels/norm.ts. */
@@ -218,12 +213,6 @@ void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int
                               void *scratch);
 void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int8_t *x, void *out, int32_t *scale,
                               void *scratch);
-
-/*
- * Proven from the weights, for 32-bit paths: an upper bound of |sum_k (x[k] - zero)*weight[n][k]| over all inputs, for
- * IVIT_U8 and IVIT_ROWS (codes 1 to 255). Reads op->weight, so only while packing.
- */
-int64_t ivit_linear_bound(const ivit_linear *op, int32_t n);
 
 extern const ivit_isa ivit_isa_portable;
 #if defined(__x86_64__) || defined(_M_X64)

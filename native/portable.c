@@ -57,20 +57,6 @@ void ivit_portable_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32
   }
 }
 
-int64_t ivit_linear_bound(const ivit_linear *op, int32_t n) {
-  const int8_t *w = op->weight + (size_t)n * (size_t)op->in_features;
-  int32_t lo = op->x_type == IVIT_ROWS ? -127 : -op->x_zero;
-  int32_t hi = op->x_type == IVIT_ROWS ? 127 : 255 - op->x_zero;
-  int32_t sum = 0, magnitude = 0;
-  for (int32_t k = 0; k < op->in_features; k++) {
-    sum += w[k];
-    magnitude += ivit_abs(w[k]);
-  }
-  int64_t positive = (magnitude + sum) / 2, negative = (magnitude - sum) / 2;
-  int64_t most = positive * hi - negative * lo, least = positive * lo - negative * hi;
-  return most > -least ? most : -least;
-}
-
 /* Row r of the result, held as u-hat or r in `row`: to its codes, or to the output's type. */
 static void store_row(const ivit_output *out, int32_t r, int32_t cols, const int32_t *row, void *data, int32_t *scale) {
   size_t at = (size_t)r * (size_t)cols;

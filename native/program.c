@@ -320,10 +320,7 @@ static void link_linears(ivit_program *program) {
   for (int32_t i = program->step_count - 1; i >= 0; i--) {
     ivit_linear *op = &program->steps[i].as.linear;
     if (program->steps[i].kind != IVIT_STEP_LINEAR || op->twin) continue;
-    if (next) {
-      op->next = next->packed;
-      op->next_bytes = program->isa->linear_pack_size(next);
-    }
+    if (next) op->next = next->packed;
     next = op;
   }
 }

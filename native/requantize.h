@@ -45,27 +45,64 @@ static inline int64_t largest_multiplier(const int32_t *multiplier, int32_t n) {
   return largest;
 }
 
+/* Of the weights of one column. */
+typedef struct {
+  int32_t sum, magnitude; /* of w; of |w| */
+} column_sums;
+
+static inline column_sums sums_of(const int8_t *weights, int32_t count) {
+  column_sums s = {0, 0};
+  for (int32_t k = 0; k < count; k++) {
+    s.sum += weights[k];
+    s.magnitude += ivit_abs(weights[k]);
+  }
+  return s;
+}
+
+/* An upper bound of |sum_k (x[k] - zero)*w[k]| over all inputs; rows with a scale have codes 1 to 255. */
+static inline int64_t sum_bound(const ivit_linear *op, column_sums w) {
+  int32_t lo = -op->x_zero, hi = 255 - op->x_zero;
+  if (op->x_type == IVIT_ROWS) lo = -127, hi = 127;
+  if (op->x_type == IVIT_I16) lo = INT16_MIN, hi = INT16_MAX;
+  int64_t positive = (w.magnitude + w.sum) / 2, negative = (w.magnitude - w.sum) / 2;
+  int64_t most = positive * hi - negative * lo, least = positive * lo - negative * hi;
+  return most > -least ? most : -least;
+}
+
 /*
  * The plan of a linear layer's sums that is right for every input; with row scales, for rows whose accumulators the
- * caller checks. Writes max over n of |sum x*w|, before row scale and bias, and max |bias|.
+ * caller checks. Anything but WIDE means, other than with row scales, that no accumulator passes 32 bits, whatever its parts
+ * do: they may be summed modulo 2^32. `sums`: of each column. Writes max over n of |sum x*w|, before row scale and bias,
+ * and max |bias|.
  */
-static inline requantize_plan plan_sums(const ivit_linear *op, int64_t *sum_bound, int32_t *bias_bound) {
+static inline requantize_plan plan_sums(const ivit_linear *op, const column_sums *sums, int64_t *most_sum,
+                                        int32_t *most_bias) {
   int64_t product = 0, limit = 0;
-  *sum_bound = 0;
-  *bias_bound = 0;
+  *most_sum = 0;
+  *most_bias = 0;
   for (int32_t n = 0; n < op->cols; n++) {
-    int64_t sum = ivit_linear_bound(op, n);
-    *sum_bound = sum > *sum_bound ? sum : *sum_bound;
-    *bias_bound = ivit_max(*bias_bound, ivit_abs(op->bias[n]));
+    int64_t sum = sum_bound(op, sums[n]);
+    *most_sum = sum > *most_sum ? sum : *most_sum;
+    *most_bias = ivit_max(*most_bias, ivit_abs(op->bias[n]));
     if (op->x_type == IVIT_ROWS) sum = ivit_shift_round(sum * ((int64_t)IVIT_ROW_LIMIT + 1), op->row_shift);
     int64_t acc = sum + ivit_abs(op->bias[n]);
-    if (acc > INT32_MAX) acc = INT32_MAX;
+    if (acc > INT32_MAX) {
+      if (op->x_type == IVIT_I16) return (requantize_plan){.path = WIDE};
+      acc = INT32_MAX; /* the program proves it */
+    }
     limit = acc > limit ? acc : limit;
     int64_t bound = acc * ivit_abs(op->out.multiplier[n]);
     product = bound > product ? bound : product;
   }
   if (op->x_type == IVIT_ROWS) limit = 0;
   return plan_requantize(limit, product, largest_multiplier(op->out.multiplier, op->cols), op->out.shift);
+}
+
+static inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* Of what linear layers and attention write: IVIT_ROWS as u-hat. */
+static inline size_t element_size(ivit_type type) {
+  return type == IVIT_U8 || type == IVIT_I8 ? 1 : type == IVIT_I16 ? 2 : 4;
 }
 
 #endif

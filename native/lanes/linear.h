@@ -1,12 +1,13 @@
 /* Linear layers, included by lanes.h. */
 
-/* Rows of codes as they are multiplied. Those of 8 bits are used where they lie. */
+/* Rows of codes as they are multiplied. Those that have the product's width are used where they lie. */
 enum { PREPARED_ROWS = 4 * TILE_ROWS };
 static size_t prepared_stride(int32_t elements) { return round_up((size_t)elements, 64 / sizeof(code_t)); }
 
 static size_t linear_scratch(const ivit_linear *op) {
-  if (op->x_type == IVIT_I16) return TILE_ROWS * prepared_stride(op->in_features) * (1 + sizeof(code_t));
-  return sizeof(code_t) == 1 ? 0 : PREPARED_ROWS * prepared_stride(op->in_features) * sizeof(code_t);
+  size_t stride = prepared_stride(op->in_features), prepared = PREPARED_ROWS * stride * sizeof(code_t);
+  if (op->x_type == IVIT_I16) return prepared + 2 * stride;
+  return sizeof(code_t) == 1 ? 0 : prepared;
 }
 
 /* Row pointers of a tile; those past the last row repeat it. */
@@ -14,9 +15,16 @@ INLINE void point_to_rows(const code_t *x, size_t stride, int32_t rows, const co
   for (int i = 0; i < TILE_ROWS; i++) to[i] = x + (size_t)(i < rows ? i : rows - 1) * stride;
 }
 
-/* One row of a tile's sums to the layer's output: columns n to n + count. */
-INLINE void finish_row(const ivit_linear *op, const linear_header *h, const panel *w, const int32_t *sums, int32_t scale,
-                       const int32_t *residual, void *out, int32_t n, int32_t count) {
+/*
+ * One row of a tile's sums to the layer's output: columns n to n + count. `high`: where the row is one of two codes, the
+ * sums of the upper ones, else NULL.
+ */
+INLINE void finish_row(const ivit_linear *op, const linear_header *h, const panel *w, const int32_t *sums,
+                       const int32_t *high, int32_t scale, const int32_t *residual, void *out, int32_t n, int32_t count) {
+  if (high && h->plan.path == WIDE) {
+    finish_split_row(op, high, sums, residual, out, n, count);
+    return;
+  }
   int dynamic = op->x_type == IVIT_ROWS;
   int32_t mantissa = 0, shift = 0;
   if (h->plan.path == WIDE || (dynamic && !row_fits(op, h, scale, &mantissa, &shift))) {
@@ -33,6 +41,7 @@ INLINE void finish_row(const ivit_linear *op, const linear_header *h, const pane
   if (residual) load_chunk(residual, count, old);
   for (int j = 0; j < CHUNK_VECTORS; j++) {
     vec s = load(sums + LANES * j);
+    if (high) s = add(add(s, shift_left(load(high + LANES * j), 8)), load(w->bias + LANES * j));
     if (dynamic) {
       s = add(mullo(s, set1(mantissa)), set1((int32_t)ivit_half(shift)));
       s = add(shift_right(s, shift), load(w->bias + LANES * j));
@@ -43,34 +52,36 @@ INLINE void finish_row(const ivit_linear *op, const linear_header *h, const pane
   store_chunk(op->out.type, v, op->out.zero, out, count);
 }
 
-/* 16-bit inputs: two rows of a tile for each. */
+/* 16-bit inputs as two rows of codes. */
 static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const int16_t *x,
                          const int32_t *residual, void *out, void *scratch) {
-  const linear_header *h = ((const wide_header *)op->packed)->panels;
+  const linear_header *h = op->packed;
   size_t features = (size_t)op->in_features, cols = (size_t)op->cols, size = element_size(op->out.type);
   const size_t stride = prepared_stride(op->in_features);
-  uint8_t *planes = (uint8_t *)scratch + TILE_ROWS * stride * sizeof(code_t);
+  code_t *codes = scratch;
+  uint8_t *bytes = (uint8_t *)scratch + PREPARED_ROWS * stride * sizeof(code_t);
   int32_t sums[TILE_ROWS][CHUNK];
-  for (int32_t r0 = 0; r0 < rows; r0 += TILE_ROWS / 2) {
-    int32_t live = ivit_min(rows - r0, TILE_ROWS / 2);
-    for (int32_t i = 0; i < live; i++) {
-      uint8_t *high = planes + 2 * (size_t)i * stride;
+  for (int32_t r0 = 0; r0 < rows; r0 += PREPARED_ROWS / 2) {
+    int32_t block = ivit_min(rows - r0, PREPARED_ROWS / 2);
+    for (int32_t i = 0; i < block; i++) {
+      code_t *to = codes + 2 * (size_t)i * stride;
+      uint8_t *high = sizeof(code_t) == 1 ? (uint8_t *)to : bytes;
       split_row(x + (size_t)(r0 + i) * features, op->in_features, high, high + stride);
+      if (sizeof(code_t) != 1) for (size_t k = 0; k < 2 * stride; k++) to[k] = high[k];
     }
-    const code_t *codes = (const code_t *)(const void *)planes, *tile[TILE_ROWS];
-    if (sizeof(code_t) != 1) {
-      code_t *to = scratch;
-      for (size_t i = 0; i < 2 * (size_t)live * stride; i++) to[i] = planes[i];
-      codes = to;
-    }
-    point_to_rows(codes, stride, 2 * live, tile);
     for (int32_t n = n0; n < n1; n += CHUNK) {
       const panel *w = panel_at(h, n);
-      multiply_tile(sums, tile, h->groups, (const weight_t *)(w + 1), w->start);
-      for (int32_t i = 0; i < live; i++) {
-        size_t at = (size_t)(r0 + i) * cols + (size_t)n;
-        finish_split_row(op, sums[2 * i], sums[2 * i + 1], residual ? residual + at : NULL, (int8_t *)out + at * size, n,
-                         ivit_min(n1 - n, CHUNK));
+      const weight_t *weight = weights_at(h, n);
+      for (int32_t r = 0; r < block; r += TILE_ROWS / 2) {
+        int32_t live = ivit_min(block - r, TILE_ROWS / 2);
+        const code_t *tile[TILE_ROWS];
+        point_to_rows(codes + 2 * (size_t)r * stride, stride, 2 * live, tile);
+        multiply_tile(sums, tile, h->groups, weight, w->start);
+        for (int32_t i = 0; i < live; i++) {
+          size_t at = (size_t)(r0 + r + i) * cols + (size_t)n;
+          finish_row(op, h, w, sums[2 * i + 1], sums[2 * i], 0, residual ? residual + at : NULL, (int8_t *)out + at * size,
+                     n, ivit_min(n1 - n, CHUNK));
+        }
       }
     }
   }
@@ -78,19 +89,20 @@ static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_
 
 static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x, const int32_t *x_scale,
                    const int32_t *residual, void *out, void *scratch) {
-  if (op->x_type == IVIT_I16) {
+  const linear_header *h = op->packed;
+  const int words = op->x_type == IVIT_I16;
+  if (words && !multiplies_words(h)) {
     linear_split(op, rows, n0, n1, x, residual, out, scratch);
     return;
   }
-  const linear_header *h = op->packed;
   size_t features = (size_t)op->in_features, cols = (size_t)op->cols, size = element_size(op->out.type);
   int32_t sums[TILE_ROWS][CHUNK];
   for (int32_t r0 = 0; r0 < rows; r0 += PREPARED_ROWS) {
     int32_t block = ivit_min(rows - r0, PREPARED_ROWS);
-    const uint8_t *from = (const uint8_t *)x + (size_t)r0 * features;
+    const uint8_t *from = (const uint8_t *)x + (size_t)r0 * features * (words ? 2 : 1);
     const code_t *codes = (const code_t *)(const void *)from;
     size_t stride = features;
-    if (sizeof(code_t) != 1) {
+    if (sizeof(code_t) != 1 && !words) {
       stride = prepared_stride(op->in_features);
       code_t *to = scratch;
       for (int32_t i = 0; i < block; i++) {
@@ -100,15 +112,16 @@ static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, 
     }
     for (int32_t n = n0; n < n1; n += CHUNK) {
       const panel *w = panel_at(h, n);
+      const weight_t *weight = weights_at(h, n);
       int32_t count = ivit_min(n1 - n, CHUNK);
       for (int32_t r = 0; r < block; r += TILE_ROWS) {
         int32_t live = ivit_min(block - r, TILE_ROWS);
         const code_t *tile[TILE_ROWS];
         point_to_rows(codes + (size_t)r * stride, stride, live, tile);
-        multiply_tile(sums, tile, h->groups, (const weight_t *)(w + 1), w->start);
+        multiply_tile(sums, tile, h->groups, weight, w->start);
         for (int32_t i = 0; i < live; i++) {
           size_t row = (size_t)(r0 + r + i), at = row * cols + (size_t)n;
-          finish_row(op, h, w, sums[i], x_scale ? x_scale[row] : 0, residual ? residual + at : NULL,
+          finish_row(op, h, w, sums[i], NULL, x_scale ? x_scale[row] : 0, residual ? residual + at : NULL,
                      (int8_t *)out + at * size, n, count);
         }
       }

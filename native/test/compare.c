@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../arith.h"
+#include "../requantize.h"
 
 static uint64_t state = 1;
 static uint32_t next(void) {
@@ -82,39 +82,62 @@ static void fill_scales(int32_t *scale, int32_t rows) {
   for (int32_t r = 0; r < rows; r++) scale[r] = ivit_row_scale((int32_t)(pick_bits(pick(1, 22)) & IVIT_ROW_LIMIT) | 1);
 }
 
+/* The largest sums of products come from rows and columns of numbers at one end of their range. */
+static int32_t pick_end(int32_t lo, int32_t hi, int constant) { return constant || chance(50) ? hi : lo; }
+
 static void compare_linear(const ivit_isa *isa) {
-  ivit_linear op = {.cols = pick(1, chance(30) ? 300 : 80), .in_features = pick(1, chance(30) ? 700 : 90)};
-  op.x_type = chance(45) ? IVIT_U8 : chance(70) ? IVIT_ROWS : IVIT_I16;
+  ivit_linear op = {.cols = pick(1, chance(30) ? 300 : 80)};
+  op.in_features = pick(1, chance(30) ? 700 : chance(20) ? 6 : 90);
+  op.x_type = chance(40) ? IVIT_U8 : chance(50) ? IVIT_ROWS : IVIT_I16;
   op.x_zero = op.x_type == IVIT_U8 ? pick(0, 255) : op.x_type == IVIT_ROWS ? 128 : 0;
   op.row_shift = op.x_type == IVIT_ROWS ? (chance(80) ? pick(14, 24) : pick(0, 31)) : 0;
-  int32_t bits = 14 + ivit_bits((uint64_t)op.in_features);
+  int32_t weight_limit = chance(50) ? 127 : pick(1, 20), extreme = chance(30);
+  if (op.x_type == IVIT_I16 && chance(20)) { /* beyond 32 bits */
+    op.in_features = pick(516, 1000);
+    weight_limit = 127;
+    extreme = 1;
+  }
   size_t N = (size_t)op.cols, K = (size_t)op.in_features;
   int8_t *weight = buffer(N * K);
-  int32_t weight_limit = chance(50) ? 127 : 20;
-  for (size_t i = 0; i < N * K; i++) weight[i] = (int8_t)pick(-weight_limit, weight_limit);
+  for (size_t n = 0; n < N; n++) {
+    int constant = chance(50);
+    for (size_t k = 0; k < K; k++) {
+      int32_t end = pick_end(-weight_limit, weight_limit, constant);
+      weight[n * K + k] = (int8_t)(extreme ? end : pick(-weight_limit, weight_limit));
+    }
+  }
+  int32_t bits = 7 + ivit_bits((uint64_t)op.in_features) + (chance(50) ? 7 : ivit_bits((uint64_t)weight_limit));
   int32_t *bias = buffer(padded(op.cols) * sizeof *bias);
   fill_i32(bias, N, bits);
   op.weight = weight;
   op.bias = bias;
   op.out = pick_output(op.cols, op.x_type == IVIT_I16 ? bits + 8 : ivit_min(bits + 2, 31), 0);
 
-  int32_t rows = pick(1, 20);
+  int32_t rows = pick(1, chance(10) ? 110 : 20);
   size_t M = (size_t)rows;
   int32_t *scale = buffer(M * sizeof *scale);
   fill_scales(scale, rows);
   /* The program proves |acc| < 2^31 for dynamic rows: keep M' so small that it holds. */
   int64_t bound = 1;
   for (int32_t n = 0; n < op.cols; n++) {
-    int64_t b = ivit_linear_bound(&op, n);
+    int64_t b = sum_bound(&op, sums_of(weight + (size_t)n * K, op.in_features));
     bound = b > bound ? b : bound;
   }
-  for (int32_t r = 0; r < rows; r++) {
+  for (int32_t r = 0; op.x_type == IVIT_ROWS && r < rows; r++) {
     while ((scale[r] * bound >> op.row_shift) >= (int64_t)1 << 30) scale[r] = ivit_row_scale(ivit_max(1, scale[r] / 2));
     if (op.row_shift < 8 && bound >> 20) scale[r] = 1;
   }
   void *x = buffer(M * K * 2);
-  if (op.x_type == IVIT_I16) for (size_t i = 0; i < M * K; i++) ((int16_t *)x)[i] = (int16_t)pick(-32767, 32767);
-  else for (size_t i = 0; i < M * K; i++) ((uint8_t *)x)[i] = (uint8_t)(op.x_type == IVIT_ROWS ? pick(1, 255) : pick(0, 255));
+  int extreme_x = chance(30);
+  if (op.x_type == IVIT_I16) {
+    for (size_t i = 0; i < M; i++) {
+      int constant = chance(50);
+      for (size_t k = 0; k < K; k++) {
+        int32_t end = pick_end(INT16_MIN, INT16_MAX, constant);
+        ((int16_t *)x)[i * K + k] = (int16_t)(extreme_x ? end : pick(INT16_MIN, INT16_MAX));
+      }
+    }
+  } else for (size_t i = 0; i < M * K; i++) ((uint8_t *)x)[i] = (uint8_t)(op.x_type == IVIT_ROWS ? pick(1, 255) : pick(0, 255));
   int with_residual = op.out.type == IVIT_I32 && chance(60);
   int32_t *residual = buffer(M * N * sizeof *residual);
   fill_i32(residual, M * N, 24);
@@ -123,8 +146,8 @@ static void compare_linear(const ivit_isa *isa) {
   if (op.x_type == IVIT_I16 && chance(60)) {
     int32_t *twin_bias = buffer(padded(op.cols) * sizeof *twin_bias);
     fill_i32(twin_bias, N, bits);
-    twin.x_type = chance(50) ? IVIT_U8 : IVIT_ROWS;
-    twin.x_zero = 128;
+    twin.x_type = chance(30) ? IVIT_I16 : chance(50) ? IVIT_U8 : IVIT_ROWS;
+    twin.x_zero = twin.x_type == IVIT_U8 ? pick(0, 255) : twin.x_type == IVIT_ROWS ? 128 : 0;
     twin.bias = twin_bias;
     op.twin = &twin;
   }
@@ -153,8 +176,8 @@ static void compare_linear(const ivit_isa *isa) {
     op.weight = weight;
   }
   char detail[200];
-  snprintf(detail, sizeof detail, "rows %d cols %d features %d x %d out %d shift %d row shift %d residual %d", rows, op.cols,
-           op.in_features, op.x_type, op.out.type, op.out.shift, op.row_shift, with_residual);
+  snprintf(detail, sizeof detail, "rows %d cols %d features %d x %d twin %d out %d shift %d row shift %d residual %d", rows,
+           op.cols, op.in_features, op.x_type, op.twin != NULL, op.out.type, op.out.shift, op.row_shift, with_residual);
   check("linear", out[0], out[1], bytes, detail);
 }
 

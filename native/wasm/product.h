@@ -88,6 +88,11 @@ INLINE void interleave_tile(const uint8_t *const rows[TILE], int32_t flip, int32
   }
 }
 
+/* 16-bit rows as they are: never asked for where codes have 8 bits (linear_packing.h, multiplies_words). */
+INLINE void interleave_words(const int16_t *const rows[TILE], int32_t length, code_t *to) {
+  (void)rows, (void)length, (void)to;
+}
+
 /* Eight codes, 0 to 255, of one row to their places in a tile. */
 INLINE void put_codes(code_t *to, v128 codes) {
   v128 bytes = wasm_v128_xor(wasm_u8x16_narrow_i16x8(codes, codes), wasm_i8x16_splat((int8_t)CODE_OFFSET));
@@ -125,18 +130,32 @@ INLINE v128 multiply_add(v128 sum, v128 codes, v128 weights) {
 
 static int product_is_exact(void) { return 1; }
 
+/* Eight words of each row. */
+INLINE void interleave_eight(const v128 x[TILE], code_t *to) {
+  v128 ab_low = wasm_i32x4_shuffle(x[0], x[1], 0, 4, 1, 5), ab_high = wasm_i32x4_shuffle(x[0], x[1], 2, 6, 3, 7);
+  v128 cd_low = wasm_i32x4_shuffle(x[2], x[3], 0, 4, 1, 5), cd_high = wasm_i32x4_shuffle(x[2], x[3], 2, 6, 3, 7);
+  store(to, wasm_i64x2_shuffle(ab_low, cd_low, 0, 2));
+  store(to + 8, wasm_i64x2_shuffle(ab_low, cd_low, 1, 3));
+  store(to + 16, wasm_i64x2_shuffle(ab_high, cd_high, 0, 2));
+  store(to + 24, wasm_i64x2_shuffle(ab_high, cd_high, 1, 3));
+}
+
 /* Rows of codes, each less `flip` (0 or 128, modulo 256), for multiply_tile: [length/2][TILE][2]. */
 INLINE void interleave_tile(const uint8_t *const rows[TILE], int32_t flip, int32_t length, code_t *to) {
   const v128 flips = wasm_i16x8_splat((int16_t)flip);
   for (int32_t k = 0; k < length; k += 8, to += 8 * TILE) {
     v128 x[TILE];
     for (int32_t i = 0; i < TILE; i++) x[i] = wasm_v128_xor(wasm_u16x8_load8x8(rows[i] + k), flips);
-    v128 ab_low = wasm_i32x4_shuffle(x[0], x[1], 0, 4, 1, 5), ab_high = wasm_i32x4_shuffle(x[0], x[1], 2, 6, 3, 7);
-    v128 cd_low = wasm_i32x4_shuffle(x[2], x[3], 0, 4, 1, 5), cd_high = wasm_i32x4_shuffle(x[2], x[3], 2, 6, 3, 7);
-    store(to, wasm_i64x2_shuffle(ab_low, cd_low, 0, 2));
-    store(to + 8, wasm_i64x2_shuffle(ab_low, cd_low, 1, 3));
-    store(to + 16, wasm_i64x2_shuffle(ab_high, cd_high, 0, 2));
-    store(to + 24, wasm_i64x2_shuffle(ab_high, cd_high, 1, 3));
+    interleave_eight(x, to);
+  }
+}
+
+/* The same of 16-bit rows as they are. */
+INLINE void interleave_words(const int16_t *const rows[TILE], int32_t length, code_t *to) {
+  for (int32_t k = 0; k < length; k += 8, to += 8 * TILE) {
+    v128 x[TILE];
+    for (int32_t i = 0; i < TILE; i++) x[i] = load(rows[i] + k);
+    interleave_eight(x, to);
   }
 }
 

@@ -191,13 +191,6 @@ INLINE void store_values(const ivit_type type, const __m512i v[4], __m512i zero,
   }
 }
 
-/* Of what linear layers and attention write: IVIT_ROWS as u-hat. */
-INLINE size_t element_size(ivit_type type) {
-  return type == IVIT_U8 || type == IVIT_I8 ? 1 : type == IVIT_I16 ? 2 : 4;
-}
-
-INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) & ~(to - 1); }
-
 /* avx512_linear.c */
 size_t ivit_avx512_linear_pack_size(const ivit_linear *op);
 void ivit_avx512_linear_pack(const ivit_linear *op, void *packed);

@@ -90,8 +90,8 @@ void ivit_avx512_output_pack(const ivit_output *out, int32_t cols, int64_t limit
   output_header *h = packed;
   *h = (output_header){.path = OUTPUT_WIDE, .shift = out->shift, .lo = out->lo, .hi = out->hi};
   int64_t words = bound_words(out, cols);
-  int codes = out->type == IVIT_U8 || out->type == IVIT_ROWS;
-  if (limit == IVIT_ACTIVATION_LIMIT && codes && words < (int64_t)1 << 31) {
+  int has_words = out->type == IVIT_U8 || out->type == IVIT_I16 || out->type == IVIT_ROWS;
+  if (limit == IVIT_ACTIVATION_LIMIT && has_words && words < (int64_t)1 << 31) {
     h->path = OUTPUT_WORDS;
     h->bounded = words >> out->shift <= IVIT_ROW_LIMIT;
     pack_words_channels(out, cols, (word_channels *)(h + 1));
@@ -380,11 +380,11 @@ INLINE void requantize_words(__m512i y, const word_channels *c, __m512i shift, _
 }
 
 /* A row; where the output is IVIT_ROWS its u-hat, to `u`. Returns the largest |u-hat|, 16 lanes. */
-INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table, const int16_t *x, uint8_t *out,
-                              int32_t *u, const ivit_type type, const int bounded) {
+INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table, const int16_t *x, void *out, int32_t *u,
+                              const ivit_type type, const int bounded) {
   const word_channels *channels = (const word_channels *)((const output_header *)op->out.packed + 1);
   const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero), shift = _mm512_set1_epi32(op->out.shift);
-  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), least = _mm512_set1_epi16(-32767);
   int32_t cols = op->cols;
   __m512i most = _mm512_setzero_si512();
   for (int32_t n = 0; n < cols; n += 64) {
@@ -401,13 +401,20 @@ INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table
         _mm512_storeu_si512(u + n + 32 * j, part[0]);
         _mm512_storeu_si512(u + n + 32 * j + 16, part[1]);
       } else {
-        words[j] = _mm512_adds_epi16(_mm512_packs_epi32(part[0], part[1]), zero);
+        words[j] = _mm512_packs_epi32(part[0], part[1]); /* in order, as `part` is what unpacking gave */
       }
     }
     if (type == IVIT_ROWS) continue;
+    if (type == IVIT_I16) {
+      UNROLL_VECTORS for (int j = 0; j < 2; j++) {
+        _mm512_mask_storeu_epi16((int16_t *)out + n + 32 * j, first32(cols - n - 32 * j), _mm512_max_epi16(words[j], least));
+      }
+      continue;
+    }
+    UNROLL_VECTORS for (int j = 0; j < 2; j++) words[j] = _mm512_adds_epi16(words[j], zero);
     __m512i codes = _mm512_permutexvar_epi64(order, _mm512_packus_epi16(words[0], words[1]));
-    if (cols - n >= 64) _mm512_storeu_si512(out + n, codes);
-    else _mm512_mask_storeu_epi8(out + n, first64(cols - n), codes);
+    if (cols - n >= 64) _mm512_storeu_si512((uint8_t *)out + n, codes);
+    else _mm512_mask_storeu_epi8((uint8_t *)out + n, first64(cols - n), codes);
   }
   return most;
 }
@@ -416,11 +423,11 @@ INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table
 INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                             int32_t *u, const ivit_type type, const int bounded) {
   const hump_table table = load_hump(op);
-  const size_t cols = (size_t)op->cols, stride = round_up(cols, 64);
+  const size_t cols = (size_t)op->cols, stride = round_up(cols, 64), size = type == IVIT_I16 ? 2 : 1;
   for (int32_t r = 0; r <= rows; r++) {
     if (r < rows) {
       size_t at = (size_t)r * cols;
-      __m512i most = activation_row(op, &table, x + at, (uint8_t *)out + at, u + (size_t)(r & 1) * stride, type, bounded);
+      __m512i most = activation_row(op, &table, x + at, (uint8_t *)out + at * size, u + (size_t)(r & 1) * stride, type, bounded);
       if (type == IVIT_ROWS) scale[r] = ivit_row_scale(row_maximum(most));
     }
     if (type == IVIT_ROWS && r > 0) {
@@ -451,6 +458,7 @@ void ivit_avx512_activation(const ivit_activation *op, int32_t rows, const int16
   if (!hump_fits(op)) ivit_portable_activation(op, rows, x, out, scale, scratch);
   else if (h->path != OUTPUT_WORDS) activation_rows_wide(op, rows, x, out, scale, scratch);
   else if (op->out.type == IVIT_U8) activation_rows(op, rows, x, out, scale, scratch, IVIT_U8, 1);
+  else if (op->out.type == IVIT_I16) activation_rows(op, rows, x, out, scale, scratch, IVIT_I16, 1);
   else if (h->bounded) activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 1);
   else activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 0);
 }

@@ -119,11 +119,7 @@ function encodeOp(step: Step, plan: Plan, work: Work): { words: number[]; consta
 function findTwin(step: Step, { values, steps }: Plan): number {
   const { op, operands } = step;
   if (op?.op !== 'linear' || values[operands[0]].out.type !== 'i16') return -1;
-  return steps.slice(0, steps.indexOf(step)).findIndex((other) => {
-    if (other.op?.op !== 'linear' || other.op.weight !== op.weight) return false;
-    const { out } = values[other.operands[0]];
-    return out.type === 'rows' || (out.type === 'u8' && out.zero === 128);
-  });
+  return steps.slice(0, steps.indexOf(step)).findIndex((other) => other.op?.op === 'linear' && other.op.weight === op.weight);
 }
 
 function encodeOutput(out: Output, shift: number): number[] {

@@ -96,7 +96,7 @@ const anyOutput = fc.constantFrom<ValueType>('u8', 'i8', 'i16', 'i32', 'rows');
 export const linearCase: fc.Arbitrary<OpCase> = fc
   .record({
     rows: size(14),
-    inFeatures: fc.oneof(size(70), fc.constantFrom(64, 128, 192, 200, 256, 384)),
+    inFeatures: fc.oneof(size(70), fc.constantFrom(64, 128, 192, 200, 256, 384, 640)),
     cols: fc.oneof(size(40), size(200), fc.constantFrom(64, 192)),
     x: fc.constantFrom<ValueType>('u8', 'rows', 'i16'),
     out: anyOutput,
