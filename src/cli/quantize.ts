@@ -83,6 +83,7 @@ function toJson({ layers: _, ...summary }: QuantizeSummary): object {
 
 function printSummary(model: string, summary: QuantizeSummary): void {
   const { output, agreement, images, skipped } = summary;
+  const wide = summary.layers.filter(({ inputBits, input }) => inputBits === 16 && input.sensitivity !== null).map(({ name }) => name);
   const skips = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
   print(
     `Quantized ${model} to ${output}`,
@@ -93,6 +94,7 @@ function printSummary(model: string, summary: QuantizeSummary): void {
       ['images', `${images}${summary.synthetic ? ' synthetic' : ''}${skips}`],
       ['agreement', `${percent(agreement.top1Agreement)} of ${agreement.images} held-out images decided as the float model does`],
       ['', `KL ${significant(agreement.kl)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB`],
+      ...(wide.length > 0 ? [['16-bit inputs', wide.join(', ')] as const] : []),
       ['time', seconds(summary.seconds)],
     ]),
     '',

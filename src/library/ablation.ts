@@ -30,6 +30,8 @@ const perTensor: Change = (s) => ({ ...s, perChannelInputs: false });
 const symmetric: Change = (s) => ({ ...s, range: { ...s.range, centred: false } });
 const asObserved: Change = (s) => ({ ...s, range: { ...s.range, headRooms: [1], clipWeight: 0 } });
 const fewRowsIn8Bits: Change = (s) => ({ ...s, fewRows: 0 });
+const sensitiveIn8Bits: Change = (s) => ({ ...s, sensitiveWork: 0 });
+const OF_ALL = [withoutCompensation, roundedToNearest, perTensor, symmetric, asObserved, fewRowsIn8Bits, sensitiveIn8Bits];
 
 /** What can be left out. */
 const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
@@ -41,7 +43,8 @@ const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
   ['centred ranges (symmetric instead)', symmetric],
   ['regard to unseen images (ranges as observed)', asObserved],
   ['16-bit inputs of the rows that the output reads', fewRowsIn8Bits],
-  ['all of these', (s) => [withoutCompensation, roundedToNearest, perTensor, symmetric, asObserved, fewRowsIn8Bits].reduce((all, change) => change(all), s)],
+  ['16-bit inputs of the most sensitive layers', sensitiveIn8Bits],
+  ['all of these', (s) => OF_ALL.reduce((all, change) => change(all), s)],
 ];
 
 /**

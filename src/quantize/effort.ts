@@ -11,16 +11,16 @@ export interface EffortSettings {
   readonly syntheticImages: number;
   /** Rows of each layer that are looked at in one image. */
   readonly rowsPerImage: number;
-  /** Images on which it is measured which layers' inputs need 16 bits. */
-  readonly sensitivityImages: number;
+  /** Runs of the float model to find the layers whose inputs need 16 bits: each image takes one for every input. */
+  readonly sensitivityRuns: number;
   /** Ridge strengths of the compensation that are tried; none: no compensation. */
   readonly ridges: readonly number[];
 }
 
 export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
-  fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, sensitivityImages: 2, ridges: [] },
-  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityImages: 8, ridges: [0.1, 1, 10] },
-  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, sensitivityImages: 16, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
+  fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, sensitivityRuns: 96, ridges: [] },
+  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityRuns: 384, ridges: [0.1, 1, 10] },
+  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, sensitivityRuns: 768, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
 };
 
 /**
@@ -30,7 +30,7 @@ export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
 const SYNTHETIC_RIDGES = [100];
 
 /** What 16-bit inputs of sensitive layers may cost, beside all multiply-adds of linear layers in 8 bits. */
-const SENSITIVE_WORK = 0.125;
+const SENSITIVE_WORK = 0.15;
 
 /**
  * Every technique switched on, as hard as the effort says; none for the published kernels.

@@ -14,7 +14,7 @@ import { planGraph, type Plan } from './plan.js';
 import type { LayerReport } from './report.js';
 import { chooseSamples, type SampleRows } from './samples.js';
 import { quantizeSequentially } from './sequence.js';
-import { chooseSensitive, measureSensitivities, type Sensitivity } from './sensitivity.js';
+import { chooseSensitive, measureSensitivities, type Sensitivities } from './sensitivity.js';
 import type { SequenceSettings } from './settings.js';
 import { ValueScales } from './value-scales.js';
 
@@ -172,7 +172,7 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
       products,
       settings,
       scales,
-      sensitivities,
+      sensitivities: sensitivities.inputs,
       onProgress: (done, total) => request.onProgress?.('quantize', done, total),
     });
     const agreement = agreementOf(
@@ -187,16 +187,16 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
 }
 
 /** What 8-bit inputs do to the logits, where it matters which are the worst. */
-async function sensitivitiesOf(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<Map<string, Sensitivity>> {
-  if (settings.sensitiveWork === 0) return new Map();
+async function sensitivitiesOf(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<Sensitivities> {
+  if (settings.sensitiveWork === 0) return { inputs: new Map(), weights: 0 };
   const { mean, std, threads = 1, onProgress } = request;
   const { images, fitImages, collected } = calibration;
-  const count = Math.min(EFFORT_SETTINGS[settings.options.effort].sensitivityImages, fitImages);
   return measureSensitivities({
     ...calibration,
     settings,
     scales: new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive: new Set() }),
-    images: Array.from({ length: count }, (_, i) => images[Math.floor((i * fitImages) / count)]),
+    images: images.slice(0, fitImages),
+    runs: EFFORT_SETTINGS[settings.options.effort].sensitivityRuns,
     mean,
     std,
     threads,
