@@ -76,11 +76,11 @@ export async function collect(request: CollectRequest): Promise<Collected> {
   try {
     for (const [p, part] of parts.entries()) {
       const seen = part.nodes.map(({ id }) => id).filter((id) => statistics.has(id) || request.samples.has(id) || id === graph.output);
-      const outputs = [...new Set([...seen, ...part.carried])];
+      const carriedOn = part.carried.filter((id) => !given.has(id));
+      const outputs = [...new Set([...seen, ...carriedOn])];
       const readLater = new Set(parts.slice(p + 1).flatMap(({ inputs }) => inputs));
-      const givenHere = part.nodes.filter(({ id }) => given.has(id)).map(({ id }) => id);
       const computed = part.nodes.filter(({ id }) => !given.has(id));
-      const inputs = [...part.inputs, ...givenHere];
+      const inputs = [...part.inputs, ...part.nodes.map(({ id }) => id).filter((id) => given.has(id))];
       const model = await openFloatModel(partToOnnx(graph, computed, inputs, outputs), { threads: request.threads });
       ({ runtime } = model);
       try {
@@ -103,7 +103,7 @@ export async function collect(request: CollectRequest): Promise<Collected> {
             written.set(id, at + rows.length);
           }
           if (values.has(graph.output)) logits.push(values.get(graph.output)!);
-          for (const id of part.carried) carried[i].set(id, values.get(id)!);
+          for (const id of carriedOn) carried[i].set(id, values.get(id)!);
           for (const id of carried[i].keys()) if (!readLater.has(id)) carried[i].delete(id);
           request.onProgress?.(Math.floor((p * images.length + i + 1) / parts.length), images.length);
         }

@@ -75,3 +75,27 @@ test('statistics, samples and logits do not depend on the cuts', async () => {
   whole.samples.close();
   cut.samples.close();
 });
+
+test('values that are given take the place of computed ones, wherever the cuts are', async () => {
+  const model = zooModel('timm_ts_opset17');
+  const { graph } = await importModel(model.path);
+  const images = (await zooImages(model)).map(({ pixels }) => pixels);
+  const common = { graph, images, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], statistics: new Set<string>(), statisticsImages: 0, histograms: false, threads: 1 };
+  const linears = graph.nodes.filter((node) => node.op === 'linear').slice(0, 3);
+  const rows = new Map(linears.map((node) => [node.id, () => Int32Array.from({ length: node.rows }, (_, r) => r)]));
+  const computed = await collect({ ...common, samples: rows });
+  const valueOf = (node: (typeof linears)[number], image: number): Float32Array => {
+    const size = node.rows * node.cols;
+    return computed.samples.read(node.id, image * size, (image + 1) * size);
+  };
+  for (const partBytes of [undefined, 20_000]) {
+    const same = await collect({ ...common, samples: new Map(), partBytes, given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, image)])) });
+    same.logits.forEach((logits, i) => logits.forEach((v, c) => expect(v).toBeCloseTo(computed.logits[i][c], 4)));
+    // Those of another image.
+    const others = await collect({ ...common, samples: new Map(), partBytes, given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, (image + 1) % 3)])) });
+    others.logits.forEach((logits, i) => expect(Math.max(...logits.map((v, c) => Math.abs(v - computed.logits[i][c])))).toBeGreaterThan(0.01));
+    same.samples.close();
+    others.samples.close();
+  }
+  computed.samples.close();
+});
