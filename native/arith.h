@@ -130,6 +130,8 @@ static inline int32_t ivit_paper_reciprocal(int64_t sum) { return 0x7fffffff / i
 /* normalizeSum's factor floor(2^31 / sum), sum >= 255; o = (acc*factor + 128) >> 8. */
 static inline int32_t ivit_sum_factor(int32_t sum) { return (int32_t)(2147483648u / (uint32_t)sum); }
 
+static inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
 /* roundUpTo8Bits: M' of a row whose largest |u-hat| is max >= 1. */
 static inline int32_t ivit_row_scale(int32_t max) {
   int32_t e = ivit_max(0, ivit_bits((uint64_t)max) - 8);

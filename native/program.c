@@ -101,8 +101,6 @@ struct ivit_context {
   atomic_int arrived, generation;
 };
 
-static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
-
 static void *heap_allocate(heap *h, size_t bytes) {
   chunk *c = ivit_allocate(IVIT_ALIGN + bytes);
   c->next = h->first;

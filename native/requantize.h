@@ -98,8 +98,6 @@ static inline requantize_plan plan_sums(const ivit_linear *op, const column_sums
   return plan_requantize(limit, product, largest_multiplier(op->out.multiplier, op->cols), op->out.shift);
 }
 
-static inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
-
 /* Of what linear layers and attention write: IVIT_ROWS as u-hat. */
 static inline size_t element_size(ivit_type type) {
   return type == IVIT_U8 || type == IVIT_I8 ? 1 : type == IVIT_I16 ? 2 : 4;

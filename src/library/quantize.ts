@@ -14,7 +14,7 @@ import { resolveRecipe } from '../images/resolve-recipe.js';
 import { syntheticImage } from '../images/synthetic.js';
 import { checkWritable, saveModel } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
-import type { Agreement, LayerReport, QuantizeOptions } from '../quantize/index.js';
+import type { Agreement, FitStage, LayerReport, QuantizeOptions } from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import { hashFile } from './hash.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
@@ -45,7 +45,7 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   readonly onNotice?: (notice: string) => void;
 }
 
-export type QuantizeStage = 'images' | 'calibrate' | 'sensitivity' | 'quantize';
+export type QuantizeStage = 'images' | FitStage;
 
 export interface SkippedImage {
   readonly path: string;

@@ -43,8 +43,10 @@ export interface QuantizeRequest {
   readonly histograms?: boolean;
   /** Threads for the float model; default 1. */
   readonly threads?: number;
-  readonly onProgress?: (stage: 'calibrate' | 'sensitivity' | 'quantize', done: number, total: number) => void;
+  readonly onProgress?: (stage: FitStage, done: number, total: number) => void;
 }
+
+export type FitStage = 'calibrate' | 'sensitivity' | 'quantize';
 
 export interface QuantizeResult {
   readonly program: Program;

@@ -1,6 +1,6 @@
 import { collect } from '../calibrate/collect.js';
 import { withOperands } from '../graph/nodes.js';
-import type { ConstantNode, Graph, GraphNode } from '../graph/types.js';
+import type { ConstantNode, Graph, GraphNode, LinearNode } from '../graph/types.js';
 import { agreementOf } from '../report/agreement.js';
 import { roundToNearest } from './compensate.js';
 import { askedBits } from './layer-bits.js';
@@ -115,19 +115,23 @@ export function chooseSensitive({ inputs, weights }: Sensitivities, most: number
   return chosen;
 }
 
+/** The values that linear layers read, those with a layer left out that has 16 bits already or whose bits the user chose. */
 function candidatesOf({ graph, plan, scales, settings }: SensitivityRequest): Candidate[] {
-  const macs = new Map<string, number>();
-  const codes = new Map<string, Target>();
-  const fixed = new Set<string>();
+  const readers = new Map<string, LinearNode[]>();
   for (const node of graph.nodes) {
     if (node.op !== 'linear') continue;
     const source = codesSource(plan, node.x);
-    if (askedBits(node.name, settings.options.layerBits) !== undefined || scales.inputBits(node) === 16) fixed.add(source);
-    const rows = plan.needed.get(node.id)?.length ?? node.rows;
-    macs.set(source, (macs.get(source) ?? 0) + rows * node.cols * node.inFeatures);
-    codes.set(source, scales.target(source, 'codes', node.inFeatures));
+    readers.set(source, [...(readers.get(source) ?? []), node]);
   }
-  return [...macs].filter(([id]) => !fixed.has(id)).map(([id, work]) => ({ node: plan.nodes.get(id)!, codes: codes.get(id)!, macs: work }));
+  const isOpen = (node: LinearNode): boolean => scales.inputBits(node) === 8 && askedBits(node.name, settings.options.layerBits) === undefined;
+  const macsOf = (node: LinearNode): number => (plan.needed.get(node.id)?.length ?? node.rows) * node.cols * node.inFeatures;
+  return [...readers]
+    .filter(([, layers]) => layers.every(isOpen))
+    .map(([id, layers]) => ({
+      node: plan.nodes.get(id)!,
+      codes: scales.target(id, 'codes', layers[0].inFeatures),
+      macs: layers.reduce((sum, layer) => sum + macsOf(layer), 0),
+    }));
 }
 
 const errorId = (id: string): string => `${id}#error`;

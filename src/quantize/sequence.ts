@@ -201,11 +201,6 @@ class Sequence {
     return this.ops.length;
   }
 
-  /** Whether the kernels are the published ones. */
-  private get published(): boolean {
-    return this.input.settings.options.kernels === 'paper';
-  }
-
   private get wideScale(): number {
     return this.input.scales.wideScale;
   }
@@ -300,7 +295,7 @@ class Sequence {
     const epsilon = isLayerNorm ? node.epsilon * cols : node.epsilon ** 2;
     const common = { name: this.unique(name), rows, cols, out: target.out, x: this.wide(node.x).value, multiplier, offset, shift };
     const op: Op =
-      this.published && isLayerNorm
+      this.input.scales.published && isLayerNorm
         ? { op: 'paperNorm', ...common }
         : { op: 'layerNorm', ...common, center: isLayerNorm, epsilon: BigInt(Math.round(epsilon / this.wideScale ** 2)) };
     this.define(node.id, form, this.emit(op), op, finishScales(op.out, target));
@@ -384,7 +379,7 @@ class Sequence {
 
   /** The softmax, the real value of one step of its scores, and the unit of the weighted sums that it makes. */
   private softmaxOf(node: AttentionNode, { product }: OperandScales, q: OperandView, k: OperandView) {
-    if (!this.published) {
+    if (!this.input.scales.published) {
       const softmax = this.input.settings.options.kernels === 'lut' ? 'quadratic' : 'shift';
       return { softmax, fractionBits: SCORE_BITS, unit: SCORE_UNIT, weightUnit: 2 ** -23 } as const;
     }
@@ -478,7 +473,7 @@ class Sequence {
     { weight, bias, residual, border }: { weight: Float64Array; bias: Float64Array; residual: ValueId | null; border: Float32Array | null },
   ): Promise<Fit> {
     const { settings, twins, products } = this.input;
-    if (this.published) return publishedFit(weight, bias, node.inFeatures, settings.fit.weightBits);
+    if (this.input.scales.published) return publishedFit(weight, bias, node.inFeatures, settings.fit.weightBits);
     const target = await this.sampleTargets(node, residual, border, sampled.rowsOf);
     const twin = this.shared.get(twins.get(node.id) ?? '');
     if (twin !== undefined) return refitBias(twin, codes.scale, sampled.x, target);

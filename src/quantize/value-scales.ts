@@ -1,6 +1,6 @@
 import type { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError } from '../errors.js';
-import type { ActivationNode, AttentionNode, Graph, LinearNode } from '../graph/types.js';
+import type { ActivationNode, AttentionNode, LinearNode } from '../graph/types.js';
 import { WIDE_LIMIT } from '../program/limits.js';
 import type { Output } from '../program/types.js';
 import { askedBits } from './layer-bits.js';
@@ -43,7 +43,6 @@ const CODE_LIMIT_16 = 32767;
 const HEAD_ROOM_16 = 16;
 
 export interface ValueScalesInput {
-  readonly graph: Graph;
   readonly plan: Plan;
   readonly statistics: ReadonlyMap<string, ChannelStatistics>;
   /** Linear layers that share the weights of another one before them, by id. */
@@ -100,12 +99,6 @@ export class ValueScales {
     return scales;
   }
 
-  /** The centre of each column of an attention's output: where its values have theirs. */
-  attentionCenter(node: AttentionNode): Float64Array {
-    const { scale, center } = this.attention(node).v;
-    return Float64Array.from({ length: node.cols }, (_, c) => center[attentionColumn(node, scale.length, c)]);
-  }
-
   /** Bits of a linear layer's input. */
   inputBits(node: LinearNode): 8 | 16 {
     const { settings, plan, sensitive } = this.input;
@@ -115,7 +108,8 @@ export class ValueScales {
     return (needed?.length ?? node.rows) <= settings.fewRows || sensitive.has(codesSource(plan, node.x)) ? 16 : 8;
   }
 
-  private get published(): boolean {
+  /** Whether the kernels are the published ones. */
+  get published(): boolean {
     return this.input.settings.options.kernels === 'paper';
   }
 
@@ -176,7 +170,8 @@ export class ValueScales {
   private attentionCodes(node: AttentionNode): Target {
     const { range } = this.input.settings;
     const statistics = this.statistics(node.id);
-    const center = this.attentionCenter(node);
+    const values = this.attention(node).v;
+    const center = Float64Array.from({ length: node.cols }, (_, c) => values.center[attentionColumn(node, values.scale.length, c)]);
     if (this.choosesRanges(node.id)) return this.chosenCodes(node.id, reachOf(statistics, range.method, center, true));
     const { half, middle } = channelExtents(statistics, range, false);
     const reach = half.map((h, c) => h + Math.abs(middle[c] - center[c]));
