@@ -95,7 +95,7 @@ export function syntheticVit(shape: VitShape, seed = 1): Program {
     const attended = add({
       op: 'attention', name: '', rows: tokens, cols: width, out: input,
       q: view(0), k: view(width), v: view(2 * width), batch: 1, heads, queries: tokens, keys: tokens, dim, valueDim: dim,
-      softmax: 'quadratic', fractionBits: 10, scoreMultiplier, scoreShift, bias: null, biasBatch: 1, biasHeads: 1,
+      softmax: 'quadratic', softmaxBits: 8, fractionBits: 10, scoreMultiplier, scoreShift, bias: null, biasBatch: 1, biasHeads: 1,
       ...scale(width, (3 * inputUnit) / (32 * 2 ** 23)),
     });
     x = linear(attended, tokens, width, width, wide, 8000, x);

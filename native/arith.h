@@ -103,14 +103,17 @@ static inline int32_t ivit_softmax_dither(int32_t query, int32_t key) {
   }
 static inline int32_t ivit_dither_at(int32_t query, int32_t key) { return (int32_t)((uint32_t)key + 45 * (uint32_t)query) & 63; }
 
+/* softmaxWeight at d = 0. */
+static inline int32_t ivit_softmax_most(int32_t bits) { return 255 << (bits - 8); }
+
 /* softmaxWeight: d = max - x >= 0, up to 2^31. */
-static inline int32_t ivit_softmax_weight(uint32_t d, int32_t p, ivit_softmax kind, int32_t dither) {
+static inline int32_t ivit_softmax_weight(uint32_t d, int32_t p, ivit_softmax kind, int32_t bits, int32_t dither) {
   if (d >= (uint32_t)16 << p) return 0;
   int32_t q = (int32_t)(d >> p);
   int32_t r = (int32_t)(d & ((1u << p) - 1)) << (14 - p);
   int32_t m = (1 << 14) - (r >> 1);
   if (kind == IVIT_SOFTMAX_QUADRATIC) m -= (((r * ((1 << 14) - r)) >> 14) * 2811 + (1 << 13)) >> 14;
-  return (255 * ((m >> q) + dither) + (1 << 13)) >> 14;
+  return (ivit_softmax_most(bits) * ((m >> q) + dither) + (1 << 13)) >> 14;
 }
 
 /*
@@ -127,8 +130,10 @@ static inline int64_t ivit_shift_exponential(int32_t x, int32_t x0, int32_t n) {
 /* floor((2^31 - 1) / min(sum, 2^31 - 1)). */
 static inline int32_t ivit_paper_reciprocal(int64_t sum) { return 0x7fffffff / ivit_clamp(sum, 1, 0x7fffffff); }
 
-/* normalizeSum's factor floor(2^31 / sum), sum >= 255; o = (acc*factor + 128) >> 8. */
-static inline int32_t ivit_sum_factor(int32_t sum) { return (int32_t)(2147483648u / (uint32_t)sum); }
+/* normalizeSum's factor floor(2^(23 + bits) / sum), sum >= 255 << (bits - 8); o = (acc*factor + 2^(bits - 1)) >> bits. */
+static inline int32_t ivit_sum_factor(int32_t sum, int32_t bits) {
+  return (int32_t)(((uint64_t)1 << (23 + bits)) / (uint32_t)sum);
+}
 
 static inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 

@@ -120,7 +120,8 @@ typedef struct {
   int32_t score_shift;
   const int32_t *bias; /* [bias_batch][bias_heads][queries][keys], or NULL */
   int32_t bias_batch, bias_heads;
-  int32_t x0, softmax_bits; /* IVIT_SOFTMAX_PAPER only */
+  int32_t x0;           /* IVIT_SOFTMAX_PAPER only */
+  int32_t softmax_bits; /* 8 or 12; IVIT_SOFTMAX_PAPER: 8 or 16 */
   ivit_output out; /* `offset` is NULL */
 } ivit_attention;
 

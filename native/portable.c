@@ -219,17 +219,18 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
     for (int32_t j = 0; j < op->keys; j++, value += op->value_dim) {
       int32_t w = scores[j];
       if (!is_paper) {
-        w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax, ivit_softmax_dither(query, j));
+        int32_t dither = op->softmax_bits == 8 ? ivit_softmax_dither(query, j) : 0;
+        w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax, op->softmax_bits, dither);
       }
       sum += w;
       if (w) for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
     }
 
-    int32_t factor = is_paper ? 0 : ivit_sum_factor(sum);
+    int32_t factor = is_paper ? 0 : ivit_sum_factor(sum, op->softmax_bits);
     int32_t channel = head * op->value_dim;
     size_t at = (size_t)token * out_cols + (size_t)channel;
     for (int32_t i = 0; i < op->value_dim; i++) {
-      int64_t o = is_paper ? acc[i] : ((int64_t)acc[i] * factor + 128) >> 8;
+      int64_t o = is_paper ? acc[i] : ivit_shift_round((int64_t)acc[i] * factor, op->softmax_bits);
       ivit_store(&op->out, out, at + (size_t)i, ivit_requantize(&op->out, o, channel + i));
     }
   }

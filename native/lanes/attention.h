@@ -72,10 +72,14 @@ static void attention_pack(const ivit_attention *op, int32_t window, int32_t hea
   }
 }
 
-/* Scratch: TILE_ROWS rows of queries, of scores and of weights, and a head's multipliers. */
+/* Weights of 12 bits where codes have 8: the upper 8 bits, and in a row of their own the LOW_BITS below. */
+enum { LOW_BITS = 4 };
+static int splits_weights(const ivit_attention *op) { return sizeof(code_t) == 1 && op->softmax_bits > 8; }
+
+/* Scratch: TILE_ROWS rows of queries, of scores and of weights (and their low bits), and a head's multipliers. */
 typedef struct {
   size_t query_stride, score_stride, weight_stride;
-  code_t *queries, *weights;
+  code_t *queries, *weights, *low_weights; /* low_weights: NULL where weights are not split */
   int32_t *scores, *multiplier;
   size_t size;
 } workspace;
@@ -91,6 +95,10 @@ static workspace split_scratch(const ivit_attention *op, void *scratch) {
   at += TILE_ROWS * w.score_stride * sizeof(int32_t);
   w.weights = (code_t *)((int8_t *)scratch + at);
   at += TILE_ROWS * w.weight_stride * sizeof(code_t);
+  if (splits_weights(op)) {
+    w.low_weights = (code_t *)((int8_t *)scratch + at);
+    at += TILE_ROWS * w.weight_stride * sizeof(code_t);
+  }
   w.multiplier = (int32_t *)((int8_t *)scratch + at);
   w.size = at + round_up((size_t)op->value_dim, CHUNK) * sizeof(int32_t);
   return w;
@@ -102,8 +110,8 @@ static size_t attention_scratch(const ivit_attention *op) {
   return own > portable ? own : portable;
 }
 
-/* softmaxWeight of d = max - x. */
-INLINE vec softmax_weight(vec d, int32_t p, ivit_softmax kind, vec dither) {
+/* softmaxWeight of d = max - x; `most`: see ivit_softmax_most. */
+INLINE vec softmax_weight(vec d, int32_t p, ivit_softmax kind, int32_t most, vec dither) {
   vec q = min(shift_right(d, p), set1(15));
   vec r = shift_left(sub(d, shift_left(shift_right(d, p), p)), 14 - p);
   vec m = sub(set1(1 << 14), shift_right(r, 1));
@@ -112,18 +120,33 @@ INLINE vec softmax_weight(vec d, int32_t p, ivit_softmax kind, vec dither) {
     m = sub(m, shift_right(add(mullo(product, set1(2811)), set1(1 << 13)), 14));
   }
   vec e = add(shift_right_each(m, q), dither);
-  return shift_right(add(mullo(e, set1(255)), set1(1 << 13)), 14);
+  return shift_right(add(mullo(e, set1(most)), set1(1 << 13)), 14);
 }
 
-INLINE void store_weights(code_t *to, const vec w[CHUNK_VECTORS]) {
-  if (sizeof(code_t) == 1) store_bytes_u8(to, w, 0);
-  else store_words(to, w);
+/* `low`: NULL where weights are not split. */
+INLINE void store_weights(code_t *to, code_t *low, const vec w[CHUNK_VECTORS]) {
+  if (sizeof(code_t) != 1) {
+    store_words(to, w);
+    return;
+  }
+  if (!low) {
+    store_bytes_u8(to, w, 0);
+    return;
+  }
+  vec upper[CHUNK_VECTORS], lower[CHUNK_VECTORS];
+  for (int i = 0; i < CHUNK_VECTORS; i++) {
+    upper[i] = shift_right(w[i], LOW_BITS);
+    lower[i] = sub(w[i], shift_left(upper[i], LOW_BITS));
+  }
+  store_bytes_u8(to, upper, 0);
+  store_bytes_u8(low, lower, 0);
 }
 
 /* Weights of one row of scores. Returns their sum. */
-static int32_t softmax_row(int32_t *scores, int32_t keys, int32_t query, int32_t p, ivit_softmax kind,
-                           code_t *weights) {
+static int32_t softmax_row(const ivit_attention *op, int32_t *scores, int32_t query, code_t *weights, code_t *low) {
   static const int32_t dithers[] = IVIT_DITHERS;
+  const int32_t keys = op->keys, p = op->fraction_bits, at_most = ivit_softmax_most(op->softmax_bits);
+  const ivit_softmax kind = op->softmax;
   for (int32_t j = keys; j % CHUNK; j++) scores[j] = -IVIT_SCORE_LIMIT; /* far below all others */
   vec most = set1(-IVIT_SCORE_LIMIT), sum = set1(0);
   for (int32_t j = 0; j < keys; j += LANES) most = max(most, load(scores + j));
@@ -131,11 +154,11 @@ static int32_t softmax_row(int32_t *scores, int32_t keys, int32_t query, int32_t
   for (int32_t j = 0; j < keys; j += CHUNK) {
     vec w[CHUNK_VECTORS];
     for (int i = 0; i < CHUNK_VECTORS; i++) {
-      const vec dither = load(dithers + ivit_dither_at(query, j + LANES * i));
-      w[i] = softmax_weight(sub(top, load(scores + j + LANES * i)), p, kind, dither);
+      const vec dither = op->softmax_bits == 8 ? load(dithers + ivit_dither_at(query, j + LANES * i)) : set1(0);
+      w[i] = softmax_weight(sub(top, load(scores + j + LANES * i)), p, kind, at_most, dither);
       sum = add(sum, w[i]);
     }
-    store_weights(weights + j, w);
+    store_weights(weights + j, low ? low + j : NULL, w);
   }
   return reduce_add(sum);
 }
@@ -168,18 +191,22 @@ static void score_rows(const ivit_attention *op, const layout *l, const workspac
 
 static void value_rows(const ivit_attention *op, const layout *l, const workspace *w, const int8_t *values,
                        const requantize_plan *plan, const int32_t factor[TILE_ROWS], int32_t rows, void *out) {
-  int32_t sums[TILE_ROWS][CHUNK];
-  const code_t *tile[TILE_ROWS];
+  int32_t sums[TILE_ROWS][CHUNK], low[TILE_ROWS][CHUNK];
+  const code_t *tile[TILE_ROWS], *low_tile[TILE_ROWS];
   point_to_rows(w->weights, w->weight_stride, rows, tile);
+  if (w->low_weights) point_to_rows(w->low_weights, w->weight_stride, rows, low_tile);
   size_t out_cols = (size_t)op->heads * (size_t)op->value_dim, size = element_size(op->out.type);
   for (int32_t n = 0; n < op->value_dim; n += CHUNK, values += l->value_panel) {
     const int32_t *start = (const int32_t *)values;
     multiply_tile(sums, tile, l->weight_groups, (const weight_t *)(start + CHUNK), start);
+    if (w->low_weights) multiply_tile(low, low_tile, l->weight_groups, (const weight_t *)(start + CHUNK), start);
     for (int32_t i = 0; i < rows; i++) {
       vec v[CHUNK_VECTORS];
       for (int j = 0; j < CHUNK_VECTORS; j++) {
-        /* (acc*f + 128) >> 8 = (((acc*f) >> 7) + 1) >> 1, and |acc*f| < 2^38. */
-        vec o = mul_shift(load(sums[i] + LANES * j), set1(factor[i]), 7);
+        vec acc = load(sums[i] + LANES * j);
+        if (w->low_weights) acc = add(shift_left(acc, LOW_BITS), load(low[i] + LANES * j));
+        /* (acc*f + 2^(bits-1)) >> bits = (((acc*f) >> (bits-1)) + 1) >> 1, and |acc*f| < 2^(30+bits). */
+        vec o = mul_shift(acc, set1(factor[i]), op->softmax_bits - 1);
         o = shift_right(add(o, set1(1)), 1);
         v[j] = requantize(plan, o, load(w->multiplier + n + LANES * j));
       }
@@ -214,8 +241,9 @@ static void attention(const ivit_attention *op, int32_t window, int32_t head, in
       const int32_t *bias = ivit_bias_row(op, window, head, query + i);
       for (int32_t j = 0; bias && j < op->keys; j++) scores[j] += bias[j];
       code_t *weights = w.weights + (size_t)i * w.weight_stride;
-      int32_t sum = softmax_row(scores, op->keys, query + i, op->fraction_bits, op->softmax, weights);
-      factor[i] = ivit_sum_factor(sum);
+      code_t *low = w.low_weights ? w.low_weights + (size_t)i * w.weight_stride : NULL;
+      int32_t sum = softmax_row(op, scores, query + i, weights, low);
+      factor[i] = ivit_sum_factor(sum, op->softmax_bits);
     }
     size_t at = (size_t)token * out_cols + (size_t)(head * op->value_dim);
     value_rows(op, &l, &w, values, &plan.value, factor, rows, (int8_t *)out + at * element_size(op->out.type));

@@ -311,7 +311,8 @@ static void compare_attention(const ivit_isa *isa) {
                        .dim = pick(1, 100),
                        .value_dim = pick(1, 100),
                        .softmax = (ivit_softmax)pick(0, 1),
-                       .fraction_bits = pick(8, 11)};
+                       .fraction_bits = pick(8, 11),
+                       .softmax_bits = chance(50) ? 8 : 12};
   if (chance(30)) op.dim = op.value_dim = chance(50) ? 64 : 32;
   int32_t *multiplier = buffer(padded(op.heads) * sizeof *multiplier);
   /* Scores of some 16 log2 units; now and then far beyond. */
@@ -351,8 +352,8 @@ static void compare_attention(const ivit_isa *isa) {
     }
   }
   char detail[200];
-  snprintf(detail, sizeof detail, "queries %d keys %d dim %d value dim %d bits %d score shift %d bias %d out %d shift %d",
-           op.queries, op.keys, op.dim, op.value_dim, bits, op.score_shift, op.bias != NULL, op.out.type, op.out.shift);
+  snprintf(detail, sizeof detail, "queries %d keys %d dim %d value dim %d softmax bits %d bits %d score shift %d bias %d out %d shift %d",
+           op.queries, op.keys, op.dim, op.value_dim, op.softmax_bits, bits, op.score_shift, op.bias != NULL, op.out.type, op.out.shift);
   check("attention", out[0], out[1], bytes, detail);
 }
 

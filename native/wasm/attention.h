@@ -76,15 +76,25 @@ typedef struct {
   int32_t *sums;   /* [QUERIES] */
   code_t *queries; /* tiles */
   code_t *weights; /* tiles */
+  code_t *low_weights; /* tiles; NULL where weights are not split */
   size_t key_stride, size;
 } workspace;
+
+/* Weights of 12 bits where codes have 8: the upper 8 bits, and in tiles of their own the LOW_BITS below. */
+enum { LOW_BITS = 4 };
+static int splits_weights(const ivit_attention *op) { return sizeof(code_t) == 1 && op->softmax_bits > 8; }
 
 static workspace split_scratch(const ivit_attention *op, void *scratch) {
   workspace w = {.scores = scratch, .key_stride = round_up((size_t)op->keys, PANEL)};
   w.sums = w.scores + QUERIES * w.key_stride;
   w.queries = (code_t *)(w.sums + QUERIES);
   w.weights = w.queries + QUERIES / TILE * tile_elements(op->dim);
-  w.size = (size_t)((uint8_t *)(w.weights + QUERIES / TILE * tile_elements(op->keys)) - (uint8_t *)scratch);
+  code_t *end = w.weights + QUERIES / TILE * tile_elements(op->keys);
+  if (splits_weights(op)) {
+    w.low_weights = end;
+    end += QUERIES / TILE * tile_elements(op->keys);
+  }
+  w.size = (size_t)((uint8_t *)end - (uint8_t *)scratch);
   return w;
 }
 
@@ -105,7 +115,7 @@ typedef struct {
   v128 one, high_byte, powers, halves, curve, most;
 } exponential;
 
-INLINE exponential exponential_of(int32_t p) {
+INLINE exponential exponential_of(int32_t p, int32_t bits) {
   return (exponential){
       .fraction_bits = p,
       .fraction = wasm_i16x8_splat((int16_t)((1 << p) - 1)),
@@ -117,7 +127,7 @@ INLINE exponential exponential_of(int32_t p) {
       .powers = constant(wasm_u8x16_const(0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x40, 0x20, 0x10, 8, 4, 2, 1)),
       .halves = constant(wasm_u8x16_const(0, 1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0)),
       .curve = constant(wasm_i16x8_const_splat(2 * 2811)),
-      .most = constant(wasm_i16x8_const_splat(510)),
+      .most = wasm_i16x8_splat((int16_t)(2 * ivit_softmax_most(bits))),
   };
 }
 
@@ -139,7 +149,7 @@ INLINE v128 softmax_eight(v128 d, const exponential *k, const ivit_softmax kind,
   v128 power = wasm_i8x16_swizzle(k->powers, wasm_i16x8_add(both, k->high_byte));
   v128 half = wasm_i8x16_swizzle(k->halves, wasm_i16x8_sub(both, k->high_byte));
   v128 e = wasm_i16x8_abs(wasm_i16x8_q15mulr_sat(wasm_i16x8_sub(m, half), power));
-  return wasm_i16x8_q15mulr_sat(wasm_i16x8_add(e, dither), k->most); /* (255*(e + dither) + 2^13) >> 14 */
+  return wasm_i16x8_q15mulr_sat(wasm_i16x8_add(e, dither), k->most); /* (W*(e + dither) + 2^13) >> 14 */
 }
 
 /*
@@ -147,7 +157,7 @@ INLINE v128 softmax_eight(v128 d, const exponential *k, const ivit_softmax kind,
  * @returns their sum
  */
 INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t query, int32_t p, const ivit_softmax kind,
-                        code_t *weights) {
+                        const int32_t bits, code_t *weights, code_t *low) {
   static const int16_t dithers[] = IVIT_DITHERS;
   /* Beyond the last key: never the maximum, and of weight 0. */
   for (int32_t j = keys; j % PANEL; j++) scores[j] = -IVIT_SCORE_LIMIT;
@@ -158,25 +168,34 @@ INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t query, int32_t p,
   most = wasm_i32x4_splat(widest(most));
 
   const v128 limit = wasm_i32x4_splat(REACH << p);
-  const exponential k = exponential_of(p);
+  const exponential k = exponential_of(p, bits);
   const v128 ones = constant(wasm_i16x8_const_splat(1));
   v128 sum = wasm_i32x4_const_splat(0);
   for (int32_t j = 0; j < keys; j += PANEL, weights += PANEL * TILE) {
     v128 a = wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j)), limit);
     v128 b = wasm_u32x4_min(wasm_i32x4_sub(most, load(scores + j + 4)), limit);
-    v128 dither = load(dithers + ivit_dither_at(query, j));
+    v128 dither = bits == 8 ? load(dithers + ivit_dither_at(query, j)) : wasm_i16x8_const_splat(0);
     v128 w = softmax_eight(wasm_i16x8_narrow_i32x4(a, b), &k, kind, dither);
     sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(w, ones));
-    put_codes(weights, w);
+    if (low) {
+      v128 upper = wasm_u16x8_shr(w, LOW_BITS);
+      put_codes(weights, upper);
+      put_codes(low, wasm_i16x8_sub(w, wasm_i16x8_shl(upper, LOW_BITS)));
+      low += PANEL * TILE;
+    } else {
+      put_codes(weights, w);
+    }
   }
   sum = wasm_i32x4_add(sum, wasm_i32x4_shuffle(sum, sum, 2, 3, 0, 1));
   return wasm_i32x4_extract_lane(sum, 0) + wasm_i32x4_extract_lane(sum, 1);
 }
 
-static int32_t weigh(const ivit_attention *op, int32_t *scores, int32_t query, code_t *weights) {
+static int32_t weigh(const ivit_attention *op, int32_t *scores, int32_t query, code_t *weights, code_t *low) {
   const ivit_softmax shift = IVIT_SOFTMAX_SHIFT, quadratic = IVIT_SOFTMAX_QUADRATIC;
-  if (op->softmax == quadratic) return weigh_by(scores, op->keys, query, op->fraction_bits, quadratic, weights);
-  return weigh_by(scores, op->keys, query, op->fraction_bits, shift, weights);
+  const int32_t p = op->fraction_bits;
+  if (op->softmax_bits > 8) return weigh_by(scores, op->keys, query, p, op->softmax, 12, weights, low);
+  if (op->softmax == quadratic) return weigh_by(scores, op->keys, query, p, quadratic, 8, weights, NULL);
+  return weigh_by(scores, op->keys, query, p, shift, 8, weights, NULL);
 }
 
 static void score_queries(const ivit_attention *op, const workspace *w, int32_t window, int32_t head, int32_t query,
@@ -216,7 +235,8 @@ static void sum_values(const ivit_attention *op, const workspace *w, int32_t hea
   const requantize_plan plan =
       plan_requantize((int64_t)1 << 30, INT64_MAX >> 1, largest_multiplier(op->out.multiplier + first, op->value_dim),
                       op->out.shift);
-  const v128 rounding = wasm_i64x2_const_splat(128);
+  const int32_t bits = op->softmax_bits;
+  const v128 rounding = wasm_i64x2_splat((int64_t)1 << (bits - 1));
   for (int32_t n = 0; n < op->value_dim; n += PANEL, panels += head_panel_size(op->keys)) {
     const head_panel *panel = (const head_panel *)panels;
     const int32_t *multiplier = op->out.multiplier + first + n;
@@ -226,13 +246,19 @@ static void sum_values(const ivit_attention *op, const workspace *w, int32_t hea
       v128 sums[2 * TILE];
       multiply_tile(sums, w->weights + (size_t)(r / TILE) * tile_elements(op->keys), groups_of(op->keys),
                     (const weight_t *)(panel + 1), panel->start);
+      if (w->low_weights) {
+        v128 low[2 * TILE];
+        multiply_tile(low, w->low_weights + (size_t)(r / TILE) * tile_elements(op->keys), groups_of(op->keys),
+                      (const weight_t *)(panel + 1), panel->start);
+        for (int32_t i = 0; i < 2 * TILE; i++) sums[i] = wasm_i32x4_add(wasm_i32x4_shl(sums[i], LOW_BITS), low[i]);
+      }
       const int32_t live = ivit_min(TILE, count - r);
       for (int32_t i = 0; i < live; i++) {
-        const v128 factor = wasm_i32x4_splat(ivit_sum_factor(w->sums[r + i]));
+        const v128 factor = wasm_i32x4_splat(ivit_sum_factor(w->sums[r + i], bits));
         for (int32_t j = 2 * i; j < 2 * i + 2; j++) {
           v128 low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(sums[j], factor), rounding);
           v128 high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(sums[j], factor), rounding);
-          sums[j] = low_words(wasm_u64x2_shr(low, 8), wasm_u64x2_shr(high, 8)); /* below 2^30 */
+          sums[j] = low_words(wasm_u64x2_shr(low, (uint32_t)bits), wasm_u64x2_shr(high, (uint32_t)bits)); /* below 2^30 */
         }
       }
       requantize_tile(sums, &plan, scaled, multiplier, op->out.shift);
@@ -257,8 +283,9 @@ static void attention(const ivit_attention *op, int32_t window, int32_t head, in
     }
     score_queries(op, &w, window, head, query, count, keys);
     for (int32_t i = 0; i < count; i++) {
-      code_t *weights = w.weights + (size_t)(i / TILE) * tile_elements(op->keys) + (size_t)(i % TILE) * GROUP;
-      w.sums[i] = weigh(op, w.scores + (size_t)i * w.key_stride, query + i, weights);
+      size_t at = (size_t)(i / TILE) * tile_elements(op->keys) + (size_t)(i % TILE) * GROUP;
+      code_t *low = w.low_weights ? w.low_weights + at : NULL;
+      w.sums[i] = weigh(op, w.scores + (size_t)i * w.key_stride, query + i, w.weights + at, low);
     }
     sum_values(op, &w, head, (size_t)token, count, values, out);
   }

@@ -161,12 +161,15 @@ void ivit_avx512_attention_pack(const ivit_attention *op, int32_t window, int32_
   }
 }
 
+/* Weights of 12 bits are kept as their upper 8 bits and the LOW_BITS below. */
+enum { LOW_BITS = 4 };
+
 /* Scratch: 6 rows of queries as u8, of scores of 16 or 32 bits, of weights; multipliers of a head's channels. */
 typedef struct {
   size_t query_stride, score_stride;
   uint8_t *queries;
   void *scores;
-  uint8_t *weights;
+  uint8_t *weights, *low_weights; /* low_weights: of 12-bit weights only */
   int32_t *multiplier, *multiplier_odd;
   size_t size;
 } workspace;
@@ -181,6 +184,8 @@ static workspace split_scratch(const ivit_attention *op, void *scratch) {
   at += TILE_ROWS * w.score_stride * sizeof(int32_t);
   w.weights = at;
   at += TILE_ROWS * w.score_stride;
+  w.low_weights = at;
+  if (op->softmax_bits > 8) at += TILE_ROWS * w.score_stride;
   w.multiplier = (int32_t *)at;
   w.multiplier_odd = w.multiplier + values;
   at += 2 * values * sizeof(int32_t);
@@ -286,10 +291,12 @@ typedef struct {
   __m512i fraction; /* the low fraction_bits bits */
   __m512i half;     /* a fraction shifted left by this is r/2 in Q14 */
   __m512i twice;    /* 2r in Q14 */
+  __m512i most;     /* twice the largest weight */
 } exponential;
 
-INLINE exponential exponential_of(int32_t p) {
-  return (exponential){.fraction_bits = _mm512_set1_epi16((int16_t)p),
+INLINE exponential exponential_of(int32_t p, int32_t bits) {
+  return (exponential){.most = _mm512_set1_epi16((int16_t)(2 * ivit_softmax_most(bits))),
+                       .fraction_bits = _mm512_set1_epi16((int16_t)p),
                        .fraction = _mm512_set1_epi16((int16_t)((1 << p) - 1)),
                        .half = _mm512_set1_epi16((int16_t)(13 - p)),
                        .twice = _mm512_set1_epi16((int16_t)(15 - p))};
@@ -316,8 +323,8 @@ INLINE __m512i softmax_words(__m512i d, const exponential *k, const ivit_softmax
     __m512i product = _mm512_mulhi_epu16(twice, _mm512_sub_epi16(_mm512_set1_epi16((int16_t)(1 << 15)), twice));
     m = _mm512_sub_epi16(m, _mm512_mulhrs_epi16(product, _mm512_set1_epi16(2 * 2811)));
   }
-  /* (255*E + 2^13) >> 14 = (510*E + 2^14) >> 15, E = (m >> q) + dither; shifts by 16 and more give 0. */
-  return _mm512_mulhrs_epi16(_mm512_add_epi16(_mm512_srlv_epi16(m, q), dither), _mm512_set1_epi16(510));
+  /* (W*E + 2^13) >> 14 = (2*W*E + 2^14) >> 15, E = (m >> q) + dither; shifts by 16 and more give 0. */
+  return _mm512_mulhrs_epi16(_mm512_add_epi16(_mm512_srlv_epi16(m, q), dither), k->most);
 }
 
 /* The places of the first n of 32 keys in the order that packing leaves them in. */
@@ -363,9 +370,29 @@ INLINE int32_t softmax_row(const int16_t *scores, int32_t keys, int32_t query, i
   return (int32_t)_mm512_reduce_add_epi64(sums);
 }
 
-/* The same of 32-bit scores, any that are safe. */
-static int32_t softmax_row_wide(const int32_t *scores, int32_t keys, int32_t query, int32_t fraction_bits,
-                                uint8_t *weights, ivit_softmax kind) {
+/* The same for weights of 12 bits. */
+INLINE int32_t softmax_row_split(const int16_t *scores, int32_t keys, int32_t top, const exponential *k, uint8_t *weights,
+                                 uint8_t *low, const ivit_softmax kind) {
+  const __m512i max = _mm512_set1_epi16((int16_t)top), none = _mm512_setzero_si512();
+  const __m512i low_bits = _mm512_set1_epi16((1 << LOW_BITS) - 1);
+  __m512i sums = none, low_sums = none;
+  for (int32_t j = 0; j < keys; j += 64) {
+    __m512i w0 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j)), k, kind, none), w1 = none;
+    if (j + 32 < keys) w1 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j + 32)), k, kind, none);
+    __m512i w = in_order(_mm512_packus_epi16(_mm512_srli_epi16(w0, LOW_BITS), _mm512_srli_epi16(w1, LOW_BITS)));
+    __m512i l = in_order(_mm512_packus_epi16(_mm512_and_si512(w0, low_bits), _mm512_and_si512(w1, low_bits)));
+    sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
+    low_sums = _mm512_add_epi64(low_sums, _mm512_sad_epu8(l, none));
+    _mm512_storeu_si512(weights + j, w);
+    _mm512_storeu_si512(low + j, l);
+  }
+  return (int32_t)_mm512_reduce_add_epi64(_mm512_add_epi64(_mm512_slli_epi64(sums, LOW_BITS), low_sums));
+}
+
+/* The same of 32-bit scores, any that are safe, for weights of 8 bits or 12. */
+static int32_t softmax_row_wide(const ivit_attention *op, const int32_t *scores, int32_t query, uint8_t *weights,
+                                uint8_t *low) {
+  const int32_t keys = op->keys, bits = op->softmax_bits;
   const __m512i lowest = _mm512_set1_epi32(-IVIT_SCORE_LIMIT);
   __m512i most = lowest;
   for (int32_t j = 0; j < keys; j += 16) {
@@ -373,18 +400,20 @@ static int32_t softmax_row_wide(const int32_t *scores, int32_t keys, int32_t que
   }
   int32_t max = _mm512_reduce_max_epi32(most), sum = 0;
   for (int32_t j = 0; j < (int32_t)round_up((size_t)keys, 64); j++) {
-    int32_t dither = ivit_softmax_dither(query, j);
-    weights[j] = j < keys ? (uint8_t)ivit_softmax_weight((uint32_t)(max - scores[j]), fraction_bits, kind, dither) : 0;
-    sum += weights[j];
+    int32_t dither = bits == 8 ? ivit_softmax_dither(query, j) : 0, w = 0;
+    if (j < keys) w = ivit_softmax_weight((uint32_t)(max - scores[j]), op->fraction_bits, op->softmax, bits, dither);
+    weights[j] = (uint8_t)(w >> (bits - 8));
+    if (bits > 8) low[j] = (uint8_t)(w & ((1 << LOW_BITS) - 1));
+    sum += w;
   }
   return sum;
 }
 
 /* A tile of weighted sums, normalised and requantized: weights against one panel of value channels. */
 typedef struct {
-  tile_rows weights;
+  tile_rows weights, low_weights;
   int32_t groups, rows;
-  int32_t factor[TILE_ROWS]; /* floor(2^31 / sum of weights) */
+  int32_t factor[TILE_ROWS]; /* ivit_sum_factor of the sum of weights */
   requantize_operands requantize;
   __m512i zero;
   ivit_type type;
@@ -394,23 +423,32 @@ typedef struct {
 /* multiplier, multiplier_odd: of the panel's channels; out: of its first row; count: channels of the panel. */
 INLINE void value_panel(const value_tile *t, const int8_t *values, const int32_t *multiplier,
                         const int32_t *multiplier_odd, void *out, int32_t count, const ivit_type type,
-                        const int vectors) {
+                        const int32_t bits, const int vectors) {
   static const int32_t nothing[TILE_COLS];
   tile acc;
   tile_multiply(acc, nothing, &t->weights, t->groups, values, vectors);
+  if (bits > 8) {
+    tile low;
+    tile_multiply(low, nothing, &t->low_weights, t->groups, values, vectors);
+    UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
+      UNROLL_VECTORS for (int j = 0; j < vectors; j++) {
+        acc[i][j] = _mm512_add_epi32(_mm512_slli_epi32(acc[i][j], LOW_BITS), low[i][j]);
+      }
+    }
+  }
   int8_t *to = out;
   UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
     KEEP_LOADS_HERE;
     if (i >= t->rows) break;
-    const __m512i f = _mm512_set1_epi32(t->factor[i]), half = _mm512_set1_epi64(128);
+    const __m512i f = _mm512_set1_epi32(t->factor[i]), half = _mm512_set1_epi64((int64_t)1 << (bits - 1));
     __m512i v[TILE_VECTORS];
     UNROLL_VECTORS for (int j = 0; j < TILE_VECTORS; j++) {
       if (j >= vectors) {
         v[j] = _mm512_setzero_si512();
         continue;
       }
-      __m512i even = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(acc[i][j], f), half), 8);
-      __m512i others = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(odd(acc[i][j]), f), half), 8);
+      __m512i even = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(acc[i][j], f), half), (uint32_t)bits);
+      __m512i others = _mm512_srli_epi64(_mm512_add_epi64(_mm512_mul_epi32(odd(acc[i][j]), f), half), (uint32_t)bits);
       even = _mm512_mul_epi32(even, _mm512_loadu_si512(multiplier + 16 * j));
       others = _mm512_mul_epi32(others, _mm512_loadu_si512(multiplier_odd + 16 * j));
       v[j] = _mm512_srav_epi32(_mm512_add_epi32(join_high(even, others), t->requantize.round), t->requantize.shift);
@@ -422,33 +460,39 @@ INLINE void value_panel(const value_tile *t, const int8_t *values, const int32_t
 
 typedef void value_function(const value_tile *t, const int8_t *values, const int32_t *multiplier,
                             const int32_t *multiplier_odd, void *out, int32_t count);
-#define VALUE_PANEL(name, type, vectors)                                                                        \
+#define VALUE_PANEL(name, type, bits, vectors)                                                                  \
   NEVER_INLINE name(const value_tile *t, const int8_t *values, const int32_t *multiplier,                       \
                     const int32_t *multiplier_odd, void *out, int32_t count) {                                  \
-    value_panel(t, values, multiplier, multiplier_odd, out, count, type, vectors);                              \
+    value_panel(t, values, multiplier, multiplier_odd, out, count, type, bits, vectors);                        \
   }
-VALUE_PANEL(values_u8_1, IVIT_U8, 1)
-VALUE_PANEL(values_u8_2, IVIT_U8, 2)
-VALUE_PANEL(values_u8_3, IVIT_U8, 3)
-VALUE_PANEL(values_u8_4, IVIT_U8, 4)
-VALUE_PANEL(values_rows1, IVIT_ROWS, 1)
-VALUE_PANEL(values_rows2, IVIT_ROWS, 2)
-VALUE_PANEL(values_rows3, IVIT_ROWS, 3)
-VALUE_PANEL(values_rows4, IVIT_ROWS, 4)
-VALUE_PANEL(values_any1, t->type, 1)
-VALUE_PANEL(values_any2, t->type, 2)
-VALUE_PANEL(values_any3, t->type, 3)
-VALUE_PANEL(values_any4, t->type, 4)
-static value_function *const value_functions[3][TILE_VECTORS] = {
+VALUE_PANEL(values_u8_1, IVIT_U8, 8, 1)
+VALUE_PANEL(values_u8_2, IVIT_U8, 8, 2)
+VALUE_PANEL(values_u8_3, IVIT_U8, 8, 3)
+VALUE_PANEL(values_u8_4, IVIT_U8, 8, 4)
+VALUE_PANEL(values_rows1, IVIT_ROWS, 8, 1)
+VALUE_PANEL(values_rows2, IVIT_ROWS, 8, 2)
+VALUE_PANEL(values_rows3, IVIT_ROWS, 8, 3)
+VALUE_PANEL(values_rows4, IVIT_ROWS, 8, 4)
+VALUE_PANEL(values_any1, t->type, 8, 1)
+VALUE_PANEL(values_any2, t->type, 8, 2)
+VALUE_PANEL(values_any3, t->type, 8, 3)
+VALUE_PANEL(values_any4, t->type, 8, 4)
+VALUE_PANEL(values_split1, t->type, 12, 1)
+VALUE_PANEL(values_split2, t->type, 12, 2)
+VALUE_PANEL(values_split3, t->type, 12, 3)
+VALUE_PANEL(values_split4, t->type, 12, 4)
+static value_function *const value_functions[4][TILE_VECTORS] = {
     {values_u8_1, values_u8_2, values_u8_3, values_u8_4},
     {values_rows1, values_rows2, values_rows3, values_rows4},
     {values_any1, values_any2, values_any3, values_any4},
+    {values_split1, values_split2, values_split3, values_split4},
 };
 
 static void value_panels(const value_tile *t, const ivit_attention *op, const layout *l, const workspace *w,
                          const void *packed, void *out) {
   const int8_t *values = (const int8_t *)packed + l->values_at;
-  value_function *const *functions = value_functions[t->type == IVIT_U8 ? 0 : t->type == IVIT_ROWS ? 1 : 2];
+  const int which = op->softmax_bits > 8 ? 3 : t->type == IVIT_U8 ? 0 : t->type == IVIT_ROWS ? 1 : 2;
+  value_function *const *functions = value_functions[which];
   for (int32_t p = 0; p < l->value_panels; p++) {
     int32_t vectors = p + 1 < l->value_panels ? TILE_VECTORS : l->value_vectors, first = p * TILE_COLS;
     functions[vectors - 1](t, values, w->multiplier + first, w->multiplier_odd + first,
@@ -475,16 +519,19 @@ static void load_queries(const ivit_attention *op, const int8_t *q, int32_t toke
 INLINE void weigh_rows(const ivit_attention *op, const layout *l, const void *packed, const workspace *w,
                        score_tile *scores, const int32_t top[TILE_ROWS], int32_t query, int32_t rows,
                        int32_t factor[TILE_ROWS], const ivit_softmax kind) {
-  const exponential k = exponential_of(op->fraction_bits);
+  const exponential k = exponential_of(op->fraction_bits, op->softmax_bits);
   int fits = 1;
   for (int32_t i = 0; i < rows; i++) fits &= top_fits(top[i], op->fraction_bits);
   if (!fits) score_panels(scores, l, packed, w->scores, 1);
   for (int32_t i = 0; i < rows; i++) {
     size_t at = (size_t)i * w->score_stride;
-    uint8_t *weights = w->weights + at;
-    int32_t sum = fits ? softmax_row((const int16_t *)w->scores + at, op->keys, query + i, top[i], &k, weights, kind)
-                       : softmax_row_wide((const int32_t *)w->scores + at, op->keys, query + i, op->fraction_bits, weights, kind);
-    factor[i] = ivit_sum_factor(sum);
+    uint8_t *weights = w->weights + at, *low = w->low_weights + at;
+    const int16_t *words = (const int16_t *)w->scores + at;
+    int32_t sum;
+    if (!fits) sum = softmax_row_wide(op, (const int32_t *)w->scores + at, query + i, weights, low);
+    else if (op->softmax_bits > 8) sum = softmax_row_split(words, op->keys, top[i], &k, weights, low, kind);
+    else sum = softmax_row(words, op->keys, query + i, top[i], &k, weights, kind);
+    factor[i] = ivit_sum_factor(sum, op->softmax_bits);
   }
 }
 
@@ -541,6 +588,7 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
       weigh_rows(op, &l, packed, &w, &scores, top, query, rows, values.factor, IVIT_SOFTMAX_QUADRATIC);
     }
     point_to_rows(&values.weights, w.weights, w.score_stride, rows);
+    point_to_rows(&values.low_weights, w.low_weights, w.score_stride, rows);
     values.rows = rows;
     to = (int8_t *)out + (size_t)token * row_size + channel_at;
   }

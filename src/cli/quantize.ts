@@ -77,13 +77,14 @@ async function run(model: string, flags: Flags): Promise<void> {
   }
 }
 
-function toJson({ layers: _, ...summary }: QuantizeSummary): object {
+function toJson({ layers: _, attentions: _attentions, ...summary }: QuantizeSummary): object {
   return summary;
 }
 
 function printSummary(model: string, summary: QuantizeSummary): void {
   const { output, agreement, images, skipped } = summary;
   const wide = summary.layers.filter(({ inputBits, input }) => inputBits === 16 && input.sensitivity !== null).map(({ name }) => name);
+  const fine = summary.attentions.filter(({ softmaxBits }) => softmaxBits > 8).map(({ name }) => name);
   const skips = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
   print(
     `Quantized ${model} to ${output}`,
@@ -95,6 +96,7 @@ function printSummary(model: string, summary: QuantizeSummary): void {
       ['agreement', `${percent(agreement.top1Agreement)} of ${agreement.images} held-out images decided as the float model does`],
       ['', `KL ${significant(agreement.kl)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB`],
       ...(wide.length > 0 ? [['16-bit inputs', wide.join(', ')] as const] : []),
+      ...(fine.length > 0 ? [['12-bit softmax', fine.join(', ')] as const] : []),
       ['time', seconds(summary.seconds)],
     ]),
     '',

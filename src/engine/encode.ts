@@ -101,7 +101,7 @@ function encodeOp(step: Step, plan: Plan, work: Work): { words: number[]; consta
           op.scoreShift,
           op.biasBatch,
           op.biasHeads,
-          ...(typeof op.softmax === 'string' ? [0, 0] : [op.softmax.x0, op.softmax.bits]),
+          ...(typeof op.softmax === 'string' ? [0, op.softmaxBits] : [op.softmax.x0, op.softmax.bits]),
           ...[op.q, op.k, op.v].flatMap(encodeView),
         ],
         constants: [op.q.rows, op.k.rows, op.v.rows, op.scoreMultiplier, op.bias, op.multiplier],

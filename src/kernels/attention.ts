@@ -1,4 +1,4 @@
-import type { AttentionOp, OperandView, SoftmaxKind } from '../program/types.js';
+import type { AttentionOp, OperandView, SoftmaxBits, SoftmaxKind } from '../program/types.js';
 import { floorDivide, requantize } from './dyadic.js';
 import { shiftmaxRow } from './paper-rows.js';
 
@@ -18,7 +18,7 @@ export function scaleScore(s: number, b: number, c: number, bias: number): numbe
 /**
  * What is added to the exponential of key j in the row of query i before it is rounded to 8 bits, in Q14: −32 to 31, half
  * a step of the weight to either side, spread evenly along rows and columns. Errors of rounding then do not add up: far
- * more keys than not have a weight below half a step.
+ * more keys than not have a weight below half a step. Weights of 12 bits are not in need of it.
  */
 export function softmaxDither(query: number, key: number): number {
   return ((27 * query + 39 * key) & 63) - 32;
@@ -26,34 +26,37 @@ export function softmaxDither(query: number, key: number): number {
 
 /**
  * The unnormalised softmax weight of a score d = max − x ≥ 0 below the row's maximum, d in log2 units with p fraction
- * bits: 255·2^(−d/2^p) up to the exponential's approximation, rounded; u8, 255 at d = 0.
+ * bits: W·2^(−d/2^p) up to the exponential's approximation, rounded; W, at d = 0, is 255 for 8 bits, 16·255 for 12.
  *
  *     q = d >> p,  r = the low p bits of d in Q14
  *     shift:      m = 2^14 − (r >> 1)
  *     quadratic:  m = 2^14 − (r >> 1) − ((((r·(2^14 − r)) >> 14)·κ + 2^13) >> 14)
- *     w = (255·((m >> q) + dither) + 2^13) >> 14          (m >> q is 0 from q = 15 on)
+ *     w = (W·((m >> q) + dither) + 2^13) >> 14            (m >> q is 0 from q = 15 on)
  *
  * The shift form is I-ViT's ShiftExp in a fixed unit of log2 (eq. 12 to 14): shifts and adds only.
  *
  * @param dither see `softmaxDither`; 0: w is the nearest integer
  */
-export function softmaxWeight(d: number, p: number, kind: SoftmaxKind, dither = 0): number {
+export function softmaxWeight(d: number, p: number, kind: SoftmaxKind, bits: SoftmaxBits = 8, dither = 0): number {
   if (d >= 16 << p) return 0;
   const q = d >> p;
   const r = (d & ((1 << p) - 1)) << (14 - p);
   let m = (1 << 14) - (r >> 1);
   if (kind === 'quadratic') m -= (((r * ((1 << 14) - r)) >> 14) * KAPPA + (1 << 13)) >> 14;
-  return (255 * ((m >> q) + dither) + (1 << 13)) >> 14;
+  return ((255 << (bits - 8)) * ((m >> q) + dither) + (1 << 13)) >> 14;
 }
 
 /**
- * Deferred normalisation: o = (Σ w·v · ⌊2^31 / Σw⌋ + 128) >> 8, the weighted mean of v in units of 2^−23.
+ * Deferred normalisation: the weighted mean of v in units of 2^−23, of weights of b bits
+ *
+ *     o = (Σ w·v · ⌊2^(23+b) / Σw⌋ + 2^(b−1)) >> b
+ *
  * |Σ w·v| ≤ 127·Σw, so |o| < 2^30.
  *
- * @param sum Σw ≥ 255
+ * @param sum Σw ≥ 255·2^(b−8)
  */
-export function normalizeSum(acc: number, sum: number): number {
-  return requantize(acc, floorDivide(2147483648, sum), 8, 0n, -2147483647, 2147483647);
+export function normalizeSum(acc: number, sum: number, bits: SoftmaxBits = 8): number {
+  return requantize(acc, floorDivide(2147483648 * (1 << (bits - 8)), sum), bits, 0n, -2147483647, 2147483647);
 }
 
 /**
@@ -71,7 +74,7 @@ export function attendRow(
   head: number,
   out: Int32Array,
 ): void {
-  const { queries, keys, dim, valueDim, fractionBits } = op;
+  const { queries, keys, dim, valueDim, fractionBits, softmaxBits } = op;
   const query = row % queries;
   const window = floorDivide(row, queries);
   const biasAt = (((window % op.biasBatch) * op.biasHeads + (head % op.biasHeads)) * queries + query) * keys;
@@ -100,12 +103,12 @@ export function attendRow(
   let sum = 0;
   out.fill(0);
   for (let j = 0; j < keys; j++) {
-    const w = softmaxWeight(max - scores[j], fractionBits, op.softmax, softmaxDither(query, j));
+    const w = softmaxWeight(max - scores[j], fractionBits, op.softmax, softmaxBits, softmaxBits === 8 ? softmaxDither(query, j) : 0);
     const vAt = locate(op.v, window * keys + j, head);
     sum += w;
     for (let i = 0; i < valueDim; i++) out[i] += w * codes.v[vAt + i];
   }
-  for (let i = 0; i < valueDim; i++) out[i] = normalizeSum(out[i], sum);
+  for (let i = 0; i < valueDim; i++) out[i] = normalizeSum(out[i], sum, softmaxBits);
 }
 
 /** Where the channels of head `head` of token `token` (counted over all windows) begin in the view's source. */

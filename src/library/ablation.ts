@@ -43,7 +43,7 @@ const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
   ['centred ranges (symmetric instead)', symmetric],
   ['regard to unseen images (ranges as observed)', asObserved],
   ['16-bit inputs of the rows that the output reads', fewRowsIn8Bits],
-  ['16-bit inputs of the most sensitive layers', sensitiveIn8Bits],
+  ['more bits where the logits are most sensitive', sensitiveIn8Bits],
   ['all of these', (s) => OF_ALL.reduce((all, change) => change(all), s)],
 ];
 

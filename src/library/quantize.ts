@@ -14,7 +14,7 @@ import { resolveRecipe } from '../images/resolve-recipe.js';
 import { syntheticImage } from '../images/synthetic.js';
 import { checkWritable, saveModel } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
-import type { Agreement, FitStage, LayerReport, QuantizeOptions } from '../quantize/index.js';
+import type { Agreement, AttentionReport, FitStage, LayerReport, QuantizeOptions } from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import { hashFile } from './hash.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
@@ -68,6 +68,7 @@ export interface QuantizeSummary {
   /** Against the float model, on calibration images that nothing was fitted to. */
   readonly agreement: Agreement;
   readonly layers: readonly LayerReport[];
+  readonly attentions: readonly AttentionReport[];
   /** Which ONNX Runtime ran the float model. */
   readonly runtime: string;
 }
@@ -142,6 +143,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     seconds: (performance.now() - start) / 1000,
     agreement: result.agreement,
     layers: result.layers,
+    attentions: result.attentions,
     runtime: result.runtime,
   };
 }

@@ -179,7 +179,7 @@ function paperGeluBound(op: PaperGeluOp): bigint {
 
 function attentionBound(op: AttentionOp): bigint {
   const score = within(op, BigInt(op.dim) * 127n * 127n, ACCUMULATOR_BITS, 'the score');
-  const weights = typeof op.softmax === 'string' ? BigInt(op.keys) * 255n : paperWeights(op.keys, op.softmax);
+  const weights = typeof op.softmax === 'string' ? BigInt(op.keys) * BigInt(255 << (op.softmaxBits - 8)) : paperWeights(op.keys, op.softmax);
   const sum = within(op, weights * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
   const attended = requantized(op, typeof op.softmax === 'string' ? ATTENDED : sum);
   checkProducts(op, { multiplier: op.scoreMultiplier, shift: op.scoreShift }, score, 'a score');

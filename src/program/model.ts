@@ -13,7 +13,7 @@ import type { Op, Program } from './types.js';
 import { validateProgram } from './validate.js';
 
 /** Raised whenever older readers would misread what newer writers write. */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
 /** Everything inference needs (program, preprocess), and what people want to know about it. */
 export interface IvitModel {

@@ -49,6 +49,7 @@ const opSchema = v.variant('op', [
       v.picklist(['shift', 'quadratic']),
       v.strictObject({ kind: v.literal('paper'), x0: integer, bits: v.picklist([8, 16]) }),
     ]),
+    softmaxBits: v.picklist([8, 12]),
     fractionBits: integer,
     scoreShift: integer,
     biasBatch: integer,

@@ -156,6 +156,9 @@ export interface OperandView {
 /** The kernels of one softmax: `shift` is Shiftmax (linear mantissa), `quadratic` adds the second-order term. */
 export type SoftmaxKind = 'shift' | 'quadratic';
 
+/** Bits of a softmax weight: 8, dithered, or 12, two planes of which are multiplied. */
+export type SoftmaxBits = 8 | 12;
+
 /** Shiftmax as published (see `shiftmaxRow`): scores are 8-bit integers of one scale S. */
 export interface PaperSoftmax {
   readonly kind: 'paper';
@@ -168,7 +171,7 @@ export interface PaperSoftmax {
 /**
  * Attention of `batch` windows × `heads` heads, see `attendRow` for the exact steps:
  * scores s = Σ q·k; x = ((s·scoreMultiplier[h] + 2^(scoreShift−1)) >> scoreShift) + bias, in log2 units of
- * 2^−fractionBits; weights w = exponential(max − x), u8, the maximum 255; o = Σ w·v normalised by ⌊2^31/Σw⌋; requantize.
+ * 2^−fractionBits; weights w = exponential(max − x) of softmaxBits bits; o = Σ w·v normalised by Σw; requantize.
  *
  * With the published softmax x is clamped to ±127, w = Shiftmax of the row in units of 2^−(bits−1), and o = Σ w·v as it is.
  */
@@ -184,6 +187,8 @@ export interface AttentionOp extends OpBase {
   readonly dim: number;
   readonly valueDim: number;
   readonly softmax: SoftmaxKind | PaperSoftmax;
+  /** Of the softmax's weights; 8 with the published softmax, which has its own. */
+  readonly softmaxBits: SoftmaxBits;
   /** 8 to 11; 0 with the published softmax, whose scores are in units of S. */
   readonly fractionBits: number;
   /** [heads]. */

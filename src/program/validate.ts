@@ -238,9 +238,11 @@ function validateAttention(op: AttentionOp, values: readonly ValueInfo[], check:
   validateView('q', op.q, values[op.q.x], batch * queries, heads, dim, check);
   validateView('k', op.k, values[op.k.x], batch * keys, heads, dim, check);
   validateView('v', op.v, values[op.v.x], batch * keys, heads, valueDim, check);
+  check.that(op.softmaxBits === 8 || op.softmaxBits === 12, `softmaxBits is ${String(op.softmaxBits)}, not 8 or 12`);
   if (typeof op.softmax === 'string') {
     check.count('fractionBits', op.fractionBits, 8, 11);
   } else {
+    check.that(op.softmaxBits === 8, `softmaxBits is ${op.softmaxBits}, not 8`);
     check.count('x0', op.softmax.x0, -MAX_X0, -1);
     check.that(op.softmax.bits === 8 || op.softmax.bits === 16, `its softmax has ${String(op.softmax.bits)} bits, not 8 or 16`);
     check.that(op.fractionBits === 0, `fractionBits is ${op.fractionBits}, not 0`);

@@ -1,4 +1,4 @@
-import type { Effort, QuantizeOptions } from './options.js';
+import type { Effort, QuantizeOptions, ScaleMode } from './options.js';
 import { FEW_ROWS } from './output-rows.js';
 import { publishedSettings } from './published.js';
 import type { SequenceSettings } from './settings.js';
@@ -11,7 +11,7 @@ export interface EffortSettings {
   readonly syntheticImages: number;
   /** Rows of each layer that are looked at in one image. */
   readonly rowsPerImage: number;
-  /** Runs of the float model to find the layers whose inputs need 16 bits: each image takes one for every input. */
+  /** Runs of the float model to find what needs more than 8 bits: each image takes one for every input and every softmax. */
   readonly sensitivityRuns: number;
   /** Ridge strengths of the compensation that are tried; none: no compensation. */
   readonly ridges: readonly number[];
@@ -19,8 +19,8 @@ export interface EffortSettings {
 
 export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
   fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, sensitivityRuns: 96, ridges: [] },
-  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityRuns: 384, ridges: [0.1, 1, 10] },
-  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, sensitivityRuns: 768, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
+  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityRuns: 480, ridges: [0.1, 1, 10] },
+  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, sensitivityRuns: 960, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
 };
 
 /**
@@ -29,8 +29,11 @@ export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
  */
 const SYNTHETIC_RIDGES = [100];
 
-/** What 16-bit inputs of sensitive layers may cost, beside all multiply-adds of linear layers in 8 bits. */
-const SENSITIVE_WORK = 0.15;
+/**
+ * What more bits of sensitive inputs and softmax weights may cost, beside all multiply-adds of linear layers in 8 bits. Who
+ * asks for dynamic scales asks for accuracy before speed.
+ */
+const SENSITIVE_WORK: Readonly<Record<ScaleMode, number>> = { static: 0.15, dynamic: 0.25 };
 
 /**
  * Every technique switched on, as hard as the effort says; none for the published kernels.
@@ -46,6 +49,6 @@ export function sequenceSettings(options: QuantizeOptions, synthetic = false): S
     fit: { weightBits: options.weightBits, ridges: synthetic && ridges.length > 0 ? SYNTHETIC_RIDGES : ridges, secondOrder: true },
     perChannelInputs: true,
     fewRows: FEW_ROWS,
-    sensitiveWork: SENSITIVE_WORK,
+    sensitiveWork: SENSITIVE_WORK[options.scales],
   };
 }

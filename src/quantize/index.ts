@@ -11,17 +11,17 @@ import { checkLayerBits } from './layer-bits.js';
 import type { QuantizeOptions } from './options.js';
 import { separateOutputRows } from './output-rows.js';
 import { planGraph, type Plan } from './plan.js';
-import type { LayerReport } from './report.js';
+import type { AttentionReport, LayerReport } from './report.js';
 import { chooseSamples, type SampleRows } from './samples.js';
 import { quantizeSequentially } from './sequence.js';
-import { chooseSensitive, measureSensitivities, type Sensitivities } from './sensitivity.js';
+import { chooseSensitive, measureSensitivities, NOTHING_MEASURED, NOTHING_SENSITIVE, type Sensitivities } from './sensitivity.js';
 import type { SequenceSettings } from './settings.js';
 import { ValueScales } from './value-scales.js';
 
 export type { Agreement } from '../report/agreement.js';
 export { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
 export type { SequenceSettings } from './settings.js';
-export { isPoor, worstLayers, type LayerReport } from './report.js';
+export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
 export { EFFORTS, KERNEL_SETS, SCALE_MODES, type Effort, type KernelSet, type LayerBits, type QuantizeOptions, type ScaleMode } from './options.js';
 export { METHODS, type RangeMethod } from './ranges.js';
 
@@ -53,6 +53,8 @@ export interface QuantizeResult {
   /** Real value of one unit of the program's output: for showing probabilities only. */
   readonly outputScale: number;
   readonly layers: readonly LayerReport[];
+  /** None with the published kernels. */
+  readonly attentions: readonly AttentionReport[];
   /** Against the float model, on the images held out. */
   readonly agreement: Agreement;
   /** Images that the model was fitted to. */
@@ -166,7 +168,7 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
   const runner = await createOpRunner();
   const products = await openProducts(request.threads ?? 1);
   try {
-    const { program, outputScale, outputs, layers } = await quantizeSequentially({
+    const { program, outputScale, outputs, layers, attentions } = await quantizeSequentially({
       ...calibration,
       mean,
       std,
@@ -174,29 +176,29 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
       products,
       settings,
       scales,
-      sensitivities: sensitivities.inputs,
+      sensitivities,
       onProgress: (done, total) => request.onProgress?.('quantize', done, total),
     });
     const agreement = agreementOf(
       collected.logits.slice(fitImages),
       outputs.slice(fitImages).map((output) => Float64Array.from(output, (v) => v * outputScale)),
     );
-    return { program, outputScale, layers, agreement, fittedImages: fitImages, statistics: calibration.observed, runtime: collected.runtime };
+    return { program, outputScale, layers, attentions, agreement, fittedImages: fitImages, statistics: calibration.observed, runtime: collected.runtime };
   } finally {
     await products.close();
     runner.close();
   }
 }
 
-/** What 8-bit inputs do to the logits, where it matters which are the worst. */
+/** What 8-bit inputs and softmax weights do to the logits, where it matters which are the worst. */
 async function sensitivitiesOf(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<Sensitivities> {
-  if (settings.sensitiveWork === 0) return { inputs: new Map(), weights: 0 };
+  if (settings.sensitiveWork === 0) return NOTHING_MEASURED;
   const { mean, std, threads = 1, onProgress } = request;
   const { images, fitImages, collected } = calibration;
   return measureSensitivities({
     ...calibration,
     settings,
-    scales: new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive: new Set() }),
+    scales: new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive: NOTHING_SENSITIVE }),
     images: images.slice(0, fitImages),
     runs: EFFORT_SETTINGS[settings.options.effort].sensitivityRuns,
     mean,

@@ -1,10 +1,19 @@
 import type { AttentionNode } from '../graph/types.js';
+import type { SoftmaxKind } from '../program/types.js';
+import type { QuantizeOptions } from './options.js';
 import { CODE_LIMIT } from './scales.js';
 
 /** Fraction bits of scores in log2 units. */
 export const SCORE_BITS = 10;
+/** Most keys for which sums of values times 12-bit weights fit 32 bits: 127·16·255·4096 < 2^31. */
+export const MAX_FINE_KEYS = 4096;
 /** The real value of one step of a score. */
 export const SCORE_UNIT = 1 / (Math.LOG2E * 2 ** SCORE_BITS);
+
+/** The softmax of our own kernels. */
+export function softmaxKind({ kernels }: Pick<QuantizeOptions, 'kernels'>): SoftmaxKind {
+  return kernels === 'lut' ? 'quadratic' : 'shift';
+}
 
 /** Score multipliers in few bits, rounded up, so that |score·b| fits 32 bits whatever q and k. */
 export function scoreMultipliers(wanted: Float64Array, node: AttentionNode): { multiplier: Int32Array; shift: number } {

@@ -28,11 +28,11 @@ import {
   publishedSoftmax,
 } from './published.js';
 import { sourcesOf, type Demand, type Plan } from './plan.js';
-import type { LayerReport } from './report.js';
+import type { AttentionReport, LayerReport } from './report.js';
 import type { SampleRows } from './samples.js';
 import { CODE_LIMIT, type ChannelScales, type OperandScales } from './scales.js';
-import { SCORE_BITS, SCORE_UNIT, scoreBias, scoreMultipliers } from './scores.js';
-import type { Sensitivity } from './sensitivity.js';
+import { SCORE_BITS, SCORE_UNIT, scoreBias, scoreMultipliers, softmaxKind } from './scores.js';
+import type { Sensitivities } from './sensitivity.js';
 import type { SequenceSettings } from './settings.js';
 import { attentionColumn, codesSource, uniformScales, type Target, type ValueScales } from './value-scales.js';
 
@@ -52,7 +52,7 @@ export interface SequenceInput {
   readonly products: Products;
   readonly settings: SequenceSettings;
   readonly scales: ValueScales;
-  readonly sensitivities: ReadonlyMap<string, Sensitivity>;
+  readonly sensitivities: Sensitivities;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -63,6 +63,7 @@ export interface SequenceResult {
   /** The integer output of every image. */
   readonly outputs: Int32Array[];
   readonly layers: LayerReport[];
+  readonly attentions: AttentionReport[];
 }
 
 /** What a layer with the same weights takes over. */
@@ -111,6 +112,7 @@ class Sequence {
   /** What linear layers were fitted to, by id: another may share the weights. */
   private readonly shared = new Map<string, Shareable>();
   private readonly layers: LayerReport[] = [];
+  private readonly attentions: AttentionReport[] = [];
   private readonly names = new Set<string>();
 
   constructor(private readonly input: SequenceInput) {
@@ -138,7 +140,7 @@ class Sequence {
     const output = this.wide(graph.output);
     const outputs = this.values.get(output.value)!.map((value) => (value.data as Int32Array).slice());
     const program: Program = { input: this.programInput, ops: this.ops, output: output.value };
-    return { program, outputScale: this.wideScale, outputs, layers: this.layers };
+    return { program, outputScale: this.wideScale, outputs, layers: this.layers, attentions: this.attentions };
   }
 
   private async build(node: GraphNode): Promise<void> {
@@ -366,6 +368,7 @@ class Sequence {
       dim: node.dim,
       valueDim: node.valueDim,
       softmax,
+      softmaxBits: this.input.scales.softmaxBits(node.id),
       fractionBits,
       scoreMultiplier: score.multiplier,
       scoreShift: score.shift,
@@ -375,13 +378,14 @@ class Sequence {
       ...encodeMultipliers(factors, name),
     };
     this.define(node.id, form, this.emit(op), op, finishScales(op.out, target));
+    if (this.input.scales.published) return;
+    this.attentions.push({ name: op.name, softmaxBits: op.softmaxBits, sensitivity: this.input.sensitivities.softmax.get(node.id)?.error ?? null });
   }
 
   /** The softmax, the real value of one step of its scores, and the unit of the weighted sums that it makes. */
   private softmaxOf(node: AttentionNode, { product }: OperandScales, q: OperandView, k: OperandView) {
     if (!this.input.scales.published) {
-      const softmax = this.input.settings.options.kernels === 'lut' ? 'quadratic' : 'shift';
-      return { softmax, fractionBits: SCORE_BITS, unit: SCORE_UNIT, weightUnit: 2 ** -23 } as const;
+      return { softmax: softmaxKind(this.input.settings.options), fractionBits: SCORE_BITS, unit: SCORE_UNIT, weightUnit: 2 ** -23 } as const;
     }
     const [queries, keys] = [q, k].map((view) => this.values.get(view.x)!.slice(0, this.input.fitImages));
     const unit = publishedScoreScale(node, product, queries.map((value, i) => ({ q: value.data, k: keys[i].data })));
@@ -645,7 +649,7 @@ class Sequence {
         range: observed === undefined ? null : { min: extreme(observed.min, Math.min), max: extreme(observed.max, Math.max) },
         scale: { min: extreme(codes.scale, Math.min), max: extreme(codes.scale, Math.max) },
         strength: this.input.scales.strengthOf(node.id),
-        sensitivity: node.x === '' ? null : (this.input.sensitivities.get(codesSource(this.input.plan, node.x))?.error ?? null),
+        sensitivity: node.x === '' ? null : (this.input.sensitivities.inputs.get(codesSource(this.input.plan, node.x))?.error ?? null),
       },
       output: { type: op.out.type, scale: { min: extreme(target.scale, Math.min), max: extreme(target.scale, Math.max) } },
       sqnrDb: 10 * Math.log10(signal / noise),

@@ -11,6 +11,6 @@ export interface SequenceSettings {
   readonly perChannelInputs: boolean;
   /** Layers that compute no more rows than this cost next to nothing, so their inputs get 16 bits. */
   readonly fewRows: number;
-  /** The inputs that the logits are most sensitive to get 16 bits, up to this share of multiply-adds more. */
+  /** The inputs and softmax weights that the logits are most sensitive to get more bits, up to this share of multiply-adds more. */
   readonly sensitiveWork: number;
 }

@@ -2,7 +2,7 @@ import type { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError } from '../errors.js';
 import type { ActivationNode, AttentionNode, LinearNode } from '../graph/types.js';
 import { WIDE_LIMIT } from '../program/limits.js';
-import type { Output } from '../program/types.js';
+import type { Output, SoftmaxBits } from '../program/types.js';
 import { askedBits } from './layer-bits.js';
 import type { Demand, Plan } from './plan.js';
 import { isPublishedGelu, publishedGelu, publishedOperandScales, tensorScale } from './published.js';
@@ -22,6 +22,7 @@ import {
   type Reach,
 } from './scales.js';
 import { scoreMultipliers, SCORE_BITS } from './scores.js';
+import type { Sensitive } from './sensitivity.js';
 import type { SequenceSettings } from './settings.js';
 
 /** How a value is written: its type, and what its codes mean. */
@@ -33,7 +34,9 @@ export type Target = { readonly out: Output } & ChannelScales;
  */
 const WIDE_HEAD_ROOM = 32;
 /** Room of an activation's 16-bit input, for the same rare tokens. */
-const ACTIVATION_HEAD_ROOM = 8;
+const ACTIVATION_HEAD_ROOM = 4;
+/** Below this an activation gives next to nothing: SiLU(−8) = −0.003. Inputs may clip there. */
+const ACTIVATION_DEPTH = 8;
 /** û of a dynamic row: the largest value seen becomes 2^17, 32 times below the clamp. */
 const ROW_TARGET = 2 ** 17;
 const CODES: Output = { type: 'u8', zero: 128 };
@@ -48,8 +51,8 @@ export interface ValueScalesInput {
   /** Linear layers that share the weights of another one before them, by id. */
   readonly twins: ReadonlyMap<string, string>;
   readonly settings: SequenceSettings;
-  /** Values whose codes have 16 bits, beside those that the settings give as many. */
-  readonly sensitive: ReadonlySet<string>;
+  /** What has more bits, beside what the settings give as many. */
+  readonly sensitive: Sensitive;
 }
 
 /** The type and scales of every value, chosen from the statistics alone, before anything is quantized. */
@@ -105,7 +108,12 @@ export class ValueScales {
     const asked = askedBits(node.name, settings.options.layerBits);
     if (asked !== undefined) return asked;
     const needed = plan.needed.get(node.id);
-    return (needed?.length ?? node.rows) <= settings.fewRows || sensitive.has(codesSource(plan, node.x)) ? 16 : 8;
+    return (needed?.length ?? node.rows) <= settings.fewRows || sensitive.inputs.has(codesSource(plan, node.x)) ? 16 : 8;
+  }
+
+  /** Bits of an attention's softmax weights. */
+  softmaxBits(id: string): SoftmaxBits {
+    return this.input.sensitive.softmax.has(id) ? 12 : 8;
   }
 
   /** Whether the kernels are the published ones. */
@@ -128,10 +136,10 @@ export class ValueScales {
     return ((largest || 1) * WIDE_HEAD_ROOM) / WIDE_LIMIT;
   }
 
-  /** Fraction bits of an activation's i16 input. */
+  /** Fraction bits of an activation's i16 input: its range is that of the positive values, which activations hand through. */
   private activationBits(id: string): number {
-    const largest = Math.max(1, largestOf(this.statistics(id)));
-    return Math.max(6, Math.min(12, Math.floor(Math.log2(32767 / (largest * ACTIVATION_HEAD_ROOM)))));
+    const largest = this.statistics(id).max.reduce((a, b) => Math.max(a, b), 0);
+    return Math.max(6, Math.min(12, Math.floor(Math.log2(32768 / Math.max(largest * ACTIVATION_HEAD_ROOM, ACTIVATION_DEPTH)))));
   }
 
   // ------------------------------------------------------------------------------- inputs of linear layers

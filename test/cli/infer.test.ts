@@ -86,14 +86,14 @@ describe('the model', () => {
     const whole = await readFile(folder.path('tiny.ivit'));
     const damaged = Buffer.from(whole);
     damaged[damaged.length - 5] ^= 4;
-    const newer = Buffer.from(whole.toString('latin1').replace('"version":"2"', '"version":"9"'), 'latin1');
+    const newer = Buffer.from(whole.toString('latin1').replace('"version":"3"', '"version":"9"'), 'latin1');
     const cases: [string, Uint8Array | null, RegExp][] = [
       ['absent.ivit', null, /there is no such file/],
       ['cut.ivit', whole.subarray(0, whole.length - 100), /truncated/],
       ['headless.ivit', whole.subarray(0, 50), /truncated/],
       ['empty.ivit', new Uint8Array(0), /it has only 0 bytes/],
       ['damaged.ivit', damaged, /does not match its hash/],
-      ['newer.ivit', newer, /format version "9"; this ivit reads version 2/],
+      ['newer.ivit', newer, /format version "9"; this ivit reads version 3/],
       ['photo.ivit', await readFile(folder.path('photos', 'a.png')), /Not a valid \.ivit file/],
     ];
     for (const [name, content, reason] of cases) {

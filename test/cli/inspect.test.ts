@@ -50,7 +50,7 @@ describe('inspect', () => {
 
   test('tells a .ivit under another name from an ONNX', async () => {
     await saveTinyModel(folder.path('model.bin'));
-    expect((await run('model.bin', '--json')).stdout).toContain('"formatVersion": 2');
+    expect((await run('model.bin', '--json')).stdout).toContain('"formatVersion": 3');
     await rename(folder.path('model.bin'), folder.path('other.bin'));
     const { code, stderr } = await run('absent.bin');
     expect(code).toBe(3);

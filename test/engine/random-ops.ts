@@ -231,14 +231,16 @@ export const attentionCase: fc.Arbitrary<OpCase> = fc
       fc.constantFrom('shift' as const, 'quadratic' as const),
       fc.record({ kind: fc.constant('paper' as const), x0: unit.map((u) => -u), bits: fc.constantFrom(8 as const, 16 as const) }),
     ),
+    twelve: fc.boolean(),
     out: anyOutput,
     withBias: fc.boolean(),
     joined: fc.boolean(),
     seed,
   })
-  .map(({ batch, heads, queries, keys, dim, valueDim, fractionBits: bits, softmax, out: type, withBias, joined, seed: s }) => {
+  .map(({ batch, heads, queries, keys, dim, valueDim, fractionBits: bits, softmax, twelve, out: type, withBias, joined, seed: s }) => {
     const data = new Data(s);
     const fractionBits = typeof softmax === 'string' ? bits : 0;
+    const softmaxBits = typeof softmax === 'string' && twelve ? 12 : 8;
     const out = data.output(type);
     const cols = heads * valueDim;
     // Scores of 2^(14 + bits of dim) should span some 2^(fractionBits + 5).
@@ -270,7 +272,7 @@ export const attentionCase: fc.Arbitrary<OpCase> = fc
     const op: AttentionOp = {
       op: 'attention', name: 'attention', rows: batch * queries, cols, out,
       q: parts[0].view, k: parts[1].view, v: parts[2].view,
-      batch, heads, queries, keys, dim, valueDim, softmax, fractionBits,
+      batch, heads, queries, keys, dim, valueDim, softmax, softmaxBits, fractionBits,
       scoreMultiplier: Int32Array.from({ length: heads }, () => data.integer(2 ** (scoreMultiplierBits - 1), 2 ** scoreMultiplierBits - 1)),
       scoreShift,
       bias: withBias ? data.fill(new Int32Array(biasBatch * biasHeads * queries * keys), -biasLimit, biasLimit, keys) : null,

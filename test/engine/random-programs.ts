@@ -116,7 +116,8 @@ function attend(b: Builder, x: ValueId): ValueId {
   const isPaper = typeof softmax !== 'string';
   const attended = b.add({
     op: 'attention', name: '', rows, cols: heads * dim, out, q: view(0), k: view(1), v: view(2),
-    batch, heads, queries: tokens, keys: tokens, dim, valueDim: dim, softmax, fractionBits: isPaper ? 0 : data.integer(8, 11),
+    batch, heads, queries: tokens, keys: tokens, dim, valueDim: dim, softmax,
+    softmaxBits: isPaper ? 8 : data.pick([8, 12] as const), fractionBits: isPaper ? 0 : data.integer(8, 11),
     scoreMultiplier: data.fill(new Int32Array(heads), 1, 1 << 20), scoreShift: data.integer(20, 28), bias: null, biasBatch: 1, biasHeads: 1,
     ...fittingRequantization(data, out, 30, isPaper ? 20 : 28, heads * dim),
   });

@@ -31,6 +31,24 @@ describe('softmaxWeight', () => {
     }
   });
 
+  it.each([
+    ['shift', 0.062],
+    ['quadratic', 0.005],
+  ] as const)('%s, 12 bits: 4080 at the maximum, falls with d, within %f of 4080·2^−d', (kind, tolerance) => {
+    for (let p = 8; p <= 11; p++) {
+      let last = 16 * 255;
+      expect(softmaxWeight(0, p, kind, 12)).toBe(last);
+      for (let d = 0; d <= 20 << p; d++) {
+        const w = softmaxWeight(d, p, kind, 12);
+        const exact = 4080 * 2 ** (-d / 2 ** p);
+        // m >> q is floored: up to a quarter of a step.
+        if (w > last || Math.abs(w - exact) > tolerance * exact + 0.8) expect({ p, d, w, last }).toEqual({ p, d, w: exact, last });
+        last = w;
+      }
+      expect(last).toBe(0);
+    }
+  });
+
   it('is 0 as far as scores can lie apart', () => {
     expect(softmaxWeight(2 ** 31, 11, 'shift')).toBe(0);
   });
@@ -48,7 +66,7 @@ describe('softmaxDither', () => {
 
   it.each(['shift', 'quadratic'] as const)('%s: weights are right on average, far below half a step as well; 0 and 255 stay', (kind) => {
     const p = 10;
-    const mean = (d: number) => Array.from({ length: 64 }, (_, j) => softmaxWeight(d, p, kind, softmaxDither(0, j))).reduce((a, b) => a + b) / 64;
+    const mean = (d: number) => Array.from({ length: 64 }, (_, j) => softmaxWeight(d, p, kind, 8, softmaxDither(0, j))).reduce((a, b) => a + b) / 64;
     expect(mean(0)).toBe(255);
     expect(mean(15 << p)).toBe(0);
     // Whole octaves, where the exponential is exact: 255/2^q to within a step of the 64.
@@ -70,6 +88,8 @@ describe('normalizeSum', () => {
     // ⌊2^31/255⌋ = 8421504; (25500·8421504 + 128) >> 8 = 838860750, and 100·2^23 = 838860800
     expect(normalizeSum(25500, 255)).toBe(838860750);
     expect(normalizeSum(-25500, 255)).toBe(-838860750);
+    // ⌊2^35/4080⌋ = 8421504; (408000·8421504 + 2^11) >> 12 = 838860750
+    expect(normalizeSum(408000, 4080, 12)).toBe(838860750);
   });
 });
 
@@ -77,7 +97,7 @@ describe('attendRow', () => {
   const view = (rows: number[] | null = null): OperandView => ({ x: 1, stride: 1, rows: rows === null ? null : Int32Array.from(rows), offset: 0, headStride: 0 });
   const attention = (changes: Partial<AttentionOp> = {}): AttentionOp => ({
     op: 'attention', name: 'attention', rows: 1, cols: 1, out: { type: 'i32' }, q: view(), k: view(), v: view(),
-    batch: 1, heads: 1, queries: 1, keys: 2, dim: 1, valueDim: 1, softmax: 'shift', fractionBits: 8,
+    batch: 1, heads: 1, queries: 1, keys: 2, dim: 1, valueDim: 1, softmax: 'shift', softmaxBits: 8, fractionBits: 8,
     scoreMultiplier: Int32Array.of(2), scoreShift: 1, bias: null, biasBatch: 1, biasHeads: 1, multiplier: Int32Array.of(1), shift: 1,
     ...changes,
   });
@@ -92,6 +112,11 @@ describe('attendRow', () => {
     // Scores 256 and 0, an octave apart: weights 255 and (255·(2^13 + 7) + 2^13) >> 14 = 128, of 383. ⌊2^31/383⌋ = 5607006;
     // ((255·100 − 128·100)·5607006 + 128) >> 8 = 278160063, and 12700/383·2^23 = 278160073
     expect(attend(attention())).toBe(278160063);
+  });
+
+  it('does so with 12-bit weights, none of them dithered', () => {
+    // Weights 4080 and 2040, of 6120: ⌊2^35/6120⌋ = 5614336; ((408000 − 204000)·5614336 + 2^11) >> 12
+    expect(attend(attention({ softmaxBits: 12 }))).toBe(Math.floor((204000 * 5614336 + 2048) / 4096));
   });
 
   it('adds the position bias to the score', () => {

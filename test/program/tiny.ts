@@ -40,7 +40,7 @@ export function tinyProgram(seed = 1): Program {
       q: { x: 8, stride: 24, rows: null, offset: 0, headStride: 4 },
       k: { x: 8, stride: 24, rows: Int32Array.of(4, 3, 2, 1, 0), offset: 8, headStride: 4 },
       v: { x: 8, stride: 24, rows: null, offset: 16, headStride: 4 },
-      batch: 1, heads: 2, queries: 5, keys: 5, dim: 4, valueDim: 4, softmax: 'quadratic', fractionBits: 10,
+      batch: 1, heads: 2, queries: 5, keys: 5, dim: 4, valueDim: 4, softmax: 'quadratic', softmaxBits: 8, fractionBits: 10,
       scoreMultiplier: multiplier(2, 1 << 12), scoreShift: 16, bias: i32(50, 5000), biasBatch: 1, biasHeads: 2,
       multiplier: multiplier(8, 1 << 12), shift: 34,
     },

@@ -4,7 +4,7 @@ import { evaluateGraph, importModel } from '../../src/graph/index.js';
 import { withOperands } from '../../src/graph/nodes.js';
 import type { ConstantNode, Graph, GraphNode } from '../../src/graph/types.js';
 import { DEFAULT_OPTIONS, calibrate, quantizeGraph, sequenceSettings } from '../../src/quantize/index.js';
-import { chooseSensitive, measureSensitivities } from '../../src/quantize/sensitivity.js';
+import { chooseSensitive, measureSensitivities, NOTHING_SENSITIVE } from '../../src/quantize/sensitivity.js';
 import { ValueScales, type Target } from '../../src/quantize/value-scales.js';
 import { zooImages, zooModel } from '../zoo.js';
 import '../build-kernels.js';
@@ -46,8 +46,8 @@ describe('what 8-bit inputs do to the logits', () => {
     const calibration = await calibrate({ graph: imported, images, mean: MEAN, std: STD, options }, { images, fitImages: images.length });
     calibration.collected.samples.close();
     const { graph, plan } = calibration;
-    const scales = new ValueScales({ ...calibration, statistics: calibration.collected.statistics, settings, sensitive: new Set() });
-    const { inputs: sensitivities, weights } = await measureSensitivities({ ...calibration, scales, settings, images: images.slice(0, 1), runs: 100, mean: MEAN, std: STD, threads: 1 });
+    const scales = new ValueScales({ ...calibration, statistics: calibration.collected.statistics, settings, sensitive: NOTHING_SENSITIVE });
+    const { inputs: sensitivities, softmax, weights } = await measureSensitivities({ ...calibration, scales, settings, images: images.slice(0, 1), runs: 100, mean: MEAN, std: STD, threads: 1 });
 
     expect(sensitivities.size).toBeGreaterThan(4);
     expect(weights).toBeGreaterThan(0);
@@ -71,6 +71,16 @@ describe('what 8-bit inputs do to the logits', () => {
       seen++;
     }
     expect(seen).toBe(sensitivities.size);
+
+    const attentions = graph.nodes.filter((node) => node.op === 'attention');
+    expect([...softmax.keys()]).toEqual(attentions.map(({ id }) => id));
+    for (const node of attentions) {
+      const { error, macs } = softmax.get(node.id)!;
+      expect(macs).toBe((plan.needed.get(node.id)?.length ?? node.rows) * node.heads * node.keys * node.valueDim);
+      // Half a step of 255, at random, in each of `keys` weights: a rough size, right to the order of magnitude.
+      expect(error).toBeGreaterThan(0);
+      expect(error).toBeLessThan(0.01);
+    }
   });
 
   it('the inputs that disturb most get 16 bits, and those that the user gives bits to are left alone', async () => {
@@ -100,16 +110,19 @@ describe('what 8-bit inputs do to the logits', () => {
 describe('the choice', () => {
   const values = fc.array(fc.record({ error: fc.double({ min: 0, max: 1, noNaN: true }), macs: fc.integer({ min: 1, max: 1000 }) }), { maxLength: 30 });
   const share = fc.double({ min: 0, max: 0.5, noNaN: true });
+  const none = new Map<string, { error: number; macs: number }>();
 
   it('keeps to the work allowed, and takes nothing that is not worth its work', () => {
     fc.assert(
-      fc.property(values, fc.double({ min: 0, max: 10, noNaN: true }), share, (list, weights, most) => {
+      fc.property(values, values, fc.double({ min: 0, max: 10, noNaN: true }), share, (list, attentions, weights, most) => {
         const inputs = new Map(list.map((value, i) => [`${i}`, value]));
-        const chosen = [...chooseSensitive({ inputs, weights }, most)].map((id) => inputs.get(id)!);
+        const softmax = new Map(attentions.map((value, i) => [`${i}`, value]));
+        const sensitive = chooseSensitive({ inputs, softmax, weights }, most);
+        const chosen = [...[...sensitive.inputs].map((id) => inputs.get(id)!), ...[...sensitive.softmax].map((id) => softmax.get(id)!)];
         const sum = (some: typeof list, of: 'error' | 'macs'): number => some.reduce((total, value) => total + value[of], 0);
         expect(sum(chosen, 'macs')).toBeLessThanOrEqual(most * sum(list, 'macs'));
-        const whole = sum(list, 'error') + weights;
-        for (const { error, macs } of chosen) expect(error / whole).toBeGreaterThanOrEqual((0.999 * macs) / sum(list, 'macs'));
+        const whole = sum(list, 'error') + sum(attentions, 'error') + weights;
+        for (const { error, macs } of chosen) expect(error / whole).toBeGreaterThanOrEqual((0.333 * macs) / sum(list, 'macs'));
       }),
     );
   });
@@ -121,11 +134,16 @@ describe('the choice', () => {
       ['dull', { error: 0.05, macs: 600 }],
       ['other', { error: 0.5, macs: 90 }],
     ]);
-    expect([...chooseSensitive({ inputs, weights: 1 }, 1)]).toEqual(['small', 'large', 'other']);
-    expect([...chooseSensitive({ inputs, weights: 1 }, 0.14)]).toEqual(['small', 'large']);
-    expect([...chooseSensitive({ inputs, weights: 1 }, 0.125)], 'the next that fits').toEqual(['small', 'other']);
-    expect([...chooseSensitive({ inputs, weights: 8 }, 1)], 'beside a large error of weights').toEqual(['small']);
-    expect([...chooseSensitive({ inputs, weights: 1 }, 0.01)]).toEqual([]);
-    expect(chooseSensitive({ inputs: new Map(), weights: 0 }, 0.5).size).toBe(0);
+    const chosen = (weights: number, most: number, softmax = none): string[] => {
+      const sensitive = chooseSensitive({ inputs, softmax, weights }, most);
+      return [...sensitive.inputs, ...[...sensitive.softmax].map((id) => `softmax of ${id}`)];
+    };
+    expect(chosen(1, 1)).toEqual(['small', 'large', 'other']);
+    expect(chosen(1, 0.14)).toEqual(['small', 'large']);
+    expect(chosen(1, 0.125), 'the next that fits').toEqual(['small', 'other']);
+    expect(chosen(20, 1), 'beside a large error of weights').toEqual(['small']);
+    expect(chosen(1, 0.01)).toEqual([]);
+    expect(chosen(1, 0.15, new Map([['small', { error: 0.6, macs: 20 }]])), 'of one work with inputs').toEqual(['small', 'other', 'softmax of small']);
+    expect(chooseSensitive({ inputs: none, softmax: none, weights: 0 }, 0.5)).toEqual(NOTHING_SENSITIVE);
   });
 });
