@@ -42,10 +42,12 @@ export function countMultiplications(plan: Plan): number[] {
   for (const stage of plan.stages) {
     for (const { step, n0, n1, runs } of stage.uses) {
       const { op, operands } = plan.steps[step];
-      // Inputs of 16 bits are multiplied as two planes of bytes, where the machine multiplies bytes.
-      const planes = plan.values[operands[0]]?.out.type === 'i16' ? 2 : 1;
-      if (op?.op === 'linear') counts[step] += planes * countRows(runs) * (n1 - n0) * op.inFeatures;
-      if (op?.op === 'attention') counts[step] += countRows(runs) * op.heads * op.keys * (op.dim + op.valueDim);
+      // Inputs of 16 bits and softmax weights of 12 are multiplied as two planes of bytes, where the machine multiplies bytes.
+      const planes = (wide: boolean): number => (wide ? 2 : 1);
+      if (op?.op === 'linear') {
+        counts[step] += planes(plan.values[operands[0]].out.type === 'i16') * countRows(runs) * (n1 - n0) * op.inFeatures;
+      }
+      if (op?.op === 'attention') counts[step] += countRows(runs) * op.heads * op.keys * (op.dim + planes(op.softmaxBits > 8) * op.valueDim);
     }
   }
   return counts;

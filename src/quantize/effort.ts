@@ -33,7 +33,7 @@ const SYNTHETIC_RIDGES = [100];
  * What more bits of sensitive inputs and softmax weights may cost, beside all multiply-adds of linear layers in 8 bits. Who
  * asks for dynamic scales asks for accuracy before speed.
  */
-const SENSITIVE_WORK: Readonly<Record<ScaleMode, number>> = { static: 0.15, dynamic: 0.25 };
+const SENSITIVE_WORK: Readonly<Record<ScaleMode, number>> = { static: 0.15, dynamic: 0.2 };
 
 /**
  * Every technique switched on, as hard as the effort says; none for the published kernels.
