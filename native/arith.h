@@ -87,8 +87,8 @@ static inline int32_t ivit_scale_score(int32_t s, int32_t multiplier, int32_t sh
 }
 
 /* softmaxDither. */
-static inline int32_t ivit_softmax_dither(int32_t query, int32_t key) {
-  return (int32_t)((27 * (uint32_t)query + 39 * (uint32_t)key) & 63) - 32;
+static inline int32_t ivit_softmax_dither(int32_t query, int32_t key, int32_t bits) {
+  return bits > 8 ? 0 : (int32_t)((27 * (uint32_t)query + 39 * (uint32_t)key) & 63) - 32;
 }
 
 /* The same for rows of keys: from element (key + 45*query) & 63 on, it is that of `key` and those after it. */
@@ -102,6 +102,9 @@ static inline int32_t ivit_softmax_dither(int32_t query, int32_t key) {
         IVIT_DITHERS_8(40), IVIT_DITHERS_8(48), IVIT_DITHERS_8(56), IVIT_DITHERS_8(64)                              \
   }
 static inline int32_t ivit_dither_at(int32_t query, int32_t key) { return (int32_t)((uint32_t)key + 45 * (uint32_t)query) & 63; }
+
+/* 12-bit weights, where bytes are multiplied, are their upper 8 bits and in a plane of their own the bits below. */
+enum { IVIT_LOW_BITS = 4 };
 
 /* softmaxWeight at d = 0. */
 static inline int32_t ivit_softmax_most(int32_t bits) { return 255 << (bits - 8); }

@@ -219,7 +219,7 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
     for (int32_t j = 0; j < op->keys; j++, value += op->value_dim) {
       int32_t w = scores[j];
       if (!is_paper) {
-        int32_t dither = op->softmax_bits == 8 ? ivit_softmax_dither(query, j) : 0;
+        int32_t dither = ivit_softmax_dither(query, j, op->softmax_bits);
         w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax, op->softmax_bits, dither);
       }
       sum += w;

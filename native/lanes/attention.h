@@ -72,8 +72,7 @@ static void attention_pack(const ivit_attention *op, int32_t window, int32_t hea
   }
 }
 
-/* Weights of 12 bits where codes have 8: the upper 8 bits, and in a row of their own the LOW_BITS below. */
-enum { LOW_BITS = 4 };
+/* Whether weights take two planes: see IVIT_LOW_BITS. */
 static int splits_weights(const ivit_attention *op) { return sizeof(code_t) == 1 && op->softmax_bits > 8; }
 
 /* Scratch: TILE_ROWS rows of queries, of scores and of weights (and their low bits), and a head's multipliers. */
@@ -135,8 +134,8 @@ INLINE void store_weights(code_t *to, code_t *low, const vec w[CHUNK_VECTORS]) {
   }
   vec upper[CHUNK_VECTORS], lower[CHUNK_VECTORS];
   for (int i = 0; i < CHUNK_VECTORS; i++) {
-    upper[i] = shift_right(w[i], LOW_BITS);
-    lower[i] = sub(w[i], shift_left(upper[i], LOW_BITS));
+    upper[i] = shift_right(w[i], IVIT_LOW_BITS);
+    lower[i] = sub(w[i], shift_left(upper[i], IVIT_LOW_BITS));
   }
   store_bytes_u8(to, upper, 0);
   store_bytes_u8(low, lower, 0);
@@ -204,7 +203,7 @@ static void value_rows(const ivit_attention *op, const layout *l, const workspac
       vec v[CHUNK_VECTORS];
       for (int j = 0; j < CHUNK_VECTORS; j++) {
         vec acc = load(sums[i] + LANES * j);
-        if (w->low_weights) acc = add(shift_left(acc, LOW_BITS), load(low[i] + LANES * j));
+        if (w->low_weights) acc = add(shift_left(acc, IVIT_LOW_BITS), load(low[i] + LANES * j));
         /* (acc*f + 2^(bits-1)) >> bits = (((acc*f) >> (bits-1)) + 1) >> 1, and |acc*f| < 2^(30+bits). */
         vec o = mul_shift(acc, set1(factor[i]), op->softmax_bits - 1);
         o = shift_right(add(o, set1(1)), 1);

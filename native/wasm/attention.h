@@ -80,8 +80,7 @@ typedef struct {
   size_t key_stride, size;
 } workspace;
 
-/* Weights of 12 bits where codes have 8: the upper 8 bits, and in tiles of their own the LOW_BITS below. */
-enum { LOW_BITS = 4 };
+/* Whether weights take two planes: see IVIT_LOW_BITS. */
 static int splits_weights(const ivit_attention *op) { return sizeof(code_t) == 1 && op->softmax_bits > 8; }
 
 static workspace split_scratch(const ivit_attention *op, void *scratch) {
@@ -178,9 +177,9 @@ INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t query, int32_t p,
     v128 w = softmax_eight(wasm_i16x8_narrow_i32x4(a, b), &k, kind, dither);
     sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(w, ones));
     if (low) {
-      v128 upper = wasm_u16x8_shr(w, LOW_BITS);
+      v128 upper = wasm_u16x8_shr(w, IVIT_LOW_BITS);
       put_codes(weights, upper);
-      put_codes(low, wasm_i16x8_sub(w, wasm_i16x8_shl(upper, LOW_BITS)));
+      put_codes(low, wasm_i16x8_sub(w, wasm_i16x8_shl(upper, IVIT_LOW_BITS)));
       low += PANEL * TILE;
     } else {
       put_codes(weights, w);
@@ -250,7 +249,7 @@ static void sum_values(const ivit_attention *op, const workspace *w, int32_t hea
         v128 low[2 * TILE];
         multiply_tile(low, w->low_weights + (size_t)(r / TILE) * tile_elements(op->keys), groups_of(op->keys),
                       (const weight_t *)(panel + 1), panel->start);
-        for (int32_t i = 0; i < 2 * TILE; i++) sums[i] = wasm_i32x4_add(wasm_i32x4_shl(sums[i], LOW_BITS), low[i]);
+        for (int32_t i = 0; i < 2 * TILE; i++) sums[i] = wasm_i32x4_add(wasm_i32x4_shl(sums[i], IVIT_LOW_BITS), low[i]);
       }
       const int32_t live = ivit_min(TILE, count - r);
       for (int32_t i = 0; i < live; i++) {

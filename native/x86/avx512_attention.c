@@ -161,9 +161,6 @@ void ivit_avx512_attention_pack(const ivit_attention *op, int32_t window, int32_
   }
 }
 
-/* Weights of 12 bits are kept as their upper 8 bits and the LOW_BITS below. */
-enum { LOW_BITS = 4 };
-
 /* Scratch: 6 rows of queries as u8, of scores of 16 or 32 bits, of weights; multipliers of a head's channels. */
 typedef struct {
   size_t query_stride, score_stride;
@@ -353,43 +350,34 @@ INLINE int top_fits(int32_t top, int32_t fraction_bits) {
 }
 
 /*
- * Weights of `keys` 16-bit scores, the largest of which is `top`, and zeros up to a multiple of 64. Returns their sum.
+ * Weights of `keys` 16-bit scores, the largest of which is `top`, and zeros up to a multiple of 64. Returns their sum. `low`:
+ * see IVIT_LOW_BITS; written for 12 bits only.
  */
 INLINE int32_t softmax_row(const int16_t *scores, int32_t keys, int32_t query, int32_t top, const exponential *k,
-                           uint8_t *weights, const ivit_softmax kind) {
-  const __m512i dither0 = dither_words(query, 0), dither1 = dither_words(query, 32);
+                           uint8_t *weights, uint8_t *low, const ivit_softmax kind, const int32_t bits) {
   const __m512i max = _mm512_set1_epi16((int16_t)top), none = _mm512_setzero_si512();
-  __m512i sums = none;
+  const __m512i dither0 = bits > 8 ? none : dither_words(query, 0), dither1 = bits > 8 ? none : dither_words(query, 32);
+  const __m512i low_bits = _mm512_set1_epi16((1 << IVIT_LOW_BITS) - 1);
+  __m512i sums = none, low_sums = none;
   for (int32_t j = 0; j < keys; j += 64) {
     __m512i w0 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j)), k, kind, dither0), w1 = none;
     if (j + 32 < keys) w1 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j + 32)), k, kind, dither1);
+    if (bits > 8) {
+      __m512i l = in_order(_mm512_packus_epi16(_mm512_and_si512(w0, low_bits), _mm512_and_si512(w1, low_bits)));
+      low_sums = _mm512_add_epi64(low_sums, _mm512_sad_epu8(l, none));
+      _mm512_storeu_si512(low + j, l);
+      w0 = _mm512_srli_epi16(w0, IVIT_LOW_BITS);
+      w1 = _mm512_srli_epi16(w1, IVIT_LOW_BITS);
+    }
     __m512i w = in_order(_mm512_packus_epi16(w0, w1));
     sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
     _mm512_storeu_si512(weights + j, w);
   }
+  if (bits > 8) sums = _mm512_add_epi64(_mm512_slli_epi64(sums, IVIT_LOW_BITS), low_sums);
   return (int32_t)_mm512_reduce_add_epi64(sums);
 }
 
-/* The same for weights of 12 bits. */
-INLINE int32_t softmax_row_split(const int16_t *scores, int32_t keys, int32_t top, const exponential *k, uint8_t *weights,
-                                 uint8_t *low, const ivit_softmax kind) {
-  const __m512i max = _mm512_set1_epi16((int16_t)top), none = _mm512_setzero_si512();
-  const __m512i low_bits = _mm512_set1_epi16((1 << LOW_BITS) - 1);
-  __m512i sums = none, low_sums = none;
-  for (int32_t j = 0; j < keys; j += 64) {
-    __m512i w0 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j)), k, kind, none), w1 = none;
-    if (j + 32 < keys) w1 = softmax_words(_mm512_sub_epi16(max, _mm512_loadu_si512(scores + j + 32)), k, kind, none);
-    __m512i w = in_order(_mm512_packus_epi16(_mm512_srli_epi16(w0, LOW_BITS), _mm512_srli_epi16(w1, LOW_BITS)));
-    __m512i l = in_order(_mm512_packus_epi16(_mm512_and_si512(w0, low_bits), _mm512_and_si512(w1, low_bits)));
-    sums = _mm512_add_epi64(sums, _mm512_sad_epu8(w, none));
-    low_sums = _mm512_add_epi64(low_sums, _mm512_sad_epu8(l, none));
-    _mm512_storeu_si512(weights + j, w);
-    _mm512_storeu_si512(low + j, l);
-  }
-  return (int32_t)_mm512_reduce_add_epi64(_mm512_add_epi64(_mm512_slli_epi64(sums, LOW_BITS), low_sums));
-}
-
-/* The same of 32-bit scores, any that are safe, for weights of 8 bits or 12. */
+/* The same of 32-bit scores, any that are safe. */
 static int32_t softmax_row_wide(const ivit_attention *op, const int32_t *scores, int32_t query, uint8_t *weights,
                                 uint8_t *low) {
   const int32_t keys = op->keys, bits = op->softmax_bits;
@@ -400,10 +388,10 @@ static int32_t softmax_row_wide(const ivit_attention *op, const int32_t *scores,
   }
   int32_t max = _mm512_reduce_max_epi32(most), sum = 0;
   for (int32_t j = 0; j < (int32_t)round_up((size_t)keys, 64); j++) {
-    int32_t dither = bits == 8 ? ivit_softmax_dither(query, j) : 0, w = 0;
+    int32_t dither = ivit_softmax_dither(query, j, bits), w = 0;
     if (j < keys) w = ivit_softmax_weight((uint32_t)(max - scores[j]), op->fraction_bits, op->softmax, bits, dither);
     weights[j] = (uint8_t)(w >> (bits - 8));
-    if (bits > 8) low[j] = (uint8_t)(w & ((1 << LOW_BITS) - 1));
+    if (bits > 8) low[j] = (uint8_t)(w & ((1 << IVIT_LOW_BITS) - 1));
     sum += w;
   }
   return sum;
@@ -432,7 +420,7 @@ INLINE void value_panel(const value_tile *t, const int8_t *values, const int32_t
     tile_multiply(low, nothing, &t->low_weights, t->groups, values, vectors);
     UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) {
       UNROLL_VECTORS for (int j = 0; j < vectors; j++) {
-        acc[i][j] = _mm512_add_epi32(_mm512_slli_epi32(acc[i][j], LOW_BITS), low[i][j]);
+        acc[i][j] = _mm512_add_epi32(_mm512_slli_epi32(acc[i][j], IVIT_LOW_BITS), low[i][j]);
       }
     }
   }
@@ -529,8 +517,8 @@ INLINE void weigh_rows(const ivit_attention *op, const layout *l, const void *pa
     const int16_t *words = (const int16_t *)w->scores + at;
     int32_t sum;
     if (!fits) sum = softmax_row_wide(op, (const int32_t *)w->scores + at, query + i, weights, low);
-    else if (op->softmax_bits > 8) sum = softmax_row_split(words, op->keys, top[i], &k, weights, low, kind);
-    else sum = softmax_row(words, op->keys, query + i, top[i], &k, weights, kind);
+    else if (op->softmax_bits > 8) sum = softmax_row(words, op->keys, query + i, top[i], &k, weights, low, kind, 12);
+    else sum = softmax_row(words, op->keys, query + i, top[i], &k, weights, low, kind, 8);
     factor[i] = ivit_sum_factor(sum, op->softmax_bits);
   }
 }

@@ -1,5 +1,6 @@
 import { activationFunctions } from './idioms/activation.js';
-import type { AttentionNode, AttentionView, Graph, GraphNode, PatchEmbedNode } from './types.js';
+import { viewStart } from './nodes.js';
+import type { AttentionNode, Graph, GraphNode, PatchEmbedNode } from './types.js';
 
 /**
  * Runs a canonical graph in float, plainly: the meaning of each node, for tests and small models.
@@ -133,21 +134,17 @@ function patchEmbed(node: PatchEmbedNode, image: Float32Array, { height, width }
 function attention(node: AttentionNode, read: (id: string) => Float32Array): Float32Array {
   const { batch, heads, queries, keys, dim, valueDim } = node;
   const [q, k, v] = [node.q, node.k, node.v].map((view) => read(view.source));
-  const place = (view: AttentionView, tokens: number, w: number, i: number, h: number): number => {
-    const row = view.rows ? view.rows[w * tokens + i] : w * tokens + i;
-    return row * view.stride + view.offset + h * view.headStride;
-  };
   const out = new Float32Array(node.rows * node.cols);
   const weights = new Float64Array(keys);
   for (let w = 0; w < batch; w++)
     for (let h = 0; h < heads; h++)
       for (let i = 0; i < queries; i++) {
-        const from = place(node.q, queries, w, i, h);
+        const from = viewStart(node.q, w * queries + i, h);
         const biasRow =
           (((node.biasBatch > 1 ? w : 0) * node.biasHeads + (node.biasHeads > 1 ? h : 0)) * queries + i) * keys;
         let max = -Infinity;
         for (let j = 0; j < keys; j++) {
-          const to = place(node.k, keys, w, j, h);
+          const to = viewStart(node.k, w * keys + j, h);
           let dot = 0;
           for (let d = 0; d < dim; d++) dot += q[from + d] * k[to + d];
           weights[j] = dot * node.scale[h] + (node.bias ? node.bias[biasRow + j] : 0);
@@ -157,7 +154,7 @@ function attention(node: AttentionNode, read: (id: string) => Float32Array): Flo
         for (let j = 0; j < keys; j++) sum += weights[j] = Math.exp(weights[j] - max);
         const target = ((w * queries + i) * heads + h) * valueDim;
         for (let j = 0; j < keys; j++) {
-          const at = place(node.v, keys, w, j, h);
+          const at = viewStart(node.v, w * keys + j, h);
           for (let d = 0; d < valueDim; d++) out[target + d] += (weights[j] / sum) * v[at + d];
         }
       }

@@ -1,4 +1,4 @@
-import type { GraphNode } from './types.js';
+import type { AttentionView, GraphNode } from './types.js';
 
 /** The ids of the values that a node reads. */
 export function operandsOf(node: GraphNode): readonly string[] {
@@ -34,6 +34,11 @@ export function withOperands(node: GraphNode, rename: (id: string) => string): G
     default:
       return { ...node, x: rename(node.x) };
   }
+}
+
+/** Where the channels of head h of a token, counted over all windows, begin in a view's source. */
+export function viewStart(view: AttentionView, token: number, h: number): number {
+  return (view.rows === null ? token : view.rows[token]) * view.stride + view.offset + h * view.headStride;
 }
 
 /** By id, how many nodes read a value; the output counts as one more. */

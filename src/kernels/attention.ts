@@ -18,10 +18,11 @@ export function scaleScore(s: number, b: number, c: number, bias: number): numbe
 /**
  * What is added to the exponential of key j in the row of query i before it is rounded to 8 bits, in Q14: −32 to 31, half
  * a step of the weight to either side, spread evenly along rows and columns. Errors of rounding then do not add up: far
- * more keys than not have a weight below half a step. Weights of 12 bits are not in need of it.
+ * more keys than not have a weight below half a step. Weights of 12 bits are not in need of it:
+ * theirs is 0.
  */
-export function softmaxDither(query: number, key: number): number {
-  return ((27 * query + 39 * key) & 63) - 32;
+export function softmaxDither(query: number, key: number, bits: SoftmaxBits = 8): number {
+  return bits > 8 ? 0 : ((27 * query + 39 * key) & 63) - 32;
 }
 
 /**
@@ -103,7 +104,7 @@ export function attendRow(
   let sum = 0;
   out.fill(0);
   for (let j = 0; j < keys; j++) {
-    const w = softmaxWeight(max - scores[j], fractionBits, op.softmax, softmaxBits, softmaxBits === 8 ? softmaxDither(query, j) : 0);
+    const w = softmaxWeight(max - scores[j], fractionBits, op.softmax, softmaxBits, softmaxDither(query, j, softmaxBits));
     const vAt = locate(op.v, window * keys + j, head);
     sum += w;
     for (let i = 0; i < valueDim; i++) out[i] += w * codes.v[vAt + i];

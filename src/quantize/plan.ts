@@ -210,3 +210,8 @@ function touches(rows: ReadonlySet<number>, start: number, length: number, cols:
   for (let r = Math.floor(start / cols); r * cols < start + length; r++) if (rows.has(r)) return true;
   return false;
 }
+
+/** Rows of a node that reach the output. */
+export function rowsNeeded(plan: Plan, node: GraphNode): number {
+  return plan.needed.get(node.id)?.length ?? node.rows;
+}

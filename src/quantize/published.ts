@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../errors.js';
 import type { ChannelStatistics } from '../calibrate/statistics.js';
+import { viewStart } from '../graph/nodes.js';
 import type { ActivationNode, AttentionNode, AttentionView } from '../graph/types.js';
 import type { IntegerArray } from '../kernels/layout.js';
 import { shiftExponentialUnit, sigmoidScale } from '../kernels/prepare.js';
@@ -91,9 +92,9 @@ function largestProduct(node: AttentionNode, head: number, q: IntegerArray, k: I
   let most = 0;
   for (let w = 0; w < batch; w++) {
     for (let i = 0; i < queries; i++) {
-      const qAt = locate(node.q, w * queries + i, head);
+      const qAt = viewStart(node.q, w * queries + i, head);
       for (let j = 0; j < keys; j++) {
-        const kAt = locate(node.k, w * keys + j, head);
+        const kAt = viewStart(node.k, w * keys + j, head);
         let s = 0;
         for (let c = 0; c < dim; c++) s += q[qAt + c] * k[kAt + c];
         most = Math.max(most, Math.abs(s));
@@ -101,10 +102,6 @@ function largestProduct(node: AttentionNode, head: number, q: IntegerArray, k: I
     }
   }
   return most;
-}
-
-function locate(view: AttentionView, token: number, head: number): number {
-  return (view.rows === null ? token : view.rows[token]) * view.stride + view.offset + head * view.headStride;
 }
 
 /** Shiftmax of scores at a scale. */

@@ -1,14 +1,14 @@
 import { collect } from '../calibrate/collect.js';
-import { withOperands } from '../graph/nodes.js';
-import type { AttentionNode, AttentionView, ConstantNode, Graph, GraphNode, LinearNode } from '../graph/types.js';
+import { operandsOf, viewStart, withOperands } from '../graph/nodes.js';
+import type { AttentionNode, ConstantNode, Graph, GraphNode, LinearNode } from '../graph/types.js';
 import { softmaxDither, softmaxWeight } from '../kernels/attention.js';
 import type { SoftmaxBits, SoftmaxKind } from '../program/types.js';
 import { agreementOf } from '../report/agreement.js';
 import { roundToNearest } from './compensate.js';
 import { askedBits } from './layer-bits.js';
-import type { Plan } from './plan.js';
+import { rowsNeeded, type Plan } from './plan.js';
 import { CODE_LIMIT } from './scales.js';
-import { MAX_FINE_KEYS, SCORE_BITS, softmaxKind } from './scores.js';
+import { MAX_FINE_KEYS, SCORE_BITS, SCORE_UNIT, softmaxKind } from './scores.js';
 import type { SequenceSettings } from './settings.js';
 import { codesSource, type Target, type ValueScales } from './value-scales.js';
 
@@ -157,7 +157,7 @@ function inputCandidates({ graph, plan, scales, settings }: SensitivityRequest):
     readers.set(source, [...(readers.get(source) ?? []), node]);
   }
   const isOpen = (node: LinearNode): boolean => scales.inputBits(node) === 8 && askedBits(node.name, settings.options.layerBits) === undefined;
-  const macsOf = (node: LinearNode): number => (plan.needed.get(node.id)?.length ?? node.rows) * node.cols * node.inFeatures;
+  const macsOf = (node: LinearNode): number => rowsNeeded(plan, node) * node.cols * node.inFeatures;
   return [...readers]
     .filter(([, layers]) => layers.every(isOpen))
     .map(([id, layers]) => {
@@ -181,8 +181,8 @@ function softmaxCandidates({ graph, plan, settings }: SensitivityRequest): Candi
     .map((node) => ({
       kind: 'softmax',
       node,
-      macs: (plan.needed.get(node.id)?.length ?? node.rows) * node.heads * node.keys * node.valueDim,
-      sources: [node.q.source, node.k.source, node.v.source],
+      macs: rowsNeeded(plan, node) * node.heads * node.keys * node.valueDim,
+      sources: operandsOf(node),
       errorOf: (valueOf) => softmaxError(node, kind, valueOf),
     }));
 }
@@ -251,32 +251,27 @@ function softmaxError(node: AttentionNode, kind: SoftmaxKind, valueOf: ValueOf):
     for (let h = 0; h < heads; h++) {
       const biasAt = (((window % node.biasBatch) * node.biasHeads + (h % node.biasHeads)) * queries + query) * keys;
       const qAt = viewStart(node.q, row, h);
-      let most = -Infinity;
       for (let j = 0; j < keys; j++) {
         const kAt = viewStart(node.k, window * keys + j, h);
         let sum = 0;
         for (let c = 0; c < dim; c++) sum += q[qAt + c] * k[kAt + c];
-        scores[j] = Math.LOG2E * 2 ** SCORE_BITS * (sum * node.scale[h] + (node.bias === null ? 0 : node.bias[biasAt + j]));
-        most = Math.max(most, scores[j]);
+        scores[j] = (sum * node.scale[h] + (node.bias === null ? 0 : node.bias[biasAt + j])) / SCORE_UNIT;
       }
-      const weigh = (bits: SoftmaxBits): Float64Array => {
-        const weights = Float64Array.from(scores, (x, j) => softmaxWeight(Math.round(most - x), SCORE_BITS, kind, bits, bits === 8 ? softmaxDither(query, j) : 0));
-        const sum = weights.reduce((a, b) => a + b, 0);
-        return weights.map((w) => w / sum);
-      };
-      const exact = weigh(12);
-      const change = weigh(8).map((w, j) => w - exact[j]);
+      const [rounded, exact] = [weigh(scores, query, kind, 8), weigh(scores, query, kind, 12)];
       const at = row * node.cols + h * valueDim;
       for (let j = 0; j < keys; j++) {
         const vAt = viewStart(node.v, window * keys + j, h);
-        for (let c = 0; c < valueDim; c++) error[at + c] += change[j] * v[vAt + c];
+        for (let c = 0; c < valueDim; c++) error[at + c] += (rounded[j] - exact[j]) * v[vAt + c];
       }
     }
   }
   return error;
 }
 
-/** Where the channels of head h of a token, counted over all windows, begin in a view's source. */
-function viewStart(view: AttentionView, token: number, h: number): number {
-  return (view.rows === null ? token : view.rows[token]) * view.stride + view.offset + h * view.headStride;
+/** Softmax weights of one query's scores, their sum 1, as the integer kernels make them. */
+function weigh(scores: Float64Array, query: number, kind: SoftmaxKind, bits: SoftmaxBits): Float64Array {
+  const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = scores.map((x, j) => softmaxWeight(Math.round(most - x), SCORE_BITS, kind, bits, softmaxDither(query, j, bits)));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((w) => w / sum);
 }

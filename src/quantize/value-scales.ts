@@ -4,7 +4,7 @@ import type { ActivationNode, AttentionNode, LinearNode } from '../graph/types.j
 import { WIDE_LIMIT } from '../program/limits.js';
 import type { Output, SoftmaxBits } from '../program/types.js';
 import { askedBits } from './layer-bits.js';
-import type { Demand, Plan } from './plan.js';
+import { rowsNeeded, type Demand, type Plan } from './plan.js';
 import { isPublishedGelu, publishedGelu, publishedOperandScales, tensorScale } from './published.js';
 import {
   CODE_LIMIT,
@@ -35,7 +35,7 @@ export type Target = { readonly out: Output } & ChannelScales;
 const WIDE_HEAD_ROOM = 32;
 /** Room of an activation's 16-bit input, for the same rare tokens. */
 const ACTIVATION_HEAD_ROOM = 4;
-/** Below this an activation gives next to nothing: SiLU(−8) = −0.003. Inputs may clip there. */
+/** Below minus this an activation gives next to nothing: SiLU(−8) = −0.003. Inputs may clip there. */
 const ACTIVATION_DEPTH = 8;
 /** û of a dynamic row: the largest value seen becomes 2^17, 32 times below the clamp. */
 const ROW_TARGET = 2 ** 17;
@@ -107,8 +107,7 @@ export class ValueScales {
     const { settings, plan, sensitive } = this.input;
     const asked = askedBits(node.name, settings.options.layerBits);
     if (asked !== undefined) return asked;
-    const needed = plan.needed.get(node.id);
-    return (needed?.length ?? node.rows) <= settings.fewRows || sensitive.inputs.has(codesSource(plan, node.x)) ? 16 : 8;
+    return rowsNeeded(plan, node) <= settings.fewRows || sensitive.inputs.has(codesSource(plan, node.x)) ? 16 : 8;
   }
 
   /** Bits of an attention's softmax weights. */

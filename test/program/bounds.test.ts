@@ -209,6 +209,7 @@ describe('requantization', () => {
     ['quantize', { offset: new BigInt64Array(8).fill((1n << 63n) - 1n) }, /"quantize" \(rescale\): the offset of channel 0/],
     ['pool', { group: 2 ** 20, multiplier: new Int32Array(8).fill(2 ** 31 - 1) }, /"pool" \(meanRows\): the product of channel 0/],
     ['attn', { keys: 70_000 }, /"attn" \(attention\): the weighted sum of values can reach 2266950000/],
+    ['attn', { keys: 4200, softmaxBits: 12 }, /"attn" \(attention\): the weighted sum of values can reach 2176272000/],
     ['attn', { dim: 140_000 }, /"attn" \(attention\): the score can reach 2258060000/],
     ['norm1', { cols: 40_000 }, /"norm1" \(layerNorm\): the sum of squares can reach/],
   ])('%s that overflows is refused', (name, fields, reason) => {
