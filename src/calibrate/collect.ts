@@ -29,7 +29,7 @@ export interface CollectRequest {
   /** Whether the range method needs histograms. */
   readonly histograms: boolean;
   /** Node id → the value that it is given for image i, instead of computing it: [rows, cols]. */
-  readonly given?: ReadonlyMap<string, (image: number) => Float32Array>;
+  readonly given?: ReadonlyMap<string, (image: number) => Float32Array | Promise<Float32Array>>;
   /** Node id → which rows of its value to keep for image i. */
   readonly samples: ReadonlyMap<string, (image: number) => Int32Array>;
   readonly threads: number;
@@ -60,7 +60,7 @@ export function normalizePixels(
  * after the other, each on all images.
  */
 export async function collect(request: CollectRequest): Promise<Collected> {
-  const { graph, images, given = new Map<string, (image: number) => Float32Array>() } = request;
+  const { graph, images, given = new Map<string, never>() } = request;
   const { channels, height, width, name } = graph.input;
   const byId = new Map(graph.nodes.map((node) => [node.id, node]));
   const statistics = new Map([...request.statistics].map((id) => [id, new ChannelStatistics(byId.get(id)!.cols, request.histograms)]));
@@ -85,9 +85,10 @@ export async function collect(request: CollectRequest): Promise<Collected> {
       ({ runtime } = model);
       try {
         for (const [i, pixels] of images.entries()) {
-          const feeds = Object.fromEntries(
-            inputs.map((id) => [id, { data: given.get(id)?.(i) ?? carried[i].get(id)!, shape: [byId.get(id)!.rows, byId.get(id)!.cols] }]),
-          );
+          const feeds: Record<string, { data: Float32Array; shape: number[] }> = {};
+          for (const id of inputs) {
+            feeds[id] = { data: (await given.get(id)?.(i)) ?? carried[i].get(id)!, shape: [byId.get(id)!.rows, byId.get(id)!.cols] };
+          }
           if (model.inputNames.includes(name)) {
             feeds[name] = { data: normalizePixels(pixels, channels, request.mean, request.std), shape: [1, channels, height, width] };
           }

@@ -83,8 +83,11 @@ function toJson({ layers: _, attentions: _attentions, ...summary }: QuantizeSumm
 
 function printSummary(model: string, summary: QuantizeSummary): void {
   const { output, agreement, images, skipped } = summary;
-  const wide = summary.layers.filter(({ inputBits, input }) => inputBits === 16 && input.sensitivity !== null).map(({ name }) => name);
-  const fine = summary.attentions.filter(({ softmaxBits }) => softmaxBits > 8).map(({ name }) => name);
+  // What has more bits because it was found sensitive.
+  const inputs = summary.layers.filter(({ inputBits, input }) => inputBits > 8 && input.sensitivity !== null);
+  const weights = summary.layers.filter(({ weightBits, weightSensitivity }) => weightBits > 8 && weightSensitivity !== null);
+  const softmax = summary.attentions.filter(({ softmaxBits, sensitivity }) => softmaxBits > 8 && sensitivity !== null);
+  const names = (label: string, list: readonly { readonly name: string }[]) => (list.length > 0 ? [[label, list.map(({ name }) => name).join(', ')] as const] : []);
   const skips = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
   print(
     `Quantized ${model} to ${output}`,
@@ -95,8 +98,9 @@ function printSummary(model: string, summary: QuantizeSummary): void {
       ['images', `${images}${summary.synthetic ? ' synthetic' : ''}${skips}`],
       ['agreement', `${percent(agreement.top1Agreement)} of ${agreement.images} held-out images decided as the float model does`],
       ['', `KL ${significant(agreement.kl)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB`],
-      ...(wide.length > 0 ? [['16-bit inputs', wide.join(', ')] as const] : []),
-      ...(fine.length > 0 ? [['12-bit softmax', fine.join(', ')] as const] : []),
+      ...names('16-bit inputs', inputs),
+      ...names('12-bit weights', weights),
+      ...names('12-bit softmax', softmax),
       ['time', seconds(summary.seconds)],
     ]),
     '',

@@ -30,8 +30,9 @@ const perTensor: Change = (s) => ({ ...s, perChannelInputs: false });
 const symmetric: Change = (s) => ({ ...s, range: { ...s.range, centred: false } });
 const asObserved: Change = (s) => ({ ...s, range: { ...s.range, headRooms: [1], clipWeight: 0 } });
 const fewRowsIn8Bits: Change = (s) => ({ ...s, fewRows: 0 });
+const onePlaneOfWeights: Change = (s) => ({ ...s, secondWeightPlanes: false });
 const sensitiveIn8Bits: Change = (s) => ({ ...s, sensitiveWork: 0 });
-const OF_ALL = [withoutCompensation, roundedToNearest, perTensor, symmetric, asObserved, fewRowsIn8Bits, sensitiveIn8Bits];
+const OF_ALL = [withoutCompensation, roundedToNearest, perTensor, symmetric, asObserved, fewRowsIn8Bits, onePlaneOfWeights, sensitiveIn8Bits];
 
 /** What can be left out. */
 const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
@@ -43,6 +44,7 @@ const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
   ['centred ranges (symmetric instead)', symmetric],
   ['regard to unseen images (ranges as observed)', asObserved],
   ['16-bit inputs of the rows that the output reads', fewRowsIn8Bits],
+  ['12-bit weights of these rows', onePlaneOfWeights],
   ['more bits where the logits are most sensitive', sensitiveIn8Bits],
   ['all of these', (s) => OF_ALL.reduce((all, change) => change(all), s)],
 ];

@@ -16,11 +16,18 @@ export interface FitProblem {
   readonly heldOut: Uint8Array;
 }
 
-export interface Fit {
-  /** [N, K] weight codes in ±limit. */
+/** Weights as codes. */
+export interface WeightPlane {
+  readonly bits: number;
+  /** [N, K] in ±limit. */
   readonly codes: Int8Array;
   /** Real value of one code step, per output channel. */
   readonly scale: Float64Array;
+}
+
+export interface Fit extends WeightPlane {
+  /** What the codes leave of the weights, in codes again: for this layer or one that shares its weights; null: for none. */
+  readonly second: WeightPlane | null;
   readonly bias: Float64Array;
   /** The ridge strength chosen; null where the float weights were kept. */
   readonly ridge: number | null;
@@ -39,6 +46,12 @@ export interface FitOptions {
   readonly secondOrder: boolean;
 }
 
+/** Who adds a second plane of weights to the first one's product: no layer, one that shares these weights, or this one too. */
+export type SecondPlaneUse = 'none' | 'shared' | 'own';
+
+/** Bits of a code of the second plane. */
+export const SECOND_PLANE_BITS = 4;
+
 /** Share of the diagonal added before factoring, so that dead channels and rounding don't break it. */
 const DAMPING = 1e-3;
 
@@ -54,9 +67,10 @@ const ROWS_FOR_BIAS = 32;
  * float weights, the ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE makes up for the error that the inputs carry;
  * λ is the one that leaves the least error on the held-out rows, and W stays as it is where none helps. The weights are
  * then rounded one input channel at a time, the rounding error of each passed on to the channels still to come (LDLQ,
- * Chee et al. 2023, the same as GPTQ), and the bias makes the mean error zero.
+ * Chee et al. 2023, the same as GPTQ), what that leaves of them rounded once more where there is a second plane, and the
+ * bias makes the mean error zero.
  */
-export async function fitLinear(problem: FitProblem, products: Products, options: FitOptions): Promise<Fit> {
+export async function fitLinear(problem: FitProblem, products: Products, options: FitOptions, use: SecondPlaneUse): Promise<Fit> {
   const { weight, rowWeight, heldOut } = problem;
   const S = rowWeight.length;
   const K = problem.x.length / S;
@@ -101,25 +115,37 @@ export async function fitLinear(problem: FitProblem, products: Products, options
     }
   }
 
-  const { codes, scale } =
-    gram !== null && options.secondOrder ? roundWeights(corrected, gram, N, K, options.weightBits) : roundToNearest(corrected, N, K, options.weightBits);
+  const round = (w: Float64Array, bits: number): WeightPlane =>
+    gram !== null && options.secondOrder ? roundWeights(w, gram, N, K, bits) : roundToNearest(w, N, K, bits);
+  const first = round(corrected, options.weightBits);
+  const second = use === 'none' ? null : round(corrected.map((w, i) => w - first.codes[i] * first.scale[Math.floor(i / K)]), SECOND_PLANE_BITS);
   // The mean error of a few rows is mostly chance: it counts in proportion.
   const trust = S / (S + ROWS_FOR_BIAS);
-  const bias = new Float64Array(N);
-  for (let n = 0; n < N; n++) {
-    let sum = 0;
-    for (let k = 0; k < K; k++) sum += codes[n * K + k] * meanX[k];
-    bias[n] = problem.bias[n] + trust * (meanT[n] - sum * scale[n] - problem.bias[n]);
+  const meanOutput = productWithMean(use === 'own' ? [first, second!] : [first], meanX);
+  const bias = problem.bias.map((b, n) => b + trust * (meanT[n] - meanOutput[n] - b));
+  return { ...first, second, bias, ridge, heldOutError };
+}
+
+/** What planes of weights give for the mean input. */
+export function productWithMean(planes: readonly WeightPlane[], mean: Float64Array): Float64Array {
+  const K = mean.length;
+  const output = new Float64Array(planes[0].scale.length);
+  for (const { codes, scale } of planes) {
+    for (let n = 0; n < output.length; n++) {
+      let sum = 0;
+      for (let k = 0; k < K; k++) sum += codes[n * K + k] * mean[k];
+      output[n] += sum * scale[n];
+    }
   }
-  return { codes, scale, bias, ridge, heldOutError };
+  return output;
 }
 
 /** Rounds weights without calibration data: nearest, one scale a row. */
-export function roundToNearest(weight: Float64Array, N: number, K: number, weightBits: number): Pick<Fit, 'codes' | 'scale'> {
+export function roundToNearest(weight: Float64Array, N: number, K: number, weightBits: number): WeightPlane {
   const scale = rowScales(weight, N, K, weightBits);
   const codes = new Int8Array(N * K);
   for (let n = 0, i = 0; n < N; n++) for (let k = 0; k < K; k++, i++) codes[i] = Math.round(weight[i] / scale[n]);
-  return { codes, scale };
+  return { bits: weightBits, codes, scale };
 }
 
 function rowScales(weight: Float64Array, N: number, K: number, weightBits: number): Float64Array {
@@ -134,7 +160,7 @@ function rowScales(weight: Float64Array, N: number, K: number, weightBits: numbe
   return scale;
 }
 
-function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: number, weightBits: number): Pick<Fit, 'codes' | 'scale'> {
+function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: number, weightBits: number): WeightPlane {
   const order = Array.from({ length: K }, (_, k) => k).sort((a, b) => gram[a * K + a] - gram[b * K + b]);
   const damping = DAMPING * meanDiagonal(gram, K) || 1;
   const factor = new Float64Array(K * K);
@@ -165,7 +191,7 @@ function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: nu
       }
     }
   }
-  return { codes, scale };
+  return { bits: weightBits, codes, scale };
 }
 
 function meanDiagonal(gram: Float64Array, K: number): number {

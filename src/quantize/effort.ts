@@ -11,16 +11,16 @@ export interface EffortSettings {
   readonly syntheticImages: number;
   /** Rows of each layer that are looked at in one image. */
   readonly rowsPerImage: number;
-  /** Runs of the float model to find what needs more than 8 bits: each image takes one for every input and every softmax. */
+  /** Runs of the float model to find what needs more than 8 bits: each image takes one for every input, softmax and layer. */
   readonly sensitivityRuns: number;
   /** Ridge strengths of the compensation that are tried; none: no compensation. */
   readonly ridges: readonly number[];
 }
 
 export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
-  fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, sensitivityRuns: 96, ridges: [] },
-  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityRuns: 480, ridges: [0.1, 1, 10] },
-  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, sensitivityRuns: 960, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
+  fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, sensitivityRuns: 128, ridges: [] },
+  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityRuns: 640, ridges: [0.1, 1, 10] },
+  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, sensitivityRuns: 1280, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
 };
 
 /**
@@ -33,7 +33,7 @@ const SYNTHETIC_RIDGES = [100];
  * What more bits of sensitive inputs and softmax weights may cost, beside all multiply-adds of linear layers in 8 bits. Who
  * asks for dynamic scales asks for accuracy before speed.
  */
-const SENSITIVE_WORK: Readonly<Record<ScaleMode, number>> = { static: 0.15, dynamic: 0.2 };
+const SENSITIVE_WORK: Readonly<Record<ScaleMode, number>> = { static: 0.11, dynamic: 0.15 };
 
 /**
  * Every technique switched on, as hard as the effort says; none for the published kernels.
@@ -49,6 +49,8 @@ export function sequenceSettings(options: QuantizeOptions, synthetic = false): S
     fit: { weightBits: options.weightBits, ridges: synthetic && ridges.length > 0 ? SYNTHETIC_RIDGES : ridges, secondOrder: true },
     perChannelInputs: true,
     fewRows: FEW_ROWS,
+    // Who asks for fewer bits wants a small file.
+    secondWeightPlanes: options.weightBits === 8,
     sensitiveWork: SENSITIVE_WORK[options.scales],
   };
 }

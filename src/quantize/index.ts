@@ -190,13 +190,14 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
   }
 }
 
-/** What 8-bit inputs and softmax weights do to the logits, where it matters which are the worst. */
+/** What too few bits of inputs, weights and softmax weights do to the logits, where it matters which are the worst. */
 async function sensitivitiesOf(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<Sensitivities> {
   if (settings.sensitiveWork === 0) return NOTHING_MEASURED;
   const { mean, std, threads = 1, onProgress } = request;
   const { images, fitImages, collected } = calibration;
   return measureSensitivities({
     ...calibration,
+    statistics: collected.statistics,
     settings,
     scales: new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive: NOTHING_SENSITIVE }),
     images: images.slice(0, fitImages),

@@ -1,5 +1,5 @@
 import { withOperands } from '../graph/nodes.js';
-import type { ActivationNode, AddNode, GatherNode, Graph, GraphNode, LayerNormNode, LinearNode } from '../graph/types.js';
+import type { ActivationNode, AddNode, AttentionNode, GatherNode, Graph, GraphNode, LayerNormNode, LinearNode } from '../graph/types.js';
 import { planGraph, type Plan } from './plan.js';
 
 /** So few rows of a layer cost next to nothing, and get 16-bit inputs. */
@@ -19,9 +19,10 @@ interface OutputRows {
 }
 
 /**
- * Gives the rows that the output reads (the class token) layers of their own in every MLP, with the same weights: few rows
- * cost next to nothing at 16 bits, and their errors reach the output undiluted, where those of all other rows are averaged
- * by attention. A graph whose output reads many rows, or others than the first ones, stays as it is.
+ * Gives the rows that the output reads (the class token) layers of their own in every block, with the same weights: few rows
+ * cost next to nothing with more bits, and their errors reach the output undiluted, where those of all other rows are
+ * averaged by attention. What other rows read of them are keys and values. A graph whose output reads many rows, or others
+ * than the first ones, stays as it is.
  */
 export function separateOutputRows(graph: Graph): SeparatedGraph {
   const plan = planGraph(graph, false);
@@ -38,8 +39,11 @@ function outputRows(graph: Graph, { needed }: Plan): OutputRows | null {
   return areFirst ? { count: rows.length, of: last.rows } : null;
 }
 
-/** An MLP, in the graph's order: nodes that work on each row by itself, from a norm to residual adds. */
-type RegionNode = LayerNormNode | LinearNode | ActivationNode | AddNode;
+/**
+ * Nodes in the graph's order, each of whose rows is made from the same row of the one before: from a norm or an attention to
+ * residual adds, or to the operands of an attention.
+ */
+type RegionNode = LayerNormNode | AttentionNode | LinearNode | ActivationNode | AddNode;
 
 class Separation {
   private readonly twins = new Map<string, string>();
@@ -55,10 +59,11 @@ class Separation {
   ) {}
 
   run(): SeparatedGraph {
+    /** Regions by their last node. */
     const regions = new Map<string, readonly RegionNode[]>();
     const taken = new Set<GraphNode>();
     for (const node of this.graph.nodes) {
-      if (node.op !== 'layerNorm' || node.rows !== this.rows.of || this.plan.needed.get(node.id)) continue;
+      if (!this.isStart(node)) continue;
       const region = this.regionFrom(node);
       if (region === null || region.some((member) => taken.has(member))) continue;
       regions.set(region.at(-1)!.id, region);
@@ -68,16 +73,27 @@ class Separation {
     return { graph: { ...this.graph, nodes }, twins: this.twins };
   }
 
-  /** The nodes that follow a norm row by row, as far as residual adds; null where anything else reads one of them. */
-  private regionFrom(norm: LayerNormNode): readonly RegionNode[] | null {
-    const members = new Set<GraphNode>([norm]);
+  /** A norm or an attention of all rows, by which not the output's alone are made. */
+  private isStart(node: GraphNode): node is LayerNormNode | AttentionNode {
+    if (node.rows !== this.rows.of || this.plan.needed.get(node.id)) return false;
+    return node.op === 'layerNorm' || (node.op === 'attention' && node.queries === node.rows && node.q.rows === null);
+  }
+
+  /** The nodes that follow row by row, as far as residual adds or operands; null where anything else reads one of them. */
+  private regionFrom(start: LayerNormNode | AttentionNode): readonly RegionNode[] | null {
+    const members = new Set<GraphNode>([start]);
     for (const node of members) {
-      if (node.op === 'add') continue;
+      if (this.isJoined(node)) continue;
       const users = this.plan.consumers.get(node.id)!;
       if (users.length === 0 || node.id === this.graph.output || !users.every((user) => this.follows(user, node))) return null;
       for (const user of users) members.add(user);
     }
     return this.graph.nodes.filter((node): node is RegionNode => members.has(node));
+  }
+
+  /** Whether a region ends with this node: others read its rows together. */
+  private isJoined(node: GraphNode): boolean {
+    return node.op === 'add' || (node.op === 'linear' && this.plan.consumers.get(node.id)!.every(({ op }) => op === 'attention'));
   }
 
   private follows(user: GraphNode, node: GraphNode): boolean {
@@ -97,15 +113,31 @@ class Separation {
   private separate(region: readonly RegionNode[]): GraphNode[] {
     const added: GraphNode[] = [];
     for (const node of region) {
-      const common = { id: `${node.id}#output`, name: `${node.name}.output`, rows: this.rows.count };
-      const own: RegionNode =
-        node.op === 'add' ? { ...node, ...common, a: this.rowsOf(node.a, added), b: this.rowsOf(node.b, added) } : { ...node, ...common, x: this.rowsOf(node.x, added) };
+      const own = this.ownOf(node, added);
       added.push(own);
       this.apart.set(node.id, own.id);
       if (own.op === 'linear') this.twins.set(own.id, node.id);
     }
-    for (const node of region) if (node.op === 'add') added.push(this.join(node));
+    for (const node of region) if (this.isJoined(node)) added.push(this.join(node));
     return added;
+  }
+
+  /** The same for the output rows alone. */
+  private ownOf(node: RegionNode, added: GraphNode[]): RegionNode {
+    const common = { id: `${node.id}#output`, name: `${node.name}.output`, rows: this.rows.count };
+    switch (node.op) {
+      case 'add':
+        return { ...node, ...common, a: this.rowsOf(node.a, added), b: this.rowsOf(node.b, added) };
+      case 'attention': {
+        // The first queries, of all rows' keys and values.
+        const { q, k, v, bias } = withOperands(node, (id) => this.joined.get(id) ?? id) as AttentionNode;
+        const queries = this.rows.count;
+        const rows = Int32Array.from({ length: queries }, (_, r) => r);
+        return { ...node, ...common, queries, q: { ...q, rows }, k, v, bias: bias === null ? null : firstQueries(bias, node, queries) };
+      }
+      default:
+        return { ...node, ...common, x: this.rowsOf(node.x, added) };
+    }
   }
 
   /** The output rows of a value: their own, or taken from it by a node more. */
@@ -121,11 +153,19 @@ class Separation {
   }
 
   /** All rows of a value, those of the output from their own layers, for whoever reads it. */
-  private join({ id, name, rows, cols }: AddNode): GatherNode {
+  private join({ id, name, rows, cols }: RegionNode): GatherNode {
     const { count } = this.rows;
     const index = Int32Array.from({ length: rows }, (_, r) => (r < count ? r : r + count));
     const joined: GatherNode = { op: 'gather', id: `${id}#joined`, name: `${name}.joined`, rows, cols, sources: [this.apart.get(id)!, id], piece: cols, index };
     this.joined.set(id, joined.id);
     return joined;
   }
+}
+
+/** Position bias and masks of the first queries. */
+function firstQueries(bias: Float32Array, { queries, keys }: AttentionNode, count: number): Float32Array {
+  const matrices = bias.length / (queries * keys);
+  const first = new Float32Array(matrices * count * keys);
+  for (let m = 0; m < matrices; m++) first.set(bias.subarray(m * queries * keys, (m * queries + count) * keys), m * count * keys);
+  return first;
 }

@@ -50,7 +50,7 @@ export function planGraph(graph: Graph, dynamic: boolean): Plan {
   for (const node of [...graph.nodes].reverse()) {
     const demands = new Set<Demand>(consumers.get(node.id)!.map((user) => demandOf(user, node, form)));
     if (node.id === graph.output) demands.add('wide');
-    form.set(node.id, chooseForm(node, demands, dynamic, nodes));
+    form.set(node.id, chooseForm(node, demands, dynamic, nodes, consumers));
   }
   for (const node of graph.nodes) {
     if (node.op !== 'attention') continue;
@@ -75,7 +75,13 @@ function demandOf(user: GraphNode, node: GraphNode, form: ReadonlyMap<string, De
   }
 }
 
-function chooseForm(node: GraphNode, demands: ReadonlySet<Demand>, dynamic: boolean, nodes: ReadonlyMap<string, GraphNode>): Demand {
+function chooseForm(
+  node: GraphNode,
+  demands: ReadonlySet<Demand>,
+  dynamic: boolean,
+  nodes: ReadonlyMap<string, GraphNode>,
+  consumers: ReadonlyMap<string, readonly GraphNode[]>,
+): Demand {
   if (demands.size !== 1) return 'wide';
   const [demand] = demands;
   switch (node.op) {
@@ -91,8 +97,11 @@ function chooseForm(node: GraphNode, demands: ReadonlySet<Demand>, dynamic: bool
     case 'constant':
       return demand === 'operand' ? 'operand' : 'wide';
     case 'gather': {
-      // Per-channel scales survive a gather only if whole rows of one source move; row scales don't.
-      const wholeRows = node.sources.length === 1 && nodes.get(node.sources[0])!.cols === node.cols && node.piece % node.cols === 0;
+      // Per-channel scales survive a gather only if whole rows move, of one source or of some that are made for it alone to
+      // scales of its own; row scales don't.
+      const isOwn = (id: string): boolean => demand === 'operand' && consumers.get(id)!.length === 1 && !node.index.includes(-1);
+      const alike = node.sources.length === 1 || node.sources.every(isOwn);
+      const wholeRows = alike && node.sources.every((id) => nodes.get(id)!.cols === node.cols) && node.piece % node.cols === 0;
       return wholeRows && !(dynamic && demand === 'codes') ? demand : 'wide';
     }
     default:

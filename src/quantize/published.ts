@@ -29,13 +29,14 @@ export function publishedSettings(options: QuantizeOptions): SequenceSettings {
     fit: { weightBits: options.weightBits, ridges: [], secondOrder: false },
     perChannelInputs: false,
     fewRows: 0,
+    secondWeightPlanes: false,
     sensitiveWork: 0,
   };
 }
 
 /** A layer as it is: weights rounded to nearest, the bias kept. */
 export function publishedFit(weight: Float64Array, bias: Float64Array, inFeatures: number, weightBits: number): Fit {
-  return { ...roundToNearest(weight, bias.length, inFeatures, weightBits), bias, ridge: null, heldOutError: null };
+  return { ...roundToNearest(weight, bias.length, inFeatures, weightBits), second: null, bias, ridge: null, heldOutError: null };
 }
 
 /** S of an 8-bit tensor, from all its channels. */

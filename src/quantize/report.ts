@@ -12,7 +12,10 @@ export interface LayerReport {
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly inputBits: number;
+  /** Of both planes, where there are two. */
   readonly weightBits: number;
+  /** What the bits of one plane would do to the logits, as a share of their energy; null: not measured. */
+  readonly weightSensitivity: number | null;
   readonly input: {
     /** Of the float values on the calibration images, all channels together; null: pixels. */
     readonly range: Extent | null;

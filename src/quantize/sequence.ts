@@ -19,7 +19,7 @@ import { activationKnots } from '../kernels/prepare.js';
 import { WIDE_LIMIT } from '../program/limits.js';
 import { operandsOf } from '../program/operands.js';
 import type { AttentionOp, LinearOp, Op, OperandView, Output, Program, ValueId } from '../program/types.js';
-import { fitLinear, type Fit } from './compensate.js';
+import { fitLinear, productWithMean, type Fit, type WeightPlane } from './compensate.js';
 import { encodeMultipliers, encodeOffsets } from './multipliers.js';
 import {
   publishedFit,
@@ -274,8 +274,8 @@ class Sequence {
   private buildGather(node: GatherNode, wanted: Demand): void {
     const { name, rows, cols, piece, index } = node;
     // A source that cannot be written in the wanted form is wide, and so is what is gathered from it.
-    const form = node.sources.every((id) => this.built.has(key(id, wanted))) ? wanted : 'wide';
-    const sources = node.sources.map((id) => this.built.get(key(id, form)) ?? this.wide(id));
+    const form = node.sources.some((id) => this.built.has(key(id, wanted))) ? wanted : 'wide';
+    const sources = node.sources.map((id) => (form === 'wide' ? this.wide(id) : this.inForm(id, form, cols)));
     const [first] = sources;
     const fill = first.out.type === 'u8' ? first.out.zero : 0;
     const op: Op = { op: 'gather', name: this.unique(name), rows, cols, out: first.out, sources: sources.map((s) => s.value), piece, index, fill };
@@ -368,7 +368,7 @@ class Sequence {
       dim: node.dim,
       valueDim: node.valueDim,
       softmax,
-      softmaxBits: this.input.scales.softmaxBits(node.id),
+      softmaxBits: this.input.scales.softmaxBits(node),
       fractionBits,
       scoreMultiplier: score.multiplier,
       scoreShift: score.shift,
@@ -431,15 +431,17 @@ class Sequence {
   private async buildLinear(node: LinearNode, form: Demand): Promise<void> {
     const codes = this.inForm(node.x, 'codes', node.inFeatures);
     const fused = this.input.plan.residual.get(node.id);
-    const target = this.input.scales.target(node.id, fused === undefined ? form : 'wide', node.cols);
+    // What is added to another value, or two planes' products to each other, is wide.
+    const written = fused !== undefined || this.input.scales.weightPlanes(node) > 1 ? 'wide' : form;
+    const target = this.input.scales.target(node.id, written, node.cols);
     const residual = fused === undefined ? null : this.wide(fused.other).value;
     const { value, op } = await this.linear(node, codes, target, residual, null);
     const id = fused?.add ?? node.id;
-    this.define(id, fused === undefined ? form : 'wide', value, op, target);
+    this.define(id, written, value, op, target);
   }
 
   /**
-   * Fits, rounds and emits one linear layer.
+   * Fits, rounds and emits one linear layer: an op for each plane of its weights, the second adding to the first one's.
    *
    * @param border [rows, cols] added after the layer, or null: not part of what it is fitted to
    */
@@ -465,7 +467,12 @@ class Sequence {
     const fit = await this.fit(node, codes, sampled, { weight, bias, residual, border });
     this.shared.set(node.id, { fit, input: codes, unit: sampled.unit });
     const op = this.linearOp(node, codes, target, residual, fit, sampled.unit, dynamic);
-    const value = this.emit(op);
+    let value = this.emit(op);
+    if (this.input.scales.weightPlanes(node) > 1) {
+      const second = { ...fit.second!, bias: new Float64Array(N) };
+      const uncentred = { ...target, center: new Float64Array(N) };
+      value = this.emit(this.linearOp({ ...node, name: `${node.name}.second` }, codes, uncentred, value, second, sampled.unit, dynamic));
+    }
     await this.reportLinear(node, codes, op, value, fit, target, border);
     return { value, op };
   }
@@ -480,8 +487,16 @@ class Sequence {
     if (this.input.scales.published) return publishedFit(weight, bias, node.inFeatures, settings.fit.weightBits);
     const target = await this.sampleTargets(node, residual, border, sampled.rowsOf);
     const twin = this.shared.get(twins.get(node.id) ?? '');
-    if (twin !== undefined) return refitBias(twin, codes.scale, sampled.x, target);
-    return fitLinear({ x: sampled.x, target, weight, bias, rowWeight: sampled.rowWeight, heldOut: sampled.heldOut }, products, settings.fit);
+    const planes = this.input.scales.weightPlanes(node);
+    if (twin !== undefined) return refitBias(twin, codes.scale, sampled.x, target, planes);
+    const use = planes > 1 ? 'own' : this.isSharedInPlanes(node.id) ? 'shared' : 'none';
+    return fitLinear({ x: sampled.x, target, weight, bias, rowWeight: sampled.rowWeight, heldOut: sampled.heldOut }, products, settings.fit, use);
+  }
+
+  /** Whether a layer that shares the weights of this one has two planes of them. */
+  private isSharedInPlanes(id: string): boolean {
+    const { twins, graph, scales } = this.input;
+    return graph.nodes.some((node) => node.op === 'linear' && twins.get(node.id) === id && scales.weightPlanes(node) > 1);
   }
 
   private linearOp(
@@ -489,7 +504,7 @@ class Sequence {
     codes: Built,
     target: Target,
     residual: ValueId | null,
-    fit: Fit,
+    plane: WeightPlane & Pick<Fit, 'bias'>,
     inputUnit: number,
     dynamic: boolean,
   ): LinearOp {
@@ -499,18 +514,18 @@ class Sequence {
       let largest = 1;
       for (let n = 0; n < N; n++) {
         let sum = 0;
-        for (let k = 0; k < K; k++) sum += Math.abs(fit.codes[n * K + k]);
+        for (let k = 0; k < K; k++) sum += Math.abs(plane.codes[n * K + k]);
         largest = Math.max(largest, sum);
       }
       // M' ≤ 2^22, so |M'·Σ| >> rowShift stays below 2^30, and the bias below that again.
       rowShift = Math.max(0, Math.ceil(Math.log2(largest * 128)) + 22 - 30);
     }
-    const unit = fit.scale.map((s) => (dynamic ? (s * 2 ** rowShift) / inputUnit : s));
+    const unit = plane.scale.map((s) => (dynamic ? (s * 2 ** rowShift) / inputUnit : s));
     const factors = unit.map((u, n) => u / target.scale[n]);
     // A 16-bit input's accumulator has up to 40 bits, which leaves its multipliers 22 of the 64-bit product.
     const { multiplier, shift } = encodeMultipliers(factors, node.name, codes.out.type === 'i16' ? 22 : 31);
     const bias = Int32Array.from(unit, (u, n) => {
-      const b = Math.round((fit.bias[n] - target.center[n]) / u);
+      const b = Math.round((plane.bias[n] - target.center[n]) / u);
       if (Math.abs(b) >= 2 ** 30) throw new InputError(`layer ${node.name}: the bias of channel ${n} is too large for its weights`);
       return b;
     });
@@ -521,9 +536,9 @@ class Sequence {
       cols: N,
       out: target.out,
       x: codes.value,
-      weight: fit.codes,
+      weight: plane.codes,
       inFeatures: K,
-      weightBits: this.input.settings.options.weightBits,
+      weightBits: plane.bits,
       bias,
       multiplier,
       shift,
@@ -644,7 +659,8 @@ class Sequence {
       inFeatures: op.inFeatures,
       outFeatures: op.cols,
       inputBits: codes.out.type === 'i16' ? 16 : 8,
-      weightBits: op.weightBits,
+      weightBits: op.weightBits + (this.input.scales.weightPlanes(node) > 1 ? fit.second!.bits : 0),
+      weightSensitivity: this.input.sensitivities.weights.get(node.id)?.error ?? null,
       input: {
         range: observed === undefined ? null : { min: extreme(observed.min, Math.min), max: extreme(observed.max, Math.max) },
         scale: { min: extreme(codes.scale, Math.min), max: extreme(codes.scale, Math.max) },
@@ -699,20 +715,18 @@ const ROWS_IN_DOUBT = 32;
  * @param x [rows, K] codes less their zero
  * @param target [rows, N]
  */
-function refitBias({ fit, input, unit }: Shareable, inputScale: Float64Array, x: Float32Array, target: Float32Array): Fit {
+function refitBias({ fit, input, unit }: Shareable, inputScale: Float64Array, x: Float32Array, target: Float32Array, planes: number): Fit {
   const N = fit.scale.length;
   const K = inputScale.length;
   const rows = x.length / K;
-  const scale = fit.scale.map((s) => (s * inputScale[0]) / input.scale[0] / unit);
+  const rescaled = ({ bits, codes, scale }: WeightPlane): WeightPlane => ({ bits, codes, scale: scale.map((s) => (s * inputScale[0]) / input.scale[0] / unit) });
+  const first = rescaled(fit);
+  const second = planes > 1 ? rescaled(fit.second!) : null;
   const mean = new Float64Array(K);
   x.forEach((v, i) => (mean[i % K] += v / rows));
   const wanted = new Float64Array(N);
   target.forEach((v, i) => (wanted[i % N] += v / rows));
-  const bias = fit.bias.map((b, n) => {
-    let sum = 0;
-    for (let k = 0; k < K; k++) sum += fit.codes[n * K + k] * mean[k];
-    const error = wanted[n] - scale[n] * sum - b;
-    return b + (error * rows) / (rows + ROWS_IN_DOUBT);
-  });
-  return { ...fit, scale, bias, ridge: null, heldOutError: null };
+  const meanOutput = productWithMean(second === null ? [first] : [first, second], mean);
+  const bias = fit.bias.map((b, n) => b + ((wanted[n] - meanOutput[n] - b) * rows) / (rows + ROWS_IN_DOUBT));
+  return { ...first, second, bias, ridge: null, heldOutError: null };
 }

@@ -11,6 +11,8 @@ export interface SequenceSettings {
   readonly perChannelInputs: boolean;
   /** Layers that compute no more rows than this cost next to nothing, so their inputs get 16 bits. */
   readonly fewRows: number;
+  /** Such layers get more bits of weights, too, where the logits are sensitive to them. */
+  readonly secondWeightPlanes: boolean;
   /** The inputs and softmax weights that the logits are most sensitive to get more bits, up to this share of multiply-adds more. */
   readonly sensitiveWork: number;
 }

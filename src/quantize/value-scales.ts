@@ -21,7 +21,7 @@ import {
   type OperandScales,
   type Reach,
 } from './scales.js';
-import { scoreMultipliers, SCORE_BITS } from './scores.js';
+import { MAX_FINE_KEYS, scoreMultipliers, SCORE_BITS } from './scores.js';
 import type { Sensitive } from './sensitivity.js';
 import type { SequenceSettings } from './settings.js';
 
@@ -110,9 +110,17 @@ export class ValueScales {
     return rowsNeeded(plan, node) <= settings.fewRows || sensitive.inputs.has(codesSource(plan, node.x)) ? 16 : 8;
   }
 
+  /** Planes of a linear layer's weights. */
+  weightPlanes({ id }: LinearNode): 1 | 2 {
+    const { sensitive, twins } = this.input;
+    return sensitive.weights.has(id) || sensitive.weights.has(twins.get(id) ?? '') ? 2 : 1;
+  }
+
   /** Bits of an attention's softmax weights. */
-  softmaxBits(id: string): SoftmaxBits {
-    return this.input.sensitive.softmax.has(id) ? 12 : 8;
+  softmaxBits(node: AttentionNode): SoftmaxBits {
+    const { settings, plan, sensitive } = this.input;
+    const isCheap = rowsNeeded(plan, node) <= settings.fewRows && node.keys <= MAX_FINE_KEYS;
+    return isCheap || sensitive.softmax.has(node.id) ? 12 : 8;
   }
 
   /** Whether the kernels are the published ones. */
@@ -129,7 +137,8 @@ export class ValueScales {
   private chooseWideScale(): number {
     let largest = 0;
     for (const [id, form] of this.input.plan.form) {
-      if (form !== 'wide') continue;
+      const node = this.input.plan.nodes.get(id)!;
+      if (form !== 'wide' && !(node.op === 'linear' && this.weightPlanes(node) > 1)) continue;
       largest = Math.max(largest, largestOf(this.statistics(id)));
     }
     return ((largest || 1) * WIDE_HEAD_ROOM) / WIDE_LIMIT;
@@ -156,9 +165,9 @@ export class ValueScales {
     const { plan, settings } = this.input;
     const { range, options } = settings;
     const node = plan.nodes.get(id)!;
-    if (node.op === 'attention' && plan.form.get(id) === 'codes') return this.attentionCodes(node);
     const shared = this.sharedInput(id);
     if (shared !== null) return this.codesLike(id, shared);
+    if (node.op === 'attention' && plan.form.get(id) === 'codes') return this.attentionCodes(node);
     // Padding is real zeros, which codes hold exactly only without a centre.
     const symmetric = options.scales === 'dynamic' || this.isPadded(id);
     const statistics = this.statistics(id);
@@ -278,7 +287,11 @@ export class ValueScales {
 
   /** Scales by column of a value that attention reads; its columns may serve as q, k and v of one attention. */
   private operandColumns(id: string): ChannelScales {
-    const attentions = this.input.plan.attentions.get(id) ?? [];
+    const { plan } = this.input;
+    // What is gathered has the scales of what it becomes part of.
+    const gather = plan.consumers.get(id)!.find((user) => user.op === 'gather' && plan.form.get(user.id) === 'operand');
+    if (gather !== undefined) return this.operandColumns(gather.id);
+    const attentions = plan.attentions.get(id) ?? [];
     const scale = new Float64Array(this.statistics(id).channels).fill(1);
     const center = new Float64Array(scale.length);
     const owner = new Map<number, string>();
@@ -290,7 +303,8 @@ export class ValueScales {
         for (let h = 0; h < node.heads; h++) {
           for (let c = 0; c < (role === 'v' ? node.valueDim : node.dim); c++) {
             const column = viewColumn(view, scale.length, h, c);
-            const claim = `${node.id} ${role}`;
+            // Two attentions may read the same operand, if they want the same of it.
+            const claim = `${role} ${scales[role].scale[column]} ${scales[role].center[column]}`;
             if (owner.has(column) && owner.get(column) !== claim) {
               throw new InputError(`layer ${node.name}: one tensor serves as two operands of attention, which is not supported`);
             }

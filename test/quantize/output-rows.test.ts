@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { evaluateGraph, importModel } from '../../src/graph/index.js';
-import type { Graph } from '../../src/graph/types.js';
+import type { Graph, GraphNode } from '../../src/graph/types.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { LinearOp, Program } from '../../src/program/types.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
@@ -15,16 +15,27 @@ async function graphOf(name: string): Promise<Graph> {
   return (await importModel(zooModel(name).path)).graph;
 }
 
+/** Both graphs give the same for an image. */
+async function expectSame(a: Graph, b: Graph, name: string): Promise<void> {
+  const [{ normalised }] = await zooImages(zooModel(name));
+  const wanted = evaluateGraph(a, normalised);
+  const got = evaluateGraph(b, normalised);
+  const scale = Math.max(...wanted.map(Math.abs));
+  wanted.forEach((value, c) => expect(Math.abs(got[c] - value) / scale).toBeLessThan(1e-5));
+}
+
 describe('output rows apart', () => {
   it.each([
-    ['a class token', 'hf_vit_eager_ts_opset17', 1, 1],
-    ['a class token, three blocks', 'timm_ts_opset16', 1, 2],
-    ['a class and a distillation token', 'hf_deit_teacher_all_ts_opset17', 2, 1],
-  ])('%s (%s): the graph computes the same, with layers of their own', async (_what, name, count, mlps) => {
+    ['a class token', 'hf_vit_eager_ts_opset17', 1, 1, 3],
+    ['a class token, three blocks, q, k and v in one', 'timm_ts_opset16', 1, 2, 1],
+    ['a class and a distillation token', 'hf_deit_teacher_all_ts_opset17', 2, 1, 3],
+  ])('%s (%s): the graph computes the same, with layers of their own', async (_what, name, count, blocks, operands) => {
     const graph = await graphOf(name);
     const separated = separateOutputRows(graph);
     // After the last attention these rows alone are computed anyway.
-    expect(separated.twins.size).toBe(2 * mlps);
+    expect(separated.twins.size).toBe(blocks * (operands + 3) + operands);
+    const attentions = separated.graph.nodes.filter((node) => node.op === 'attention');
+    expect(attentions.filter(({ rows }) => rows === count).length).toBe(blocks);
 
     const byId = new Map(separated.graph.nodes.map((node) => [node.id, node]));
     expect(byId.size).toBe(separated.graph.nodes.length);
@@ -42,11 +53,7 @@ describe('output rows apart', () => {
       expect(b.rows).toBeGreaterThan(count);
     }
 
-    const [{ normalised }] = await zooImages(zooModel(name));
-    const wanted = evaluateGraph(graph, normalised);
-    const got = evaluateGraph(separated.graph, normalised);
-    const scale = Math.max(...wanted.map(Math.abs));
-    wanted.forEach((value, c) => expect(Math.abs(got[c] - value) / scale).toBeLessThan(1e-5));
+    await expectSame(graph, separated.graph, name);
   });
 
   it.each(['timm_avgpool_dynamo_opset20', 'hf_swin_ts_opset17', 'hf_clip_dynamo_opset20', 'hf_dinov2_ts_opset17'])('%s: an output that reads many rows leaves the graph as it is', async (name) => {
@@ -54,11 +61,27 @@ describe('output rows apart', () => {
     expect(separateOutputRows(graph).graph).toBe(graph);
   });
 
-  it.each(['encoder_postnorm_relu_ts_opset17', 'batchnorm_relu_ts_opset17'])('%s: an MLP that does not go from a norm to an add stays as it is', async (name) => {
+  it.each(['encoder_postnorm_relu_ts_opset17', 'batchnorm_relu_ts_opset17'])('%s: what does not go from a norm to an add stays as it is', async (name) => {
     const graph = await graphOf(name);
     const separated = separateOutputRows(graph);
-    expect(separated.twins.size).toBe(0);
-    expect(separated.graph).toEqual(graph);
+    const names = separated.graph.nodes.filter((node) => separated.twins.has(node.id)).map((node) => node.name);
+    expect(names, 'the projection of an attention').toEqual([expect.stringMatching(/proj\.output$/)]);
+    await expectSame(graph, separated.graph, name);
+  });
+
+  it('position bias of the first queries goes with them', async () => {
+    const name = 'timm_ts_opset16';
+    const graph = await graphOf(name);
+    let seed = 1;
+    const biased = graph.nodes.map((node): GraphNode => {
+      if (node.op !== 'attention') return node;
+      const bias = Float32Array.from({ length: node.heads * node.queries * node.keys }, () => (seed = (seed * 16807) % 2147483647) / 2 ** 29);
+      return { ...node, bias, biasHeads: node.heads };
+    });
+    const withBias = { ...graph, nodes: biased };
+    const separated = separateOutputRows(withBias);
+    expect(separated.twins.size).toBeGreaterThan(0);
+    await expectSame(withBias, separated.graph, name);
   });
 
   it.each([
@@ -67,7 +90,7 @@ describe('output rows apart', () => {
   ] as const)('gives them 16-bit inputs, and weights that are in the file once (%s)', async (scales, type) => {
     const name = 'hf_vit_eager_ts_opset17';
     const images = (await zooImages(zooModel(name))).map(({ pixels }) => pixels);
-    const { program, layers } = await quantizeGraph({
+    const { program, layers, attentions } = await quantizeGraph({
       graph: await graphOf(name),
       images,
       mean: [0.485, 0.456, 0.406],
@@ -75,13 +98,17 @@ describe('output rows apart', () => {
       options: { ...DEFAULT_OPTIONS, kernels: 'lut', scales },
     });
     const pairs = sharingPairs(program);
-    expect(pairs.length).toBe(2);
+    expect(pairs.length).toBe(9);
     for (const [first, own] of pairs) {
-      expect(program.ops[first.x - 1].out.type).toBe(type);
+      const isSensitive = layers.find((layer) => layer.name === first.name)!.inputBits === 16;
+      expect(program.ops[first.x - 1].out.type).toBe(isSensitive ? 'i16' : type);
       expect(program.ops[own.x - 1].out.type).toBe('i16');
       // Weights suit another layer's inputs only if these have scales in the same proportions.
       expect(layers.find((layer) => layer.name === own.name)!.sqnrDb).toBeGreaterThan(25);
     }
+
+    expect(pairs.filter(([first]) => program.ops[first.x - 1].out.type === type).length).toBeGreaterThan(4);
+    expect(attentions.filter(({ name }) => name.endsWith('.output')).map(({ softmaxBits }) => softmaxBits)).toEqual([12]);
 
     const model = { ...tinyModel(), program, labels: null };
     const { height, width } = program.input;

@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { openProducts } from '../../src/calibrate/products.js';
+import { createOpRunner } from '../../src/engine/runner.js';
 import { evaluateGraph, importModel } from '../../src/graph/index.js';
 import { withOperands } from '../../src/graph/nodes.js';
-import type { AttentionNode, ConstantNode, Graph, GraphNode } from '../../src/graph/types.js';
+import type { AttentionNode, ConstantNode, Graph, GraphNode, LinearNode } from '../../src/graph/types.js';
 import { DEFAULT_OPTIONS, calibrate, quantizeGraph, sequenceSettings } from '../../src/quantize/index.js';
-import { chooseSensitive, measureSensitivities, NOTHING_SENSITIVE } from '../../src/quantize/sensitivity.js';
-import { ValueScales, type Target } from '../../src/quantize/value-scales.js';
+import { chooseSensitive, measureSensitivities, NOTHING_MEASURED, NOTHING_SENSITIVE, type Sensitivities } from '../../src/quantize/sensitivity.js';
+import { quantizeSequentially, type SequenceResult } from '../../src/quantize/sequence.js';
+import { codesSource, ValueScales, type Target } from '../../src/quantize/value-scales.js';
 import { zooImages, zooModel } from '../zoo.js';
 import '../build-kernels.js';
 
@@ -62,6 +65,25 @@ function shiftAttention(node: AttentionNode, valueOf: (id: string) => Float32Arr
   return out;
 }
 
+/** A layer with weights rounded to 8 bits in units of its input's scales, its mean output over all images as it was. */
+function withRoundedWeights(layer: LinearNode, inputScale: Float64Array, inputs: readonly Float32Array[]): LinearNode {
+  const { cols: N, inFeatures: K } = layer;
+  const rows = inputs.reduce((sum, { length }) => sum + length, 0) / K;
+  const mean = new Float64Array(K);
+  for (const input of inputs) input.forEach((v, i) => (mean[i % K] += v / rows));
+  const weight = layer.weight.slice();
+  const bias = layer.bias.slice();
+  for (let n = 0; n < N; n++) {
+    const row = Array.from(layer.weight.subarray(n * K, (n + 1) * K), (w, k) => w * inputScale[k]);
+    const step = Math.max(...row.map(Math.abs)) / 127;
+    row.forEach((w, k) => {
+      weight[n * K + k] = (Math.round(w / step) * step) / inputScale[k];
+      bias[n] -= (weight[n * K + k] - layer.weight[n * K + k]) * mean[k];
+    });
+  }
+  return { ...layer, weight, bias };
+}
+
 describe('what 8-bit inputs do to the logits', () => {
   it.each([
     ['hf_vit_eager_ts_opset17', 'static'],
@@ -78,11 +100,17 @@ describe('what 8-bit inputs do to the logits', () => {
     calibration.collected.samples.close();
     const { graph, plan } = calibration;
     const scales = new ValueScales({ ...calibration, statistics: calibration.collected.statistics, settings, sensitive: NOTHING_SENSITIVE });
-    const { inputs: sensitivities, softmax, weights } = await measureSensitivities({ ...calibration, scales, settings, images: images.slice(0, 1), runs: 100, mean: MEAN, std: STD, threads: 1 });
+    const { statistics } = calibration.collected;
+    const measuring = { ...calibration, statistics, images: images.slice(0, 1), runs: 100, mean: MEAN, std: STD, threads: 1 };
+    const { inputs: sensitivities, softmax, weights, otherWeights, work, weightBytes } = await measureSensitivities({ ...measuring, scales, settings });
 
     expect(sensitivities.size).toBeGreaterThan(4);
-    expect(weights).toBeGreaterThan(0);
-    expect(weights).toBeLessThan(0.01);
+    expect(weights.size, 'all layers have many rows').toBe(0);
+    expect(otherWeights).toBeGreaterThan(0);
+    expect(otherWeights).toBeLessThan(0.01);
+    const linears = graph.nodes.filter((node) => node.op === 'linear');
+    expect(work).toBe(linears.reduce((sum, layer) => sum + (plan.needed.get(layer.id)?.length ?? layer.rows) * layer.cols * layer.inFeatures, 0));
+    expect(weightBytes).toBe([...new Set(linears.map(({ weight }) => weight))].reduce((sum, { length }) => sum + length, 0));
     const exact = evaluateGraph(graph, zoo[0].normalised);
     const energy = exact.reduce((sum, v) => sum + v * v, 0);
     let seen = 0;
@@ -124,6 +152,26 @@ describe('what 8-bit inputs do to the logits', () => {
     }
     expect(measured / computed).toBeGreaterThan(0.6);
     expect(measured / computed).toBeLessThan(1.6);
+
+    const ofFew = { ...settings, fewRows: Infinity };
+    const finer = new ValueScales({ ...calibration, statistics, settings: ofFew, sensitive: NOTHING_SENSITIVE });
+    const ofWeights = await measureSensitivities({ ...measuring, scales: finer, settings: ofFew });
+    const read = linears.filter(({ id }) => plan.needed.get(id)?.length !== 0);
+    expect([...ofWeights.weights.keys()], 'all layers have few rows').toEqual(read.map(({ id }) => id));
+    expect(ofWeights.inputs.size).toBe(0);
+    expect(ofWeights.otherWeights).toBe(0);
+    for (const layer of read) {
+      const { error, macs, bytes } = ofWeights.weights.get(layer.id)!;
+      expect(bytes).toBe(layer.weight.length / 2);
+      expect(macs).toBeGreaterThan((plan.needed.get(layer.id)?.length ?? layer.rows) * layer.weight.length);
+      const codes = finer.target(codesSource(plan, layer.x), 'codes', layer.inFeatures);
+      const rounded = withRoundedWeights(layer, codes.scale, zoo.map(({ normalised }) => evaluateGraph({ ...graph, output: layer.x }, normalised)));
+      const logits = evaluateGraph({ ...graph, nodes: graph.nodes.map((node) => (node === layer ? rounded : node)) }, zoo[0].normalised);
+      const wanted = logits.reduce((sum, v, c) => sum + (v - exact[c]) ** 2, 0) / energy;
+      // A class token that no image has changed yet has its mean error alone, which the bias takes back.
+      if (wanted < 1e-10) expect(error).toBeLessThan(1e-10);
+      else expect(Math.abs(error / wanted - 1)).toBeLessThan(0.05);
+    }
   });
 
   it('the inputs that disturb most get 16 bits, and those that the user gives bits to are left alone', async () => {
@@ -150,43 +198,107 @@ describe('what 8-bit inputs do to the logits', () => {
   });
 });
 
-describe('the choice', () => {
-  const values = fc.array(fc.record({ error: fc.double({ min: 0, max: 1, noNaN: true }), macs: fc.integer({ min: 1, max: 1000 }) }), { maxLength: 30 });
-  const share = fc.double({ min: 0, max: 0.5, noNaN: true });
-  const none = new Map<string, { error: number; macs: number }>();
+describe('weights of 12 bits', () => {
+  it.each(['static', 'dynamic'] as const)('are two ops, the second of which adds to the first (%s scales)', async (scaleMode) => {
+    const model = zooModel('timm_ts_opset16');
+    const { graph } = await importModel(model.path);
+    const images = (await zooImages(model)).map(({ pixels }) => pixels);
+    const options = { ...DEFAULT_OPTIONS, scales: scaleMode };
+    const settings = sequenceSettings(options);
+    const request = { graph, images, mean: MEAN, std: STD, options };
+    const calibration = await calibrate(request, { images: [...images, ...images], fitImages: images.length });
+    const { plan, collected } = calibration;
+    const runner = await createOpRunner();
+    const products = await openProducts(1);
+    const quantized = (weights: readonly LinearNode[]) => {
+      const sensitive = { ...NOTHING_SENSITIVE, weights: new Set(weights.map(({ id }) => id)) };
+      const scales = new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive });
+      return quantizeSequentially({ ...calibration, mean: MEAN, std: STD, runner, products, settings, scales, sensitivities: NOTHING_MEASURED });
+    };
+    try {
+      const few = calibration.graph.nodes.filter((node) => node.op === 'linear').filter((node) => (plan.needed.get(node.id)?.length ?? node.rows) === 1);
+      expect(few.length).toBeGreaterThan(10);
+      const [coarse, fine] = [await quantized([]), await quantized(few)];
+      expect(coarse.layers.every(({ weightBits }) => weightBits === 8)).toBe(true);
+      expect(fine.layers.filter(({ weightBits }) => weightBits === 12).map(({ name }) => name)).toEqual(few.map(({ name }) => name));
+      for (const [i, first] of fine.program.ops.entries()) {
+        if (first.op !== 'linear' || first.name.endsWith('.second')) continue;
+        if (few.some(({ name }) => name === first.name)) {
+          expect(first).toMatchObject({ weightBits: 8, out: { type: 'i32' } });
+          expect(fine.program.ops[i + 1]).toMatchObject({ op: 'linear', name: `${first.name}.second`, x: first.x, residual: i + 1, rows: first.rows, weightBits: 4, out: { type: 'i32' } });
+        } else {
+          expect(fine.program.ops[i + 1].name).not.toBe(`${first.name}.second`);
+        }
+      }
+      // What else there is hides the weights' error in single layers, not in all together.
+      const noise = ({ layers }: SequenceResult): number =>
+        layers.filter(({ name }) => few.some((node) => node.name === name)).reduce((sum, { sqnrDb }) => sum + sqnrDb, 0) / few.length;
+      expect(noise(fine)).toBeGreaterThan(noise(coarse));
+    } finally {
+      collected.samples.close();
+      await products.close();
+      runner.close();
+    }
+  });
 
-  it('keeps to the work allowed, and takes nothing that is not worth its work', () => {
+  it('are for what is sensitive where 8 are asked for, and for nothing where fewer are', async () => {
+    const model = zooModel('hf_vit_eager_ts_opset17');
+    const { graph } = await importModel(model.path);
+    const images = (await zooImages(model)).map(({ pixels }) => pixels);
+    const quantized = async (weightBits: 6 | 8) => (await quantizeGraph({ graph, images, mean: MEAN, std: STD, options: { ...DEFAULT_OPTIONS, weightBits } })).layers;
+    const finer = (await quantized(8)).filter(({ weightBits }) => weightBits === 12);
+    expect(finer.length).toBeGreaterThan(0);
+    expect(finer.every(({ weightSensitivity }) => weightSensitivity! > 0)).toBe(true);
+    expect((await quantized(6)).every(({ weightBits, weightSensitivity }) => weightBits === 6 && weightSensitivity === null)).toBe(true);
+  });
+});
+
+describe('the choice', () => {
+  const value = fc.record({ error: fc.double({ min: 0, max: 1, noNaN: true }), macs: fc.integer({ min: 1, max: 1000 }), bytes: fc.integer({ min: 0, max: 1000 }) });
+  const values = fc.array(value, { maxLength: 30 });
+  const share = fc.double({ min: 0, max: 0.5, noNaN: true });
+  const nothing: Sensitivities = { inputs: new Map(), softmax: new Map(), weights: new Map(), otherWeights: 0, work: 0, weightBytes: 0 };
+
+  it('keeps to the work allowed, and takes nothing that is not worth its work and its place in the file', () => {
     fc.assert(
-      fc.property(values, values, fc.double({ min: 0, max: 10, noNaN: true }), share, (list, attentions, weights, most) => {
-        const inputs = new Map(list.map((value, i) => [`${i}`, value]));
-        const softmax = new Map(attentions.map((value, i) => [`${i}`, value]));
-        const sensitive = chooseSensitive({ inputs, softmax, weights }, most);
-        const chosen = [...[...sensitive.inputs].map((id) => inputs.get(id)!), ...[...sensitive.softmax].map((id) => softmax.get(id)!)];
-        const sum = (some: typeof list, of: 'error' | 'macs'): number => some.reduce((total, value) => total + value[of], 0);
-        expect(sum(chosen, 'macs')).toBeLessThanOrEqual(most * sum(list, 'macs'));
-        const whole = sum(list, 'error') + sum(attentions, 'error') + weights;
-        for (const { error, macs } of chosen) expect(error / whole).toBeGreaterThanOrEqual((0.333 * macs) / sum(list, 'macs'));
+      fc.property(values, values, values, fc.double({ min: 0, max: 10, noNaN: true }), share, (list, attentions, layers, otherWeights, most) => {
+        const [inputs, softmax, weights] = [list, attentions, layers].map((some) => new Map(some.map((of, i) => [`${i}`, of])));
+        const all = [...list, ...attentions, ...layers];
+        const sum = (some: typeof all, of: 'error' | 'macs' | 'bytes'): number => some.reduce((total, one) => total + one[of], 0);
+        const [work, weightBytes] = [sum(all, 'macs') || 1, 2 * sum(all, 'bytes') || 1];
+        const sensitive = chooseSensitive({ inputs, softmax, weights, otherWeights, work, weightBytes }, most);
+        const picked = (ids: ReadonlySet<string>, from: typeof inputs) => [...ids].map((id) => from.get(id)!);
+        const chosen = [...picked(sensitive.inputs, inputs), ...picked(sensitive.softmax, softmax), ...picked(sensitive.weights, weights)];
+        expect(sum(chosen, 'macs')).toBeLessThanOrEqual(most * work);
+        const whole = sum(all, 'error') + otherWeights;
+        for (const { error, macs, bytes } of chosen) expect(error / whole).toBeGreaterThanOrEqual(0.333 * (macs / work + bytes / weightBytes / 2));
       }),
     );
   });
 
-  it('takes what disturbs most for its work first, where it fits', () => {
+  it('takes what disturbs most for its cost first, where it fits', () => {
     const inputs = new Map([
-      ['large', { error: 0.6, macs: 100 }],
-      ['small', { error: 0.2, macs: 10 }],
-      ['dull', { error: 0.05, macs: 600 }],
-      ['other', { error: 0.5, macs: 90 }],
+      ['large', { error: 0.6, macs: 100, bytes: 0 }],
+      ['small', { error: 0.2, macs: 10, bytes: 0 }],
+      ['dull', { error: 0.05, macs: 600, bytes: 0 }],
+      ['other', { error: 0.5, macs: 90, bytes: 0 }],
     ]);
-    const chosen = (weights: number, most: number, softmax = none): string[] => {
-      const sensitive = chooseSensitive({ inputs, softmax, weights }, most);
-      return [...sensitive.inputs, ...[...sensitive.softmax].map((id) => `softmax of ${id}`)];
+    const chosen = (otherWeights: number, most: number, more: Partial<Sensitivities> = {}): string[] => {
+      const sensitive = chooseSensitive({ ...nothing, inputs, work: 800, weightBytes: 1000, otherWeights, ...more }, most);
+      return [...sensitive.inputs, ...[...sensitive.softmax].map((id) => `softmax of ${id}`), ...[...sensitive.weights].map((id) => `weights of ${id}`)];
     };
     expect(chosen(1, 1)).toEqual(['small', 'large', 'other']);
     expect(chosen(1, 0.14)).toEqual(['small', 'large']);
     expect(chosen(1, 0.125), 'the next that fits').toEqual(['small', 'other']);
     expect(chosen(20, 1), 'beside a large error of weights').toEqual(['small']);
     expect(chosen(1, 0.01)).toEqual([]);
-    expect(chosen(1, 0.15, new Map([['small', { error: 0.6, macs: 20 }]])), 'of one work with inputs').toEqual(['small', 'other', 'softmax of small']);
-    expect(chooseSensitive({ inputs: none, softmax: none, weights: 0 }, 0.5)).toEqual(NOTHING_SENSITIVE);
+    expect(chosen(1, 0.15, { softmax: new Map([['small', { error: 0.6, macs: 20, bytes: 0 }]]) }), 'of one work with inputs').toEqual(['small', 'other', 'softmax of small']);
+    const weights = new Map([
+      ['head', { error: 0.1, macs: 1, bytes: 100 }],
+      ['class token', { error: 0.01, macs: 1, bytes: 100 }],
+    ]);
+    expect(chosen(1, 0.14, { weights }), 'of no work to speak of').toEqual(['small', 'large', 'weights of head']);
+    expect(chosen(10, 1, { weights }), 'not worth the place in the file').toEqual(['small', 'large', 'other']);
+    expect(chooseSensitive(nothing, 0.5)).toEqual(NOTHING_SENSITIVE);
   });
 });
