@@ -40,8 +40,8 @@ function outputRows(graph: Graph, { needed }: Plan): OutputRows | null {
 }
 
 /**
- * Nodes in the graph's order, each of whose rows is made from the same row of the one before: from a norm or an attention to
- * residual adds, or to the operands of an attention.
+ * A node of a region, each of whose rows is made from the same row of the one before: from a norm or an attention to residual
+ * adds, or to the operands of an attention.
  */
 type RegionNode = LayerNormNode | AttentionNode | LinearNode | ActivationNode | AddNode;
 
@@ -59,17 +59,17 @@ class Separation {
   ) {}
 
   run(): SeparatedGraph {
-    /** Regions by their last node. */
-    const regions = new Map<string, readonly RegionNode[]>();
-    const taken = new Set<GraphNode>();
+    const members = new Set<GraphNode>();
     for (const node of this.graph.nodes) {
       if (!this.isStart(node)) continue;
       const region = this.regionFrom(node);
-      if (region === null || region.some((member) => taken.has(member))) continue;
-      regions.set(region.at(-1)!.id, region);
-      for (const member of region) taken.add(member);
+      if (region?.some((member) => members.has(member))) continue;
+      for (const member of region ?? []) members.add(member);
     }
-    const nodes = this.graph.nodes.flatMap((node) => [withOperands(node, (id) => this.joined.get(id) ?? id), ...this.separate(regions.get(node.id) ?? [])]);
+    const nodes = this.graph.nodes.flatMap((node): GraphNode[] => [
+      withOperands(node, (id) => this.joined.get(id) ?? id),
+      ...(members.has(node) ? this.separate(node as RegionNode) : []),
+    ]);
     return { graph: { ...this.graph, nodes }, twins: this.twins };
   }
 
@@ -80,7 +80,7 @@ class Separation {
   }
 
   /** The nodes that follow row by row, as far as residual adds or operands; null where anything else reads one of them. */
-  private regionFrom(start: LayerNormNode | AttentionNode): readonly RegionNode[] | null {
+  private regionFrom(start: LayerNormNode | AttentionNode): readonly GraphNode[] | null {
     const members = new Set<GraphNode>([start]);
     for (const node of members) {
       if (this.isJoined(node)) continue;
@@ -88,7 +88,7 @@ class Separation {
       if (users.length === 0 || node.id === this.graph.output || !users.every((user) => this.follows(user, node))) return null;
       for (const user of users) members.add(user);
     }
-    return this.graph.nodes.filter((node): node is RegionNode => members.has(node));
+    return [...members];
   }
 
   /** Whether a region ends with this node: others read its rows together. */
@@ -110,15 +110,14 @@ class Separation {
     }
   }
 
-  private separate(region: readonly RegionNode[]): GraphNode[] {
+  /** What follows a node of a region: the same for the output rows, and the join where the region ends. */
+  private separate(node: RegionNode): GraphNode[] {
     const added: GraphNode[] = [];
-    for (const node of region) {
-      const own = this.ownOf(node, added);
-      added.push(own);
-      this.apart.set(node.id, own.id);
-      if (own.op === 'linear') this.twins.set(own.id, node.id);
-    }
-    for (const node of region) if (this.isJoined(node)) added.push(this.join(node));
+    const own = this.ownOf(node, added);
+    added.push(own);
+    this.apart.set(node.id, own.id);
+    if (own.op === 'linear') this.twins.set(own.id, node.id);
+    if (this.isJoined(node)) added.push(this.join(node));
     return added;
   }
 
