@@ -71,7 +71,7 @@ function compute(
     case 'activation':
       return read(node.x).map(activationFunctions[node.kind]);
     case 'attention':
-      return attention(node, read);
+      return attend(node, read, softmax);
     case 'add': {
       const b = read(node.b);
       return read(node.a).map((a, i) => a + b[i]);
@@ -131,32 +131,45 @@ function patchEmbed(node: PatchEmbedNode, image: Float32Array, { height, width }
   return out;
 }
 
-function attention(node: AttentionNode, read: (id: string) => Float32Array): Float32Array {
+/**
+ * An attention whose weights are given by a function of one query's scores (scaled, with bias): [rows, cols] float32.
+ *
+ * @param read the value of a node
+ */
+export function attend(
+  node: AttentionNode,
+  read: (id: string) => Float32Array,
+  weigh: (scores: Float64Array, query: number) => Float64Array,
+): Float32Array {
   const { batch, heads, queries, keys, dim, valueDim } = node;
   const [q, k, v] = [node.q, node.k, node.v].map((view) => read(view.source));
   const out = new Float32Array(node.rows * node.cols);
-  const weights = new Float64Array(keys);
+  const scores = new Float64Array(keys);
   for (let w = 0; w < batch; w++)
     for (let h = 0; h < heads; h++)
       for (let i = 0; i < queries; i++) {
         const from = viewStart(node.q, w * queries + i, h);
         const biasRow =
           (((node.biasBatch > 1 ? w : 0) * node.biasHeads + (node.biasHeads > 1 ? h : 0)) * queries + i) * keys;
-        let max = -Infinity;
         for (let j = 0; j < keys; j++) {
           const to = viewStart(node.k, w * keys + j, h);
           let dot = 0;
           for (let d = 0; d < dim; d++) dot += q[from + d] * k[to + d];
-          weights[j] = dot * node.scale[h] + (node.bias ? node.bias[biasRow + j] : 0);
-          max = Math.max(max, weights[j]);
+          scores[j] = dot * node.scale[h] + (node.bias ? node.bias[biasRow + j] : 0);
         }
-        let sum = 0;
-        for (let j = 0; j < keys; j++) sum += weights[j] = Math.exp(weights[j] - max);
+        const weights = weigh(scores, i);
         const target = ((w * queries + i) * heads + h) * valueDim;
         for (let j = 0; j < keys; j++) {
           const at = viewStart(node.v, w * keys + j, h);
-          for (let d = 0; d < valueDim; d++) out[target + d] += (weights[j] / sum) * v[at + d];
+          for (let d = 0; d < valueDim; d++) out[target + d] += weights[j] * v[at + d];
         }
       }
   return out;
+}
+
+function softmax(scores: Float64Array): Float64Array {
+  const max = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = scores.map((x) => Math.exp(x - max));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((w) => w / sum);
 }

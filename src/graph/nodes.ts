@@ -1,6 +1,6 @@
 import type { AttentionView, GraphNode } from './types.js';
 
-/** The ids of the values that a node reads. */
+/** The ids of the values that a node reads, an attention's each once. */
 export function operandsOf(node: GraphNode): readonly string[] {
   switch (node.op) {
     case 'patchEmbed':
@@ -9,7 +9,7 @@ export function operandsOf(node: GraphNode): readonly string[] {
     case 'add':
       return [node.a, node.b];
     case 'attention':
-      return [node.q.source, node.k.source, node.v.source];
+      return [...new Set([node.q.source, node.k.source, node.v.source])];
     case 'gather':
       return node.sources;
     default:

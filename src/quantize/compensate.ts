@@ -115,8 +115,8 @@ export async function fitLinear(problem: FitProblem, products: Products, options
     }
   }
 
-  const round = (w: Float64Array, bits: number): WeightPlane =>
-    gram !== null && options.secondOrder ? roundWeights(w, gram, N, K, bits) : roundToNearest(w, N, K, bits);
+  const order = gram !== null && options.secondOrder ? roundingOrder(gram, K) : null;
+  const round = (w: Float64Array, bits: number): WeightPlane => (order === null ? roundToNearest(w, N, K, bits) : roundInOrder(w, order, N, K, bits));
   const first = round(corrected, options.weightBits);
   const second = use === 'none' ? null : round(corrected.map((w, i) => w - first.codes[i] * first.scale[Math.floor(i / K)]), SECOND_PLANE_BITS);
   // The mean error of a few rows is mostly chance: it counts in proportion.
@@ -160,28 +160,39 @@ function rowScales(weight: Float64Array, N: number, K: number, weightBits: numbe
   return scale;
 }
 
-function roundWeights(weight: Float64Array, gram: Float64Array, N: number, K: number, weightBits: number): WeightPlane {
-  const order = Array.from({ length: K }, (_, k) => k).sort((a, b) => gram[a * K + a] - gram[b * K + b]);
+/** How input channels depend on each other. */
+interface RoundingOrder {
+  /** Channels by their energy, the largest last. */
+  readonly channels: readonly number[];
+  /** Cholesky factor of the Gram matrix in this order. */
+  readonly factor: Float64Array;
+}
+
+/** Null where the Gram matrix cannot be factored. */
+function roundingOrder(gram: Float64Array, K: number): RoundingOrder | null {
+  const channels = Array.from({ length: K }, (_, k) => k).sort((a, b) => gram[a * K + a] - gram[b * K + b]);
   const damping = DAMPING * meanDiagonal(gram, K) || 1;
   const factor = new Float64Array(K * K);
   for (let i = 0; i < K; i++) {
-    for (let j = 0; j <= i; j++) factor[i * K + j] = gram[order[i] * K + order[j]] + (i === j ? damping : 0);
+    for (let j = 0; j <= i; j++) factor[i * K + j] = gram[channels[i] * K + channels[j]] + (i === j ? damping : 0);
   }
-  if (!cholesky(factor, K)) return roundToNearest(weight, N, K, weightBits);
+  return cholesky(factor, K) ? { channels, factor } : null;
+}
 
+function roundInOrder(weight: Float64Array, { channels, factor }: RoundingOrder, N: number, K: number, weightBits: number): WeightPlane {
   const scale = rowScales(weight, N, K, weightBits);
   const limit = 2 ** (weightBits - 1) - 1;
   const codes = new Int8Array(N * K);
   const pending = new Float64Array(ROWS_AT_ONCE * K);
-  // Channels of the largest energy are last in the order and are rounded first, while most others can still make up
-  // for them: q_k = round(w_k + Σ_{i>k} (w_i − q_i)·L[i,k]/L[k,k]).
+  // Channels of the largest energy are rounded first, while most others can still make up for them:
+  // q_k = round(w_k + Σ_{i>k} (w_i − q_i)·L[i,k]/L[k,k]).
   for (let from = 0; from < N; from += ROWS_AT_ONCE) {
     const to = Math.min(N, from + ROWS_AT_ONCE);
     pending.fill(0);
     for (let k = K - 1; k >= 0; k--) {
       const row = k * K;
       for (let n = from; n < to; n++) {
-        const at = n * K + order[k];
+        const at = n * K + channels[k];
         const later = (n - from) * K;
         const w = weight[at] / scale[n];
         const q = Math.max(-limit, Math.min(limit, Math.round(w + pending[later + k] / factor[row + k])));

@@ -1,3 +1,4 @@
+import { operandsOf } from '../graph/nodes.js';
 import type { AttentionNode, AttentionView, Graph, GraphNode } from '../graph/types.js';
 
 /**
@@ -22,28 +23,11 @@ export interface Plan {
   readonly attentions: ReadonlyMap<string, readonly AttentionNode[]>;
 }
 
-/** The ids a node reads. */
-export function sourcesOf(node: GraphNode): readonly string[] {
-  switch (node.op) {
-    case 'patchEmbed':
-    case 'constant':
-      return [];
-    case 'attention':
-      return [...new Set([node.q.source, node.k.source, node.v.source])];
-    case 'add':
-      return [node.a, node.b];
-    case 'gather':
-      return node.sources;
-    default:
-      return [node.x];
-  }
-}
-
 /** Chooses each value's form and finds what can be fused, by one walk from the output backwards. */
 export function planGraph(graph: Graph, dynamic: boolean): Plan {
   const nodes = new Map(graph.nodes.map((node) => [node.id, node]));
   const consumers = new Map<string, GraphNode[]>(graph.nodes.map((node) => [node.id, []]));
-  for (const node of graph.nodes) for (const id of sourcesOf(node)) consumers.get(id)!.push(node);
+  for (const node of graph.nodes) for (const id of operandsOf(node)) consumers.get(id)!.push(node);
 
   const form = new Map<string, Demand>();
   const attentions = new Map<string, AttentionNode[]>();
@@ -54,7 +38,7 @@ export function planGraph(graph: Graph, dynamic: boolean): Plan {
   }
   for (const node of graph.nodes) {
     if (node.op !== 'attention') continue;
-    for (const id of sourcesOf(node)) attentions.set(id, [...(attentions.get(id) ?? []), node]);
+    for (const id of operandsOf(node)) attentions.set(id, [...(attentions.get(id) ?? []), node]);
   }
   return { nodes, consumers, form, attentions, needed: neededRows(graph, nodes, consumers), residual: residuals(graph, consumers) };
 }

@@ -1,5 +1,5 @@
 /** What too few bits add to the values of the float model. */
-import { viewStart } from '../graph/nodes.js';
+import { attend } from '../graph/evaluate.js';
 import type { AttentionNode, LinearNode } from '../graph/types.js';
 import type { Products } from '../calibrate/products.js';
 import type { ChannelStatistics } from '../calibrate/statistics.js';
@@ -72,36 +72,16 @@ export async function weightsError(
  * keys and values are those of the float model.
  */
 export function softmaxError(node: AttentionNode, kind: SoftmaxKind, valueOf: ValueOf): Float32Array {
-  const { queries, keys, dim, valueDim, heads } = node;
-  const [q, k, v] = [node.q, node.k, node.v].map(({ source }) => valueOf(source));
-  const error = new Float32Array(node.rows * node.cols);
-  const scores = new Float64Array(keys);
-  for (let row = 0; row < node.rows; row++) {
-    const [window, query] = [Math.floor(row / queries), row % queries];
-    for (let h = 0; h < heads; h++) {
-      const biasAt = (((window % node.biasBatch) * node.biasHeads + (h % node.biasHeads)) * queries + query) * keys;
-      const qAt = viewStart(node.q, row, h);
-      for (let j = 0; j < keys; j++) {
-        const kAt = viewStart(node.k, window * keys + j, h);
-        let sum = 0;
-        for (let c = 0; c < dim; c++) sum += q[qAt + c] * k[kAt + c];
-        scores[j] = (sum * node.scale[h] + (node.bias === null ? 0 : node.bias[biasAt + j])) / SCORE_UNIT;
-      }
-      const [rounded, exact] = [weigh(scores, query, kind, 8), weigh(scores, query, kind, 12)];
-      const at = row * node.cols + h * valueDim;
-      for (let j = 0; j < keys; j++) {
-        const vAt = viewStart(node.v, window * keys + j, h);
-        for (let c = 0; c < valueDim; c++) error[at + c] += (rounded[j] - exact[j]) * v[vAt + c];
-      }
-    }
-  }
-  return error;
+  return attend(node, valueOf, (scores, query) => {
+    const [rounded, exact] = ([8, 12] as const).map((bits) => weigh(scores, query, kind, bits));
+    return rounded.map((w, j) => w - exact[j]);
+  });
 }
 
 /** Softmax weights of one query's scores, their sum 1, as the integer kernels make them. */
 function weigh(scores: Float64Array, query: number, kind: SoftmaxKind, bits: SoftmaxBits): Float64Array {
   const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
-  const weights = scores.map((x, j) => softmaxWeight(Math.round(most - x), SCORE_BITS, kind, bits, softmaxDither(query, j, bits)));
+  const weights = scores.map((x, j) => softmaxWeight(Math.round((most - x) / SCORE_UNIT), SCORE_BITS, kind, bits, softmaxDither(query, j, bits)));
   const sum = weights.reduce((a, b) => a + b, 0);
   return weights.map((w) => w / sum);
 }

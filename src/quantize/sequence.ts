@@ -3,6 +3,7 @@ import type { Products } from '../calibrate/products.js';
 import { InputError } from '../errors.js';
 import { imageValue } from '../engine/values.js';
 import type { OpRunner, Value } from '../engine/types.js';
+import { operandsOf as nodeOperands } from '../graph/nodes.js';
 import type {
   ActivationNode,
   AttentionNode,
@@ -27,7 +28,7 @@ import {
   publishedScoreScale,
   publishedSoftmax,
 } from './published.js';
-import { sourcesOf, type Demand, type Plan } from './plan.js';
+import type { Demand, Plan } from './plan.js';
 import type { AttentionReport, LayerReport } from './report.js';
 import type { SampleRows } from './samples.js';
 import { CODE_LIMIT, type ChannelScales, type OperandScales } from './scales.js';
@@ -125,7 +126,7 @@ class Sequence {
     const { graph, plan } = this.input;
     const lastUse = new Map<string, number>();
     graph.nodes.forEach((node, i) => {
-      for (const id of sourcesOf(node)) lastUse.set(id, i);
+      for (const id of nodeOperands(node)) lastUse.set(id, i);
       lastUse.set(node.id, Math.max(lastUse.get(node.id) ?? 0, i));
     });
     lastUse.set(graph.output, graph.nodes.length);

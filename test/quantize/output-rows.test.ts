@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { evaluateGraph, importModel } from '../../src/graph/index.js';
+import { operandsOf } from '../../src/graph/nodes.js';
 import type { Graph, GraphNode } from '../../src/graph/types.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { LinearOp, Program } from '../../src/program/types.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
 import { separateOutputRows } from '../../src/quantize/output-rows.js';
-import { sourcesOf } from '../../src/quantize/plan.js';
 import { tinyModel } from '../program/tiny.js';
 import { zooImages, zooModel } from '../zoo.js';
 import '../build-kernels.js';
@@ -42,7 +42,7 @@ describe('output rows apart', () => {
     expect(new Set(separated.graph.nodes.map((node) => node.name)).size).toBe(byId.size);
     const made = new Set<string>();
     for (const node of separated.graph.nodes) {
-      for (const id of sourcesOf(node)) expect(made.has(id)).toBe(true);
+      for (const id of operandsOf(node)) expect(made.has(id)).toBe(true);
       made.add(node.id);
     }
     for (const [own, shared] of separated.twins) {
