@@ -51,12 +51,16 @@ class Separation {
   private readonly joined = new Map<string, string>();
   /** The output rows of a value. */
   private readonly apart = new Map<string, string>();
+  /** Where the output's rows are among all. */
+  private readonly firstRows: Int32Array;
 
   constructor(
     private readonly graph: Graph,
     private readonly plan: Plan,
     private readonly rows: OutputRows,
-  ) {}
+  ) {
+    this.firstRows = Int32Array.from({ length: rows.count }, (_, r) => r);
+  }
 
   run(): SeparatedGraph {
     const members = new Set<GraphNode>();
@@ -131,8 +135,7 @@ class Separation {
         // The first queries, of all rows' keys and values.
         const { q, k, v, bias } = withOperands(node, (id) => this.joined.get(id) ?? id) as AttentionNode;
         const queries = this.rows.count;
-        const rows = Int32Array.from({ length: queries }, (_, r) => r);
-        return { ...node, ...common, queries, q: { ...q, rows }, k, v, bias: bias === null ? null : firstQueries(bias, node, queries) };
+        return { ...node, ...common, queries, q: { ...q, rows: this.firstRows }, k, v, bias: bias === null ? null : firstQueries(bias, node, queries) };
       }
       default:
         return { ...node, ...common, x: this.rowsOf(node.x, added) };
@@ -144,8 +147,7 @@ class Separation {
     const known = this.apart.get(id);
     if (known !== undefined) return known;
     const { name, cols } = this.plan.nodes.get(id)!;
-    const index = Int32Array.from({ length: this.rows.count }, (_, r) => r);
-    const gather: GatherNode = { op: 'gather', id: `${id}#rows`, name: `${name}.rows`, rows: this.rows.count, cols, sources: [this.joined.get(id) ?? id], piece: cols, index };
+    const gather: GatherNode = { op: 'gather', id: `${id}#rows`, name: `${name}.rows`, rows: this.rows.count, cols, sources: [this.joined.get(id) ?? id], piece: cols, index: this.firstRows };
     added.push(gather);
     this.apart.set(id, gather.id);
     return gather.id;

@@ -183,7 +183,7 @@ function inputCandidates({ graph, plan, scales, settings }: SensitivityRequest):
   return [...readers]
     .filter(([, layers]) => layers.every(isOpen))
     .map(([id, layers]) => {
-      const codes = scales.target(id, 'codes', layers[0].inFeatures);
+      const codes = scales.inputCodes(layers[0]);
       return {
         kind: 'inputs',
         node: plan.nodes.get(id)!,
@@ -215,13 +215,14 @@ function softmaxCandidates({ graph, plan, scales, settings }: SensitivityRequest
 const READ_MACS = 24;
 
 /** The linear layers of so few rows that a second plane of weights costs little but its place in the file. */
-function weightCandidates({ graph, plan, scales, settings, statistics }: SensitivityRequest, products: Products): Candidate[] {
+function weightCandidates(request: SensitivityRequest, products: Products): Candidate[] {
+  const { graph, plan, scales, settings, statistics } = request;
   const { weightBits } = settings.options;
   return graph.nodes
     .filter((node) => node.op === 'linear')
-    .filter((node) => mayHaveTwoPlanes(node, plan, settings))
+    .filter((node) => mayHaveTwoPlanes(node, request))
     .map((node) => {
-      const { scale } = scales.target(codesSource(plan, node.x), 'codes', node.inFeatures);
+      const { scale } = scales.inputCodes(node);
       return {
         kind: 'weights',
         node,
@@ -233,17 +234,16 @@ function weightCandidates({ graph, plan, scales, settings, statistics }: Sensiti
     });
 }
 
-function mayHaveTwoPlanes(node: LinearNode, plan: Plan, settings: SequenceSettings): boolean {
-  const rows = rowsNeeded(plan, node);
-  return settings.secondWeightPlanes && rows > 0 && rows <= settings.fewRows;
+function mayHaveTwoPlanes(node: LinearNode, { plan, scales, settings }: SensitivityRequest): boolean {
+  return settings.secondWeightPlanes && scales.hasFewRows(node) && rowsNeeded(plan, node) > 0;
 }
 
 /** The graph with the weights of its other linear layers rounded to nearest. */
-function withRoundedWeights({ graph, plan, scales, settings }: SensitivityRequest): Graph {
+function withRoundedWeights(request: SensitivityRequest): Graph {
+  const { graph, scales, settings } = request;
   const nodes = graph.nodes.map((node): GraphNode => {
-    if (node.op !== 'linear' || mayHaveTwoPlanes(node, plan, settings)) return node;
-    const { scale } = scales.target(codesSource(plan, node.x), 'codes', node.inFeatures);
-    return { ...node, weight: roundedWeights(node, settings.options.weightBits, scale) };
+    if (node.op !== 'linear' || mayHaveTwoPlanes(node, request)) return node;
+    return { ...node, weight: roundedWeights(node, settings.options.weightBits, scales.inputCodes(node).scale) };
   });
   return { ...graph, nodes };
 }
@@ -264,8 +264,9 @@ const exactId = (id: string): string => `${id}#exact`;
  * plus those of their weights.
  */
 function withErrors({ graph, plan }: SensitivityRequest, candidates: readonly Candidate[]): Graph {
-  const codes = new Map(candidates.filter(({ kind }) => kind !== 'weights').map((candidate) => [candidate.node.id, errorId(candidate)]));
-  const weights = new Map(candidates.filter(({ kind }) => kind === 'weights').map((candidate) => [candidate.node.id, errorId(candidate)]));
+  const errorsOf = (some: readonly Candidate[]) => new Map(some.map((candidate) => [candidate.node.id, errorId(candidate)]));
+  const codes = errorsOf(candidates.filter(({ kind }) => kind !== 'weights'));
+  const weights = errorsOf(candidates.filter(({ kind }) => kind === 'weights'));
   const readsCodes = (node: GraphNode): boolean => node.op === 'linear' || (node.op === 'gather' && plan.form.get(node.id) === 'codes');
   /** Adds an error to `x`, as a node of the given id. */
   const plus = ({ rows, cols }: GraphNode, x: string, error: string, id: string): GraphNode[] => {

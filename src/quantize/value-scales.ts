@@ -1,6 +1,6 @@
 import type { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError } from '../errors.js';
-import type { ActivationNode, AttentionNode, LinearNode } from '../graph/types.js';
+import type { ActivationNode, AttentionNode, GraphNode, LinearNode } from '../graph/types.js';
 import { WIDE_LIMIT } from '../program/limits.js';
 import type { Output, SoftmaxBits } from '../program/types.js';
 import { askedBits } from './layer-bits.js';
@@ -102,12 +102,22 @@ export class ValueScales {
     return scales;
   }
 
+  /** Whether so few rows of a node reach the output that more bits of them cost next to nothing. */
+  hasFewRows(node: GraphNode): boolean {
+    return rowsNeeded(this.input.plan, node) <= this.input.settings.fewRows;
+  }
+
+  /** What the codes that a linear layer reads mean. */
+  inputCodes({ x, inFeatures }: LinearNode): Target {
+    return this.codesOf(codesSource(this.input.plan, x), inFeatures);
+  }
+
   /** Bits of a linear layer's input. */
   inputBits(node: LinearNode): 8 | 16 {
     const { settings, plan, sensitive } = this.input;
     const asked = askedBits(node.name, settings.options.layerBits);
     if (asked !== undefined) return asked;
-    return rowsNeeded(plan, node) <= settings.fewRows || sensitive.inputs.has(codesSource(plan, node.x)) ? 16 : 8;
+    return this.hasFewRows(node) || sensitive.inputs.has(codesSource(plan, node.x)) ? 16 : 8;
   }
 
   /** Planes of a linear layer's weights. */
@@ -118,9 +128,8 @@ export class ValueScales {
 
   /** Bits of an attention's softmax weights. */
   softmaxBits(node: AttentionNode): SoftmaxBits {
-    const { settings, plan, sensitive } = this.input;
-    const isCheap = rowsNeeded(plan, node) <= settings.fewRows && node.keys <= MAX_FINE_KEYS;
-    return isCheap || sensitive.softmax.has(node.id) ? 12 : 8;
+    const isCheap = this.hasFewRows(node) && node.keys <= MAX_FINE_KEYS;
+    return isCheap || this.input.sensitive.softmax.has(node.id) ? 12 : 8;
   }
 
   /** Whether the kernels are the published ones. */
@@ -213,7 +222,7 @@ export class ValueScales {
     const { twins, plan } = this.input;
     for (const { id: reader } of this.readers(id)) {
       const twin = plan.nodes.get(twins.get(reader) ?? '');
-      if (twin?.op === 'linear') return this.codesOf(codesSource(plan, twin.x), twin.inFeatures);
+      if (twin?.op === 'linear') return this.inputCodes(twin);
     }
     return null;
   }

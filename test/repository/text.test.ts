@@ -36,3 +36,10 @@ test.skipIf(!isCheckout)('the lockfile names no registry but the public one', ()
   const publicHost = ['registry', 'npmjs', 'org'].join('.');
   expect([...hosts].filter((host) => host !== publicHost)).toEqual([]);
 });
+
+test('the README gives the accuracy that its page does', () => {
+  const rowsOf = (file: string): string[] => readFileSync(path.join(REPOSITORY, file), 'utf8').split('\n').filter((line) => /^\| (DeiT|ViT)-Tiny \|/.test(line));
+  const shown = rowsOf('README.md');
+  expect(shown.length).toBeGreaterThan(8);
+  expect(rowsOf('docs/accuracy.md')).toEqual(expect.arrayContaining(shown));
+});
