@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/build-kernels.ts'],
-    reporters: ['default', './scripts/summary-reporter.mjs'],
+    reporters: ['default', './tools/summary-reporter.mjs'],
     testTimeout: 120_000,
     hookTimeout: 300_000,
   },

@@ -20,7 +20,9 @@ function isUpToDate() {
   const sources = ['.', 'node', 'lanes', 'x86', 'arm'].flatMap((folder) =>
     statSync(join(here, folder), { throwIfNoEntry: false }) === undefined
       ? []
-      : readdirSync(join(here, folder)).filter((name) => /\.([ch]|gyp)$/.test(name)).map((name) => join(here, folder, name)),
+      : readdirSync(join(here, folder))
+          .filter((name) => /\.([ch]|gyp)$/.test(name))
+          .map((name) => join(here, folder, name)),
   );
   return modified(target) > Math.max(...sources.map(modified));
 }

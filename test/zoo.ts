@@ -42,7 +42,8 @@ function folder(): string {
   const target = mkdtempSync(path.join(tmpdir(), 'ivit-zoo-'));
   mkdirSync(path.join(target, 'bad'));
   for (const file of [...list('.'), ...list('bad')])
-    if (file.endsWith('.gz')) writeFileSync(path.join(target, file.slice(0, -3)), gunzipSync(readFileSync(path.join(FOLDER, file))));
+    if (file.endsWith('.gz'))
+      writeFileSync(path.join(target, file.slice(0, -3)), gunzipSync(readFileSync(path.join(FOLDER, file))));
   unpacked = target;
   return target;
 }
@@ -61,7 +62,12 @@ export function zooModel(name: string): ZooModel {
 
 /** A model's three images. */
 export async function zooImages(model: ZooModel): Promise<ZooImage[]> {
-  const pixels = new Uint8Array(await sharp(path.join(FOLDER, `${model.name}.png`)).removeAlpha().raw().toBuffer());
+  const pixels = new Uint8Array(
+    await sharp(path.join(FOLDER, `${model.name}.png`))
+      .removeAlpha()
+      .raw()
+      .toBuffer(),
+  );
   const [, channels, height, width] = model.input.shape;
   const size = channels * height * width;
   return model.logits.map((_, i) => {

@@ -13,7 +13,10 @@ import path from 'node:path';
 const native = path.resolve(import.meta.dirname, '..');
 const rounds = process.argv[2] ?? '300';
 const folder = mkdtempSync(path.join(tmpdir(), 'ivit-compare-'));
-const sources = (sub) => readdirSync(path.join(native, sub)).filter((name) => name.endsWith('.c')).map((name) => path.join(native, sub, name));
+const sources = (sub) =>
+  readdirSync(path.join(native, sub))
+    .filter((name) => name.endsWith('.c'))
+    .map((name) => path.join(native, sub, name));
 const common = [path.join(native, 'test/compare.c'), path.join(native, 'portable.c'), path.join(native, 'isa.c')];
 let failures = 0;
 
@@ -23,7 +26,9 @@ function has(command) {
 
 function build(compiler, flags, files, name) {
   const target = path.join(folder, name);
-  const result = spawnSync(compiler, ['-std=gnu11', '-O1', ...flags, ...common, ...files, '-o', target], { encoding: 'utf8' });
+  const result = spawnSync(compiler, ['-std=gnu11', '-O1', ...flags, ...common, ...files, '-o', target], {
+    encoding: 'utf8',
+  });
   if (result.status === 0) return target;
   process.stdout.write(`${name}: does not compile\n${result.stderr}`);
   failures++;
@@ -47,7 +52,8 @@ try {
   } else {
     const own = { x64: 'x86', arm64: 'arm' }[process.arch];
     const program = build(compiler, [], own === undefined ? [] : sources(own), 'compare');
-    for (const isa of own === 'x86' ? ['avx512vnni', 'avxvnni', 'avx2'] : own === 'arm' ? ['neon-dot'] : []) compare([program], isa);
+    for (const isa of own === 'x86' ? ['avx512vnni', 'avxvnni', 'avx2'] : own === 'arm' ? ['neon-dot'] : [])
+      compare([program], isa);
     if (own === 'x86') compare([build(compiler, ['-DVNNI_ENCODING=""'], sources(own), 'compare-vnni')], 'avxvnni');
   }
   const cross = ['aarch64-linux-gnu-gcc', 'qemu-aarch64'];

@@ -36,9 +36,14 @@ export type FloatInputs = Readonly<Record<string, { data: Float32Array; shape: r
  * @returns the new model, weights inside
  * @throws InputError where the model has no product with a float32 matrix
  */
-export async function quantizeForOnnxRuntime(path: string, way: Int8Way, samples: readonly FloatInputs[]): Promise<Uint8Array> {
+export async function quantizeForOnnxRuntime(
+  path: string,
+  way: Int8Way,
+  samples: readonly FloatInputs[],
+): Promise<Uint8Array> {
   const products = await readProducts(path);
-  if (products.model.size === 0) throw new InputError(`${path} has no product with a constant float32 matrix, so there is nothing to write in int8`);
+  if (products.model.size === 0)
+    throw new InputError(`${path} has no product with a constant float32 matrix, so there is nothing to write in int8`);
   const ranges = way === 'static' ? await calibrate(products, samples) : new Map<string, Range>();
   const writer = new Rewriter(products, ranges);
   const { graph } = products.proto;
@@ -99,7 +104,8 @@ async function readProducts(path: string): Promise<Products> {
 
 function inline(tensor: Tensor, source: Parameters<TensorReader['read']>[0] | undefined, reader: TensorReader): void {
   if (!source?.external) return;
-  if (source.dataType !== FLOAT) throw new InputError(`${source.name}: only float32 models can be written in int8 for ONNX Runtime`);
+  if (source.dataType !== FLOAT)
+    throw new InputError(`${source.name}: only float32 models can be written in int8 for ONNX Runtime`);
   const data = reader.read(source) as Float32Array;
   tensor.rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   tensor.externalData = [];
@@ -108,7 +114,12 @@ function inline(tensor: Tensor, source: Parameters<TensorReader['read']>[0] | un
 
 /** A Gemm that only multiplies and adds. */
 function plainGemm(node: Node): boolean {
-  return node.opType === 'MatMul' || ((attribute(node, 'transA') ?? 0) === 0 && (attribute(node, 'alpha') ?? 1) === 1 && (attribute(node, 'beta') ?? 1) === 1);
+  return (
+    node.opType === 'MatMul' ||
+    ((attribute(node, 'transA') ?? 0) === 0 &&
+      (attribute(node, 'alpha') ?? 1) === 1 &&
+      (attribute(node, 'beta') ?? 1) === 1)
+  );
 }
 
 function attribute(node: Node, name: string): number | undefined {
@@ -129,7 +140,10 @@ interface Range {
 }
 
 /** The smallest and largest value of every operand that is to be quantized, over the samples. */
-async function calibrate({ proto, model, computed }: Products, samples: readonly FloatInputs[]): Promise<Map<string, Range>> {
+async function calibrate(
+  { proto, model, computed }: Products,
+  samples: readonly FloatInputs[],
+): Promise<Map<string, Range>> {
   const operands = new Set<string>();
   for (const node of proto.graph!.node!) {
     const output = node.output![0];
@@ -140,7 +154,10 @@ async function calibrate({ proto, model, computed }: Products, samples: readonly
   const added = [...operands].filter((name) => !own.has(name));
   const withOutputs = {
     ...proto,
-    graph: { ...proto.graph, output: [...proto.graph!.output!, ...added.map((name) => ({ name, type: { tensorType: { elemType: FLOAT } } }))] },
+    graph: {
+      ...proto.graph,
+      output: [...proto.graph!.output!, ...added.map((name) => ({ name, type: { tensorType: { elemType: FLOAT } } }))],
+    },
   };
   const session = await openFloatModel(onnx.ModelProto.encode(withOutputs as onnxProto.onnx.ModelProto).finish());
   const ranges = new Map<string, Range>([...operands].map((name) => [name, { lo: 0, hi: 0 }]));
@@ -175,7 +192,8 @@ class Rewriter {
   rewrite(node: Node, way: Int8Way): Node[] {
     const output = node.output![0];
     const matrix = this.products.model.get(output);
-    if (matrix !== undefined) return way === 'dynamic' ? this.#dynamicProduct(node, matrix) : this.#staticProduct(node, matrix);
+    if (matrix !== undefined)
+      return way === 'dynamic' ? this.#dynamicProduct(node, matrix) : this.#staticProduct(node, matrix);
     if (way === 'static' && this.products.computed.has(output)) {
       const before: Node[] = [];
       const inputs = node.input!.map((name) => this.#dequantize(name, before));
@@ -196,10 +214,18 @@ class Rewriter {
     }
     const weight = this.#weight(matrix, output);
     nodes.push(
-      { opType: 'MatMulInteger', input: [codes.codes, weight.codes, codes.zero, weight.zero], output: [`${output}/sum`] },
+      {
+        opType: 'MatMulInteger',
+        input: [codes.codes, weight.codes, codes.zero, weight.zero],
+        output: [`${output}/sum`],
+      },
       { opType: 'Cast', input: [`${output}/sum`], output: [`${output}/float`], attribute: [integer('to', FLOAT)] },
       { opType: 'Mul', input: [codes.scale, weight.scale], output: [`${output}/scales`] },
-      { opType: 'Mul', input: [`${output}/float`, `${output}/scales`], output: [bias === undefined ? output : `${output}/product`] },
+      {
+        opType: 'Mul',
+        input: [`${output}/float`, `${output}/scales`],
+        output: [bias === undefined ? output : `${output}/product`],
+      },
     );
     if (bias !== undefined) nodes.push({ opType: 'Add', input: [`${output}/product`, bias], output: [output] });
     return nodes;
@@ -212,8 +238,17 @@ class Rewriter {
     const input = this.#dequantize(x, nodes);
     const weight = this.#weight(matrix, output);
     nodes.push(
-      { opType: 'DequantizeLinear', input: [weight.codes, weight.scale, weight.zeros], output: [`${output}/weight`], attribute: [integer('axis', 1)] },
-      { opType: 'MatMul', input: [input, `${output}/weight`], output: [bias === undefined ? output : `${output}/product`] },
+      {
+        opType: 'DequantizeLinear',
+        input: [weight.codes, weight.scale, weight.zeros],
+        output: [`${output}/weight`],
+        attribute: [integer('axis', 1)],
+      },
+      {
+        opType: 'MatMul',
+        input: [input, `${output}/weight`],
+        output: [bias === undefined ? output : `${output}/product`],
+      },
     );
     if (bias !== undefined) nodes.push({ opType: 'Add', input: [`${output}/product`, bias], output: [output] });
     return nodes;
@@ -237,12 +272,20 @@ class Rewriter {
   }
 
   /** Symmetric codes of a matrix, a scale a column. */
-  #weight({ data, inFeatures, cols }: Matrix, output: string): { codes: string; scale: string; zero: string; zeros: string } {
+  #weight(
+    { data, inFeatures, cols }: Matrix,
+    output: string,
+  ): { codes: string; scale: string; zero: string; zeros: string } {
     const scales = new Float32Array(cols);
     for (let i = 0; i < data.length; i++) scales[i % cols] = Math.max(scales[i % cols], Math.abs(data[i]));
     for (let n = 0; n < cols; n++) scales[n] = scales[n] / 127 || 1;
     const codes = Int8Array.from(data, (w, i) => Math.round(w / scales[i % cols]));
-    const names = { codes: `${output}/w`, scale: `${output}/w_scale`, zero: `${output}/w_zero`, zeros: `${output}/w_zeros` };
+    const names = {
+      codes: `${output}/w`,
+      scale: `${output}/w_scale`,
+      zero: `${output}/w_zero`,
+      zeros: `${output}/w_zeros`,
+    };
     this.tensors.push(
       bytes(names.codes, [inFeatures, cols], INT8, new Uint8Array(codes.buffer)),
       floats(names.scale, [cols], scales),

@@ -39,7 +39,11 @@ const PAUSE = 30;
  * Times contenders in turns, so that whatever else the machine does falls on all of them alike: `rounds` times every
  * contender gets a turn of a few runs.
  */
-export async function measure(contenders: readonly Contender[], rounds: number, onRound?: (done: number) => void): Promise<Timing[]> {
+export async function measure(
+  contenders: readonly Contender[],
+  rounds: number,
+  onRound?: (done: number) => void,
+): Promise<Timing[]> {
   const times = contenders.map((): number[] => []);
   const rates = contenders.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {

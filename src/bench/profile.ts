@@ -41,7 +41,9 @@ const PEAK_ROUNDS = 30_000;
 export function profileNative(program: Program, threads: number, runs: number): Promise<Profile> {
   const kernels = loadNativeKernels();
   const profiler = createNativeProfiler(kernels, program, threads);
-  return profile(profiler, createNativeEngine(kernels, program, threads), program, runs, () => kernels.measurePeak(profiler.isa, PEAK_ROUNDS));
+  return profile(profiler, createNativeEngine(kernels, program, threads), program, runs, () =>
+    kernels.measurePeak(profiler.isa, PEAK_ROUNDS),
+  );
 }
 
 /** Times every step of the WebAssembly backend; it cannot tell the machine's peak. */
@@ -86,13 +88,15 @@ async function profile(
   const total = [...groups.values()].reduce((sum, { seconds }) => sum + seconds, 0);
   const multiplications = [...groups.values()].reduce((sum, group) => sum + group.multiplications, 0);
   const shareOf = (count: number, seconds: number) => (peak === null || count === 0 ? null : count / seconds / peak);
-  const kinds = [...groups].filter(([, { seconds }]) => seconds > 0).map(([kind, { seconds, multiplications: count }]) => ({
-    kind,
-    milliseconds: 1000 * seconds,
-    share: seconds / total,
-    multiplications: count,
-    shareOfPeak: shareOf(count, seconds),
-  }));
+  const kinds = [...groups]
+    .filter(([, { seconds }]) => seconds > 0)
+    .map(([kind, { seconds, multiplications: count }]) => ({
+      kind,
+      milliseconds: 1000 * seconds,
+      share: seconds / total,
+      multiplications: count,
+      shareOfPeak: shareOf(count, seconds),
+    }));
   return {
     isa: profiler.isa,
     threads,

@@ -63,9 +63,16 @@ export async function collect(request: CollectRequest): Promise<Collected> {
   const { graph, images, given = new Map<string, never>() } = request;
   const { channels, height, width, name } = graph.input;
   const byId = new Map(graph.nodes.map((node) => [node.id, node]));
-  const statistics = new Map([...request.statistics].map((id) => [id, new ChannelStatistics(byId.get(id)!.cols, request.histograms)]));
+  const statistics = new Map(
+    [...request.statistics].map((id) => [id, new ChannelStatistics(byId.get(id)!.cols, request.histograms)]),
+  );
   const samples = new RowStore(
-    new Map([...request.samples].map(([id, rowsOf]) => [id, images.reduce((n, _, i) => n + rowsOf(i).length, 0) * byId.get(id)!.cols])),
+    new Map(
+      [...request.samples].map(([id, rowsOf]) => [
+        id,
+        images.reduce((n, _, i) => n + rowsOf(i).length, 0) * byId.get(id)!.cols,
+      ]),
+    ),
   );
   const written = new Map<string, number>();
   const logits: Float32Array[] = [];
@@ -75,7 +82,9 @@ export async function collect(request: CollectRequest): Promise<Collected> {
   let runtime = '';
   try {
     for (const [p, part] of parts.entries()) {
-      const seen = part.nodes.map(({ id }) => id).filter((id) => statistics.has(id) || request.samples.has(id) || id === graph.output);
+      const seen = part.nodes
+        .map(({ id }) => id)
+        .filter((id) => statistics.has(id) || request.samples.has(id) || id === graph.output);
       const carriedOn = part.carried.filter((id) => !given.has(id));
       const outputs = [...new Set([...seen, ...carriedOn])];
       const readLater = new Set(parts.slice(p + 1).flatMap(({ inputs }) => inputs));
@@ -87,10 +96,16 @@ export async function collect(request: CollectRequest): Promise<Collected> {
         for (const [i, pixels] of images.entries()) {
           const feeds: Record<string, { data: Float32Array; shape: number[] }> = {};
           for (const id of inputs) {
-            feeds[id] = { data: (await given.get(id)?.(i)) ?? carried[i].get(id)!, shape: [byId.get(id)!.rows, byId.get(id)!.cols] };
+            feeds[id] = {
+              data: (await given.get(id)?.(i)) ?? carried[i].get(id)!,
+              shape: [byId.get(id)!.rows, byId.get(id)!.cols],
+            };
           }
           if (model.inputNames.includes(name)) {
-            feeds[name] = { data: normalizePixels(pixels, channels, request.mean, request.std), shape: [1, channels, height, width] };
+            feeds[name] = {
+              data: normalizePixels(pixels, channels, request.mean, request.std),
+              shape: [1, channels, height, width],
+            };
           }
           const values = await model.run(feeds, outputs);
           for (const id of seen) {

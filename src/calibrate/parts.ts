@@ -50,5 +50,8 @@ export function cutGraph(graph: Graph, limit = PART_BYTES): GraphPart[] {
 }
 
 function weightBytes(node: GraphNode): number {
-  return Object.values(node).reduce((sum: number, value) => sum + (value instanceof Float32Array ? value.byteLength : 0), 0);
+  return Object.values(node).reduce(
+    (sum: number, value) => sum + (value instanceof Float32Array ? value.byteLength : 0),
+    0,
+  );
 }

@@ -15,7 +15,13 @@ export interface Products {
 export async function openProducts(threads: number): Promise<Products> {
   const transposed = await openFloatModel(productModel(true), { threads });
   const plain = await openFloatModel(productModel(false), { threads });
-  const run = async (model: FloatModel, a: Float32Array, m: number, b: Float32Array, n: number): Promise<Float32Array> => {
+  const run = async (
+    model: FloatModel,
+    a: Float32Array,
+    m: number,
+    b: Float32Array,
+    n: number,
+  ): Promise<Float32Array> => {
     const results = await model.run({
       a: { data: a, shape: [a.length / m, m] },
       b: { data: b, shape: [b.length / n, n] },
@@ -50,7 +56,12 @@ function productModel(transposeA: boolean): Uint8Array {
       name: 'product',
       node: transposeA
         ? [
-            { opType: 'Transpose', input: ['a'], output: ['t'], attribute: [{ name: 'perm', ints: [1, 0], type: onnx.AttributeProto.AttributeType.INTS }] },
+            {
+              opType: 'Transpose',
+              input: ['a'],
+              output: ['t'],
+              attribute: [{ name: 'perm', ints: [1, 0], type: onnx.AttributeProto.AttributeType.INTS }],
+            },
             { opType: 'MatMul', input: ['t', 'b'], output: ['y'] },
           ]
         : [{ opType: 'MatMul', input: ['a', 'b'], output: ['y'] }],

@@ -36,9 +36,12 @@ export class RowStore {
     const bytes = bytesOf(data);
     const start = (this.#starts.get(name)! + at) * Float32Array.BYTES_PER_ELEMENT;
     try {
-      for (let done = 0; done < bytes.length; ) done += writeSync(this.#file.handle, bytes, done, bytes.length - done, start + done);
+      for (let done = 0; done < bytes.length;)
+        done += writeSync(this.#file.handle, bytes, done, bytes.length - done, start + done);
     } catch (error) {
-      throw new InputError(`calibration data cannot be kept in ${tmpdir()}: ${(error as Error).message}; use fewer images, or another folder ($TMPDIR)`);
+      throw new InputError(
+        `calibration data cannot be kept in ${tmpdir()}: ${(error as Error).message}; use fewer images, or another folder ($TMPDIR)`,
+      );
     }
   }
 
@@ -48,7 +51,7 @@ export class RowStore {
     const data = new Float32Array(to - from);
     const bytes = bytesOf(data);
     const start = (this.#starts.get(name)! + from) * Float32Array.BYTES_PER_ELEMENT;
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const count = readSync(this.#file.handle, bytes, done, bytes.length - done, start + done);
       if (count === 0) throw new RangeError(`rows of ${name} were read before they were written`);
       done += count;

@@ -31,7 +31,10 @@ export interface FloatModelOptions {
  *
  * @throws InputError where ONNX Runtime refuses the model
  */
-export async function openFloatModel(source: string | Uint8Array, options: FloatModelOptions = {}): Promise<FloatModel> {
+export async function openFloatModel(
+  source: string | Uint8Array,
+  options: FloatModelOptions = {},
+): Promise<FloatModel> {
   const { ort, name } = await loadRuntime(options.runtime);
   const session = await createSession(ort, name, source, options.threads ?? 1);
   const types = new Map(session.inputNames.map((input, i) => [input, typeOfInput(session, i)]));

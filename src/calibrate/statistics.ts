@@ -64,7 +64,9 @@ export class ChannelStatistics {
     for (let c = 0; c < C; c++) {
       // A NaN among numbers shows in the sum alone.
       if (!Number.isFinite(low[c]) || !Number.isFinite(high[c]) || Number.isNaN(sum[c])) {
-        throw new InputError('the float model produced a value that is not finite; check the model and its pre-processing');
+        throw new InputError(
+          'the float model produced a value that is not finite; check the model and its pre-processing',
+        );
       }
       nextMin[c] = secondLeast(this.images, min[c], nextMin[c], 1, low[c], low[c]);
       nextMax[c] = -secondLeast(this.images, -max[c], -nextMax[c], 1, -high[c], -high[c]);
@@ -89,8 +91,22 @@ export class ChannelStatistics {
     if (other.images === 0) return;
     const weight = other.images / (this.images + other.images);
     for (let c = 0; c < this.channels; c++) {
-      this.nextMin[c] = secondLeast(this.images, this.min[c], this.nextMin[c], other.images, other.min[c], other.nextMin[c]);
-      this.nextMax[c] = -secondLeast(this.images, -this.max[c], -this.nextMax[c], other.images, -other.max[c], -other.nextMax[c]);
+      this.nextMin[c] = secondLeast(
+        this.images,
+        this.min[c],
+        this.nextMin[c],
+        other.images,
+        other.min[c],
+        other.nextMin[c],
+      );
+      this.nextMax[c] = -secondLeast(
+        this.images,
+        -this.max[c],
+        -this.nextMax[c],
+        other.images,
+        -other.max[c],
+        -other.nextMax[c],
+      );
       this.min[c] = Math.min(this.min[c], other.min[c]);
       this.max[c] = Math.max(this.max[c], other.max[c]);
       this.momentumMin[c] += weight * (other.momentumMin[c] - this.momentumMin[c]);
@@ -146,7 +162,14 @@ export class ChannelStatistics {
 }
 
 /** The second least of two sets of numbers together, from the size, least and second least of each; of one number, itself. */
-function secondLeast(sizeA: number, leastA: number, secondA: number, sizeB: number, leastB: number, secondB: number): number {
+function secondLeast(
+  sizeA: number,
+  leastA: number,
+  secondA: number,
+  sizeB: number,
+  leastB: number,
+  secondB: number,
+): number {
   if (sizeA === 0) return secondB;
   const second = Math.max(leastA, leastB);
   return Math.min(second, sizeA > 1 ? secondA : second, sizeB > 1 ? secondB : second);

@@ -28,8 +28,10 @@ export function addBenchCommand(program: Command): void {
     .option('--float <model.onnx>', 'measure ONNX Runtime on the float model too, in float and in both its int8 forms')
     .option('--threads <list>', 'thread counts, like 1,2', positiveIntegers, [1])
     .option('-r, --runs <n>', 'rounds; in each, everything measured gets a turn', positiveInteger, 20)
-    .addOption(new Option('-o, --output <format>', 'how to print the results').choices(['md', 'json', 'csv']).default('md'))
-    .option('--profile', 'show where the time goes, and the native backend\'s share of the machine\'s peak')
+    .addOption(
+      new Option('-o, --output <format>', 'how to print the results').choices(['md', 'json', 'csv']).default('md'),
+    )
+    .option('--profile', "show where the time goes, and the native backend's share of the machine's peak")
     .action(run);
 }
 
@@ -42,7 +44,8 @@ function positiveIntegers(text: string): number[] {
 async function run(flags: Flags): Promise<void> {
   const files = flags.model ?? [findModel({})];
   const models = [];
-  for (const file of files) models.push({ name: path.basename(file, '.ivit'), program: (await loadModel(file)).program });
+  for (const file of files)
+    models.push({ name: path.basename(file, '.ivit'), program: (await loadModel(file)).program });
   const progress = new Progress();
   try {
     const results = await compare({
@@ -63,7 +66,11 @@ async function run(flags: Flags): Promise<void> {
 
 type NamedProfile = Profile & { readonly name: string };
 
-async function profileAll(models: readonly NamedProgram[], threads: readonly number[], runs: number): Promise<NamedProfile[]> {
+async function profileAll(
+  models: readonly NamedProgram[],
+  threads: readonly number[],
+  runs: number,
+): Promise<NamedProfile[]> {
   const profiles: NamedProfile[] = [];
   for (const { name, program } of models) {
     for (const count of threads) profiles.push({ name, ...(await profileNative(program, count, runs)) });
@@ -72,11 +79,20 @@ async function profileAll(models: readonly NamedProgram[], threads: readonly num
   return profiles;
 }
 
-function render(format: Flags['output'], machine: Machine, results: readonly Compared[], profiles: readonly NamedProfile[]): void {
+function render(
+  format: Flags['output'],
+  machine: Machine,
+  results: readonly Compared[],
+  profiles: readonly NamedProfile[],
+): void {
   if (format === 'json') return printJson({ machine, results, profiles });
   if (format === 'csv') return print(...csv(results));
   const { cpu, cores, memoryGB, platform, node } = machine;
-  print(`${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'}, ${memoryGB} GB, ${platform}, Node ${node}`, '', markdown(RESULT_COLUMNS, results.map(resultRow)));
+  print(
+    `${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'}, ${memoryGB} GB, ${platform}, Node ${node}`,
+    '',
+    markdown(RESULT_COLUMNS, results.map(resultRow)),
+  );
   for (const profile of profiles) print('', ...profileLines(profile));
 }
 
@@ -116,21 +132,36 @@ function profileLines({ name, isa, threads, kinds, peak, linearShare, wholeShare
     kind.multiplications === 0 ? '' : significant(kind.multiplications / kind.milliseconds / 1e6),
     share(kind.shareOfPeak),
   ]);
-  const columns = [{ title: 'layers' }, right('time'), right('of all'), right('MAC'), right('GMAC/s'), right('of peak')];
+  const columns = [
+    { title: 'layers' },
+    right('time'),
+    right('of all'),
+    right('MAC'),
+    right('GMAC/s'),
+    right('of peak'),
+  ];
   return [
     `${name}: ${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}${peak === null ? '' : `, peak ${significant(peak / 1e9)} GMAC/s a core`}`,
     '',
     markdown(columns, rows),
-    ...(wholeShare === null ? [] : ['', `whole network ${share(wholeShare)} of the peak (${share(wallShare)} by the clock of a whole run), linear layers ${share(linearShare)}`]),
+    ...(wholeShare === null
+      ? []
+      : [
+          '',
+          `whole network ${share(wholeShare)} of the peak (${share(wallShare)} by the clock of a whole run), linear layers ${share(linearShare)}`,
+        ]),
   ];
 }
 
 /** A Markdown table that lines up in a terminal as well. */
 function markdown(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const widths = columns.map(({ title }, c) => Math.max(title.length, 3, ...rows.map((row) => row[c].length)));
-  const pad = (text: string, c: number): string => (columns[c].align === 'right' ? text.padStart(widths[c]) : text.padEnd(widths[c]));
+  const pad = (text: string, c: number): string =>
+    columns[c].align === 'right' ? text.padStart(widths[c]) : text.padEnd(widths[c]);
   const line = (cells: readonly string[]): string => `| ${cells.map(pad).join(' | ')} |`;
-  const rule = columns.map(({ align }, c) => (align === 'right' ? `${'-'.repeat(widths[c] - 1)}:` : '-'.repeat(widths[c])));
+  const rule = columns.map(({ align }, c) =>
+    align === 'right' ? `${'-'.repeat(widths[c] - 1)}:` : '-'.repeat(widths[c]),
+  );
   return [line(columns.map(({ title }) => title)), line(rule), ...rows.map(line)].join('\n');
 }
 
@@ -140,7 +171,12 @@ function csv(results: readonly Compared[]): string[] {
   return [
     'runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8',
     ...results.map((r) =>
-      [quoted(r.runtime), quoted(r.precision), r.threads, ...[r.median, r.least, ...r.spread, r.throughput, r.againstFloat, r.againstInt8].map(number)].join(','),
+      [
+        quoted(r.runtime),
+        quoted(r.precision),
+        r.threads,
+        ...[r.median, r.least, ...r.spread, r.throughput, r.againstFloat, r.againstInt8].map(number),
+      ].join(','),
     ),
   ];
 }

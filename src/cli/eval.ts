@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.js';
-import { evaluate } from '../library/evaluate.js';
-import type { EvaluatedImage, Evaluation } from '../library/evaluate.js';
-import { Model } from '../library/model.js';
+import { evaluate } from '../api/evaluate.js';
+import type { EvaluatedImage, Evaluation } from '../api/evaluate.js';
+import { Model } from '../api/model.js';
 import { checkWritable, writeAtomically } from '../program/file.js';
 import { worstLayers } from '../quantize/index.js';
 import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
@@ -31,7 +31,11 @@ export function addEvalCommand(program: Command): void {
     .option('--float <model.onnx>', 'compare with the float model on the same images')
     .option('--limit <n>', 'use only so many images, spread evenly', positiveInteger)
     .option('--predictions <file.csv>', 'write the decision for each image')
-    .option('--layers [n]', 'name the n layers (default 10) that were farthest from float when the model was quantized', positiveInteger)
+    .option(
+      '--layers [n]',
+      'name the n layers (default 10) that were farthest from float when the model was quantized',
+      positiveInteger,
+    )
     .option('--json', 'print the figures as JSON');
   addModelOptions(command).action(run);
 }
@@ -44,7 +48,8 @@ async function run(flags: Flags): Promise<void> {
   const progress = new Progress();
   const rows: string[] = [];
   try {
-    const layers = flags.layers === undefined ? null : layersOf(model, flags.layers === true ? WORST_LAYERS : flags.layers);
+    const layers =
+      flags.layers === undefined ? null : layersOf(model, flags.layers === true ? WORST_LAYERS : flags.layers);
     const evaluation = await evaluate(model, {
       ...flags,
       onProgress: (done, total) => progress.update('Evaluate', done, total),
@@ -73,7 +78,8 @@ async function run(flags: Flags): Promise<void> {
 /** The layers whose outputs were farthest from float on calibration images, worst first. */
 function layersOf(model: Model, count: number): { name: string; sqnrDb: number }[] {
   const { layers } = model.file.provenance;
-  if (layers === undefined) throw new InputError('The model says nothing of its layers; quantize it again for --layers');
+  if (layers === undefined)
+    throw new InputError('The model says nothing of its layers; quantize it again for --layers');
   return worstLayers(
     layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: Number(sqnrDb) })),
     count,
@@ -82,7 +88,12 @@ function layersOf(model: Model, count: number): { name: string; sqnrDb: number }
 
 function printLayers(layers: readonly { name: string; sqnrDb: number }[]): void {
   const rows = layers.map(({ name, sqnrDb }) => [name, `${sqnrDb.toFixed(1)} dB`]);
-  print('', 'Farthest from float when quantized, on calibration images held out:', '', table([{ title: 'layer' }, { title: 'SQNR', align: 'right' }], rows));
+  print(
+    '',
+    'Farthest from float when quantized, on calibration images held out:',
+    '',
+    table([{ title: 'layer' }, { title: 'SQNR', align: 'right' }], rows),
+  );
 }
 
 function predictionRow(model: Model, { path, label, logits, floatPrediction }: EvaluatedImage): string {
@@ -97,7 +108,8 @@ function csvField(text: string): string {
 
 function printEvaluation(evaluation: Evaluation, model: Model): void {
   const { images, top1, top5, imagesPerSecond, latencyMs, skipped, float } = evaluation;
-  const beside = (value: number, other: number | undefined) => percent(value, 2) + (other === undefined ? '' : `   float ${percent(other, 2)}`);
+  const beside = (value: number, other: number | undefined) =>
+    percent(value, 2) + (other === undefined ? '' : `   float ${percent(other, 2)}`);
   print(
     pairs([
       ['images', `${images}${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`],
@@ -109,12 +121,19 @@ function printEvaluation(evaluation: Evaluation, model: Model): void {
             ['agreement', `${percent(float.agreement, 2)} decided as the float model does (${float.runtime})`],
             ['', `KL ${significant(float.kl)}, SQNR ${float.sqnrDb.toFixed(1)} dB`],
           ] as const)),
-      ['speed', `${imagesPerSecond.toFixed(1)} images/s with decoding, ${model.backend} (${model.isa}), ${model.threads} thread${model.threads === 1 ? '' : 's'}`],
-      ['latency', `p50 ${milliseconds(latencyMs.p50)}, p90 ${milliseconds(latencyMs.p90)}, p99 ${milliseconds(latencyMs.p99)}`],
+      [
+        'speed',
+        `${imagesPerSecond.toFixed(1)} images/s with decoding, ${model.backend} (${model.isa}), ${model.threads} thread${model.threads === 1 ? '' : 's'}`,
+      ],
+      [
+        'latency',
+        `p50 ${milliseconds(latencyMs.p50)}, p90 ${milliseconds(latencyMs.p90)}, p99 ${milliseconds(latencyMs.p99)}`,
+      ],
     ]),
   );
 }
 
 function warnOfSkipped({ skipped }: Evaluation): void {
-  for (const { path, reason } of skipped) warn(reason.includes(path) ? `skipped: ${reason}` : `skipped ${path}: ${reason}`);
+  for (const { path, reason } of skipped)
+    warn(reason.includes(path) ? `skipped: ${reason}` : `skipped ${path}: ${reason}`);
 }

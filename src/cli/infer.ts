@@ -5,8 +5,8 @@ import type { Command } from 'commander';
 import { InputError, UsageError } from '../errors.js';
 import { decodeImage } from '../images/decode.js';
 import type { RgbImage } from '../images/image.js';
-import { Model } from '../library/model.js';
-import type { Prediction } from '../library/model.js';
+import { Model } from '../api/model.js';
+import type { Prediction } from '../api/model.js';
 import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ModelFlags } from './options.js';
 import { percent, print, printJson } from './render.js';
@@ -63,7 +63,8 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
     await model.close();
   }
   if (flags.json && results.length > 0) printJson(results);
-  if (failures.length > 0) throw failures.length === 1 ? failures[0] : new InputError(failures.map((failure) => failure.message).join('; '));
+  if (failures.length > 0)
+    throw failures.length === 1 ? failures[0] : new InputError(failures.map((failure) => failure.message).join('; '));
 }
 
 /** Not of standard input, which would keep the process waiting after a failure elsewhere: null. */
@@ -89,7 +90,8 @@ async function inferOne(model: Model, file: string, image: RgbImage, flags: Flag
 
 function printResult({ path: file, predictions, logits }: Result, separated: boolean): void {
   const lines = predictions.map(
-    ({ index, label, probability }) => `  ${percent(probability).padStart(7)}  ${label === null ? `class ${index}` : `${label} (${index})`}`,
+    ({ index, label, probability }) =>
+      `  ${percent(probability).padStart(7)}  ${label === null ? `class ${index}` : `${label} (${index})`}`,
   );
   if (logits !== undefined) lines.push(`  logits: ${logits.join(' ')}`);
   print(...(separated ? [''] : []), file, ...lines);
@@ -97,7 +99,8 @@ function printResult({ path: file, predictions, logits }: Result, separated: boo
 
 /** Files as named; patterns replaced by the files they match, in order, each file once. */
 async function expand(patterns: readonly string[]): Promise<string[]> {
-  if (patterns.filter((pattern) => pattern === STANDARD_INPUT).length > 1) throw new UsageError('Standard input (-) can be read once only');
+  if (patterns.filter((pattern) => pattern === STANDARD_INPUT).length > 1)
+    throw new UsageError('Standard input (-) can be read once only');
   const images = new Set<string>();
   for (const pattern of patterns) {
     const isFile = pattern === STANDARD_INPUT || statSync(pattern, { throwIfNoEntry: false }) !== undefined;

@@ -2,11 +2,11 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { InputError } from '../errors.js';
-import { UnsupportedModelError, describeGraph } from '../graph/index.js';
-import type { ImportedModel, Problem } from '../graph/index.js';
-import { describeRecipe } from '../images/recipe.js';
-import { parseRecipeFlags } from '../images/recipe-flags.js';
-import { importWithRecipe } from '../library/quantize.js';
+import { UnsupportedModelError, describeGraph } from '../importer/index.js';
+import type { ImportedModel, Problem } from '../importer/index.js';
+import { describeRecipe } from '../images/preprocess/recipe.js';
+import { parseRecipeFlags } from '../images/preprocess/flags.js';
+import { importWithRecipe } from '../api/quantize.js';
 import { describeProgram } from '../program/describe.js';
 import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
@@ -69,11 +69,25 @@ function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number
   return [
     ['file', `${bytes(size)}, format version ${FORMAT_VERSION}, written by ${provenance.tool}`],
     ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
-    ['outputs', `${classCount(program)}${labels === null ? ', without labels' : ` (${labels.slice(0, 3).join('; ')}${labels.length > 3 ? '; …' : ''})`}`],
+    [
+      'outputs',
+      `${classCount(program)}${labels === null ? ', without labels' : ` (${labels.slice(0, 3).join('; ')}${labels.length > 3 ? '; …' : ''})`}`,
+    ],
     ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],
-    ['made from', `${provenance.source.name}, ${bytes(provenance.source.bytes)}, SHA-256 ${provenance.source.sha256.slice(0, 16)}…`],
-    ['settings', Object.entries(provenance.settings).map(([key, value]) => `${key} ${value}`).join(', ')],
-    ['calibration', `${provenance.calibration.images} ${provenance.calibration.source === 'synthetic' ? 'synthetic images' : 'images'}`],
+    [
+      'made from',
+      `${provenance.source.name}, ${bytes(provenance.source.bytes)}, SHA-256 ${provenance.source.sha256.slice(0, 16)}…`,
+    ],
+    [
+      'settings',
+      Object.entries(provenance.settings)
+        .map(([key, value]) => `${key} ${value}`)
+        .join(', '),
+    ],
+    [
+      'calibration',
+      `${provenance.calibration.images} ${provenance.calibration.source === 'synthetic' ? 'synthetic images' : 'images'}`,
+    ],
     ['overflow', 'proven impossible for any image'],
   ];
 }
@@ -82,8 +96,15 @@ function opTable(ops: readonly OpDescription[]): string {
   const right = 'right' as const;
   return table(
     [
-      { title: 'layer' }, { title: 'op' }, { title: 'output' }, { title: 'type' }, { title: 'weight bits', align: right },
-      { title: 'scale b / 2^c' }, { title: 'acc. bits', align: right }, { title: 'MAC', align: right }, { title: 'bytes', align: right },
+      { title: 'layer' },
+      { title: 'op' },
+      { title: 'output' },
+      { title: 'type' },
+      { title: 'weight bits', align: right },
+      { title: 'scale b / 2^c' },
+      { title: 'acc. bits', align: right },
+      { title: 'MAC', align: right },
+      { title: 'bytes', align: right },
     ],
     ops.map((op) => [
       op.name,
@@ -114,7 +135,10 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
     if (flags.json) printJson({ path: file, problems: error.problems });
     else print(problemTable(error.problems));
     const count = error.problems.length;
-    throw new InputError(`${file} cannot be quantized: ${count === 1 ? 'one node of it is' : `${count} nodes of it are`} not supported`, { cause: error });
+    throw new InputError(
+      `${file} cannot be quantized: ${count === 1 ? 'one node of it is' : `${count} nodes of it are`} not supported`,
+      { cause: error },
+    );
   }
   const { graph, producer, opset, bytes: size } = imported;
   const description = describeGraph(graph);
@@ -128,16 +152,26 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
     pairs([
       ['family', description.family],
       ['file', `${bytes(size)}, opset ${opset}${producer === '' ? '' : `, written by ${producer}`}`],
-      ['input', `${input.name}: ${input.height}×${input.width}×${input.channels}, patches of ${description.patch.join('×')}`],
-      ['blocks', `${description.depth} of ${headCounts} heads, embedding of ${description.embedDim}, ${tokens} tokens${windows > 1 ? ` in each of ${windows} windows` : ''}`],
+      [
+        'input',
+        `${input.name}: ${input.height}×${input.width}×${input.channels}, patches of ${description.patch.join('×')}`,
+      ],
+      [
+        'blocks',
+        `${description.depth} of ${headCounts} heads, embedding of ${description.embedDim}, ${tokens} tokens${windows > 1 ? ` in each of ${windows} windows` : ''}`,
+      ],
       ['outputs', `${description.classes} (${description.outputName})`],
       ['parameters', `${large(description.parameters)}, ${large(description.macs)} MAC an image`],
     ]),
     '',
     table(
       [
-        { title: 'layer' }, { title: 'op' }, { title: 'detail' }, { title: 'output' },
-        { title: 'parameters', align: 'right' }, { title: 'MAC', align: 'right' },
+        { title: 'layer' },
+        { title: 'op' },
+        { title: 'detail' },
+        { title: 'output' },
+        { title: 'parameters', align: 'right' },
+        { title: 'MAC', align: 'right' },
       ],
       description.layers.map((layer) => [
         layer.name,

@@ -1,7 +1,7 @@
 /** The command line: parses, calls, and turns failures into one line and an exit code. */
 import { Command, CommanderError } from 'commander';
 import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
-import { VERSION } from '../library/version.js';
+import { VERSION } from '../api/version.js';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset), 4 a check failed, 1 a fault of ivit.
@@ -54,7 +54,8 @@ function report(error: unknown, debug: boolean): number {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
   if (debug) process.stderr.write(`${describeCauses(error)}\n`);
-  else if (!isExpected) process.stderr.write('This is a fault of ivit: please report it with what --debug adds to this message.\n');
+  else if (!isExpected)
+    process.stderr.write('This is a fault of ivit: please report it with what --debug adds to this message.\n');
   return isExpected ? error.exitCode : ExitCode.fault;
 }
 

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { BACKENDS } from '../engine/types.js';
 import type { BackendName, EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
-import type { RecipeFlagTexts } from '../images/recipe-flags.js';
+import type { RecipeFlagTexts } from '../images/preprocess/flags.js';
 
 export interface EngineFlags {
   readonly backend?: BackendName;
@@ -29,7 +29,9 @@ export function addThreadsOption(command: Command): Command {
 
 export function addModelOptions(command: Command): Command {
   command.option('-m, --model <file>', 'the .ivit model (default: $IVIT_MODEL, else the only .ivit in this folder)');
-  command.addOption(new Option('--backend <name>', 'what runs the model (default: the fastest that loads)').choices(BACKENDS));
+  command.addOption(
+    new Option('--backend <name>', 'what runs the model (default: the fastest that loads)').choices(BACKENDS),
+  );
   return addThreadsOption(command);
 }
 
@@ -62,7 +64,9 @@ export function findModel({ model }: ModelFlags): string {
     .sort();
   if (found.length === 1) return found[0];
   if (found.length === 0) {
-    throw new UsageError('No model given: name one with -m or $IVIT_MODEL; there is no .ivit file in this folder (ivit quantize model.onnx makes one)');
+    throw new UsageError(
+      'No model given: name one with -m or $IVIT_MODEL; there is no .ivit file in this folder (ivit quantize model.onnx makes one)',
+    );
   }
   throw new UsageError(`No model given, and this folder has several: ${found.join(', ')}; choose one with -m`);
 }

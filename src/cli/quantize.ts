@@ -1,15 +1,27 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
-import { parseRecipeFlags } from '../images/recipe-flags.js';
-import { quantize } from '../library/quantize.js';
-import type { QuantizeStage, QuantizeSummary } from '../library/quantize.js';
+import { parseRecipeFlags } from '../images/preprocess/flags.js';
+import { quantize } from '../api/quantize.js';
+import type { QuantizeStage, QuantizeSummary } from '../api/quantize.js';
 import { checkWritable, writeAtomically } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
 import { addRecipeOptions, addThreadsOption, positiveInteger } from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { Progress } from './progress.js';
-import { bytes, large, notice, pairs, percent, print, printJson, seconds, shellQuoted, significant, warn } from './render.js';
+import {
+  bytes,
+  large,
+  notice,
+  pairs,
+  percent,
+  print,
+  printJson,
+  seconds,
+  shellQuoted,
+  significant,
+  warn,
+} from './render.js';
 
 interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
   readonly output?: string;
@@ -23,7 +35,12 @@ interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
   readonly json?: boolean;
 }
 
-const STAGES: Readonly<Record<QuantizeStage, string>> = { images: 'Images   ', calibrate: 'Calibrate', sensitivity: 'Measure  ', quantize: 'Quantize ' };
+const STAGES: Readonly<Record<QuantizeStage, string>> = {
+  images: 'Images   ',
+  calibrate: 'Calibrate',
+  sensitivity: 'Measure  ',
+  quantize: 'Quantize ',
+};
 const WORST_LAYERS = 5;
 
 export function addQuantizeCommand(program: Command): void {
@@ -33,9 +50,20 @@ export function addQuantizeCommand(program: Command): void {
     .argument('<model.onnx>', 'the float model; external data is found beside it')
     .option('-o, --output <file>', "the .ivit to write (default: the model's name with .ivit)")
     .option('--images <dir>', 'calibration images: a folder, or a text list (default: synthetic images)')
-    .option('--num-images <n>', 'how many of them to use (default: up to 256; 64 with --effort fast, 512 with best)', positiveInteger)
+    .option(
+      '--num-images <n>',
+      'how many of them to use (default: up to 256; 64 with --effort fast, 512 with best)',
+      positiveInteger,
+    )
     .addOption(choice('--kernels <set>', 'integer kernels for softmax and GELU', KERNEL_SETS, DEFAULT_OPTIONS.kernels))
-    .addOption(choice('--scales <mode>', 'activation scales: calibrated, or taken from each row', SCALE_MODES, DEFAULT_OPTIONS.scales))
+    .addOption(
+      choice(
+        '--scales <mode>',
+        'activation scales: calibrated, or taken from each row',
+        SCALE_MODES,
+        DEFAULT_OPTIONS.scales,
+      ),
+    )
     .addOption(choice('--method <name>', 'how calibration chooses ranges', METHODS, DEFAULT_OPTIONS.method))
     .addOption(choice('--effort <level>', 'seconds against accuracy', EFFORTS, DEFAULT_OPTIONS.effort))
     .addOption(
@@ -44,9 +72,16 @@ export function addQuantizeCommand(program: Command): void {
         .default(DEFAULT_OPTIONS.weightBits)
         .argParser((text) => parseWeightBits(text)),
     )
-    .option('--layer-bits <name=bits>', 'input bits (8 or 16) of the layers a pattern matches; may be repeated', collectLayerBits)
+    .option(
+      '--layer-bits <name=bits>',
+      'input bits (8 or 16) of the layers a pattern matches; may be repeated',
+      collectLayerBits,
+    )
     .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
-    .option('--stats <files...>', 'choose ranges on statistics saved before, together with the images where there are any')
+    .option(
+      '--stats <files...>',
+      'choose ranges on statistics saved before, together with the images where there are any',
+    )
     .option('--save-stats <file>', 'write the calibration statistics, to be merged and used again with --stats')
     .option('--report <file>', 'write what became of each layer, as JSON')
     .option('--json', 'print the summary as JSON');
@@ -69,7 +104,8 @@ async function run(model: string, flags: Flags): Promise<void> {
     });
     progress.stop();
     warnIfPoor(summary);
-    if (report !== undefined) writeAtomically(report, new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`));
+    if (report !== undefined)
+      writeAtomically(report, new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`));
     if (json) printJson(toJson(summary));
     else printSummary(model, summary);
   } finally {
@@ -85,9 +121,12 @@ function printSummary(model: string, summary: QuantizeSummary): void {
   const { output, agreement, images, skipped } = summary;
   // What has more bits because it was found sensitive.
   const inputs = summary.layers.filter(({ inputBits, input }) => inputBits > 8 && input.sensitivity !== null);
-  const weights = summary.layers.filter(({ weightBits, weightSensitivity }) => weightBits > 8 && weightSensitivity !== null);
+  const weights = summary.layers.filter(
+    ({ weightBits, weightSensitivity }) => weightBits > 8 && weightSensitivity !== null,
+  );
   const softmax = summary.attentions.filter(({ softmaxBits, sensitivity }) => softmaxBits > 8 && sensitivity !== null);
-  const names = (label: string, list: readonly { readonly name: string }[]) => (list.length > 0 ? [[label, list.map(({ name }) => name).join(', ')] as const] : []);
+  const names = (label: string, list: readonly { readonly name: string }[]) =>
+    list.length > 0 ? [[label, list.map(({ name }) => name).join(', ')] as const] : [];
   const skips = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
   print(
     `Quantized ${model} to ${output}`,
@@ -96,7 +135,10 @@ function printSummary(model: string, summary: QuantizeSummary): void {
       ['parameters', large(summary.parameters)],
       ['size', `${bytes(summary.floatBytes)} float, ${bytes(summary.bytes)} integer`],
       ['images', `${images}${summary.synthetic ? ' synthetic' : ''}${skips}`],
-      ['agreement', `${percent(agreement.top1Agreement)} of ${agreement.images} held-out images decided as the float model does`],
+      [
+        'agreement',
+        `${percent(agreement.top1Agreement)} of ${agreement.images} held-out images decided as the float model does`,
+      ],
       ['', `KL ${significant(agreement.kl)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB`],
       ...names('16-bit inputs', inputs),
       ...names('12-bit weights', weights),

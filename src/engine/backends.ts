@@ -18,7 +18,10 @@ type Loader<Make> = () => Make | Promise<Make>;
  * @returns what makes the thing wanted on that backend
  * @throws InputError that says what was tried, why it failed and what to do
  */
-export async function loadBackend<Make>(wanted: BackendName | undefined, loaders: Record<BackendName, Loader<Make>>): Promise<Make> {
+export async function loadBackend<Make>(
+  wanted: BackendName | undefined,
+  loaders: Record<BackendName, Loader<Make>>,
+): Promise<Make> {
   const failures: string[] = [];
   for (const backend of wanted === undefined ? BACKENDS : [wanted]) {
     try {

@@ -119,7 +119,9 @@ function encodeOp(step: Step, plan: Plan, work: Work): { words: number[]; consta
 function findTwin(step: Step, { values, steps }: Plan): number {
   const { op, operands } = step;
   if (op?.op !== 'linear' || values[operands[0]].out.type !== 'i16') return -1;
-  return steps.slice(0, steps.indexOf(step)).findIndex((other) => other.op?.op === 'linear' && other.op.weight === op.weight);
+  return steps
+    .slice(0, steps.indexOf(step))
+    .findIndex((other) => other.op?.op === 'linear' && other.op.weight === op.weight);
 }
 
 function encodeOutput(out: Output, shift: number): number[] {

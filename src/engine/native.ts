@@ -92,7 +92,12 @@ export function createNativeRunner(kernels: NativeKernels, isa: string | null = 
  *
  * @param isa one of `nativeIsas`; default: the best
  */
-export function createNativeEngine(kernels: NativeKernels, program: Program, threads: number, isa: string | null = null): Engine {
+export function createNativeEngine(
+  kernels: NativeKernels,
+  program: Program,
+  threads: number,
+  isa: string | null = null,
+): Engine {
   const work = workOfProgram(program);
   const created = create(kernels, work, threads, isa);
   const { rows, cols } = program.ops[program.output - 1];
@@ -118,7 +123,12 @@ export function createNativeEngine(kernels: NativeKernels, program: Program, thr
 }
 
 /** An engine that tells the time of every step, on the calling thread and `threads` − 1 others. */
-export function createNativeProfiler(kernels: NativeKernels, program: Program, threads: number, isa: string | null = null): Profiler {
+export function createNativeProfiler(
+  kernels: NativeKernels,
+  program: Program,
+  threads: number,
+  isa: string | null = null,
+): Profiler {
   const work = workOfProgram(program);
   const { handle, isa: name, plan } = create(kernels, work, threads, isa);
   const counts = countMultiplications(plan);

@@ -91,7 +91,8 @@ export function planWork(work: Work, tile: Tile): Plan {
   const { values, steps } = lower(work);
   const uses = findUses(work.output, values, steps, tile);
   const joins = findJoins(work, values, steps);
-  for (const { step, rows } of joins.values()) uses[step] = uses[step].map((use) => ({ ...use, runs: cutRuns(use.runs, rows) }));
+  for (const { step, rows } of joins.values())
+    uses[step] = uses[step].map((use) => ({ ...use, runs: cutRuns(use.runs, rows) }));
   const stages = formStages(values, steps, uses, tile);
   return { values, steps, stages, ...placeValues(work, values, steps, stages, joins) };
 }
@@ -133,7 +134,8 @@ function findUses(output: number, values: readonly ValueSpec[], steps: readonly 
     const wanted = needs[step.out];
     if (wanted.length === 0 || step.op?.op === 'constant') continue;
     const { cols } = values[step.out];
-    const parts = step.op?.op === 'linear' ? cutColumns(wanted, cols, tile.cols) : [{ n0: 0, n1: cols, runs: unionRuns(wanted) }];
+    const parts =
+      step.op?.op === 'linear' ? cutColumns(wanted, cols, tile.cols) : [{ n0: 0, n1: cols, runs: unionRuns(wanted) }];
     uses[i] = parts.map(({ n0, n1, runs }) => ({ step: i, n0, n1, runs: fillTiles(runs, tile.rows) }));
     requestOperands(step, unionRuns(parts), values, needs);
   }
@@ -142,7 +144,10 @@ function findUses(output: number, values: readonly ValueSpec[], steps: readonly 
 
 function unionRuns(needs: readonly { readonly runs: readonly Run[] }[]): readonly Run[] {
   if (needs.length === 1) return needs[0].runs;
-  return closeGaps(needs.flatMap(({ runs }) => runs).sort((a, b) => a[0] - b[0]), 1);
+  return closeGaps(
+    needs.flatMap(({ runs }) => runs).sort((a, b) => a[0] - b[0]),
+    1,
+  );
 }
 
 /** Joins runs, in order of their beginnings, with less than `gap` rows between them. */
@@ -183,7 +188,8 @@ function cutColumns(needs: readonly Need[], cols: number, tileCols: number): Nee
     if (within.length === 0) continue;
     const runs = unionRuns(within);
     const last = parts.at(-1);
-    if (last !== undefined && last.n1 === n0 && String(last.runs) === String(runs)) parts[parts.length - 1] = { ...last, n1 };
+    if (last !== undefined && last.n1 === n0 && String(last.runs) === String(runs))
+      parts[parts.length - 1] = { ...last, n1 };
     else parts.push({ n0, n1, runs });
   }
   return parts;
@@ -214,7 +220,10 @@ function requestOperands(step: Step, runs: readonly Run[], values: readonly Valu
 /** Runs of rows of `length` elements as runs of rows of `cols` elements that hold them. */
 function scaleRuns(runs: readonly Run[], length: number, cols: number): readonly Run[] {
   if (length === cols) return runs;
-  return closeGaps(runs.map(([first, end]) => rowsOf(first * length, end * length, cols)), 1);
+  return closeGaps(
+    runs.map(([first, end]) => rowsOf(first * length, end * length, cols)),
+    1,
+  );
 }
 
 /** The rows of `cols` elements that elements first to end lie in. */
@@ -247,7 +256,10 @@ function requestAttention(
 /** The rows at some places of an index. */
 function pickRows(index: Int32Array, places: readonly Run[]): readonly Run[] {
   const picked = places.flatMap(([first, end]) => [...index.subarray(first, end)]).sort((a, b) => a - b);
-  return closeGaps(picked.map((row): Run => [row, row + 1]), 1);
+  return closeGaps(
+    picked.map((row): Run => [row, row + 1]),
+    1,
+  );
 }
 
 function requestSources(
@@ -321,11 +333,14 @@ function findJoins(work: Work, values: readonly ValueSpec[], steps: readonly Ste
     if (op?.op !== 'gather' || operands.length !== 2) return;
     const [first, rest] = operands;
     const maker = steps.find((step) => step.out === rest);
-    const isOwn = maker !== undefined && maker.op?.op !== 'constant' && maker.op?.op !== 'gather' && rest !== work.output;
-    if (!isOwn || values[rest].rows !== op.rows || steps.filter((step) => step.operands.includes(rest)).length > 1) return;
+    const isOwn =
+      maker !== undefined && maker.op?.op !== 'constant' && maker.op?.op !== 'gather' && rest !== work.output;
+    if (!isOwn || values[rest].rows !== op.rows || steps.filter((step) => step.operands.includes(rest)).length > 1)
+      return;
     const sources = rowSources(op, operands, values);
     const rows = values[first].rows;
-    if (sources?.every((source, r) => source === (r < rows ? 0 : 1)) && values[out].out.type !== 'rows') joins.set(rest, { step: i, rows });
+    if (sources?.every((source, r) => source === (r < rows ? 0 : 1)) && values[out].out.type !== 'rows')
+      joins.set(rest, { step: i, rows });
   });
   return joins;
 }
@@ -434,7 +449,9 @@ function placeValues(
   let localBytes = 0;
   stages.forEach((stage, s) => {
     const entries = locals[s].flatMap((id) => {
-      const readers = stage.uses.flatMap((use, at) => (steps[use.step].operands.some((operand) => placeOf[operand] === id) ? [at] : []));
+      const readers = stage.uses.flatMap((use, at) =>
+        steps[use.step].operands.some((operand) => placeOf[operand] === id) ? [at] : [],
+      );
       const makers = stage.uses.flatMap((use, at) => (placeOf[steps[use.step].out] === id ? [at] : []));
       const interval = { first: makers[0], last: readers.at(-1) as number };
       const { cols, out } = values[id];

@@ -45,9 +45,11 @@ export function countMultiplications(plan: Plan): number[] {
       // Inputs of 16 bits and softmax weights of 12 are multiplied as two planes of bytes, where the machine multiplies bytes.
       const planes = (wide: boolean): number => (wide ? 2 : 1);
       if (op?.op === 'linear') {
-        counts[step] += planes(plan.values[operands[0]].out.type === 'i16') * countRows(runs) * (n1 - n0) * op.inFeatures;
+        counts[step] +=
+          planes(plan.values[operands[0]].out.type === 'i16') * countRows(runs) * (n1 - n0) * op.inFeatures;
       }
-      if (op?.op === 'attention') counts[step] += countRows(runs) * op.heads * op.keys * (op.dim + planes(op.softmaxBits > 8) * op.valueDim);
+      if (op?.op === 'attention')
+        counts[step] += countRows(runs) * op.heads * op.keys * (op.dim + planes(op.softmaxBits > 8) * op.valueDim);
     }
   }
   return counts;

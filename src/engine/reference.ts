@@ -16,7 +16,14 @@ export function runOp(op: Op, operands: readonly Value[], input: Program['input'
   switch (op.op) {
     case 'patches': {
       const value = allocate(op);
-      cutPatches(op, operands[0].data as Uint8Array, input.height, input.width, input.channels, value.data as Uint8Array);
+      cutPatches(
+        op,
+        operands[0].data as Uint8Array,
+        input.height,
+        input.width,
+        input.channels,
+        value.data as Uint8Array,
+      );
       return value;
     }
     case 'constant':
@@ -57,7 +64,8 @@ export function runOp(op: Op, operands: readonly Value[], input: Program['input'
       return byRow(op, (r, row) => {
         const run = x.subarray(r * op.cols, (r + 1) * op.cols);
         const y = op.op === 'paperNorm' ? paperNormRow(run as Int32Array) : shiftGeluRow(run, BigInt(op.x0));
-        for (let n = 0; n < op.cols; n++) row[n] = requantize(Number(y[n]), op.multiplier[n], op.shift, op.offset[n], lo, hi);
+        for (let n = 0; n < op.cols; n++)
+          row[n] = requantize(Number(y[n]), op.multiplier[n], op.shift, op.offset[n], lo, hi);
       });
     }
     case 'rescale': {
@@ -119,9 +127,21 @@ function runMeanRows(op: MeanRowsOp, x: Value): Value {
 /** A gather of whole dynamic rows takes their scales along; a filled row has scale 1. */
 function runGather(op: GatherOp, sources: readonly Value[]): Value {
   const value = allocate(op);
-  gatherPieces(sources.map((s) => s.data), op.piece, op.index, op.fill, value.data);
+  gatherPieces(
+    sources.map((s) => s.data),
+    op.piece,
+    op.index,
+    op.fill,
+    value.data,
+  );
   if (value.rowScale !== null) {
-    gatherPieces(sources.map((s) => s.rowScale as Int32Array), 1, op.index, 1, value.rowScale);
+    gatherPieces(
+      sources.map((s) => s.rowScale as Int32Array),
+      1,
+      op.index,
+      1,
+      value.rowScale,
+    );
   }
   return value;
 }
@@ -170,7 +190,11 @@ export function createReferenceEngine(program: Program): Engine {
     checkOperands([image], [imageData(pixels)]);
     const values: (Value | null)[] = [image];
     program.ops.forEach((op, i) => {
-      values[i + 1] = runOp(op, operandsOf(op).map((id) => values[id] as Value), program.input);
+      values[i + 1] = runOp(
+        op,
+        operandsOf(op).map((id) => values[id] as Value),
+        program.input,
+      );
       for (const id of operandsOf(op)) if (lastReader.get(id) === i) values[id] = null;
     });
     return (values[program.output] as Value).data as Int32Array;

@@ -24,11 +24,14 @@ export function allocate({ out, rows, cols }: ValueSpec): Value {
 
 /** Refuses data of another type or size than a program was loaded for: it would be copied over its neighbours. */
 export function checkOperands(specs: readonly ValueSpec[], values: readonly ValueData[]): void {
-  if (values.length !== specs.length) throw new RangeError(`Expected ${specs.length} operands but received ${values.length}`);
+  if (values.length !== specs.length)
+    throw new RangeError(`Expected ${specs.length} operands but received ${values.length}`);
   specs.forEach(({ out, rows, cols }, i) => {
     const { data, rowScale } = values[i];
     if (!(data instanceof ARRAYS[out.type]) || data.length !== rows * cols) {
-      throw new RangeError(`Expected ${ARRAYS[out.type].name} of ${rows * cols} for operand ${i} but received ${data.constructor.name} of ${data.length}`);
+      throw new RangeError(
+        `Expected ${ARRAYS[out.type].name} of ${rows * cols} for operand ${i} but received ${data.constructor.name} of ${data.length}`,
+      );
     }
     const scales = out.type === 'rows' ? rows : 0;
     if ((rowScale?.length ?? 0) !== scales) {
@@ -44,5 +47,11 @@ export function imageData(pixels: Uint8Array): ValueData {
 
 /** The value 0 of a program: u8 pixels, HWC. */
 export function imageValue(input: Program['input'], pixels: Uint8Array): Value {
-  return { out: { type: 'u8', zero: 0 }, rows: input.height * input.width, cols: input.channels, data: pixels, rowScale: null };
+  return {
+    out: { type: 'u8', zero: 0 },
+    rows: input.height * input.width,
+    cols: input.channels,
+    data: pixels,
+    rowScale: null,
+  };
 }

@@ -78,7 +78,9 @@ export class WasmProgram {
     const header = encodeHeader(plan);
     const layout = encodeLayout(plan);
     const steps = plan.steps.map((step) => encodeStep(step, plan, work));
-    const sizes = steps.map(({ words, constants }) => stagedBytes([words, new Int32Array(constants.length), ...constants]));
+    const sizes = steps.map(({ words, constants }) =>
+      stagedBytes([words, new Int32Array(constants.length), ...constants]),
+    );
     const staging = kernels.ivit_allocate(Math.max(stagedBytes([header]), stagedBytes([layout]), ...sizes));
 
     const program = kernels.ivit_program_create(kernels.ivit_default_isa(), this.stage(staging, [header])[0]);
@@ -176,12 +178,7 @@ export function createWasmRunner(module: WebAssembly.Module): OpRunner {
   };
 }
 
-function loadOp(
-  module: WebAssembly.Module,
-  op: Op,
-  operands: readonly ValueSpec[],
-  input: Program['input'],
-): LoadedOp {
+function loadOp(module: WebAssembly.Module, op: Op, operands: readonly ValueSpec[], input: Program['input']): LoadedOp {
   let program: WasmProgram | null = new WasmProgram(module, workOfOp(op, operands, input));
   return {
     run(values) {

@@ -69,7 +69,11 @@ function details(node: GraphNode): [detail: string, parameters: number, macs: nu
     case 'patchEmbed':
       return [node.kernel.join('×'), node.weight.length + node.bias.length, node.rows * node.weight.length];
     case 'linear':
-      return [`${node.inFeatures} → ${node.cols}`, node.weight.length + node.bias.length, node.rows * node.weight.length];
+      return [
+        `${node.inFeatures} → ${node.cols}`,
+        node.weight.length + node.bias.length,
+        node.rows * node.weight.length,
+      ];
     case 'layerNorm':
       return [`ε ${Number(node.epsilon.toPrecision(3))}`, node.gamma.length + node.beta.length, 0];
     case 'l2Norm':

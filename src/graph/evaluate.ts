@@ -1,4 +1,4 @@
-import { activationFunctions } from './idioms/activation.js';
+import { activationFunctions } from './activations.js';
 import { viewStart } from './nodes.js';
 import type { AttentionNode, Graph, GraphNode, PatchEmbedNode } from './types.js';
 
@@ -109,7 +109,11 @@ function compute(
   }
 }
 
-function patchEmbed(node: PatchEmbedNode, image: Float32Array, { height, width }: { height: number; width: number }): Float32Array {
+function patchEmbed(
+  node: PatchEmbedNode,
+  image: Float32Array,
+  { height, width }: { height: number; width: number },
+): Float32Array {
   const [kh, kw] = node.kernel;
   const [oh, ow] = node.outSize;
   const channels = image.length / (height * width);

@@ -1,4 +1,4 @@
-import { sizeOf } from './constant.js';
+import { sizeOf } from '../importer/constant.js';
 
 /**
  * An exact rearrangement: piece i of the result, `piece` successive elements, is piece `index[i]` of the sources laid
@@ -24,7 +24,10 @@ export const gcd = (a: number, b: number): number => {
   return a;
 };
 
-export const identityLayout = (size: number): Layout => ({ piece: Math.max(1, size), index: new Int32Array(size > 0 ? 1 : 0) });
+export const identityLayout = (size: number): Layout => ({
+  piece: Math.max(1, size),
+  index: new Int32Array(size > 0 ? 1 : 0),
+});
 
 /** True where the result is the one source, of `size` elements, as it lies. */
 export const isIdentity = (layout: Layout, size: number): boolean =>

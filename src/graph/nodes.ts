@@ -51,6 +51,7 @@ export function countReaders(nodes: readonly GraphNode[], output: string): Map<s
 /** Nodes that the output needs, in their order. */
 export function liveNodes(nodes: readonly GraphNode[], output: string): GraphNode[] {
   const live = new Set([output]);
-  for (let i = nodes.length - 1; i >= 0; i--) if (live.has(nodes[i].id)) for (const id of operandsOf(nodes[i])) live.add(id);
+  for (let i = nodes.length - 1; i >= 0; i--)
+    if (live.has(nodes[i].id)) for (const id of operandsOf(nodes[i])) live.add(id);
   return nodes.filter((node) => live.has(node.id));
 }

@@ -25,10 +25,19 @@ export function graphToOnnx(graph: Graph, extraOutputs: readonly string[] = []):
  * @param inputs Ids of nodes that are not among them but are read: inputs of the model, as float [rows, cols].
  * @param outputs Ids of nodes whose values are its outputs.
  */
-export function partToOnnx(graph: Graph, nodes: readonly GraphNode[], inputs: readonly string[], outputs: readonly string[]): Uint8Array {
+export function partToOnnx(
+  graph: Graph,
+  nodes: readonly GraphNode[],
+  inputs: readonly string[],
+  outputs: readonly string[],
+): Uint8Array {
   const writer = new GraphWriter(graph);
   for (const node of nodes) writer.write(node);
-  return writer.encode(nodes.some(({ op }) => op === 'patchEmbed'), inputs, outputs);
+  return writer.encode(
+    nodes.some(({ op }) => op === 'patchEmbed'),
+    inputs,
+    outputs,
+  );
 }
 
 class GraphWriter {
@@ -51,7 +60,8 @@ class GraphWriter {
     });
     const valueOf = (id: string): Record<string, unknown> => {
       const node = this.#byId.get(id);
-      if (!node) throw new RangeError(`Expected the id of a node for an input or output but received ${JSON.stringify(id)}`);
+      if (!node)
+        throw new RangeError(`Expected the id of a node for an input or output but received ${JSON.stringify(id)}`);
       return value(id, [node.rows, node.cols]);
     };
     const model = {
@@ -62,7 +72,10 @@ class GraphWriter {
         name: this.#graph.family,
         node: this.#nodes,
         initializer: this.#initializers,
-        input: [...(readsImage ? [value(input.name, [1, input.channels, input.height, input.width])] : []), ...inputs.map(valueOf)],
+        input: [
+          ...(readsImage ? [value(input.name, [1, input.channels, input.height, input.width])] : []),
+          ...inputs.map(valueOf),
+        ],
         output: outputs.map(valueOf),
       },
     };
@@ -75,7 +88,12 @@ class GraphWriter {
       case 'patchEmbed': {
         const [kh, kw] = node.kernel;
         const channels = this.#graph.input.channels;
-        const weight = this.#floats(id, 'weight', [cols, channels, kh, kw], channelsFirst(node.weight, cols, kh * kw, channels));
+        const weight = this.#floats(
+          id,
+          'weight',
+          [cols, channels, kh, kw],
+          channelsFirst(node.weight, cols, kh * kw, channels),
+        );
         const bias = this.#floats(id, 'bias', [cols], node.bias);
         const conv = this.#op('Conv', [this.#graph.input.name, weight, bias], `${id}//conv`, {
           kernel_shape: node.kernel,
@@ -115,7 +133,11 @@ class GraphWriter {
         this.#op('Add', [this.#as(node.a, rows, cols), this.#as(node.b, rows, cols)], id);
         return;
       case 'affine': {
-        const scaled = this.#op('Mul', [this.#as(node.x, rows, cols), this.#floats(id, 'scale', [cols], node.scale)], `${id}//scaled`);
+        const scaled = this.#op(
+          'Mul',
+          [this.#as(node.x, rows, cols), this.#floats(id, 'scale', [cols], node.scale)],
+          `${id}//scaled`,
+        );
         this.#op('Add', [scaled, this.#floats(id, 'shift', [cols], node.shift)], id);
         return;
       }
@@ -136,7 +158,8 @@ class GraphWriter {
   }
 
   #activation(kind: ActivationKind, x: string, id: string): void {
-    const step = (op: string, inputs: readonly string[], name: string): string => this.#op(op, inputs, `${id}//${name}`);
+    const step = (op: string, inputs: readonly string[], name: string): string =>
+      this.#op(op, inputs, `${id}//${name}`);
     switch (kind) {
       case 'relu':
         this.#op('Relu', [x], id);
@@ -182,7 +205,14 @@ class GraphWriter {
   }
 
   /** An attention operand as [batch, tokens, heads, dim], permuted. */
-  #heads(node: AttentionNode, view: AttentionView, name: string, tokens: number, dim: number, perm: readonly number[]): string {
+  #heads(
+    node: AttentionNode,
+    view: AttentionView,
+    name: string,
+    tokens: number,
+    dim: number,
+    perm: readonly number[],
+  ): string {
     const { batch, heads } = node;
     const { stride, offset, headStride } = view;
     const rows = this.#size(view.source) / stride;
@@ -193,7 +223,10 @@ class GraphWriter {
     if (headStride === dim || heads === 1) {
       if (heads * dim < stride) x = this.#slice(x, 1, offset, offset + heads * dim, `${label}.columns`);
     } else {
-      const columns = Int32Array.from({ length: heads * dim }, (_, i) => offset + Math.floor(i / dim) * headStride + (i % dim));
+      const columns = Int32Array.from(
+        { length: heads * dim },
+        (_, i) => offset + Math.floor(i / dim) * headStride + (i % dim),
+      );
       x = this.#op('Gather', [x, this.#integers(columns)], `${label}.columns`, { axis: 1 });
     }
     return this.#op('Transpose', [this.#reshape(x, shape, `${label}.split`)], `${label}.heads`, { perm });
@@ -233,7 +266,12 @@ class GraphWriter {
     return this.#op('Slice', [x, ...[from, to, axis].map((at) => this.#integers([at]))], name);
   }
 
-  #op(opType: string, input: readonly string[], output: string, attributes: Readonly<Record<string, Attribute | OnnxFloat>> = {}): string {
+  #op(
+    opType: string,
+    input: readonly string[],
+    output: string,
+    attributes: Readonly<Record<string, Attribute | OnnxFloat>> = {},
+  ): string {
     const attribute = Object.entries(attributes).map(([name, value]) =>
       value instanceof OnnxFloat
         ? { name, type: 1, f: value.value }
@@ -253,7 +291,11 @@ class GraphWriter {
   }
 
   #scalar(value: number): string {
-    return this.#shared(`float ${value}`, () => ({ dims: [], dataType: FLOAT, rawData: bytesOf(Float32Array.of(value)) }));
+    return this.#shared(`float ${value}`, () => ({
+      dims: [],
+      dataType: FLOAT,
+      rawData: bytesOf(Float32Array.of(value)),
+    }));
   }
 
   #integers(values: ArrayLike<number>): string {
@@ -279,7 +321,8 @@ class OnnxFloat {
   constructor(readonly value: number) {}
 }
 
-const bytesOf = (data: Float32Array | BigInt64Array): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+const bytesOf = (data: Float32Array | BigInt64Array): Uint8Array =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 /** [N, taps, c] to [N, c, taps]. */
 function channelsFirst(weight: Float32Array, filters: number, taps: number, channels: number): Float32Array {

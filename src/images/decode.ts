@@ -61,7 +61,8 @@ async function refuseUnreadable(input: string | Uint8Array, title: string): Prom
 /** One line that says what libvips found; its messages repeat the path and end in further lines. */
 function causeOf(error: unknown): string {
   const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!.trim();
-  if (/unsupported image format/i.test(message)) return 'not an image in a known format (JPEG, PNG, WebP, TIFF, GIF, AVIF)';
+  if (/unsupported image format/i.test(message))
+    return 'not an image in a known format (JPEG, PNG, WebP, TIFF, GIF, AVIF)';
   if (/exceeds pixel limit/i.test(message)) return `more than ${MAX_PIXELS} pixels`;
   return message;
 }

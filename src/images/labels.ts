@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { InputError } from '../errors.js';
-import { readBeside } from './beside.js';
+import { readBeside } from './preprocess/beside.js';
 
 const SYNSET = /^(n\d{8})\s+(\S.*)$/;
 
@@ -25,7 +25,10 @@ export function labelSynset(label: string): string | undefined {
 export function labelIndex(labels: readonly string[]): (name: string) => number | undefined {
   const byName = new Map<string, number | 'ambiguous'>();
   // A name of a higher rank hides the same name of a lower: 'crane' the label, before 'crane, crane bird' the synonym.
-  const ranks = [(label: string) => [label, labelText(label), labelSynset(label)], (label: string) => [labelText(label).split(',')[0]]];
+  const ranks = [
+    (label: string) => [label, labelText(label), labelSynset(label)],
+    (label: string) => [labelText(label).split(',')[0]],
+  ];
   for (const namesOf of ranks) {
     const ofRank = new Map<string, number | 'ambiguous'>();
     labels.forEach((label, index) => {
@@ -42,7 +45,10 @@ export function labelIndex(labels: readonly string[]): (name: string) => number 
 }
 
 function canonical(name: string): string {
-  return name.trim().toLowerCase().replace(/[\s_-]+/g, ' ');
+  return name
+    .trim()
+    .toLowerCase()
+    .replace(/[\s_-]+/g, ' ');
 }
 
 /**
@@ -52,12 +58,17 @@ function canonical(name: string): string {
  */
 export async function readLabels(file: string, classCount?: number): Promise<string[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new InputError(`Cannot read the labels ${file}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`, { cause: error });
+    throw new InputError(
+      `Cannot read the labels ${file}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`,
+      { cause: error },
+    );
   });
   const labels = parseLabels(text.replace(/^\uFEFF/, ''), file);
   if (labels.length === 0) throw new InputError(`The labels file ${file} is empty`);
   if (classCount !== undefined && labels.length !== classCount) {
-    throw new InputError(`The labels file ${file} has ${labels.length} labels, but the model has ${classCount} classes`);
+    throw new InputError(
+      `The labels file ${file} has ${labels.length} labels, but the model has ${classCount} classes`,
+    );
   }
   return labels;
 }

@@ -86,7 +86,13 @@ interface Taps {
  * The taps of output samples `offset` to `offset + length − 1` of `outSize`. In double precision and in Pillow's order of
  * operations, as the rounded weights depend on both.
  */
-function resampleTaps(inSize: number, outSize: number, interpolation: Interpolation, offset: number, length: number): Taps {
+function resampleTaps(
+  inSize: number,
+  outSize: number,
+  interpolation: Interpolation,
+  offset: number,
+  length: number,
+): Taps {
   if (inSize === outSize) {
     return {
       first: Int32Array.from({ length }, (_, i) => offset + i),

@@ -415,7 +415,14 @@ function paintFigures(canvas: Canvas, palette: Palette, textures: readonly Float
     const roundness = random.uniform() < 0.6 ? 1 : 0.3;
     for (let parts = 2 + random.integer(9); parts > 0; parts--) {
       const radius = size * random.between(0.15, 0.8);
-      const shape = makeShape(random, radius, x + 0.6 * size * random.normal(), y + 0.6 * size * random.normal(), 1, roundness);
+      const shape = makeShape(
+        random,
+        radius,
+        x + 0.6 * size * random.normal(),
+        y + 0.6 * size * random.normal(),
+        1,
+        roundness,
+      );
       const detail = random.uniform() < 0.35 ? makeSurface(palette, textures, random, radius) : skin;
       paint(canvas, shape, detail);
     }
@@ -433,7 +440,14 @@ function blur({ data, width, height }: Canvas, radius: number): void {
   }
 }
 
-function boxBlur(data: Float32Array, start: number, step: number, length: number, radius: number, line: Float32Array): void {
+function boxBlur(
+  data: Float32Array,
+  start: number,
+  step: number,
+  length: number,
+  radius: number,
+  line: Float32Array,
+): void {
   for (let i = 0; i < length; i++) line[i] = data[start + i * step]!;
   const last = length - 1;
   const share = 1 / (2 * radius + 1);

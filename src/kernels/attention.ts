@@ -104,7 +104,13 @@ export function attendRow(
   let sum = 0;
   out.fill(0);
   for (let j = 0; j < keys; j++) {
-    const w = softmaxWeight(max - scores[j], fractionBits, op.softmax, softmaxBits, softmaxDither(query, j, softmaxBits));
+    const w = softmaxWeight(
+      max - scores[j],
+      fractionBits,
+      op.softmax,
+      softmaxBits,
+      softmaxDither(query, j, softmaxBits),
+    );
     const vAt = locate(op.v, window * keys + j, head);
     sum += w;
     for (let i = 0; i < valueDim; i++) out[i] += w * codes.v[vAt + i];

@@ -13,12 +13,7 @@ import { bitLength, divideBig, floorDivide } from './dyadic.js';
  *
  * @param normalized ŷ, overwritten
  */
-export function normalizeRow(
-  x: Int32Array,
-  center: boolean,
-  epsilon: bigint,
-  normalized: Int32Array,
-): void {
+export function normalizeRow(x: Int32Array, center: boolean, epsilon: bigint, normalized: Int32Array): void {
   const D = x.length;
   let sum = 0;
   for (const value of x) sum += value;

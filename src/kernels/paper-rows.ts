@@ -36,7 +36,10 @@ export function shiftGeluRow(x: ArrayLike<number>, x0: bigint): bigint[] {
 /** I-LayerNorm of one row without weight and bias: see `paper.layerNorm`. @returns ⌊y·f/2⌋ in units of √D/2^30 */
 export function paperNormRow(x: Int32Array): bigint[] {
   const row = Array.from(x, BigInt);
-  const mean = divideHalfToEven(row.reduce((sum, value) => sum + value, 0n), BigInt(x.length));
+  const mean = divideHalfToEven(
+    row.reduce((sum, value) => sum + value, 0n),
+    BigInt(x.length),
+  );
   const variance = row.reduce((sum, value) => sum + (value - mean) ** 2n, 0n);
   let std = 1n << 16n;
   for (let i = 0; i < 10; i++) std = (std + divideBig(variance, std)) >> 1n;

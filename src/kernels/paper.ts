@@ -53,7 +53,9 @@ export function shiftGelu(x: Int32Array, scale: number): Int32Array {
  */
 export function layerNorm(x: Int32Array, weight: ArrayLike<number>, bias: ArrayLike<number>): BigInt64Array {
   if (weight.length !== x.length || bias.length !== x.length) {
-    throw new RangeError(`Expected ${x.length} numbers for weight and bias but received ${weight.length} and ${bias.length}`);
+    throw new RangeError(
+      `Expected ${x.length} numbers for weight and bias but received ${weight.length} and ${bias.length}`,
+    );
   }
   if (x.length === 0) throw new RangeError('Expected at least one number for x but received none');
   const offset = paperNormOffset(weight, bias);
@@ -63,6 +65,8 @@ export function layerNorm(x: Int32Array, weight: ArrayLike<number>, bias: ArrayL
 function toInt32(row: readonly bigint[], scale: number): Int32Array {
   return Int32Array.from(row, (value) => {
     if (value <= INT32_MAX && value >= -INT32_MAX - 1n) return Number(value);
-    throw new RangeError(`Expected a row and a scale whose result fits 32 bits but received ${value} at scale ${scale}`);
+    throw new RangeError(
+      `Expected a row and a scale whose result fits 32 bits but received ${value} at scale ${scale}`,
+    );
   });
 }

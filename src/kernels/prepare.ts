@@ -20,7 +20,12 @@ export type TableActivation = keyof typeof SHIFT_FORMS | 'relu';
  * Knots of H(a) = max(a, 0) − y(a) for a = 0, 1, … 63 steps of 2^spacing, in fixed point with `fractionBits` bits: what
  * `activate` interpolates. `exact` takes the activation's own formula, else the shift form of `shiftEvenPart`.
  */
-export function activationKnots(kind: TableActivation, exact: boolean, fractionBits: number, spacing: number): Int16Array {
+export function activationKnots(
+  kind: TableActivation,
+  exact: boolean,
+  fractionBits: number,
+  spacing: number,
+): Int16Array {
   const knots = new Int16Array(KNOTS);
   if (kind === 'relu') return knots;
   const { alpha, gamma } = SHIFT_FORMS[kind];
@@ -135,6 +140,8 @@ export function paperNormOffset(weight: ArrayLike<number>, bias: ArrayLike<numbe
   return BigInt64Array.from(Array.from(weight), (gamma, i) => {
     const offset = Math.floor(bias[i] / gamma / unit);
     if (Math.abs(offset) < 2 ** 62) return BigInt(offset);
-    throw new RangeError(`Expected a weight other than 0 and a finite bias for channel ${i} but received ${gamma} and ${bias[i]}`);
+    throw new RangeError(
+      `Expected a weight other than 0 and a finite bias for channel ${i} but received ${gamma} and ${bias[i]}`,
+    );
   });
 }

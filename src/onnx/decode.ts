@@ -180,7 +180,17 @@ function readNode(reader: Reader, depth: number): OnnxNode {
 }
 
 /** AttributeProto.AttributeType. */
-const ATTRIBUTE_TYPES = ['undefined', 'float', 'int', 'string', 'tensor', 'graph', 'floats', 'ints', 'strings'] as const;
+const ATTRIBUTE_TYPES = [
+  'undefined',
+  'float',
+  'int',
+  'string',
+  'tensor',
+  'graph',
+  'floats',
+  'ints',
+  'strings',
+] as const;
 
 function readAttribute(reader: Reader, depth: number): OnnxAttribute {
   let name = '';

@@ -20,7 +20,8 @@ export function inlineFunctions(model: OnnxModel): OnnxModel {
     const callee = functions.get(`${node.domain}::${node.opType}`);
     if (!callee) return [node];
     if (depth > MAX_DEPTH) throw new InputError(`the model's function ${callee.name} calls itself`);
-    if (calls >= MAX_CALLS) throw new InputError(`the model's functions are called more than ${MAX_CALLS} times: the file is damaged`);
+    if (calls >= MAX_CALLS)
+      throw new InputError(`the model's functions are called more than ${MAX_CALLS} times: the file is damaged`);
     return instantiate(callee, node, calls++).flatMap((inner) => expand(inner, depth + 1));
   };
 

@@ -5,7 +5,17 @@
  */
 import { InputError } from '../errors.js';
 import { ROW_LIMIT, WIDE_LIMIT, outputRange } from './limits.js';
-import type { ActivationOp, AttentionOp, LayerNormOp, LinearOp, Op, PaperGeluOp, PaperNormOp, PaperSoftmax, Program } from './types.js';
+import type {
+  ActivationOp,
+  AttentionOp,
+  LayerNormOp,
+  LinearOp,
+  Op,
+  PaperGeluOp,
+  PaperNormOp,
+  PaperSoftmax,
+  Program,
+} from './types.js';
 import { valuesOf } from './validate.js';
 import type { ValueInfo } from './validate.js';
 
@@ -179,7 +189,10 @@ function paperGeluBound(op: PaperGeluOp): bigint {
 
 function attentionBound(op: AttentionOp): bigint {
   const score = within(op, BigInt(op.dim) * 127n * 127n, ACCUMULATOR_BITS, 'the score');
-  const weights = typeof op.softmax === 'string' ? BigInt(op.keys) * BigInt(255 << (op.softmaxBits - 8)) : paperWeights(op.keys, op.softmax);
+  const weights =
+    typeof op.softmax === 'string'
+      ? BigInt(op.keys) * BigInt(255 << (op.softmaxBits - 8))
+      : paperWeights(op.keys, op.softmax);
   const sum = within(op, weights * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
   const attended = requantized(op, typeof op.softmax === 'string' ? ATTENDED : sum);
   checkProducts(op, { multiplier: op.scoreMultiplier, shift: op.scoreShift }, score, 'a score');
@@ -255,7 +268,9 @@ const POWERS = Array.from({ length: 64 }, (_, bits) => 1n << BigInt(bits));
 function within<T extends number | bigint>(op: Op, value: T, bits: number, what: string, n?: number): T {
   if (value >= POWERS[bits]) {
     const which = n === undefined ? what : `${what} ${n}`;
-    throw new InputError(`Op ${JSON.stringify(op.name)} (${op.op}): ${which} can reach ${value}, which overflows ${bits} bits and a sign`);
+    throw new InputError(
+      `Op ${JSON.stringify(op.name)} (${op.op}): ${which} can reach ${value}, which overflows ${bits} bits and a sign`,
+    );
   }
   return value;
 }

@@ -43,7 +43,8 @@ export function encodeContainer({ metadata, tensors }: Container): Uint8Array {
     header.push([name, { dtype, shape, data_offsets: [start, end] }]);
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
-  if (json.length > MAX_HEADER_BYTES) throw new InputError(`The model's header would take ${json.length} bytes; labels are too long`);
+  if (json.length > MAX_HEADER_BYTES)
+    throw new InputError(`The model's header would take ${json.length} bytes; labels are too long`);
   const bodyAt = roundUp(8 + json.length, HEADER_ALIGNMENT);
   const bytes = new Uint8Array(bodyAt + end);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(bodyAt - 8), true);
@@ -81,7 +82,9 @@ export function decodeContainer(bytes: Uint8Array): Container {
     const { dtype, shape, start, end } = parseEntry(name, entry);
     const at = headerEnd + start;
     if (headerEnd + end > bytes.length) {
-      throw malformed(`tensor ${quote(name)} ends ${headerEnd + end - bytes.length} bytes after the end of the file: the file is truncated`);
+      throw malformed(
+        `tensor ${quote(name)} ends ${headerEnd + end - bytes.length} bytes after the end of the file: the file is truncated`,
+      );
     }
     spans.push({ name, start, end });
     tensors.set(name, { dtype, shape, data: viewTensor(name, dtype, bytes, at, end - start) });
@@ -94,7 +97,8 @@ function headerLength(bytes: Uint8Array): number {
   if (bytes.length < 8) throw malformed(`it has only ${bytes.length} bytes`);
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) throw malformed('it does not begin with a header length');
-  if (length > BigInt(bytes.length - 8)) throw malformed(`its header of ${length} bytes is cut off: the file is truncated`);
+  if (length > BigInt(bytes.length - 8))
+    throw malformed(`its header of ${length} bytes is cut off: the file is truncated`);
   return Number(length);
 }
 
@@ -108,14 +112,22 @@ function parseHeader(json: Uint8Array): object {
   return asObject(header, 'header');
 }
 
-function parseEntry(name: string, value: unknown): { dtype: Dtype; shape: readonly number[]; start: number; end: number } {
+function parseEntry(
+  name: string,
+  value: unknown,
+): { dtype: Dtype; shape: readonly number[]; start: number; end: number } {
   const { dtype, shape, data_offsets: offsets, ...rest } = asObject(value, name) as Record<string, unknown>;
   if (typeof dtype !== 'string' || !Object.hasOwn(ELEMENT_BYTES, dtype)) {
-    throw malformed(`tensor ${quote(name)} has type ${quote(String(dtype))}; known are ${Object.keys(ELEMENT_BYTES).join(', ')}`);
+    throw malformed(
+      `tensor ${quote(name)} has type ${quote(String(dtype))}; known are ${Object.keys(ELEMENT_BYTES).join(', ')}`,
+    );
   }
-  if (Object.keys(rest).length > 0) throw malformed(`tensor ${quote(name)} has an unknown key ${quote(Object.keys(rest)[0])}`);
-  if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isSize)) throw malformed(`tensor ${quote(name)} has no valid shape`);
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) throw malformed(`tensor ${quote(name)} has no valid offsets`);
+  if (Object.keys(rest).length > 0)
+    throw malformed(`tensor ${quote(name)} has an unknown key ${quote(Object.keys(rest)[0])}`);
+  if (!Array.isArray(shape) || shape.length > MAX_DIMENSIONS || !shape.every(isSize))
+    throw malformed(`tensor ${quote(name)} has no valid shape`);
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
+    throw malformed(`tensor ${quote(name)} has no valid offsets`);
   const [start, end] = offsets as [number, number];
   const bytes = shape.reduce((size, n) => size * BigInt(n), BigInt(ELEMENT_BYTES[dtype as Dtype]));
   if (bytes !== BigInt(end) - BigInt(start)) {

@@ -34,9 +34,17 @@ export function describeProgram(program: Program): OpDescription[] {
     weightBits: op.op === 'linear' ? op.weightBits : null,
     scale: scaleOf(op),
     accumulatorBits: 'multiplier' in op ? bounds[i].toString(2).length + 1 : null,
-    parameters: op.op === 'linear' ? (tensors[i].get('weight')?.length ?? 0) + op.bias.length : op.op === 'constant' ? op.data.length : 0,
+    parameters:
+      op.op === 'linear'
+        ? (tensors[i].get('weight')?.length ?? 0) + op.bias.length
+        : op.op === 'constant'
+          ? op.data.length
+          : 0,
     macs: macsOf(op),
-    bytes: tensorFields(op).reduce((sum, { field }) => sum + bytesOf(op, field, tensors[i].get(field)?.byteLength ?? 0), 0),
+    bytes: tensorFields(op).reduce(
+      (sum, { field }) => sum + bytesOf(op, field, tensors[i].get(field)?.byteLength ?? 0),
+      0,
+    ),
   }));
 }
 
@@ -58,5 +66,7 @@ function macsOf(op: Op): number {
 }
 
 function bytesOf(op: Op, field: string, inMemory: number): number {
-  return op.op === 'linear' && field === 'weight' && inMemory > 0 ? packedLength(op.weight.length, op.weightBits) : inMemory;
+  return op.op === 'linear' && field === 'weight' && inMemory > 0
+    ? packedLength(op.weight.length, op.weightBits)
+    : inMemory;
 }

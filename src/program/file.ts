@@ -48,7 +48,8 @@ async function readAligned(file: string): Promise<Uint8Array> {
     try {
       const stats = await handle.stat();
       if (stats.isDirectory()) throw new InputError(`${file}: this is a folder, not a .ivit file`);
-      if (stats.size > MAX_FILE_BYTES) throw new InputError(`${file}: a file of ${stats.size} bytes is too large to be a .ivit file`);
+      if (stats.size > MAX_FILE_BYTES)
+        throw new InputError(`${file}: a file of ${stats.size} bytes is too large to be a .ivit file`);
       const bytes = new Uint8Array(Buffer.allocUnsafeSlow(stats.size).buffer);
       let at = 0;
       while (at < bytes.length) {
@@ -72,7 +73,9 @@ function readError(file: string, error: unknown): unknown {
     case 'EACCES':
       return new InputError(`${file}: no permission to read it`, { cause: error });
     default:
-      return error instanceof InputError ? error : new InputError(`${file}: cannot be read (${(error as Error).message})`, { cause: error });
+      return error instanceof InputError
+        ? error
+        : new InputError(`${file}: cannot be read (${(error as Error).message})`, { cause: error });
   }
 }
 
@@ -119,7 +122,10 @@ export function checkWritable(file: string): void {
 }
 
 function writeError(file: string, bytes: number, error: unknown): InputError {
-  return new InputError(`Cannot write ${file}: ${reasonOf(path.dirname(file), bytes, error as NodeJS.ErrnoException)}`, { cause: error });
+  return new InputError(
+    `Cannot write ${file}: ${reasonOf(path.dirname(file), bytes, error as NodeJS.ErrnoException)}`,
+    { cause: error },
+  );
 }
 
 function reasonOf(folder: string, bytes: number, error: NodeJS.ErrnoException): string {

@@ -1,8 +1,8 @@
 /** What a `.ivit` file holds, and its encoding. Free of Node, so that a browser can read models too. */
 import * as v from 'valibot';
 import { InputError } from '../errors.js';
-import { parseResizeRecipe } from '../images/recipe.js';
-import type { ResizeRecipe } from '../images/recipe.js';
+import { parseResizeRecipe } from '../images/preprocess/recipe.js';
+import type { ResizeRecipe } from '../images/preprocess/recipe.js';
 import { proveNoOverflow } from './bounds.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
@@ -35,7 +35,12 @@ export interface Provenance {
   /** Name and version of the program that wrote the file. */
   readonly tool: string;
   /** The float model: file name without folder, SHA-256 of the ONNX file, bytes with external data, number of weights. */
-  readonly source: { readonly name: string; readonly sha256: string; readonly bytes: number; readonly parameters: number };
+  readonly source: {
+    readonly name: string;
+    readonly sha256: string;
+    readonly bytes: number;
+    readonly parameters: number;
+  };
   /** What the float model expects after resizing: (pixel·scale − mean)/std. Folded into the program's first layer. */
   readonly normalization: {
     readonly mean: readonly string[];
@@ -54,7 +59,12 @@ const decimal = v.pipe(v.string(), v.regex(/^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const provenanceSchema = v.strictObject({
   tool: v.string(),
-  source: v.strictObject({ name: v.string(), sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), bytes: count, parameters: count }),
+  source: v.strictObject({
+    name: v.string(),
+    sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    bytes: count,
+    parameters: count,
+  }),
   normalization: v.strictObject({
     mean: v.pipe(v.array(decimal), v.length(3)),
     std: v.pipe(v.array(decimal), v.length(3)),
@@ -129,7 +139,9 @@ export function decodeModel(bytes: Uint8Array, digest: Digest): IvitModel {
   if (metadata.get(KEY.format) !== 'ivit') throw malformed('it is a safetensors file, but not one of ivit');
   const version = metadata.get(KEY.version);
   if (version !== String(FORMAT_VERSION)) {
-    throw new InputError(`The file has format version ${quote(String(version))}; this ivit reads version ${FORMAT_VERSION}. Quantize the model again with this ivit, or use the one that wrote it.`);
+    throw new InputError(
+      `The file has format version ${quote(String(version))}; this ivit reads version ${FORMAT_VERSION}. Quantize the model again with this ivit, or use the one that wrote it.`,
+    );
   }
   checkHash(bytes, metadata, digest);
 
@@ -153,10 +165,13 @@ function checkModel(model: IvitModel): void {
   const { height, width, channels } = program.input;
   const { size } = preprocess;
   if (size.height !== height || size.width !== width || channels !== 3) {
-    throw malformed(`its recipe makes ${size.height}×${size.width}×3 pixels, its program reads ${height}×${width}×${channels}`);
+    throw malformed(
+      `its recipe makes ${size.height}×${size.width}×3 pixels, its program reads ${height}×${width}×${channels}`,
+    );
   }
   const classes = classCount(program);
-  if (labels !== null && labels.length !== classes) throw malformed(`it has ${labels.length} labels for ${classes} outputs`);
+  if (labels !== null && labels.length !== classes)
+    throw malformed(`it has ${labels.length} labels for ${classes} outputs`);
   parse(decimal, model.logitScale, KEY.logitScale);
 }
 
@@ -204,8 +219,13 @@ function readTensor(op: OpOutline, field: TensorField, name: string, tensor: Ten
   const { dtype, shape } = isPacked(op, field.field) ? packedForm(op, field) : field;
   if (tensor.dtype !== dtype) throw malformed(`tensor ${quote(name)} is ${tensor.dtype}, not ${dtype}`);
   const isExpected = shape === null ? tensor.shape.length === 1 : shape.join() === tensor.shape.join();
-  if (!isExpected) throw malformed(`tensor ${quote(name)} has shape [${tensor.shape.join(', ')}], not [${(shape ?? ['any']).join(', ')}]`);
-  return isPacked(op, field.field) ? unpackWeights(tensor.data as Uint8Array, op.cols * op.inFeatures, op.weightBits) : tensor.data;
+  if (!isExpected)
+    throw malformed(
+      `tensor ${quote(name)} has shape [${tensor.shape.join(', ')}], not [${(shape ?? ['any']).join(', ')}]`,
+    );
+  return isPacked(op, field.field)
+    ? unpackWeights(tensor.data as Uint8Array, op.cols * op.inFeatures, op.weightBits)
+    : tensor.data;
 }
 
 type PackedOp = Extract<Op | OpOutline, { op: 'linear' }>;
@@ -267,5 +287,7 @@ function parse<S extends v.GenericSchema>(schema: S, value: unknown, key: string
   if (result.success) return result.output;
   const issue = result.issues[0];
   const where = v.getDotPath(issue);
-  throw malformed(`its ${key}${where === null ? '' : ` at ${quote(where)}`} cannot be used: ${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`);
+  throw malformed(
+    `its ${key}${where === null ? '' : ` at ${quote(where)}`} cannot be used: ${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`,
+  );
 }

@@ -6,7 +6,11 @@ import type { Op, Program } from './types.js';
 
 const integer = v.pipe(v.number(), v.safeInteger());
 const pair = v.tuple([integer, integer]);
-const decimalInteger = v.pipe(v.string(), v.regex(/^(0|-?[1-9][0-9]{0,18})$/), v.transform((digits) => BigInt(digits)));
+const decimalInteger = v.pipe(
+  v.string(),
+  v.regex(/^(0|-?[1-9][0-9]{0,18})$/),
+  v.transform((digits) => BigInt(digits)),
+);
 
 const output = v.variant('type', [
   v.strictObject({ type: v.literal('u8'), zero: integer }),
@@ -16,7 +20,15 @@ const base = { name: v.string(), rows: integer, cols: integer, out: output };
 const view = v.strictObject({ x: integer, stride: integer, offset: integer, headStride: integer });
 
 const opSchema = v.variant('op', [
-  v.strictObject({ op: v.literal('patches'), ...base, kernel: pair, stride: pair, pad: pair, dilation: pair, outSize: pair }),
+  v.strictObject({
+    op: v.literal('patches'),
+    ...base,
+    kernel: pair,
+    stride: pair,
+    pad: pair,
+    dilation: pair,
+    outSize: pair,
+  }),
   v.strictObject({
     op: v.literal('linear'),
     ...base,
@@ -29,7 +41,14 @@ const opSchema = v.variant('op', [
     weightsOf: v.optional(integer),
   }),
   v.strictObject({ op: v.literal('constant'), ...base }),
-  v.strictObject({ op: v.literal('layerNorm'), ...base, x: integer, center: v.boolean(), epsilon: decimalInteger, shift: integer }),
+  v.strictObject({
+    op: v.literal('layerNorm'),
+    ...base,
+    x: integer,
+    center: v.boolean(),
+    epsilon: decimalInteger,
+    shift: integer,
+  }),
   v.strictObject({ op: v.literal('activation'), ...base, x: integer, spacing: integer, shift: integer }),
   v.strictObject({ op: v.literal('paperNorm'), ...base, x: integer, shift: integer }),
   v.strictObject({ op: v.literal('paperGelu'), ...base, x: integer, x0: integer, shift: integer }),
@@ -132,7 +151,9 @@ export function parseOutline(json: string): ProgramOutline {
   const result = v.safeParse(programSchema, value);
   if (result.success) return result.output;
   const issue = result.issues[0];
-  throw malformed(`its program is not valid at ${quote(v.getDotPath(issue) ?? 'its root')}: ${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`);
+  throw malformed(
+    `its program is not valid at ${quote(v.getDotPath(issue) ?? 'its root')}: ${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`,
+  );
 }
 
 /** The program without its tensors, and the tensors by field, op by op. Weights that layers share belong to the first. */
@@ -159,7 +180,12 @@ type Sized = Pick<Extract<Op, { op: 'linear' }>, 'op' | 'cols' | 'inFeatures' | 
 
 /** Whether a linear layer may use the weights of another op: of one that has as many, and as wide ones. */
 export function haveSameWeights(op: Sized, other: Op | undefined): other is Extract<Op, { op: 'linear' }> {
-  return other?.op === 'linear' && other.cols === op.cols && other.inFeatures === op.inFeatures && other.weightBits === op.weightBits;
+  return (
+    other?.op === 'linear' &&
+    other.cols === op.cols &&
+    other.inFeatures === op.inFeatures &&
+    other.weightBits === op.weightBits
+  );
 }
 
 function toJson(value: unknown): string {

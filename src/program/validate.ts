@@ -47,12 +47,15 @@ export function valuesOf(program: Program): ValueInfo[] {
 export function validateProgram(program: Program): void {
   const { input, ops, output } = program;
   if (!isCount(input.height, 1, MAX_INPUT_EDGE) || !isCount(input.width, 1, MAX_INPUT_EDGE)) {
-    throw new InputError(`The program's input of ${input.height}×${input.width} pixels is not within 1 to ${MAX_INPUT_EDGE} a side`);
+    throw new InputError(
+      `The program's input of ${input.height}×${input.width} pixels is not within 1 to ${MAX_INPUT_EDGE} a side`,
+    );
   }
   if (!isCount(input.channels, 1, MAX_INPUT_CHANNELS)) {
     throw new InputError(`The program's input has ${input.channels} channels, not 1 to ${MAX_INPUT_CHANNELS}`);
   }
-  if (ops.length === 0 || ops.length > MAX_OPS) throw new InputError(`The program has ${ops.length} ops, not 1 to ${MAX_OPS}`);
+  if (ops.length === 0 || ops.length > MAX_OPS)
+    throw new InputError(`The program has ${ops.length} ops, not 1 to ${MAX_OPS}`);
 
   const values = valuesOf(program);
   const names = new Set<string>();
@@ -60,15 +63,20 @@ export function validateProgram(program: Program): void {
     const check = new OpCheck(op);
     check.that(op.name.length > 0 && !names.has(op.name), 'its name is empty or not unique');
     names.add(op.name);
-    check.that(isCount(op.rows, 1, MAX_ELEMENTS) && isCount(op.cols, 1, MAX_ELEMENTS), `its shape [${op.rows}, ${op.cols}] is not valid`);
+    check.that(
+      isCount(op.rows, 1, MAX_ELEMENTS) && isCount(op.cols, 1, MAX_ELEMENTS),
+      `its shape [${op.rows}, ${op.cols}] is not valid`,
+    );
     check.that(elements(op) <= MAX_ELEMENTS, `its value of ${elements(op)} elements is larger than ${MAX_ELEMENTS}`);
-    if (op.out.type === 'u8') check.that(isCount(op.out.zero, 0, 255), `its zero point ${op.out.zero} is not within 0 to 255`);
+    if (op.out.type === 'u8')
+      check.that(isCount(op.out.zero, 0, 255), `its zero point ${op.out.zero} is not within 0 to 255`);
     for (const id of operandsOf(op)) {
       check.that(isCount(id, 0, i), `it reads value ${id}; only values 0 to ${i} exist before it`);
     }
     validateOp(op, values, program, check);
   });
-  if (!isCount(output, 1, ops.length)) throw new InputError(`The program's output is value ${output}, which does not exist`);
+  if (!isCount(output, 1, ops.length))
+    throw new InputError(`The program's output is value ${output}, which does not exist`);
   const type = values[output].out.type;
   if (type !== 'i32') throw new InputError(`The program's output has type ${type}, not i32`);
 }
@@ -111,7 +119,12 @@ class OpCheck {
   }
 
   /** The multipliers of a requantization: one a channel, one shift for all. */
-  multipliers(op: { readonly cols: number; readonly multiplier: Int32Array; readonly offset?: BigInt64Array; readonly shift: number }): void {
+  multipliers(op: {
+    readonly cols: number;
+    readonly multiplier: Int32Array;
+    readonly offset?: BigInt64Array;
+    readonly shift: number;
+  }): void {
     this.length('multiplier', op.multiplier, op.cols);
     if (op.offset !== undefined) this.length('offset', op.offset, op.cols);
     this.count('shift', op.shift, 1, 62);
@@ -138,7 +151,10 @@ function validateOp(op: Op, values: readonly ValueInfo[], program: Program, chec
       return validateAttention(op, values, check);
     case 'add':
       check.writes('i32');
-      for (const [what, id] of [['a', op.a], ['b', op.b]] as const) {
+      for (const [what, id] of [
+        ['a', op.a],
+        ['b', op.b],
+      ] as const) {
         check.type(what, values[id], 'i32');
         check.sameElements(what, values[id], elements(op));
       }
@@ -244,7 +260,10 @@ function validateAttention(op: AttentionOp, values: readonly ValueInfo[], check:
   } else {
     check.that(op.softmaxBits === 8, `softmaxBits is ${op.softmaxBits}, not 8`);
     check.count('x0', op.softmax.x0, -MAX_X0, -1);
-    check.that(op.softmax.bits === 8 || op.softmax.bits === 16, `its softmax has ${String(op.softmax.bits)} bits, not 8 or 16`);
+    check.that(
+      op.softmax.bits === 8 || op.softmax.bits === 16,
+      `its softmax has ${String(op.softmax.bits)} bits, not 8 or 16`,
+    );
     check.that(op.fractionBits === 0, `fractionBits is ${op.fractionBits}, not 0`);
   }
   check.length('scoreMultiplier', op.scoreMultiplier, heads);
@@ -306,14 +325,25 @@ function validateGather(op: GatherOp, values: readonly ValueInfo[], check: OpChe
   for (const id of op.sources) {
     const source = values[id];
     check.type('a source', source, op.out.type);
-    check.that(zeroPoint(source.out) === zeroPoint(op.out), `a source has zero point ${zeroPoint(source.out)}, not ${zeroPoint(op.out)}`);
-    check.that(elements(source) % op.piece === 0, `a source of ${elements(source)} elements has no whole pieces of ${op.piece}`);
+    check.that(
+      zeroPoint(source.out) === zeroPoint(op.out),
+      `a source has zero point ${zeroPoint(source.out)}, not ${zeroPoint(op.out)}`,
+    );
+    check.that(
+      elements(source) % op.piece === 0,
+      `a source of ${elements(source)} elements has no whole pieces of ${op.piece}`,
+    );
     // A dynamic row and its scale belong together.
-    if (op.out.type === 'rows') check.that(source.cols === op.piece, `pieces of ${op.piece} are not whole dynamic rows of ${source.cols}`);
+    if (op.out.type === 'rows')
+      check.that(source.cols === op.piece, `pieces of ${op.piece} are not whole dynamic rows of ${source.cols}`);
     pieces += elements(source);
   }
-  if (op.out.type === 'rows') check.that(op.cols === op.piece, `pieces of ${op.piece} are not whole dynamic rows of ${op.cols}`);
-  check.that(op.index.length * op.piece === elements(op), `${op.index.length} pieces of ${op.piece} are not ${elements(op)} elements`);
+  if (op.out.type === 'rows')
+    check.that(op.cols === op.piece, `pieces of ${op.piece} are not whole dynamic rows of ${op.cols}`);
+  check.that(
+    op.index.length * op.piece === elements(op),
+    `${op.index.length} pieces of ${op.piece} are not ${elements(op)} elements`,
+  );
   for (const from of op.index) {
     check.that(from >= -1 && (from + 1) * op.piece <= pieces, `it reads piece ${from}, outside its sources`);
   }

@@ -1,6 +1,6 @@
 import type { Effort, QuantizeOptions, ScaleMode } from './options.js';
 import { FEW_ROWS } from './output-rows.js';
-import { publishedSettings } from './published.js';
+import { publishedSettings } from './build/published.js';
 import type { SequenceSettings } from './settings.js';
 
 /** What an effort spends: how much data a model is fitted to, and how hard the fit tries. */
@@ -20,7 +20,13 @@ export interface EffortSettings {
 export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
   fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, sensitivityRuns: 128, ridges: [] },
   normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityRuns: 640, ridges: [0.1, 1, 10] },
-  best: { images: 512, syntheticImages: 256, rowsPerImage: 128, sensitivityRuns: 1280, ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30] },
+  best: {
+    images: 512,
+    syntheticImages: 256,
+    rowsPerImage: 128,
+    sensitivityRuns: 1280,
+    ridges: [0.03, 0.1, 0.3, 1, 3, 10, 30],
+  },
 };
 
 /**
@@ -46,7 +52,11 @@ export function sequenceSettings(options: QuantizeOptions, synthetic = false): S
   return {
     options,
     range: { method: options.method, headRooms: [1, 1.25, 1.5, 2], clipWeight: 16, centred: true },
-    fit: { weightBits: options.weightBits, ridges: synthetic && ridges.length > 0 ? SYNTHETIC_RIDGES : ridges, secondOrder: true },
+    fit: {
+      weightBits: options.weightBits,
+      ridges: synthetic && ridges.length > 0 ? SYNTHETIC_RIDGES : ridges,
+      secondOrder: true,
+    },
     perChannelInputs: true,
     fewRows: FEW_ROWS,
     // Who asks for fewer bits wants a small file.

@@ -5,25 +5,40 @@ import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
 import type { Graph, GraphNode } from '../graph/types.js';
 import type { Program } from '../program/types.js';
-import { agreementOf, type Agreement } from '../report/agreement.js';
+import { agreementOf, type Agreement } from '../metrics/agreement.js';
 import { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
-import { checkLayerBits } from './layer-bits.js';
+import { checkLayerBits } from './decide/layer-bits.js';
 import type { QuantizeOptions } from './options.js';
 import { separateOutputRows } from './output-rows.js';
 import { planGraph, type Plan } from './plan.js';
 import type { AttentionReport, LayerReport } from './report.js';
-import { chooseSamples, type SampleRows } from './samples.js';
-import { quantizeSequentially } from './sequence.js';
-import { chooseSensitive, measureSensitivities, NOTHING_MEASURED, NOTHING_SENSITIVE, type Sensitivities } from './sensitivity.js';
+import { chooseSamples, type SampleRows } from './fit/samples.js';
+import { quantizeSequentially } from './build/sequence.js';
+import {
+  chooseSensitive,
+  measureSensitivities,
+  NOTHING_MEASURED,
+  NOTHING_SENSITIVE,
+  type Sensitivities,
+} from './decide/sensitivity.js';
 import type { SequenceSettings } from './settings.js';
-import { ValueScales } from './value-scales.js';
+import { ValueScales } from './decide/value-scales.js';
 
-export type { Agreement } from '../report/agreement.js';
+export type { Agreement } from '../metrics/agreement.js';
 export { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
 export type { SequenceSettings } from './settings.js';
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
-export { EFFORTS, KERNEL_SETS, SCALE_MODES, type Effort, type KernelSet, type LayerBits, type QuantizeOptions, type ScaleMode } from './options.js';
-export { METHODS, type RangeMethod } from './ranges.js';
+export {
+  EFFORTS,
+  KERNEL_SETS,
+  SCALE_MODES,
+  type Effort,
+  type KernelSet,
+  type LayerBits,
+  type QuantizeOptions,
+  type ScaleMode,
+} from './options.js';
+export { METHODS, type RangeMethod } from './decide/ranges.js';
 
 export interface QuantizeRequest {
   readonly graph: Graph;
@@ -126,7 +141,8 @@ export interface Calibration extends SplitImages {
 export async function calibrate(request: QuantizeRequest, { images, fitImages }: SplitImages): Promise<Calibration> {
   const { mean, std, options, statistics: given } = request;
   const separated = separateOutputRows(request.graph);
-  const { graph, twins } = options.kernels === 'paper' ? { graph: request.graph, twins: new Map<string, string>() } : separated;
+  const { graph, twins } =
+    options.kernels === 'paper' ? { graph: request.graph, twins: new Map<string, string>() } : separated;
   const plan = planGraph(graph, options.scales === 'dynamic');
   const samples = chooseSamples(graph, plan, twins, EFFORT_SETTINGS[options.effort].rowsPerImage);
   const collected = await collect({
@@ -136,18 +152,33 @@ export async function calibrate(request: QuantizeRequest, { images, fitImages }:
     std,
     statistics: new Set(valuesOf(separated.graph).map((node) => node.id)),
     statisticsImages: request.observeImages === false ? 0 : fitImages,
-    histograms: request.histograms === true || given !== undefined || (options.method !== 'minmax' && options.method !== 'momentum'),
+    histograms:
+      request.histograms === true ||
+      given !== undefined ||
+      (options.method !== 'minmax' && options.method !== 'momentum'),
     samples: samples.wanted,
     threads: request.threads ?? 1,
     onProgress: (done, total) => request.onProgress?.('calibrate', done, total),
   });
   for (const [id, statistics] of given ?? []) collected.statistics.get(id)!.merge(statistics);
   const { statistics } = collected;
-  return { images, fitImages, graph, twins, plan, samples, collected: { ...collected, statistics: withConstants(graph, statistics) }, observed: statistics };
+  return {
+    images,
+    fitImages,
+    graph,
+    twins,
+    plan,
+    samples,
+    collected: { ...collected, statistics: withConstants(graph, statistics) },
+    observed: statistics,
+  };
 }
 
 /** Adds the statistics of constants, which no image changes. */
-function withConstants(graph: Graph, statistics: ReadonlyMap<string, ChannelStatistics>): Map<string, ChannelStatistics> {
+function withConstants(
+  graph: Graph,
+  statistics: ReadonlyMap<string, ChannelStatistics>,
+): Map<string, ChannelStatistics> {
   const all = new Map(statistics);
   for (const node of graph.nodes) {
     if (node.op !== 'constant') continue;
@@ -159,7 +190,11 @@ function withConstants(graph: Graph, statistics: ReadonlyMap<string, ChannelStat
 }
 
 /** Builds the integer program from calibration data, and compares it with the float model on the images held out. */
-export async function fitCalibrated(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<QuantizeResult> {
+export async function fitCalibrated(
+  request: QuantizeRequest,
+  calibration: Calibration,
+  settings: SequenceSettings,
+): Promise<QuantizeResult> {
   const { mean, std } = request;
   const { collected, fitImages } = calibration;
   const sensitivities = await sensitivitiesOf(request, calibration, settings);
@@ -183,7 +218,16 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
       collected.logits.slice(fitImages),
       outputs.slice(fitImages).map((output) => Float64Array.from(output, (v) => v * outputScale)),
     );
-    return { program, outputScale, layers, attentions, agreement, fittedImages: fitImages, statistics: calibration.observed, runtime: collected.runtime };
+    return {
+      program,
+      outputScale,
+      layers,
+      attentions,
+      agreement,
+      fittedImages: fitImages,
+      statistics: calibration.observed,
+      runtime: collected.runtime,
+    };
   } finally {
     await products.close();
     runner.close();
@@ -191,7 +235,11 @@ export async function fitCalibrated(request: QuantizeRequest, calibration: Calib
 }
 
 /** What too few bits of inputs, weights and softmax weights do to the logits, where it matters which are the worst. */
-async function sensitivitiesOf(request: QuantizeRequest, calibration: Calibration, settings: SequenceSettings): Promise<Sensitivities> {
+async function sensitivitiesOf(
+  request: QuantizeRequest,
+  calibration: Calibration,
+  settings: SequenceSettings,
+): Promise<Sensitivities> {
   if (settings.sensitiveWork === 0) return NOTHING_MEASURED;
   const { mean, std, threads = 1, onProgress } = request;
   const { images, fitImages, collected } = calibration;
@@ -199,7 +247,12 @@ async function sensitivitiesOf(request: QuantizeRequest, calibration: Calibratio
     ...calibration,
     statistics: collected.statistics,
     settings,
-    scales: new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive: NOTHING_SENSITIVE }),
+    scales: new ValueScales({
+      ...calibration,
+      statistics: collected.statistics,
+      settings,
+      sensitive: NOTHING_SENSITIVE,
+    }),
     images: images.slice(0, fitImages),
     runs: EFFORT_SETTINGS[settings.options.effort].sensitivityRuns,
     mean,

@@ -1,4 +1,4 @@
-import type { RangeMethod } from './ranges.js';
+import type { RangeMethod } from './decide/ranges.js';
 
 export const KERNEL_SETS = ['shift', 'lut', 'paper'] as const;
 /** Which integer kernels stand for softmax, GELU and LayerNorm; see docs/design.md. */

@@ -1,5 +1,14 @@
 import { withOperands } from '../graph/nodes.js';
-import type { ActivationNode, AddNode, AttentionNode, GatherNode, Graph, GraphNode, LayerNormNode, LinearNode } from '../graph/types.js';
+import type {
+  ActivationNode,
+  AddNode,
+  AttentionNode,
+  GatherNode,
+  Graph,
+  GraphNode,
+  LayerNormNode,
+  LinearNode,
+} from '../graph/types.js';
 import { planGraph, type Plan } from './plan.js';
 
 /** So few rows of a layer cost next to nothing, and get 16-bit inputs. */
@@ -89,7 +98,8 @@ class Separation {
     for (const node of members) {
       if (this.isJoined(node)) continue;
       const users = this.plan.consumers.get(node.id)!;
-      if (users.length === 0 || node.id === this.graph.output || !users.every((user) => this.follows(user, node))) return null;
+      if (users.length === 0 || node.id === this.graph.output || !users.every((user) => this.follows(user, node)))
+        return null;
       for (const user of users) members.add(user);
     }
     return [...members];
@@ -97,7 +107,10 @@ class Separation {
 
   /** Whether a region ends with this node: others read its rows together. */
   private isJoined(node: GraphNode): boolean {
-    return node.op === 'add' || (node.op === 'linear' && this.plan.consumers.get(node.id)!.every(({ op }) => op === 'attention'));
+    return (
+      node.op === 'add' ||
+      (node.op === 'linear' && this.plan.consumers.get(node.id)!.every(({ op }) => op === 'attention'))
+    );
   }
 
   private follows(user: GraphNode, node: GraphNode): boolean {
@@ -135,7 +148,15 @@ class Separation {
         // The first queries, of all rows' keys and values.
         const { q, k, v, bias } = withOperands(node, (id) => this.joined.get(id) ?? id) as AttentionNode;
         const queries = this.rows.count;
-        return { ...node, ...common, queries, q: { ...q, rows: this.firstRows }, k, v, bias: bias === null ? null : firstQueries(bias, node, queries) };
+        return {
+          ...node,
+          ...common,
+          queries,
+          q: { ...q, rows: this.firstRows },
+          k,
+          v,
+          bias: bias === null ? null : firstQueries(bias, node, queries),
+        };
       }
       default:
         return { ...node, ...common, x: this.rowsOf(node.x, added) };
@@ -147,7 +168,16 @@ class Separation {
     const known = this.apart.get(id);
     if (known !== undefined) return known;
     const { name, cols } = this.plan.nodes.get(id)!;
-    const gather: GatherNode = { op: 'gather', id: `${id}#rows`, name: `${name}.rows`, rows: this.rows.count, cols, sources: [this.joined.get(id) ?? id], piece: cols, index: this.firstRows };
+    const gather: GatherNode = {
+      op: 'gather',
+      id: `${id}#rows`,
+      name: `${name}.rows`,
+      rows: this.rows.count,
+      cols,
+      sources: [this.joined.get(id) ?? id],
+      piece: cols,
+      index: this.firstRows,
+    };
     added.push(gather);
     this.apart.set(id, gather.id);
     return gather.id;
@@ -157,7 +187,16 @@ class Separation {
   private join({ id, name, rows, cols }: RegionNode): GatherNode {
     const { count } = this.rows;
     const index = Int32Array.from({ length: rows }, (_, r) => (r < count ? r : r + count));
-    const joined: GatherNode = { op: 'gather', id: `${id}#joined`, name: `${name}.joined`, rows, cols, sources: [this.apart.get(id)!, id], piece: cols, index };
+    const joined: GatherNode = {
+      op: 'gather',
+      id: `${id}#joined`,
+      name: `${name}.joined`,
+      rows,
+      cols,
+      sources: [this.apart.get(id)!, id],
+      piece: cols,
+      index,
+    };
     this.joined.set(id, joined.id);
     return joined;
   }
@@ -167,6 +206,7 @@ class Separation {
 function firstQueries(bias: Float32Array, { queries, keys }: AttentionNode, count: number): Float32Array {
   const matrices = bias.length / (queries * keys);
   const first = new Float32Array(matrices * count * keys);
-  for (let m = 0; m < matrices; m++) first.set(bias.subarray(m * queries * keys, (m * queries + count) * keys), m * count * keys);
+  for (let m = 0; m < matrices; m++)
+    first.set(bias.subarray(m * queries * keys, (m * queries + count) * keys), m * count * keys);
   return first;
 }

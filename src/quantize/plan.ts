@@ -40,7 +40,14 @@ export function planGraph(graph: Graph, dynamic: boolean): Plan {
     if (node.op !== 'attention') continue;
     for (const id of operandsOf(node)) attentions.set(id, [...(attentions.get(id) ?? []), node]);
   }
-  return { nodes, consumers, form, attentions, needed: neededRows(graph, nodes, consumers), residual: residuals(graph, consumers) };
+  return {
+    nodes,
+    consumers,
+    form,
+    attentions,
+    needed: neededRows(graph, nodes, consumers),
+    residual: residuals(graph, consumers),
+  };
 }
 
 function demandOf(user: GraphNode, node: GraphNode, form: ReadonlyMap<string, Demand>): Demand {
@@ -83,9 +90,11 @@ function chooseForm(
     case 'gather': {
       // Per-channel scales survive a gather only if whole rows move, of one source or of some that are made for it alone to
       // scales of its own; row scales don't.
-      const isOwn = (id: string): boolean => demand === 'operand' && consumers.get(id)!.length === 1 && !node.index.includes(-1);
+      const isOwn = (id: string): boolean =>
+        demand === 'operand' && consumers.get(id)!.length === 1 && !node.index.includes(-1);
       const alike = node.sources.length === 1 || node.sources.every(isOwn);
-      const wholeRows = alike && node.sources.every((id) => nodes.get(id)!.cols === node.cols) && node.piece % node.cols === 0;
+      const wholeRows =
+        alike && node.sources.every((id) => nodes.get(id)!.cols === node.cols) && node.piece % node.cols === 0;
       return wholeRows && !(dynamic && demand === 'codes') ? demand : 'wide';
     }
     default:
@@ -106,7 +115,8 @@ function residuals(graph: Graph, consumers: ReadonlyMap<string, readonly GraphNo
     for (const [linear, other] of candidates) {
       const position = order.get(linear)!;
       const source = graph.nodes[position];
-      const fits = source.op === 'linear' && source.rows === node.rows && source.cols === node.cols && linear !== graph.output;
+      const fits =
+        source.op === 'linear' && source.rows === node.rows && source.cols === node.cols && linear !== graph.output;
       if (fits && consumers.get(linear)!.length === 1 && order.get(other)! < position) {
         found.set(linear, { add: node.id, other });
         break;
@@ -166,7 +176,11 @@ function rowsRead(
   }
 }
 
-function viewRows(view: AttentionView, count: number, wanted: Int32Array | null): readonly number[] | Int32Array | null {
+function viewRows(
+  view: AttentionView,
+  count: number,
+  wanted: Int32Array | null,
+): readonly number[] | Int32Array | null {
   if (view.rows === null) return wanted;
   if (wanted === null) return view.rows.length >= count ? view.rows : null;
   return Array.from(wanted, (i) => view.rows![i]);
@@ -191,7 +205,8 @@ function gatherRows(
         const position = from * piece - start;
         if (from < 0 || position < 0 || position >= size) return;
         if (wantedRows !== null && !touches(wantedRows, i * piece, piece, outCols)) return;
-        for (let at = position; at < position + piece; at += node.cols - (at % node.cols)) rows.add(Math.floor(at / node.cols));
+        for (let at = position; at < position + piece; at += node.cols - (at % node.cols))
+          rows.add(Math.floor(at / node.cols));
       });
     }
     start += size;

@@ -1,4 +1,4 @@
-import type { Agreement } from '../report/agreement.js';
+import type { Agreement } from '../metrics/agreement.js';
 
 export interface Extent {
   readonly min: number;

@@ -1,6 +1,6 @@
-import type { FitOptions } from './compensate.js';
+import type { FitOptions } from './fit/weight-correction.js';
 import type { QuantizeOptions } from './options.js';
-import type { RangeOptions } from './scales.js';
+import type { RangeOptions } from './decide/scales.js';
 
 /** Settings of one run: the user's options, and each technique on its own, so that an ablation can leave one out. */
 export interface SequenceSettings {

@@ -15,7 +15,9 @@ describe('int8 forms for ONNX Runtime', () => {
       test(`${name}, ${way}: runs, and decides nearly as the float model does`, async () => {
         const model = zooModel(name);
         const images = await zooImages(model);
-        const inputs = images.map(({ normalised }) => ({ [model.input.name]: { data: normalised, shape: model.input.shape } }));
+        const inputs = images.map(({ normalised }) => ({
+          [model.input.name]: { data: normalised, shape: model.input.shape },
+        }));
         const bytes = await quantizeForOnnxRuntime(model.path, way, inputs);
 
         const nodes = onnxProto.onnx.ModelProto.decode(bytes).graph!.node!;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { collect } from '../../src/calibrate/collect.js';
 import { cutGraph } from '../../src/calibrate/parts.js';
 import { openFloatModel } from '../../src/calibrate/runtime.js';
-import { importModel } from '../../src/graph/index.js';
+import { importModel } from '../../src/importer/index.js';
 import { operandsOf } from '../../src/graph/nodes.js';
 import { partToOnnx } from '../../src/graph/write.js';
 import { zooImages, zooModel } from '../zoo.js';
@@ -39,7 +39,8 @@ test.each(NAMES)('%s gives its logits part by part', async (name) => {
       return [node.rows, node.cols];
     };
     const feeds = Object.fromEntries(inputs.map((id) => [id, { data: values.get(id)!, shape: shape(id) }]));
-    if (session.inputNames.includes(graph.input.name)) feeds[graph.input.name] = { data: image.normalised, shape: [...model.input.shape] };
+    if (session.inputNames.includes(graph.input.name))
+      feeds[graph.input.name] = { data: image.normalised, shape: [...model.input.shape] };
     for (const [id, value] of await session.run(feeds, outputs)) values.set(id, value);
     await session.close();
   }
@@ -71,7 +72,9 @@ test('statistics, samples and logits do not depend on the cuts', async () => {
     expect(cut.statistics.get(id)!.images).toBe(2);
   }
   const all = 6 * linear.cols;
-  cut.samples.read(linear.id, 0, all).forEach((v, i) => expect(v).toBeCloseTo(whole.samples.read(linear.id, 0, all)[i], 3));
+  cut.samples
+    .read(linear.id, 0, all)
+    .forEach((v, i) => expect(v).toBeCloseTo(whole.samples.read(linear.id, 0, all)[i], 3));
   whole.samples.close();
   cut.samples.close();
 });
@@ -80,7 +83,16 @@ test('values that are given take the place of computed ones, wherever the cuts a
   const model = zooModel('timm_ts_opset17');
   const { graph } = await importModel(model.path);
   const images = (await zooImages(model)).map(({ pixels }) => pixels);
-  const common = { graph, images, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], statistics: new Set<string>(), statisticsImages: 0, histograms: false, threads: 1 };
+  const common = {
+    graph,
+    images,
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
+    statistics: new Set<string>(),
+    statisticsImages: 0,
+    histograms: false,
+    threads: 1,
+  };
   const linears = graph.nodes.filter((node) => node.op === 'linear').slice(0, 3);
   const rows = new Map(linears.map((node) => [node.id, () => Int32Array.from({ length: node.rows }, (_, r) => r)]));
   const computed = await collect({ ...common, samples: rows });
@@ -89,11 +101,23 @@ test('values that are given take the place of computed ones, wherever the cuts a
     return computed.samples.read(node.id, image * size, (image + 1) * size);
   };
   for (const partBytes of [undefined, 20_000]) {
-    const same = await collect({ ...common, samples: new Map(), partBytes, given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, image)])) });
+    const same = await collect({
+      ...common,
+      samples: new Map(),
+      partBytes,
+      given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, image)])),
+    });
     same.logits.forEach((logits, i) => logits.forEach((v, c) => expect(v).toBeCloseTo(computed.logits[i][c], 4)));
     // Those of another image.
-    const others = await collect({ ...common, samples: new Map(), partBytes, given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, (image + 1) % 3)])) });
-    others.logits.forEach((logits, i) => expect(Math.max(...logits.map((v, c) => Math.abs(v - computed.logits[i][c])))).toBeGreaterThan(0.01));
+    const others = await collect({
+      ...common,
+      samples: new Map(),
+      partBytes,
+      given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, (image + 1) % 3)])),
+    });
+    others.logits.forEach((logits, i) =>
+      expect(Math.max(...logits.map((v, c) => Math.abs(v - computed.logits[i][c])))).toBeGreaterThan(0.01),
+    );
     same.samples.close();
     others.samples.close();
   }

@@ -6,9 +6,16 @@ const CHANNELS = 3;
 /** Images of a few rows; zeros and equal values are frequent, magnitudes range over many powers of two. */
 const value = fc.oneof(
   { weight: 1, arbitrary: fc.constant(0) },
-  { weight: 4, arbitrary: fc.tuple(fc.integer({ min: -1000, max: 1000 }), fc.integer({ min: -20, max: 20 })).map(([m, e]) => m * 2 ** e) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(fc.integer({ min: -1000, max: 1000 }), fc.integer({ min: -20, max: 20 }))
+      .map(([m, e]) => m * 2 ** e),
+  },
 );
-const image = fc.array(value, { minLength: CHANNELS, maxLength: 8 * CHANNELS }).map((all) => Float32Array.from(all.slice(0, all.length - (all.length % CHANNELS))));
+const image = fc
+  .array(value, { minLength: CHANNELS, maxLength: 8 * CHANNELS })
+  .map((all) => Float32Array.from(all.slice(0, all.length - (all.length % CHANNELS))));
 const images = fc.array(image, { minLength: 1, maxLength: 6 });
 
 function observed(parts: readonly Float32Array[], histograms: boolean): ChannelStatistics {
@@ -17,7 +24,8 @@ function observed(parts: readonly Float32Array[], histograms: boolean): ChannelS
   return statistics;
 }
 
-const binsOf = (statistics: ChannelStatistics, c: number) => statistics.histogram.subarray(c * ChannelStatistics.bins, (c + 1) * ChannelStatistics.bins);
+const binsOf = (statistics: ChannelStatistics, c: number) =>
+  statistics.histogram.subarray(c * ChannelStatistics.bins, (c + 1) * ChannelStatistics.bins);
 
 describe('ChannelStatistics', () => {
   test('ranges and moments of a known tensor', () => {
@@ -33,7 +41,12 @@ describe('ChannelStatistics', () => {
     fc.assert(
       fc.property(fc.array(image, { minLength: 2, maxLength: 6 }), (parts) => {
         const whole = observed(parts, false);
-        const others = parts.map((_, left) => observed(parts.filter((_, i) => i !== left), false));
+        const others = parts.map((_, left) =>
+          observed(
+            parts.filter((_, i) => i !== left),
+            false,
+          ),
+        );
         for (let c = 0; c < CHANNELS; c++) {
           expect(whole.nextMax[c]).toBe(Math.min(...others.map(({ max }) => max[c])));
           expect(whole.nextMin[c]).toBe(Math.max(...others.map(({ min }) => min[c])));
@@ -57,11 +70,14 @@ describe('ChannelStatistics', () => {
           // Sums in another order; their terms cancel, so the error is a share of the terms' size.
           const size = 1e-12 * Math.max(Math.abs(whole.min[c]), Math.abs(whole.max[c]));
           expect(Math.abs(merged.sum[c] - whole.sum[c])).toBeLessThanOrEqual(whole.count * size);
-          expect(Math.abs(merged.sumOfSquares[c] - whole.sumOfSquares[c])).toBeLessThanOrEqual(1e-12 * whole.sumOfSquares[c]);
+          expect(Math.abs(merged.sumOfSquares[c] - whole.sumOfSquares[c])).toBeLessThanOrEqual(
+            1e-12 * whole.sumOfSquares[c],
+          );
           expect(merged.reach[c]).toBe(histograms ? whole.reach[c] : 0);
         }
         expect(merged.histogram.length).toBe(histograms ? CHANNELS * ChannelStatistics.bins : 0);
-        if (histograms) for (let c = 0; c < CHANNELS; c++) expect(binsOf(merged, c).reduce((a, b) => a + b, 0)).toBe(whole.count);
+        if (histograms)
+          for (let c = 0; c < CHANNELS; c++) expect(binsOf(merged, c).reduce((a, b) => a + b, 0)).toBe(whole.count);
       }),
     );
   });
@@ -75,7 +91,9 @@ describe('ChannelStatistics', () => {
           const values = parts.flatMap((part) => [...part].filter((_, i) => i % CHANNELS === c)).sort((a, b) => a - b);
           const width = (2 * statistics.reach[c]) / ChannelStatistics.bins;
           for (const counted of [statistics, reversed]) {
-            const positions = [...binsOf(counted, c)].flatMap((n, b) => new Array<number>(n).fill(-counted.reach[c] + b * width));
+            const positions = [...binsOf(counted, c)].flatMap((n, b) =>
+              new Array<number>(n).fill(-counted.reach[c] + b * width),
+            );
             expect(positions.length).toBe(values.length);
             positions.forEach((at, i) => expect(Math.abs(values[i] - at)).toBeLessThanOrEqual(2 * width));
           }

@@ -6,7 +6,10 @@ const folder = temporaryFolder();
 beforeAll(async () => {
   await saveTinyModel(folder.path('tiny.ivit'));
   await saveTinyOnnx(folder.path('float.onnx'));
-  const { code, stderr } = await ivit(['quantize', 'float.onnx', '-o', 'quantized.ivit', '--num-images', '4', '--effort', 'fast'], { cwd: folder.path() });
+  const { code, stderr } = await ivit(
+    ['quantize', 'float.onnx', '-o', 'quantized.ivit', '--num-images', '4', '--effort', 'fast'],
+    { cwd: folder.path() },
+  );
   expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
 });
 
@@ -19,14 +22,22 @@ describe('bench', () => {
     const { machine, results, profiles } = JSON.parse(stdout);
     expect(machine.node).toBe(process.version);
     const [native] = results;
-    expect(native).toMatchObject({ runtime: expect.stringMatching(/^ivit native \(/), precision: 'quantized', threads: 1 });
+    expect(native).toMatchObject({
+      runtime: expect.stringMatching(/^ivit native \(/),
+      precision: 'quantized',
+      threads: 1,
+    });
     const rivals = results.filter((r: { runtime: string }) => r.runtime === 'onnxruntime-node');
     expect(rivals.map((r: { precision: string }) => r.precision)).toEqual(['float', 'int8 dynamic', 'int8 static']);
     expect(native.againstFloat).toBeCloseTo(rivals[0].median / native.median, 9);
     expect(native.againstInt8).toBeCloseTo(Math.min(rivals[1].median, rivals[2].median) / native.median, 9);
     expect(rivals[0]).toMatchObject({ againstFloat: null, againstInt8: null });
     expect(results.some((r: { runtime: string }) => r.runtime.startsWith('ivit wasm'))).toBe(true);
-    expect(profiles.at(-1)).toMatchObject({ isa: expect.stringMatching(/^(relaxed-dot|simd128)$/), threads: 1, peak: null });
+    expect(profiles.at(-1)).toMatchObject({
+      isa: expect.stringMatching(/^(relaxed-dot|simd128)$/),
+      threads: 1,
+      peak: null,
+    });
     for (const { kinds } of profiles) {
       expect(kinds.reduce((sum: number, { share }: { share: number }) => sum + share, 0)).toBeCloseTo(1, 9);
     }
@@ -38,7 +49,9 @@ describe('bench', () => {
     expect(stdout).toMatch(/\| runtime +\| model +\| threads \|/);
     expect(stdout.match(/\| ivit native/g)).toHaveLength(4);
     const csv = await bench('-m', 'tiny.ivit', '-o', 'csv');
-    expect(csv.stdout.split('\n')[0]).toBe('runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8');
+    expect(csv.stdout.split('\n')[0]).toBe(
+      'runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8',
+    );
     expect(csv.stdout).toMatch(/^ivit native \(\w+\),tiny,1,[\d.]+,/m);
   });
 

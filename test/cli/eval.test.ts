@@ -9,7 +9,8 @@ beforeAll(async () => {
   await saveTinyModel(folder.path('tiny.ivit'));
   await saveTinyOnnx(folder.path('float.onnx'));
   let seed = 0;
-  for (const name of CLASSES) for (const i of [0, 1, 2]) await savePhoto(folder.path('val', name, `${i}.png`), seed++, 16);
+  for (const name of CLASSES)
+    for (const i of [0, 1, 2]) await savePhoto(folder.path('val', name, `${i}.png`), seed++, 16);
   await mkdir(folder.path('listed'));
   for (const i of [0, 1, 2]) await copyFile(folder.path('val', 'dog', `${i}.png`), folder.path('listed', `${i}.png`));
   await writeFile(folder.path('listed', 'labels.txt'), '0.png 1\n1.png 1\n2.png 2\n');
@@ -58,23 +59,36 @@ describe('eval', () => {
     const { code, stdout, stderr } = await run('--dataset', 'spoilt', '--json');
     expect(code).toBe(0);
     expect(stderr).toMatch(/^warning: skipped: Cannot decode spoilt\/bad\.png: .*\n$/);
-    expect(JSON.parse(stdout)).toMatchObject({ images: 1, skipped: [{ path: 'spoilt/bad.png', reason: expect.stringContaining('not an image') }] });
+    expect(JSON.parse(stdout)).toMatchObject({
+      images: 1,
+      skipped: [{ path: 'spoilt/bad.png', reason: expect.stringContaining('not an image') }],
+    });
   });
 
   test('--layers names the worst layers of the calibration report, and says where a model has none', async () => {
     const photos = folder.path('val', 'cat');
-    await ivit(['quantize', 'float.onnx', '-o', 'made.ivit', '--images', photos, '--report', 'made.json'], { cwd: folder.path() });
+    await ivit(['quantize', 'float.onnx', '-o', 'made.ivit', '--images', photos, '--report', 'made.json'], {
+      cwd: folder.path(),
+    });
     const { layers } = JSON.parse(await readFile(folder.path('made.json'), 'utf8'));
     const worst = layers.sort((a: { sqnrDb: number }, b: { sqnrDb: number }) => a.sqnrDb - b.sqnrDb)[0];
-    const { code, stdout } = await ivit(['eval', '-m', 'made.ivit', '--dataset', 'val', '--layers', '2'], { cwd: folder.path() });
+    const { code, stdout } = await ivit(['eval', '-m', 'made.ivit', '--dataset', 'val', '--layers', '2'], {
+      cwd: folder.path(),
+    });
     expect(code).toBe(0);
     const lines = stdout.trimEnd().split('\n').slice(-3);
     expect(lines[1].trim().split(/ {2,}/)).toEqual([worst.name, `${worst.sqnrDb.toFixed(1)} dB`]);
-    const json = await ivit(['eval', '-m', 'made.ivit', '--dataset', 'val', '--layers', '--json'], { cwd: folder.path() });
+    const json = await ivit(['eval', '-m', 'made.ivit', '--dataset', 'val', '--layers', '--json'], {
+      cwd: folder.path(),
+    });
     expect(JSON.parse(json.stdout).layers).toHaveLength(layers.length);
 
     const without = await run('--dataset', 'val', '--layers');
-    expect(without).toMatchObject({ code: 3, stdout: '', stderr: 'error: The model says nothing of its layers; quantize it again for --layers\n' });
+    expect(without).toMatchObject({
+      code: 3,
+      stdout: '',
+      stderr: 'error: The model says nothing of its layers; quantize it again for --layers\n',
+    });
   });
 
   test('--predictions writes one line an image, --limit spreads over the dataset', async () => {
@@ -82,19 +96,48 @@ describe('eval', () => {
     expect(code).toBe(0);
     const lines = (await readFile(folder.path('p.csv'), 'utf8')).split('\n');
     expect(lines[0]).toBe('path,label,prediction,probability,correct');
-    expect(lines.slice(1, 4).map((line) => line.split(',').slice(0, 2))).toEqual([['val/cat/0.png', '0'], ['val/dog/0.png', '1'], ['val/newt/0.png', '2']]);
+    expect(lines.slice(1, 4).map((line) => line.split(',').slice(0, 2))).toEqual([
+      ['val/cat/0.png', '0'],
+      ['val/dog/0.png', '1'],
+      ['val/newt/0.png', '2'],
+    ]);
     expect(lines.slice(4)).toEqual(['']);
     const decided = await decisions(['val/cat/0.png', 'val/dog/0.png', 'val/newt/0.png']);
     expect(lines.slice(1, 4).map((line) => Number(line.split(',')[2]))).toEqual(decided);
   });
 
   test('--float compares with the ONNX model on the same images', async () => {
-    const quantized = await ivit(['quantize', 'float.onnx', '--images', 'val', '--crop-pct', '1', '--mean', '0.5', '--std', '0.5', '-o', 'quantized.ivit'], { cwd: folder.path() });
+    const quantized = await ivit(
+      [
+        'quantize',
+        'float.onnx',
+        '--images',
+        'val',
+        '--crop-pct',
+        '1',
+        '--mean',
+        '0.5',
+        '--std',
+        '0.5',
+        '-o',
+        'quantized.ivit',
+      ],
+      { cwd: folder.path() },
+    );
     expect(quantized.code).toBe(0);
-    const { code, stdout } = await ivit(['eval', '-m', 'quantized.ivit', '--dataset', 'val', '--float', 'float.onnx', '--json'], { cwd: folder.path() });
+    const { code, stdout } = await ivit(
+      ['eval', '-m', 'quantized.ivit', '--dataset', 'val', '--float', 'float.onnx', '--json'],
+      { cwd: folder.path() },
+    );
     expect(code).toBe(0);
     const { float } = JSON.parse(stdout);
-    expect(float).toMatchObject({ top1: expect.any(Number), top5: 1, agreement: expect.any(Number), kl: expect.any(Number), sqnrDb: expect.any(Number) });
+    expect(float).toMatchObject({
+      top1: expect.any(Number),
+      top5: 1,
+      agreement: expect.any(Number),
+      kl: expect.any(Number),
+      sqnrDb: expect.any(Number),
+    });
     expect(float.sqnrDb).toBeGreaterThan(15);
     expect(float.agreement).toBeGreaterThanOrEqual(8 / 9);
   });
@@ -105,11 +148,31 @@ describe('eval refuses', () => {
     ['no dataset named', [], 2, /^error: required option '--dataset <dir>' not specified/],
     ['a dataset that is not there', ['--dataset', 'absent'], 3, /^error: No such file or folder: absent\n$/],
     ['a folder that is no dataset', ['--dataset', 'val/cat'], 3, /^error: val\/cat is not a dataset/],
-    ['a class index out of range', ['--dataset', 'beyond'], 3, /^error: beyond\/labels\.txt, line 2: class index 3, but the model has 3 classes, numbered from 0\n$/],
-    ['predictions that cannot be written', ['--dataset', 'val', '--predictions', 'no/p.csv'], 3, /^error: Cannot write no\/p\.csv: there is no folder no\n$/],
+    [
+      'a class index out of range',
+      ['--dataset', 'beyond'],
+      3,
+      /^error: beyond\/labels\.txt, line 2: class index 3, but the model has 3 classes, numbered from 0\n$/,
+    ],
+    [
+      'predictions that cannot be written',
+      ['--dataset', 'val', '--predictions', 'no/p.csv'],
+      3,
+      /^error: Cannot write no\/p\.csv: there is no folder no\n$/,
+    ],
     ['a float model that is not there', ['--dataset', 'val', '--float', 'absent.onnx'], 3, /^error: .*absent\.onnx/],
-    ['a float model of another size', ['--dataset', 'val', '--float', 'float.onnx'], 3, /^note: float\.onnx is not the file that the model was made from \(tiny\.onnx\)\.\nerror: float\.onnx cannot be run on 8×8 pixels: .*\n$/],
-    ['a model that is not there', ['--dataset', 'val', '-m', 'absent.ivit'], 3, /^error: absent\.ivit: there is no such file\n$/],
+    [
+      'a float model of another size',
+      ['--dataset', 'val', '--float', 'float.onnx'],
+      3,
+      /^note: float\.onnx is not the file that the model was made from \(tiny\.onnx\)\.\nerror: float\.onnx cannot be run on 8×8 pixels: .*\n$/,
+    ],
+    [
+      'a model that is not there',
+      ['--dataset', 'val', '-m', 'absent.ivit'],
+      3,
+      /^error: absent\.ivit: there is no such file\n$/,
+    ],
   ])('%s', async (_what, args, code, message) => {
     await mkdir(folder.path('beyond'), { recursive: true });
     await writeFile(folder.path('beyond', 'labels.txt'), 'a.png 0\nb.png 3\n');

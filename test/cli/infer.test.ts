@@ -34,21 +34,34 @@ describe('infer', () => {
     const results = JSON.parse(stdout);
     const model = await Model.load(folder.path('tiny.ivit'), { backend: 'reference' });
     for (const [i, name] of ['a', 'b'].entries()) {
-      const { predictions, logits } = await model.infer(await decodeImage(folder.path('photos', `${name}.png`)), { top: 2 });
-      expect(results[i]).toEqual({ path: `photos/${name}.png`, predictions, logits: [...logits], ms: expect.any(Number) });
+      const { predictions, logits } = await model.infer(await decodeImage(folder.path('photos', `${name}.png`)), {
+        top: 2,
+      });
+      expect(results[i]).toEqual({
+        path: `photos/${name}.png`,
+        predictions,
+        logits: [...logits],
+        ms: expect.any(Number),
+      });
     }
     await model.close();
   });
 
   test('every backend gives the same logits', async () => {
-    const outcomes = await Promise.all(['reference', 'wasm'].map((backend) => run('photos/c.png', '--backend', backend, '--json', '--logits')));
+    const outcomes = await Promise.all(
+      ['reference', 'wasm'].map((backend) => run('photos/c.png', '--backend', backend, '--json', '--logits')),
+    );
     const [reference, wasm] = outcomes.map(({ stdout }) => JSON.parse(stdout)[0].logits);
     expect(wasm).toEqual(reference);
   });
 
   test('a pattern, and standard input', async () => {
     const matched = await run('photos/*.png', '--json');
-    expect(JSON.parse(matched.stdout).map((one: { path: string }) => one.path)).toEqual(['photos/a.png', 'photos/b.png', 'photos/c.png']);
+    expect(JSON.parse(matched.stdout).map((one: { path: string }) => one.path)).toEqual([
+      'photos/a.png',
+      'photos/b.png',
+      'photos/c.png',
+    ]);
     const input = await readFile(folder.path('photos', 'b.png'));
     const piped = await ivit(['infer', '-', '--json'], { cwd: folder.path(), input });
     const [result] = JSON.parse(piped.stdout);
@@ -66,8 +79,13 @@ describe('infer', () => {
 
 describe('the model', () => {
   test('is that of -m, else of IVIT_MODEL, else the only .ivit in the folder', async () => {
-    const named = await ivit(['infer', folder.path('photos/a.png'), '-m', folder.path('tiny.ivit'), '--json'], { cwd: folder.path('photos') });
-    const environment = await ivit(['infer', 'a.png', '--json'], { cwd: folder.path('photos'), env: { IVIT_MODEL: '../tiny.ivit' } });
+    const named = await ivit(['infer', folder.path('photos/a.png'), '-m', folder.path('tiny.ivit'), '--json'], {
+      cwd: folder.path('photos'),
+    });
+    const environment = await ivit(['infer', 'a.png', '--json'], {
+      cwd: folder.path('photos'),
+      env: { IVIT_MODEL: '../tiny.ivit' },
+    });
     expect([named.code, environment.code]).toEqual([0, 0]);
     expect(JSON.parse(named.stdout)[0].predictions).toEqual(JSON.parse(environment.stdout)[0].predictions);
   });
@@ -79,7 +97,11 @@ describe('the model', () => {
     await savePhoto(folder.path('several', 'x.png'), 1);
     for (const name of ['one.ivit', 'two.ivit']) await saveTinyModel(folder.path('several', name));
     const several = await ivit(['infer', 'x.png'], { cwd: folder.path('several') });
-    expect(several).toEqual({ code: 2, stdout: '', stderr: 'error: No model given, and this folder has several: one.ivit, two.ivit; choose one with -m\n' });
+    expect(several).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'error: No model given, and this folder has several: one.ivit, two.ivit; choose one with -m\n',
+    });
   });
 
   test('that is missing, cut off, damaged, of another version, or no model is refused with code 3 and one line', async () => {

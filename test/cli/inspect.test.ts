@@ -58,10 +58,13 @@ describe('inspect', () => {
   });
 
   const convolutional = path.join(REPOSITORY, '../shared/zoo/bad/cnn.onnx');
-  test.skipIf(!existsSync(convolutional))('a network that is no Vision Transformer: names node, op and remedy, and fails', async () => {
-    const { code, stdout, stderr } = await run(convolutional);
-    expect(code).toBe(3);
-    expect(stdout).toMatch(/node +op +problem +remedy\n.* Conv .*convolution/);
-    expect(stderr).toMatch(/cannot be quantized: (one node of it is|\d+ nodes of it are) not supported\n$/);
-  });
+  test.skipIf(!existsSync(convolutional))(
+    'a network that is no Vision Transformer: names node, op and remedy, and fails',
+    async () => {
+      const { code, stdout, stderr } = await run(convolutional);
+      expect(code).toBe(3);
+      expect(stdout).toMatch(/node +op +problem +remedy\n.* Conv .*convolution/);
+      expect(stderr).toMatch(/cannot be quantized: (one node of it is|\d+ nodes of it are) not supported\n$/);
+    },
+  );
 });

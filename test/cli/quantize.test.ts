@@ -9,7 +9,10 @@ const folder = temporaryFolder();
 beforeAll(async () => {
   await saveTinyOnnx(folder.path('model.onnx'));
   for (let i = 0; i < 8; i++) await savePhoto(folder.path('photos', `${i}.png`), i);
-  await writeFile(folder.path('preprocessor_config.json'), JSON.stringify({ size: 16, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5], resample: 3 }));
+  await writeFile(
+    folder.path('preprocessor_config.json'),
+    JSON.stringify({ size: 16, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5], resample: 3 }),
+  );
 });
 
 /** What a command that must not write anything leaves behind in the test's folder. */
@@ -23,7 +26,9 @@ async function refused(args: readonly string[], options: Parameters<typeof ivit>
 
 describe('quantize', () => {
   test('a model and a folder of images: writes the .ivit, prints a summary and the next command', async () => {
-    const { code, stdout, stderr } = await ivit(['quantize', 'model.onnx', '--images', 'photos'], { cwd: folder.path() });
+    const { code, stdout, stderr } = await ivit(['quantize', 'model.onnx', '--images', 'photos'], {
+      cwd: folder.path(),
+    });
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^Quantized model\.onnx to model\.ivit\n/);
     expect(stdout).toMatch(/parameters +5\.5 k/);
@@ -36,14 +41,31 @@ describe('quantize', () => {
 
   test('--json: one document on standard output, with the promised keys', async () => {
     const output = folder.path('json.ivit');
-    const { code, stdout, stderr } = await ivit(['quantize', folder.path('model.onnx'), '-o', output, '--images', folder.path('photos'), '--json', '--kernels', 'lut', '--scales', 'dynamic']);
+    const { code, stdout, stderr } = await ivit([
+      'quantize',
+      folder.path('model.onnx'),
+      '-o',
+      output,
+      '--images',
+      folder.path('photos'),
+      '--json',
+      '--kernels',
+      'lut',
+      '--scales',
+      'dynamic',
+    ]);
     expect(stderr).toBe('');
     expect(code).toBe(0);
     const summary = JSON.parse(stdout);
     expect(summary).toMatchObject({ output, images: 8, parameters: expect.any(Number), seconds: expect.any(Number) });
     expect(summary.bytes).toBe((await readFile(output)).length);
     expect(summary.floatBytes).toBe((await readFile(folder.path('model.onnx'))).length);
-    expect(summary.agreement).toMatchObject({ images: 1, top1Agreement: expect.any(Number), kl: expect.any(Number), sqnrDb: expect.any(Number) });
+    expect(summary.agreement).toMatchObject({
+      images: 1,
+      top1Agreement: expect.any(Number),
+      kl: expect.any(Number),
+      sqnrDb: expect.any(Number),
+    });
     expect(summary.agreement.sqnrDb).toBeGreaterThan(10);
   });
 
@@ -58,7 +80,10 @@ describe('quantize', () => {
   });
 
   test('without images: calibrates on synthetic ones and says so', async () => {
-    const { code, stdout, stderr } = await ivit(['quantize', 'model.onnx', '-o', 'synthetic.ivit', '--num-images', '8'], { cwd: folder.path() });
+    const { code, stdout, stderr } = await ivit(
+      ['quantize', 'model.onnx', '-o', 'synthetic.ivit', '--num-images', '8'],
+      { cwd: folder.path() },
+    );
     expect(stderr).toMatch(/^note: No --images given: calibrating on 8 synthetic images/);
     expect(stdout).toMatch(/images +8 synthetic\n/);
     expect(code).toBe(0);
@@ -69,7 +94,9 @@ describe('quantize', () => {
     for (let i = 0; i < 4; i++) await savePhoto(path.join(mixed, `${i}.png`), i);
     await writeFile(path.join(mixed, 'broken.jpg'), 'this is no image');
     await writeFile(path.join(mixed, 'cut.png'), (await readFile(path.join(mixed, '0.png'))).subarray(0, 300));
-    const { code, stdout, stderr } = await ivit(['quantize', 'model.onnx', '-o', 'mixed.ivit', '--images', 'mixed'], { cwd: folder.path() });
+    const { code, stdout, stderr } = await ivit(['quantize', 'model.onnx', '-o', 'mixed.ivit', '--images', 'mixed'], {
+      cwd: folder.path(),
+    });
     expect(stderr).toMatch(/^note: 2 of 6 images skipped: /);
     expect(stderr).toContain('mixed/broken.jpg');
     expect(stderr).toContain('mixed/cut.png');
@@ -78,11 +105,22 @@ describe('quantize', () => {
   });
 
   test('--report writes what became of each layer', async () => {
-    const { code } = await ivit(['quantize', 'model.onnx', '-o', 'r.ivit', '--images', 'photos', '--report', 'report.json'], { cwd: folder.path() });
+    const { code } = await ivit(
+      ['quantize', 'model.onnx', '-o', 'r.ivit', '--images', 'photos', '--report', 'report.json'],
+      { cwd: folder.path() },
+    );
     expect(code).toBe(0);
     const report = JSON.parse(await readFile(folder.path('report.json'), 'utf8'));
     const names = report.layers.map((layer: { name: string }) => layer.name.split('/')[0]);
-    expect(names, 'the class token has its own q, k and v').toEqual(['patches', 'qkv', 'qkv', 'proj', 'fc1', 'fc2', 'head']);
+    expect(names, 'the class token has its own q, k and v').toEqual([
+      'patches',
+      'qkv',
+      'qkv',
+      'proj',
+      'fc1',
+      'fc2',
+      'head',
+    ]);
     for (const layer of report.layers) {
       expect(layer.sqnrDb).toBeGreaterThan(15);
       expect(layer.clipped).toBeLessThan(0.05);
@@ -92,23 +130,57 @@ describe('quantize', () => {
     const [patches, qkv, ofClassToken, , , , head] = report.layers;
     expect(patches.input).toMatchObject({ range: null, strength: null });
     // Of five rows, the four that remain are few enough for 16 bits.
-    expect(qkv).toMatchObject({ rows: 5, inFeatures: 16, outFeatures: 48, inputBits: 16, weightBits: 8, output: { type: 'i8' } });
+    expect(qkv).toMatchObject({
+      rows: 5,
+      inFeatures: 16,
+      outFeatures: 48,
+      inputBits: 16,
+      weightBits: 8,
+      output: { type: 'i8' },
+    });
     expect(ofClassToken).toMatchObject({ rows: 1, inFeatures: 16, outFeatures: 48, inputBits: 16 });
     expect(qkv.input.range.min).toBeLessThan(qkv.input.range.max);
     expect(head.inputBits).toBe(16);
   });
 
   test('--layer-bits: 16 bits for the layers that a pattern matches', async () => {
-    const { code } = await ivit(['quantize', 'model.onnx', '-o', 'bits.ivit', '--images', 'photos', '--report', 'bits.json', '--layer-bits', 'fc*=16', '--layer-bits', 'fc2*=8'], { cwd: folder.path() });
+    const { code } = await ivit(
+      [
+        'quantize',
+        'model.onnx',
+        '-o',
+        'bits.ivit',
+        '--images',
+        'photos',
+        '--report',
+        'bits.json',
+        '--layer-bits',
+        'fc*=16',
+        '--layer-bits',
+        'fc2*=8',
+      ],
+      { cwd: folder.path() },
+    );
     expect(code).toBe(0);
     const { layers } = JSON.parse(await readFile(folder.path('bits.json'), 'utf8'));
-    const bits = layers.map(({ name, inputBits }: { name: string; inputBits: number }) => [name.split('/')[0], inputBits]);
-    expect(bits).toEqual(expect.arrayContaining([['fc1', 16], ['fc2', 8]]));
+    const bits = layers.map(({ name, inputBits }: { name: string; inputBits: number }) => [
+      name.split('/')[0],
+      inputBits,
+    ]);
+    expect(bits).toEqual(
+      expect.arrayContaining([
+        ['fc1', 16],
+        ['fc2', 8],
+      ]),
+    );
     expect((await loadModel(folder.path('bits.ivit'))).provenance.settings['layerBits']).toBe('fc*=16,fc2*=8');
   });
 
   test('--effort fast: no compensation', async () => {
-    const { code } = await ivit(['quantize', 'model.onnx', '-o', 'fast.ivit', '--images', 'photos', '--report', 'fast.json', '--effort', 'fast'], { cwd: folder.path() });
+    const { code } = await ivit(
+      ['quantize', 'model.onnx', '-o', 'fast.ivit', '--images', 'photos', '--report', 'fast.json', '--effort', 'fast'],
+      { cwd: folder.path() },
+    );
     expect(code).toBe(0);
     const { layers } = JSON.parse(await readFile(folder.path('fast.json'), 'utf8'));
     for (const layer of layers) expect(layer).toMatchObject({ ridge: null, heldOutError: null });
@@ -122,17 +194,62 @@ describe('quantize refuses, writing nothing', () => {
     ['a missing file', ['absent.onnx', ...out], 3, /^error: absent\.onnx .*not there.*\n$/],
     ['no arguments', [], 2, /^error: missing required argument 'model\.onnx'/],
     ['an unknown option', ['model.onnx', '--fast'], 2, /^error: unknown option '--fast'/],
-    ['an unknown kernel set', ['model.onnx', '--kernels', 'magic'], 2, /^error: option '--kernels <set>' argument 'magic' is invalid. Allowed choices are shift, lut, paper/],
-    ['a pattern that matches no layer', ['model.onnx', ...out, '--layer-bits', 'fcl=16'], 3, /^error: No linear layer is named fcl; nearest are fc1.*, fc2.*\n$/],
+    [
+      'an unknown kernel set',
+      ['model.onnx', '--kernels', 'magic'],
+      2,
+      /^error: option '--kernels <set>' argument 'magic' is invalid. Allowed choices are shift, lut, paper/,
+    ],
+    [
+      'a pattern that matches no layer',
+      ['model.onnx', ...out, '--layer-bits', 'fcl=16'],
+      3,
+      /^error: No linear layer is named fcl; nearest are fc1.*, fc2.*\n$/,
+    ],
     ['a number that is none', ['model.onnx', '--num-images', '0'], 2, /whole number of at least 1/],
-    ['two ways to resize', ['model.onnx', ...out, '--crop-pct', '0.9', '--resize', '20'], 2, /^error: --crop-pct and --resize/],
+    [
+      'two ways to resize',
+      ['model.onnx', ...out, '--crop-pct', '0.9', '--resize', '20'],
+      2,
+      /^error: --crop-pct and --resize/,
+    ],
     ['a size that the model cannot take', ['model.onnx', ...out, '--size', '32'], 3, /^error: .*16×16, not 32×32/],
-    ['a folder that is not there', ['model.onnx', '-o', 'no/where.ivit', '--images', 'photos'], 3, /^error: Cannot write no\/where\.ivit: there is no folder no\n$/],
-    ['a file where a folder should be', ['model.onnx', '-o', 'model.onnx/x.ivit', '--images', 'photos'], 3, /^error: Cannot write model\.onnx\/x\.ivit: there is no folder/],
-    ['a folder as output', ['model.onnx', '-o', 'photos', '--images', 'photos'], 3, /^error: Cannot write photos: it is a folder\n$/],
-    ['the model itself as output', ['model.onnx', '-o', './model.onnx', '--images', 'photos'], 3, /^error: The output \.\/model\.onnx is the model itself/],
-    ['images that are not there', ['model.onnx', '-o', 'refused.ivit', '--images', 'absent'], 3, /^error: No such file or folder: absent\n$/],
-    ['labels of another model', ['model.onnx', ...out, '--labels', 'labels.txt'], 3, /^error: The labels file labels\.txt has 2 labels, but the model has 3 classes\n$/],
+    [
+      'a folder that is not there',
+      ['model.onnx', '-o', 'no/where.ivit', '--images', 'photos'],
+      3,
+      /^error: Cannot write no\/where\.ivit: there is no folder no\n$/,
+    ],
+    [
+      'a file where a folder should be',
+      ['model.onnx', '-o', 'model.onnx/x.ivit', '--images', 'photos'],
+      3,
+      /^error: Cannot write model\.onnx\/x\.ivit: there is no folder/,
+    ],
+    [
+      'a folder as output',
+      ['model.onnx', '-o', 'photos', '--images', 'photos'],
+      3,
+      /^error: Cannot write photos: it is a folder\n$/,
+    ],
+    [
+      'the model itself as output',
+      ['model.onnx', '-o', './model.onnx', '--images', 'photos'],
+      3,
+      /^error: The output \.\/model\.onnx is the model itself/,
+    ],
+    [
+      'images that are not there',
+      ['model.onnx', '-o', 'refused.ivit', '--images', 'absent'],
+      3,
+      /^error: No such file or folder: absent\n$/,
+    ],
+    [
+      'labels of another model',
+      ['model.onnx', ...out, '--labels', 'labels.txt'],
+      3,
+      /^error: The labels file labels\.txt has 2 labels, but the model has 3 classes\n$/,
+    ],
   ])('%s', async (_what, args, expected, message) => {
     await writeFile(folder.path('labels.txt'), 'one\ntwo\n');
     const { code, stderr } = await refused(['quantize', ...args]);
@@ -175,8 +292,12 @@ describe('quantize refuses, writing nothing', () => {
 
   test('a full disk', async () => {
     const fault = path.join(REPOSITORY, 'test/cli/full-disk.mjs');
-    const { code, stderr } = await refused(['quantize', 'model.onnx', ...out], { env: { NODE_OPTIONS: `--import ${fault}` } });
-    expect(stderr).toMatch(/^error: Cannot write refused\.ivit: no space left for its \d+ bytes; free some, or choose another place with -o\n$/);
+    const { code, stderr } = await refused(['quantize', 'model.onnx', ...out], {
+      env: { NODE_OPTIONS: `--import ${fault}` },
+    });
+    expect(stderr).toMatch(
+      /^error: Cannot write refused\.ivit: no space left for its \d+ bytes; free some, or choose another place with -o\n$/,
+    );
     expect(code).toBe(3);
   });
 
@@ -208,7 +329,10 @@ test('an existing .ivit is replaced as a whole, and kept where quantizing fails'
   await saveTinyModel(file);
   const before = await readFile(file);
   const fault = path.join(REPOSITORY, 'test/cli/full-disk.mjs');
-  const failed = await ivit(['quantize', 'model.onnx', '-o', file, '--images', 'photos'], { cwd: folder.path(), env: { NODE_OPTIONS: `--import ${fault}` } });
+  const failed = await ivit(['quantize', 'model.onnx', '-o', file, '--images', 'photos'], {
+    cwd: folder.path(),
+    env: { NODE_OPTIONS: `--import ${fault}` },
+  });
   expect(failed.code).toBe(3);
   expect((await readFile(file)).equals(before)).toBe(true);
   const done = await ivit(['quantize', 'model.onnx', '-o', file, '--images', 'photos'], { cwd: folder.path() });

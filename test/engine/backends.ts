@@ -27,5 +27,7 @@ export const NATIVE = tryNative();
 /** Every implementation but the reference: WebAssembly, and each instruction set of this machine. */
 export const RUNNERS: readonly { name: string; runner: OpRunner }[] = [
   ...WASM.map(({ isa, module }) => ({ name: `wasm ${isa}`, runner: createWasmRunner(module) })),
-  ...(NATIVE === null ? [] : nativeIsas(NATIVE).map((isa) => ({ name: `native ${isa}`, runner: createNativeRunner(NATIVE, isa) }))),
+  ...(NATIVE === null
+    ? []
+    : nativeIsas(NATIVE).map((isa) => ({ name: `native ${isa}`, runner: createNativeRunner(NATIVE, isa) }))),
 ];

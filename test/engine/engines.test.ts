@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DEIT_TINY, syntheticImage, syntheticVit } from '../../bench/synthetic-vit.js';
+import { DEIT_TINY, syntheticImage, syntheticVit } from '../../tools/measure/synthetic-vit.js';
 import { createEngine } from '../../src/engine/engine.js';
 import { createNativeEngine, nativeIsas } from '../../src/engine/native.js';
 import type { NativeKernels } from '../../src/engine/native.js';
@@ -18,7 +18,9 @@ type MakeEngine = (program: Program) => Engine | Promise<Engine>;
 
 /** Every engine but the reference. */
 const ENGINES: readonly (readonly [string, MakeEngine])[] = [
-  ...WASM.map(({ isa, module }) => [`wasm ${isa}, 1 thread`, (program: Program) => createWasmEngine(module, program, 1)] as const),
+  ...WASM.map(
+    ({ isa, module }) => [`wasm ${isa}, 1 thread`, (program: Program) => createWasmEngine(module, program, 1)] as const,
+  ),
   ...(NATIVE === null ? [] : nativeEngines(NATIVE)),
 ];
 
@@ -33,7 +35,9 @@ function nativeEngines(kernels: NativeKernels): [string, MakeEngine][] {
 
 function imagesFor({ input }: Program, count: number): Uint8Array[] {
   const data = new Data(count);
-  return Array.from({ length: count }, () => data.fill(new Uint8Array(input.height * input.width * input.channels), 0, 255, 16));
+  return Array.from({ length: count }, () =>
+    data.fill(new Uint8Array(input.height * input.width * input.channels), 0, 255, 16),
+  );
 }
 
 describe.each(ENGINES)('%s', (_, make) => {
@@ -56,13 +60,23 @@ describe.each(ENGINES)('%s', (_, make) => {
   it('refuses an image of another size', async () => {
     const program = syntheticVit({ ...DEIT_TINY, imageSize: 32, width: 12, hidden: 8, depth: 1, classes: 3 });
     const engine = await make(program);
-    await expect(engine.run(new Uint8Array(7))).rejects.toThrow('Expected Uint8Array of 3072 for operand 0 but received Uint8Array of 7');
+    await expect(engine.run(new Uint8Array(7))).rejects.toThrow(
+      'Expected Uint8Array of 3072 for operand 0 but received Uint8Array of 7',
+    );
     await expect(engine.runAll([new Uint8Array(7), new Uint8Array(7)])).rejects.toThrow(RangeError);
     await engine.close();
   });
 
   it.each(['static', 'dynamic'] as const)('equals the reference on a small ViT with %s scales', async (scales) => {
-    const program = syntheticVit({ ...DEIT_TINY, imageSize: 64, width: 48, hidden: 100, depth: 2, classes: 10, scales });
+    const program = syntheticVit({
+      ...DEIT_TINY,
+      imageSize: 64,
+      width: 48,
+      hidden: 100,
+      depth: 2,
+      classes: 10,
+      scales,
+    });
     validateProgram(program);
     proveBounds(program);
     const images = [1, 2, 3, 4, 5].map((seed) => syntheticImage(program, seed));

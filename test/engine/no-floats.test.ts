@@ -31,7 +31,37 @@ describe('instructionsOf', () => {
   it('finds a floating-point instruction', () => {
     // (func (param f32) (result f32) local.get 0 local.get 0 f32.add)
     const module = Uint8Array.of(
-      0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 125, 1, 125, 3, 2, 1, 0, 10, 9, 1, 7, 0, 32, 0, 32, 0, 146, 11,
+      0,
+      97,
+      115,
+      109,
+      1,
+      0,
+      0,
+      0,
+      1,
+      6,
+      1,
+      96,
+      1,
+      125,
+      1,
+      125,
+      3,
+      2,
+      1,
+      0,
+      10,
+      9,
+      1,
+      7,
+      0,
+      32,
+      0,
+      32,
+      0,
+      146,
+      11,
     );
     expect([...instructionsOf(module).keys()].filter(isFloat)).toEqual(['f32.add']);
   });

@@ -10,7 +10,9 @@ function expectSame(actual: Value, expected: Value): void {
   expect(actual.data.constructor).toBe(expected.data.constructor);
   const at = expected.data.findIndex((v, i) => actual.data[i] !== v);
   if (at >= 0 || actual.data.length !== expected.data.length) {
-    expect(`[${Math.trunc(at / expected.cols)}, ${at % expected.cols}] = ${actual.data[at]}`).toBe(`${expected.data[at]}`);
+    expect(`[${Math.trunc(at / expected.cols)}, ${at % expected.cols}] = ${actual.data[at]}`).toBe(
+      `${expected.data[at]}`,
+    );
   }
   expect(actual.rowScale).toEqual(expected.rowScale);
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DEIT_TINY, syntheticVit } from '../../bench/synthetic-vit.js';
+import { DEIT_TINY, syntheticVit } from '../../tools/measure/synthetic-vit.js';
 import { bytesOf, planWork, workOfProgram } from '../../src/engine/plan.js';
 import type { Plan } from '../../src/engine/plan.js';
 import { describeTimes } from '../../src/engine/profile.js';
@@ -16,7 +16,7 @@ describe('the plan of DeiT-Tiny', () => {
     plan.stages.flatMap(({ uses }) => uses.filter(({ step }) => plan.steps[step].op?.name.startsWith(`${name}.`)));
   const lastBlock = 6 + 11 * 8;
 
-  it("computes in the last block the keys and values of all tokens, the rest of the class token alone", () => {
+  it('computes in the last block the keys and values of all tokens, the rest of the class token alone', () => {
     const [all, first] = [[[0, 197]], [[0, 1]]];
     expect(usesOf(`${lastBlock + 1}`)).toMatchObject([
       { n0: 0, n1: 192, runs: first },
@@ -44,7 +44,9 @@ describe('the plan of DeiT-Tiny', () => {
 /** Whether a step leaves the rows of its sources where they are, but for gaps that another fills. */
 const keepsRows = ({ op, operands }: Plan['steps'][number], { values }: Plan): boolean => {
   if (op?.op !== 'gather' || op.piece !== op.cols) return false;
-  const places = operands.flatMap((id) => (values[id].cols === op.cols ? Array.from({ length: values[id].rows }, (_, r) => r) : []));
+  const places = operands.flatMap((id) =>
+    values[id].cols === op.cols ? Array.from({ length: values[id].rows }, (_, r) => r) : [],
+  );
   return op.index.every((piece, r) => places[piece] === r);
 };
 
@@ -63,11 +65,20 @@ describe('any plan', () => {
           }),
         );
         // What replaces rows of a value that nobody else reads may lie in its place.
-        const replaces = (a: number, b: number) => plan.steps.some((step) => step.out === a && step.operands.at(-1) === b && keepsRows(step, plan));
+        const replaces = (a: number, b: number) =>
+          plan.steps.some((step) => step.out === a && step.operands.at(-1) === b && keepsRows(step, plan));
         const alive = plan.places.flatMap(({ place, offset }, id) => {
           if (place !== 'arena' || !made.has(id)) return [];
           const { rows, cols, out } = plan.values[id];
-          return [{ id, from: offset, to: offset + rows * cols * bytesOf(out.type), first: made.get(id) as number, last: read.get(id) ?? -1 }];
+          return [
+            {
+              id,
+              from: offset,
+              to: offset + rows * cols * bytesOf(out.type),
+              first: made.get(id) as number,
+              last: read.get(id) ?? -1,
+            },
+          ];
         });
         for (const [i, a] of alive.entries()) {
           expect(a.to).toBeLessThanOrEqual(plan.arenaBytes);

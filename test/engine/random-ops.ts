@@ -5,7 +5,16 @@ import { allocate } from '../../src/engine/values.js';
 import type { Value } from '../../src/engine/types.js';
 import { Random } from '../../src/images/random.js';
 import { operandsOf } from '../../src/program/operands.js';
-import type { AttentionOp, GatherOp, LinearOp, Op, OperandView, Output, Program, ValueType } from '../../src/program/types.js';
+import type {
+  AttentionOp,
+  GatherOp,
+  LinearOp,
+  Op,
+  OperandView,
+  Output,
+  Program,
+  ValueType,
+} from '../../src/program/types.js';
 
 /** One op with operands that it may legally meet. */
 export interface OpCase {
@@ -33,7 +42,12 @@ export class Data {
   }
 
   /** `rows` runs of `cols` numbers within lo to hi. */
-  fill<T extends Int8Array | Uint8Array | Int16Array | Int32Array>(array: T, lo: number, hi: number, cols = array.length): T {
+  fill<T extends Int8Array | Uint8Array | Int16Array | Int32Array>(
+    array: T,
+    lo: number,
+    hi: number,
+    cols = array.length,
+  ): T {
     for (let at = 0; at < array.length; at += cols) {
       const mode = this.integer(0, 5);
       const small = Math.max(1, Math.min(hi, 1 << this.integer(0, 22)));
@@ -50,7 +64,8 @@ export class Data {
 
   value(out: Output, rows: number, cols: number): Value {
     const value = allocate({ out, rows, cols });
-    const { lo, hi } = out.type === 'u8' ? { lo: 0, hi: 255 } : out.type === 'rows' ? { lo: 1, hi: 255 } : outputRange(out);
+    const { lo, hi } =
+      out.type === 'u8' ? { lo: 0, hi: 255 } : out.type === 'rows' ? { lo: 1, hi: 255 } : outputRange(out);
     this.fill(value.data as Int32Array, lo, hi, cols);
     // A row scale is what quantizeRow makes: at most 8 significant bits, 2^22 at most.
     value.rowScale?.forEach((_, r, scales) => (scales[r] = this.integer(1, 256) << this.integer(0, 14)));
@@ -65,26 +80,45 @@ export class Data {
    * Multipliers and a shift for |v| < 2^bits, so that results fall around the output's range: often inside, at times far
    * beyond or all zero. |v·multiplier + offset + 2^(shift−1)| < 2^63.
    */
-  requantization(out: Output, bits: number, cols: number): { multiplier: Int32Array; offset: BigInt64Array; shift: number } {
+  requantization(
+    out: Output,
+    bits: number,
+    cols: number,
+  ): { multiplier: Int32Array; offset: BigInt64Array; shift: number } {
     const multiplierBits = Math.min(31, 62 - bits, this.integer(1, 31));
     const range = bitLength(outputRange(out).hi);
     const fitting = bits + multiplierBits - range + this.integer(-3, 3);
     const shift = Math.max(1, Math.min(61, this.integer(0, 4) === 0 ? this.integer(1, 61) : fitting));
     const most = 2 ** multiplierBits - 1;
     const multiplier = new Int32Array(cols);
-    multiplier.forEach((_, n) => (multiplier[n] = this.pick([this.integer(-most, most), this.integer(most >> 1, most), 0, most])));
+    multiplier.forEach(
+      (_, n) => (multiplier[n] = this.pick([this.integer(-most, most), this.integer(most >> 1, most), 0, most])),
+    );
     const offsetBits = BigInt(Math.min(60, shift + range));
     const offset = new BigInt64Array(cols);
-    offset.forEach((_, n) => (offset[n] = BigInt.asIntN(64, BigInt(this.integer(-1000, 1000)) * (1n << offsetBits)) >> 10n));
+    offset.forEach(
+      (_, n) => (offset[n] = BigInt.asIntN(64, BigInt(this.integer(-1000, 1000)) * (1n << offsetBits)) >> 10n),
+    );
     return { multiplier, offset, shift };
   }
 }
 
 /** Multipliers and a shift that bring results of about `typical` bits (all below `bits`) well into the output's range. */
-export function fittingRequantization(data: Data, out: Output, bits: number, typical: number, cols: number): { multiplier: Int32Array; offset: BigInt64Array; shift: number } {
+export function fittingRequantization(
+  data: Data,
+  out: Output,
+  bits: number,
+  typical: number,
+  cols: number,
+): { multiplier: Int32Array; offset: BigInt64Array; shift: number } {
   const multiplierBits = Math.min(31, 62 - bits);
-  const shift = Math.max(1, Math.min(61, typical + multiplierBits - bitLength(outputRange(out).hi) + data.integer(-1, 2)));
-  const multiplier = Int32Array.from({ length: cols }, () => data.integer(2 ** (multiplierBits - 1), 2 ** multiplierBits - 1));
+  const shift = Math.max(
+    1,
+    Math.min(61, typical + multiplierBits - bitLength(outputRange(out).hi) + data.integer(-1, 2)),
+  );
+  const multiplier = Int32Array.from({ length: cols }, () =>
+    data.integer(2 ** (multiplierBits - 1), 2 ** multiplierBits - 1),
+  );
   const offset = BigInt64Array.from({ length: cols }, () => BigInt(data.integer(-9, 9)) << BigInt(Math.min(shift, 56)));
   return { multiplier, offset, shift };
 }
@@ -151,7 +185,17 @@ export const activationCase: fc.Arbitrary<OpCase> = fc
     const x = data.value({ type: 'i16' }, rows, cols);
     const limit = data.pick([22767, Math.min(22767, 64 << spacing)]);
     data.fill(x.data as Int16Array, -limit, limit, cols);
-    const op: Op = { op: 'activation', name: 'gelu', rows, cols, out, x: 1, knots, spacing, ...data.requantization(out, 15, cols) };
+    const op: Op = {
+      op: 'activation',
+      name: 'gelu',
+      rows,
+      cols,
+      out,
+      x: 1,
+      knots,
+      spacing,
+      ...data.requantization(out, 15, cols),
+    };
     return { op, operands: [x], input: NO_IMAGE };
   });
 
@@ -164,12 +208,23 @@ export const paperNormCase: fc.Arbitrary<OpCase> = rowsCase.map(({ rows, cols, o
 
 const unit = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 1 << 15 }));
 
-export const paperGeluCase: fc.Arbitrary<OpCase> = fc.record({ common: rowsCase, unit }).map(({ common: { rows, cols, out: type, seed: s }, unit: u }) => {
-  const data = new Data(s);
-  const out = data.output(type);
-  const op: Op = { op: 'paperGelu', name: 'gelu', rows, cols, out, x: 1, x0: -u, ...data.requantization(out, 21, cols) };
-  return { op, operands: [data.value({ type: 'i8' }, rows, cols)], input: NO_IMAGE };
-});
+export const paperGeluCase: fc.Arbitrary<OpCase> = fc
+  .record({ common: rowsCase, unit })
+  .map(({ common: { rows, cols, out: type, seed: s }, unit: u }) => {
+    const data = new Data(s);
+    const out = data.output(type);
+    const op: Op = {
+      op: 'paperGelu',
+      name: 'gelu',
+      rows,
+      cols,
+      out,
+      x: 1,
+      x0: -u,
+      ...data.requantization(out, 21, cols),
+    };
+    return { op, operands: [data.value({ type: 'i8' }, rows, cols)], input: NO_IMAGE };
+  });
 
 export const rescaleCase: fc.Arbitrary<OpCase> = rowsCase.map(({ rows, cols, out: type, seed: s }) => {
   const data = new Data(s);
@@ -183,7 +238,16 @@ export const meanRowsCase: fc.Arbitrary<OpCase> = fc
   .map(({ common: { rows, cols, out: type, seed: s }, group }) => {
     const data = new Data(s);
     const out = data.output(type);
-    const op: Op = { op: 'meanRows', name: 'mean', rows, cols, out, x: 1, group, ...data.requantization(out, 29, cols) };
+    const op: Op = {
+      op: 'meanRows',
+      name: 'mean',
+      rows,
+      cols,
+      out,
+      x: 1,
+      group,
+      ...data.requantization(out, 29, cols),
+    };
     return { op, operands: [data.value({ type: 'i32' }, rows * group, cols)], input: NO_IMAGE };
   });
 
@@ -206,14 +270,45 @@ export const gatherCase: fc.Arbitrary<OpCase> = fc
     const total = operands.reduce((sum, { data: { length } }) => sum + length, 0) / piece;
     const index = Int32Array.from({ length: rows * across }, () => data.integer(-1, total - 1));
     const fill = type === 'i8' ? -5 : 3;
-    const op: GatherOp = { op: 'gather', name: 'gather', rows, cols: across * piece, out, sources: operands.map((_, i) => i + 1), piece, index, fill };
+    const op: GatherOp = {
+      op: 'gather',
+      name: 'gather',
+      rows,
+      cols: across * piece,
+      out,
+      sources: operands.map((_, i) => i + 1),
+      piece,
+      index,
+      fill,
+    };
     return { op, operands, input: NO_IMAGE };
   });
 
 export const patchesCase: fc.Arbitrary<OpCase> = fc
-  .record({ kernel: fc.tuple(size(5), size(5)), stride: fc.tuple(size(5), size(5)), pad: fc.tuple(fc.nat(3), fc.nat(3)), dilation: fc.tuple(size(2), size(2)), outSize: fc.tuple(size(5), size(5)), height: size(20), width: size(20), channels: size(4), seed })
+  .record({
+    kernel: fc.tuple(size(5), size(5)),
+    stride: fc.tuple(size(5), size(5)),
+    pad: fc.tuple(fc.nat(3), fc.nat(3)),
+    dilation: fc.tuple(size(2), size(2)),
+    outSize: fc.tuple(size(5), size(5)),
+    height: size(20),
+    width: size(20),
+    channels: size(4),
+    seed,
+  })
   .map(({ kernel, stride, pad, dilation, outSize, height, width, channels, seed: s }) => {
-    const op: Op = { op: 'patches', name: 'patches', rows: outSize[0] * outSize[1], cols: kernel[0] * kernel[1] * channels, out: { type: 'u8', zero: 0 }, kernel, stride, pad, dilation, outSize };
+    const op: Op = {
+      op: 'patches',
+      name: 'patches',
+      rows: outSize[0] * outSize[1],
+      cols: kernel[0] * kernel[1] * channels,
+      out: { type: 'u8', zero: 0 },
+      kernel,
+      stride,
+      pad,
+      dilation,
+      outSize,
+    };
     const image = new Data(s).value({ type: 'u8', zero: 0 }, height * width, channels);
     return { op, operands: [image], input: { height, width, channels } };
   });
@@ -229,7 +324,11 @@ export const attentionCase: fc.Arbitrary<OpCase> = fc
     fractionBits: fc.integer({ min: 8, max: 11 }),
     softmax: fc.oneof(
       fc.constantFrom('shift' as const, 'quadratic' as const),
-      fc.record({ kind: fc.constant('paper' as const), x0: unit.map((u) => -u), bits: fc.constantFrom(8 as const, 16 as const) }),
+      fc.record({
+        kind: fc.constant('paper' as const),
+        x0: unit.map((u) => -u),
+        bits: fc.constantFrom(8 as const, 16 as const),
+      }),
     ),
     twelve: fc.boolean(),
     out: anyOutput,
@@ -237,50 +336,94 @@ export const attentionCase: fc.Arbitrary<OpCase> = fc
     joined: fc.boolean(),
     seed,
   })
-  .map(({ batch, heads, queries, keys, dim, valueDim, fractionBits: bits, softmax, twelve, out: type, withBias, joined, seed: s }) => {
-    const data = new Data(s);
-    const fractionBits = typeof softmax === 'string' ? bits : 0;
-    const softmaxBits = typeof softmax === 'string' && twelve ? 12 : 8;
-    const out = data.output(type);
-    const cols = heads * valueDim;
-    // Scores of 2^(14 + bits of dim) should span some 2^(fractionBits + 5).
-    const scoreMultiplierBits = data.integer(8, 30);
-    const scoreShift = Math.max(1, 14 + bitLength(dim) + scoreMultiplierBits - fractionBits - data.integer(0, 6));
-    const biasBatch = data.pick([1, batch]);
-    const biasHeads = data.pick([1, heads]);
-    const biasLimit = data.pick([1 << (fractionBits + 3), 2 ** 28]);
+  .map(
+    ({
+      batch,
+      heads,
+      queries,
+      keys,
+      dim,
+      valueDim,
+      fractionBits: bits,
+      softmax,
+      twelve,
+      out: type,
+      withBias,
+      joined,
+      seed: s,
+    }) => {
+      const data = new Data(s);
+      const fractionBits = typeof softmax === 'string' ? bits : 0;
+      const softmaxBits = typeof softmax === 'string' && twelve ? 12 : 8;
+      const out = data.output(type);
+      const cols = heads * valueDim;
+      // Scores of 2^(14 + bits of dim) should span some 2^(fractionBits + 5).
+      const scoreMultiplierBits = data.integer(8, 30);
+      const scoreShift = Math.max(1, 14 + bitLength(dim) + scoreMultiplierBits - fractionBits - data.integer(0, 6));
+      const biasBatch = data.pick([1, batch]);
+      const biasHeads = data.pick([1, heads]);
+      const biasLimit = data.pick([1 << (fractionBits + 3), 2 ** 28]);
 
-    // One value that holds q, k and v side by side, or three of them.
-    const tokens = joined ? Math.max(queries, keys) * batch : 0;
-    const widths = [heads * dim, heads * dim, heads * valueDim];
-    const stride = widths[0] + widths[1] + widths[2];
-    const view = (i: number, count: number): { view: OperandView; value: Value | null } => {
-      if (joined) {
-        const rows = Int32Array.from({ length: batch * count }, () => data.integer(0, tokens - 1));
-        const offset = widths.slice(0, i).reduce((a, b) => a + b, 0);
-        return { view: { x: 1, stride, rows: count * batch === tokens ? null : rows, offset, headStride: i === 2 ? valueDim : dim }, value: null };
-      }
-      const gap = data.integer(0, 3);
-      const width = (i === 2 ? valueDim : dim) + gap;
-      return {
-        view: { x: i + 1, stride: heads * width, rows: null, offset: 0, headStride: width },
-        value: data.value({ type: 'i8' }, batch * count, heads * width),
+      // One value that holds q, k and v side by side, or three of them.
+      const tokens = joined ? Math.max(queries, keys) * batch : 0;
+      const widths = [heads * dim, heads * dim, heads * valueDim];
+      const stride = widths[0] + widths[1] + widths[2];
+      const view = (i: number, count: number): { view: OperandView; value: Value | null } => {
+        if (joined) {
+          const rows = Int32Array.from({ length: batch * count }, () => data.integer(0, tokens - 1));
+          const offset = widths.slice(0, i).reduce((a, b) => a + b, 0);
+          return {
+            view: {
+              x: 1,
+              stride,
+              rows: count * batch === tokens ? null : rows,
+              offset,
+              headStride: i === 2 ? valueDim : dim,
+            },
+            value: null,
+          };
+        }
+        const gap = data.integer(0, 3);
+        const width = (i === 2 ? valueDim : dim) + gap;
+        return {
+          view: { x: i + 1, stride: heads * width, rows: null, offset: 0, headStride: width },
+          value: data.value({ type: 'i8' }, batch * count, heads * width),
+        };
       };
-    };
-    const parts = [view(0, queries), view(1, keys), view(2, keys)];
-    const shared = joined ? data.value({ type: 'i8' }, tokens, stride) : null;
-    const op: AttentionOp = {
-      op: 'attention', name: 'attention', rows: batch * queries, cols, out,
-      q: parts[0].view, k: parts[1].view, v: parts[2].view,
-      batch, heads, queries, keys, dim, valueDim, softmax, softmaxBits, fractionBits,
-      scoreMultiplier: Int32Array.from({ length: heads }, () => data.integer(2 ** (scoreMultiplierBits - 1), 2 ** scoreMultiplierBits - 1)),
-      scoreShift,
-      bias: withBias ? data.fill(new Int32Array(biasBatch * biasHeads * queries * keys), -biasLimit, biasLimit, keys) : null,
-      biasBatch, biasHeads,
-      ...data.requantization(out, 30, cols),
-    };
-    return { op, operands: parts.map(({ value }) => value ?? (shared as Value)), input: NO_IMAGE };
-  });
+      const parts = [view(0, queries), view(1, keys), view(2, keys)];
+      const shared = joined ? data.value({ type: 'i8' }, tokens, stride) : null;
+      const op: AttentionOp = {
+        op: 'attention',
+        name: 'attention',
+        rows: batch * queries,
+        cols,
+        out,
+        q: parts[0].view,
+        k: parts[1].view,
+        v: parts[2].view,
+        batch,
+        heads,
+        queries,
+        keys,
+        dim,
+        valueDim,
+        softmax,
+        softmaxBits,
+        fractionBits,
+        scoreMultiplier: Int32Array.from({ length: heads }, () =>
+          data.integer(2 ** (scoreMultiplierBits - 1), 2 ** scoreMultiplierBits - 1),
+        ),
+        scoreShift,
+        bias: withBias
+          ? data.fill(new Int32Array(biasBatch * biasHeads * queries * keys), -biasLimit, biasLimit, keys)
+          : null,
+        biasBatch,
+        biasHeads,
+        ...data.requantization(out, 30, cols),
+      };
+      return { op, operands: parts.map(({ value }) => value ?? (shared as Value)), input: NO_IMAGE };
+    },
+  );
 
 /** Checks that a case's operands are as many as its op reads: a guard of this file. */
 export function assertComplete({ op, operands }: OpCase): void {

@@ -43,12 +43,25 @@ function quantizeInput(b: Builder, x: ValueId, out = b.data.output(b.data.pick([
     return b.add({ op: 'paperNorm', ...common, ...fittingRequantization(b.data, out, 30, 28, cols) });
   }
   if (b.data.integer(0, 2) > 0) {
-    return b.add({ op: 'layerNorm', ...common, center: b.data.integer(0, 3) > 0, epsilon: BigInt(b.data.integer(0, 5000)), ...fittingRequantization(b.data, out, 30, 28, cols) });
+    return b.add({
+      op: 'layerNorm',
+      ...common,
+      center: b.data.integer(0, 3) > 0,
+      epsilon: BigInt(b.data.integer(0, 5000)),
+      ...fittingRequantization(b.data, out, 30, 28, cols),
+    });
   }
   return b.add({ op: 'rescale', ...common, ...fittingRequantization(b.data, out, 24, 22, cols) });
 }
 
-function linear(b: Builder, x: ValueId, cols: number, out: Output, residual: ValueId | null = null, like: ValueId | null = null): ValueId {
+function linear(
+  b: Builder,
+  x: ValueId,
+  cols: number,
+  out: Output,
+  residual: ValueId | null = null,
+  like: ValueId | null = null,
+): ValueId {
   const source = b.of(x);
   const inFeatures = source.cols;
   const isDynamic = source.out.type === 'rows';
@@ -57,9 +70,25 @@ function linear(b: Builder, x: ValueId, cols: number, out: Output, residual: Val
   const twin = like === null ? undefined : b.of(like);
   const weight = twin?.op === 'linear' ? twin.weight : b.data.fill(new Int8Array(cols * inFeatures), -127, 127);
   return b.add({
-    op: 'linear', name: '', rows: source.rows, cols, out, x, inFeatures, weightBits: 8, residual,
-    weight, bias: b.data.fill(new Int32Array(cols), -1000, 1000),
-    ...fittingRequantization(b.data, out, isDynamic ? 31 : bits, isDynamic ? 27 : (isWide ? 20 : 12) + (bitLength(inFeatures) >> 1), cols), rowShift: isDynamic ? bits + 22 - 28 : 0,
+    op: 'linear',
+    name: '',
+    rows: source.rows,
+    cols,
+    out,
+    x,
+    inFeatures,
+    weightBits: 8,
+    residual,
+    weight,
+    bias: b.data.fill(new Int32Array(cols), -1000, 1000),
+    ...fittingRequantization(
+      b.data,
+      out,
+      isDynamic ? 31 : bits,
+      isDynamic ? 27 : (isWide ? 20 : 12) + (bitLength(inFeatures) >> 1),
+      cols,
+    ),
+    rowShift: isDynamic ? bits + 22 - 28 : 0,
   });
 }
 
@@ -74,8 +103,19 @@ function feedForward(b: Builder, x: ValueId): ValueId {
   const knots = b.data.fill(new Int16Array(64), -500, 500);
   const activated = b.add(
     isPaper
-      ? { op: 'paperGelu', ...common, x0: -b.data.integer(1, 40), ...fittingRequantization(b.data, out, 15, 13, hidden) }
-      : { op: 'activation', ...common, knots, spacing: b.data.integer(4, 8), ...fittingRequantization(b.data, out, 16, 13, hidden) },
+      ? {
+          op: 'paperGelu',
+          ...common,
+          x0: -b.data.integer(1, 40),
+          ...fittingRequantization(b.data, out, 15, 13, hidden),
+        }
+      : {
+          op: 'activation',
+          ...common,
+          knots,
+          spacing: b.data.integer(4, 8),
+          ...fittingRequantization(b.data, out, 16, 13, hidden),
+        },
   );
   return linear(b, activated, cols, { type: 'i32' }, b.data.integer(0, 3) > 0 ? x : null);
 }
@@ -84,17 +124,40 @@ function feedForward(b: Builder, x: ValueId): ValueId {
 function separateRows(b: Builder, x: ValueId): void {
   const { data } = b;
   const { rows, cols } = b.of(x);
-  const inputs = quantizeInput(b, x, data.pick([{ type: 'u8', zero: 128 }, { type: 'u8', zero: 100 }, { type: 'rows' }] as const));
+  const inputs = quantizeInput(
+    b,
+    x,
+    data.pick([{ type: 'u8', zero: 128 }, { type: 'u8', zero: 100 }, { type: 'rows' }] as const),
+  );
   // Weights belong to whichever layer comes first; only the one of all rows can lend them.
   const isFirst = data.integer(0, 3) > 0;
-  const makeAll = (like: ValueId | null) => linear(b, inputs, cols, { type: 'i32' }, data.integer(0, 1) > 0 ? x : null, like);
+  const makeAll = (like: ValueId | null) =>
+    linear(b, inputs, cols, { type: 'i32' }, data.integer(0, 1) > 0 ? x : null, like);
   const early = isFirst ? makeAll(null) : null;
   const count = data.integer(1, Math.min(rows, 7));
   const wide: Output = { type: 'i32' };
   const taken = Int32Array.from({ length: count }, (_, r) => r);
-  const first = b.add({ op: 'gather', name: '', rows: count, cols, out: wide, sources: [x], piece: cols, index: taken, fill: 0 });
+  const first = b.add({
+    op: 'gather',
+    name: '',
+    rows: count,
+    cols,
+    out: wide,
+    sources: [x],
+    piece: cols,
+    index: taken,
+    fill: 0,
+  });
   const out: Output = { type: 'i16' };
-  const codes = b.add({ op: 'rescale', name: '', rows: count, cols, out, x: first, ...fittingRequantization(data, out, 24, 22, cols) });
+  const codes = b.add({
+    op: 'rescale',
+    name: '',
+    rows: count,
+    cols,
+    out,
+    x: first,
+    ...fittingRequantization(data, out, 24, 22, cols),
+  });
   const own = linear(b, codes, cols, wide, data.integer(0, 1) > 0 ? first : null, early);
   const all = early ?? makeAll(own);
   const index = Int32Array.from({ length: rows }, (_, r) => (r < count ? r : r + count));
@@ -110,15 +173,43 @@ function attend(b: Builder, x: ValueId): ValueId {
   const batch = rows % 2 === 0 ? data.pick([1, 2]) : 1;
   const tokens = Math.trunc(rows / batch);
   const order = Int32Array.from({ length: rows }, () => data.integer(0, rows - 1));
-  const view = (i: number): OperandView => ({ x: qkv, stride: 3 * heads * dim, rows: data.integer(0, 2) === 0 ? order : null, offset: i * heads * dim, headStride: dim });
+  const view = (i: number): OperandView => ({
+    x: qkv,
+    stride: 3 * heads * dim,
+    rows: data.integer(0, 2) === 0 ? order : null,
+    offset: i * heads * dim,
+    headStride: dim,
+  });
   const out = data.output(data.pick(['u8', 'rows'] as const));
-  const softmax = data.pick(['shift', 'quadratic', { kind: 'paper', x0: -data.integer(1, 40), bits: data.pick([8, 16] as const) }] as const);
+  const softmax = data.pick([
+    'shift',
+    'quadratic',
+    { kind: 'paper', x0: -data.integer(1, 40), bits: data.pick([8, 16] as const) },
+  ] as const);
   const isPaper = typeof softmax !== 'string';
   const attended = b.add({
-    op: 'attention', name: '', rows, cols: heads * dim, out, q: view(0), k: view(1), v: view(2),
-    batch, heads, queries: tokens, keys: tokens, dim, valueDim: dim, softmax,
-    softmaxBits: isPaper ? 8 : data.pick([8, 12] as const), fractionBits: isPaper ? 0 : data.integer(8, 11),
-    scoreMultiplier: data.fill(new Int32Array(heads), 1, 1 << 20), scoreShift: data.integer(20, 28), bias: null, biasBatch: 1, biasHeads: 1,
+    op: 'attention',
+    name: '',
+    rows,
+    cols: heads * dim,
+    out,
+    q: view(0),
+    k: view(1),
+    v: view(2),
+    batch,
+    heads,
+    queries: tokens,
+    keys: tokens,
+    dim,
+    valueDim: dim,
+    softmax,
+    softmaxBits: isPaper ? 8 : data.pick([8, 12] as const),
+    fractionBits: isPaper ? 0 : data.integer(8, 11),
+    scoreMultiplier: data.fill(new Int32Array(heads), 1, 1 << 20),
+    scoreShift: data.integer(20, 28),
+    bias: null,
+    biasBatch: 1,
+    biasHeads: 1,
     ...fittingRequantization(data, out, 30, isPaper ? 20 : 28, heads * dim),
   });
   return linear(b, attended, cols, { type: 'i32' }, data.integer(0, 3) > 0 ? x : null);
@@ -144,7 +235,16 @@ function pool(b: Builder, x: ValueId): void {
   const { rows, cols } = b.of(x);
   const group = b.data.pick([2, 3, rows].filter((g) => rows % g === 0));
   const out: Output = { type: 'i32' };
-  b.add({ op: 'meanRows', name: '', rows: Math.trunc(rows / group), cols, out, x, group, ...fittingRequantization(b.data, out, 24 + bitLength(group), 23, cols) });
+  b.add({
+    op: 'meanRows',
+    name: '',
+    rows: Math.trunc(rows / group),
+    cols,
+    out,
+    x,
+    group,
+    ...fittingRequantization(b.data, out, 24 + bitLength(group), 23, cols),
+  });
 }
 
 /** Two rows laid side by side: the same elements, read with another row length. */
@@ -152,20 +252,54 @@ function mergeRows(b: Builder, x: ValueId): void {
   const { rows, cols } = b.of(x);
   if (rows % 2 === 1 || cols > 60) return;
   const order = Int32Array.from({ length: rows }, (_, i) => rows - 1 - i);
-  b.add({ op: 'gather', name: '', rows: Math.trunc(rows / 2), cols: 2 * cols, out: { type: 'i32' }, sources: [x], piece: cols, index: order, fill: 0 });
+  b.add({
+    op: 'gather',
+    name: '',
+    rows: Math.trunc(rows / 2),
+    cols: 2 * cols,
+    out: { type: 'i32' },
+    sources: [x],
+    piece: cols,
+    index: order,
+    fill: 0,
+  });
 }
 
 /** Small whole programs with branches, dead ends, and outputs that need only some rows of what came before. */
 export const anyProgram: fc.Arbitrary<Program> = fc
-  .record({ across: fc.integer({ min: 1, max: 4 }), patch: fc.integer({ min: 1, max: 3 }), width: fc.integer({ min: 1, max: 30 }), growth: fc.integer({ min: 1, max: 7 }), seed: fc.integer() })
+  .record({
+    across: fc.integer({ min: 1, max: 4 }),
+    patch: fc.integer({ min: 1, max: 3 }),
+    width: fc.integer({ min: 1, max: 30 }),
+    growth: fc.integer({ min: 1, max: 7 }),
+    seed: fc.integer(),
+  })
   .map(({ across, patch, width, growth, seed }) => {
     const b = new Builder(new Data(seed));
     const wide: Output = { type: 'i32' };
     const size = across * patch;
     const rows = across * across;
-    const pixels = b.add({ op: 'patches', name: '', rows, cols: patch * patch * 3, out: { type: 'u8', zero: 0 }, kernel: [patch, patch], stride: [patch, patch], pad: [0, 0], dilation: [1, 1], outSize: [across, across] });
+    const pixels = b.add({
+      op: 'patches',
+      name: '',
+      rows,
+      cols: patch * patch * 3,
+      out: { type: 'u8', zero: 0 },
+      kernel: [patch, patch],
+      stride: [patch, patch],
+      pad: [0, 0],
+      dilation: [1, 1],
+      outSize: [across, across],
+    });
     let x = linear(b, pixels, width, wide);
-    b.add({ op: 'constant', name: '', rows, cols: width, out: wide, data: b.data.fill(new Int32Array(rows * width), -30000, 30000) });
+    b.add({
+      op: 'constant',
+      name: '',
+      rows,
+      cols: width,
+      out: wide,
+      data: b.data.fill(new Int32Array(rows * width), -30000, 30000),
+    });
     for (let i = 0; i < growth; i++) {
       b.data.pick(GROWTHS)(b, x);
       x = b.data.pick(b.all('i32').slice(-2));

@@ -125,8 +125,28 @@ function readVector(reader: Reader): string {
 /** Where floats are among the vector opcodes, by the tables of the specification; the integers' names matter little. */
 function vectorName(opcode: number): string {
   const within = (lo: number, hi: number) => opcode >= lo && opcode <= hi;
-  if (opcode === 19 || within(31, 32) || within(65, 70) || opcode === 103 || opcode === 104 || opcode === 105 || opcode === 106 || within(224, 235)) return `f32x4.${opcode}`;
-  if (opcode === 20 || within(33, 34) || within(71, 76) || opcode === 116 || opcode === 117 || opcode === 122 || opcode === 148 || within(236, 247)) return `f64x2.${opcode}`;
+  if (
+    opcode === 19 ||
+    within(31, 32) ||
+    within(65, 70) ||
+    opcode === 103 ||
+    opcode === 104 ||
+    opcode === 105 ||
+    opcode === 106 ||
+    within(224, 235)
+  )
+    return `f32x4.${opcode}`;
+  if (
+    opcode === 20 ||
+    within(33, 34) ||
+    within(71, 76) ||
+    opcode === 116 ||
+    opcode === 117 ||
+    opcode === 122 ||
+    opcode === 148 ||
+    within(236, 247)
+  )
+    return `f64x2.${opcode}`;
   if (within(94, 95) || within(248, 255)) return `f32 or f64 conversion.${opcode}`;
   if (opcode === 186) return 'i32x4.dot_i16x8_s';
   if (within(0x101, 0x108) || within(0x10d, 0x110)) return `relaxed f32 or f64.${opcode}`;
@@ -162,8 +182,10 @@ function plainOpcodes(): Map<number, { name: string; immediates: Immediates }> {
   add(0x44, 'f64.const', 'f64');
   for (let opcode = 0x45; opcode <= 0x5a; opcode++) add(opcode, `${opcode < 0x50 ? 'i32' : 'i64'}.compare_${opcode}`);
   for (let opcode = 0x5b; opcode <= 0x66; opcode++) add(opcode, `${opcode < 0x61 ? 'f32' : 'f64'}.compare_${opcode}`);
-  for (let opcode = 0x67; opcode <= 0x8a; opcode++) add(opcode, `${opcode < 0x79 ? 'i32' : 'i64'}.arithmetic_${opcode}`);
-  for (let opcode = 0x8b; opcode <= 0xa6; opcode++) add(opcode, opcode === 0x92 ? 'f32.add' : `${opcode < 0x99 ? 'f32' : 'f64'}.arithmetic_${opcode}`);
+  for (let opcode = 0x67; opcode <= 0x8a; opcode++)
+    add(opcode, `${opcode < 0x79 ? 'i32' : 'i64'}.arithmetic_${opcode}`);
+  for (let opcode = 0x8b; opcode <= 0xa6; opcode++)
+    add(opcode, opcode === 0x92 ? 'f32.add' : `${opcode < 0x99 ? 'f32' : 'f64'}.arithmetic_${opcode}`);
   for (let opcode = 0xa7; opcode <= 0xbf; opcode++) {
     const isInteger = opcode === 0xa7 || opcode === 0xac || opcode === 0xad;
     add(opcode, isInteger ? `integer.conversion_${opcode}` : `conversion of f32 or f64_${opcode}`);

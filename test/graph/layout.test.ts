@@ -21,24 +21,32 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((product, dim)
 
 /** The position of every element along every axis, row-major. */
 function positions(shape: readonly number[]): number[][] {
-  return shape.reduce<number[][]>((all, dim) => all.flatMap((at) => Array.from({ length: dim }, (_, i) => [...at, i])), [[]]);
+  return shape.reduce<number[][]>(
+    (all, dim) => all.flatMap((at) => Array.from({ length: dim }, (_, i) => [...at, i])),
+    [[]],
+  );
 }
 
-const flatten = (at: readonly number[], shape: readonly number[]): number => at.reduce((flat, i, axis) => flat * shape[axis] + i, 0);
+const flatten = (at: readonly number[], shape: readonly number[]): number =>
+  at.reduce((flat, i, axis) => flat * shape[axis] + i, 0);
 
 /** A rearrangement of `size` elements in pieces, some of them zeros. */
 const layoutOf = (size: number): fc.Arbitrary<Layout> =>
   fc
     .constantFrom(...[1, 2, 3, 4, 6].filter((piece) => size % piece === 0))
     .chain((piece) =>
-      fc.array(fc.integer({ min: -1, max: size / piece - 1 }), { minLength: 1, maxLength: 12 }).map((index) => ({ piece, index: Int32Array.from(index) })),
+      fc
+        .array(fc.integer({ min: -1, max: size / piece - 1 }), { minLength: 1, maxLength: 12 })
+        .map((index) => ({ piece, index: Int32Array.from(index) })),
     );
 
 describe('rearrangements', () => {
   test('permute is a transpose', () => {
     fc.assert(
       fc.property(
-        shapes.chain((shape) => fc.tuple(fc.constant(shape), fc.shuffledSubarray([...shape.keys()], { minLength: shape.length }))),
+        shapes.chain((shape) =>
+          fc.tuple(fc.constant(shape), fc.shuffledSubarray([...shape.keys()], { minLength: shape.length })),
+        ),
         ([shape, perm]) => {
           const source = counting(sizeOf(shape));
           const target = perm.map((axis) => shape[axis]);
@@ -57,7 +65,11 @@ describe('rearrangements', () => {
     const picked = shapes.chain((shape) =>
       fc.tuple(
         fc.constant(shape),
-        fc.tuple(...shape.map((dim) => fc.option(fc.array(fc.integer({ min: -1, max: dim - 1 }), { minLength: 1, maxLength: 5 })))),
+        fc.tuple(
+          ...shape.map((dim) =>
+            fc.option(fc.array(fc.integer({ min: -1, max: dim - 1 }), { minLength: 1, maxLength: 5 })),
+          ),
+        ),
       ),
     );
     fc.assert(
@@ -76,7 +88,13 @@ describe('rearrangements', () => {
   test('concatenate lays tensors side by side', () => {
     fc.assert(
       fc.property(
-        shapes.chain((shape) => fc.tuple(fc.constant(shape), fc.nat(shape.length - 1), fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 3 }))),
+        shapes.chain((shape) =>
+          fc.tuple(
+            fc.constant(shape),
+            fc.nat(shape.length - 1),
+            fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 3 }),
+          ),
+        ),
         ([shape, axis, lengths]) => {
           const parts = lengths.map((length) => shape.map((dim, i) => (i === axis ? length : dim)));
           const source = counting(parts.reduce((sum, part) => sum + sizeOf(part), 0));
@@ -89,7 +107,13 @@ describe('rearrangements', () => {
               within -= lengths[part];
               start += sizeOf(parts[part++]);
             }
-            return source[start + flatten(at.map((i, k) => (k === axis ? within : i)), parts[part])];
+            return source[
+              start +
+                flatten(
+                  at.map((i, k) => (k === axis ? within : i)),
+                  parts[part],
+                )
+            ];
           });
           expect(Array.from(applyLayout(concatenate(parts, axis), source))).toEqual(expected);
         },
@@ -118,16 +142,23 @@ describe('rearrangements', () => {
       return fc.tuple(
         fc.constant(first),
         fc.constant(second),
-        fc.constantFrom(...pieces).chain((piece) =>
-          fc.array(fc.integer({ min: -1, max: total / piece - 1 }), { minLength: 1, maxLength: 20 }).map((index) => ({ piece, index: Int32Array.from(index) })),
-        ),
+        fc
+          .constantFrom(...pieces)
+          .chain((piece) =>
+            fc
+              .array(fc.integer({ min: -1, max: total / piece - 1 }), { minLength: 1, maxLength: 20 })
+              .map((index) => ({ piece, index: Int32Array.from(index) })),
+          ),
       );
     });
     fc.assert(
       fc.property(setup, ([first, second, outer]) => {
         // Final sources: A of 12 elements, B of 12; `first` reads A, `second` reads B and A.
         const [a, b] = [counting(12), counting(12).map((x) => x + 100)];
-        const joined = Float64Array.from([...applyLayout(first, a), ...applyLayout(second, Float64Array.from([...b, ...a]))]);
+        const joined = Float64Array.from([
+          ...applyLayout(first, a),
+          ...applyLayout(second, Float64Array.from([...b, ...a])),
+        ]);
         const composed = compose(outer, [
           { layout: first, sizes: [12], starts: [0] },
           { layout: second, sizes: [12, 12], starts: [12, 0] },
@@ -155,6 +186,8 @@ describe('rearrangements', () => {
   });
 
   test('impossible sizes are refused before memory is taken', () => {
-    expect(() => take([2 ** 13, 2 ** 13, 2], [new Int32Array(2 ** 13), new Int32Array(2 ** 13), null])).toThrow(RangeError);
+    expect(() => take([2 ** 13, 2 ** 13, 2], [new Int32Array(2 ** 13), new Int32Array(2 ** 13), null])).toThrow(
+      RangeError,
+    );
   });
 });

@@ -8,7 +8,10 @@ import { InputError } from '../../src/errors.js';
 import { decodeImage } from '../../src/images/decode.js';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/decode/', import.meta.url));
-const golden = JSON.parse(readFileSync(path.join(fixtures, 'golden.json'), 'utf8')) as Record<string, [number, number, string]>;
+const golden = JSON.parse(readFileSync(path.join(fixtures, 'golden.json'), 'utf8')) as Record<
+  string,
+  [number, number, string]
+>;
 const folder = mkdtempSync(path.join(os.tmpdir(), 'ivit-decode-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -46,8 +49,16 @@ describe('decodeImage refuses', () => {
     ['an empty file', () => write('empty.jpg', new Uint8Array()), /empty\.jpg: it is empty/],
     ['no bytes', () => new Uint8Array(), /the image: it is empty/],
     ['text', () => write('text.png', Buffer.from('this is no image')), /text\.png: not an image in a known format/],
-    ['a truncated JPEG', () => write('cut.jpg', fixture('subsampled.jpg').subarray(0, -30)), /cut\.jpg: .*premature end/i],
-    ['a truncated PNG', () => write('cut.png', fixture('rgb.png').subarray(0, 200)), /cut\.png: .*(read error|truncated|not enough)/i],
+    [
+      'a truncated JPEG',
+      () => write('cut.jpg', fixture('subsampled.jpg').subarray(0, -30)),
+      /cut\.jpg: .*premature end/i,
+    ],
+    [
+      'a truncated PNG',
+      () => write('cut.png', fixture('rgb.png').subarray(0, 200)),
+      /cut\.png: .*(read error|truncated|not enough)/i,
+    ],
     ['a JPEG cut in its header', () => write('head.jpg', fixture('subsampled.jpg').subarray(0, 40)), /head\.jpg: /],
     ['too many pixels', () => write('huge.png', hugePng()), /huge\.png: more than 178956970 pixels/],
   ];
@@ -61,7 +72,9 @@ describe('decodeImage refuses', () => {
   }
 
   it('calls bytes by the name it is given', async () => {
-    await expect(decodeImage(Buffer.from('no image'), 'standard input')).rejects.toThrow(/^Cannot decode standard input: /);
+    await expect(decodeImage(Buffer.from('no image'), 'standard input')).rejects.toThrow(
+      /^Cannot decode standard input: /,
+    );
   });
 });
 

@@ -17,7 +17,10 @@ function put(name: string, content: string): string {
 
 describe('readLabels', () => {
   it('reads one label per line, WordNet ids kept for matching and not shown', async () => {
-    const labels = await readLabels(put('words.txt', '\uFEFFn01440764 tench, Tinca tinca\r\nn01443537 goldfish\n\n'), 2);
+    const labels = await readLabels(
+      put('words.txt', '\uFEFFn01440764 tench, Tinca tinca\r\nn01443537 goldfish\n\n'),
+      2,
+    );
     expect(labels.map(labelText)).toEqual(['tench, Tinca tinca', 'goldfish']);
     expect(labels.map(labelSynset)).toEqual(['n01440764', 'n01443537']);
     expect([labelText('n12'), labelSynset('nice cat')]).toEqual(['n12', undefined]);
@@ -45,7 +48,9 @@ describe('readLabels', () => {
   });
 
   it('names a missing file', async () => {
-    await expect(readLabels(path.join(folder, 'absent.txt'))).rejects.toThrow(/Cannot read the labels .*absent\.txt: no such file/);
+    await expect(readLabels(path.join(folder, 'absent.txt'))).rejects.toThrow(
+      /Cannot read the labels .*absent\.txt: no such file/,
+    );
   });
 });
 
@@ -69,10 +74,19 @@ describe('findLabels', () => {
 });
 
 describe('labelIndex', () => {
-  const find = labelIndex(['n02012849 crane', 'n03126707 crane', 'n03710637 maillot', 'n03710721 maillot, tank suit', 'sea lion', 'sea, open']);
+  const find = labelIndex([
+    'n02012849 crane',
+    'n03126707 crane',
+    'n03710637 maillot',
+    'n03710721 maillot, tank suit',
+    'sea lion',
+    'sea, open',
+  ]);
 
   it('finds by the whole, the text, the WordNet id, or the first synonym', () => {
-    expect(['n03710637 maillot', 'MAILLOT', 'n03710721', 'maillot, tank suit', 'Sea_Lion', 'sea'].map(find)).toEqual([2, 2, 3, 3, 4, 5]);
+    expect(['n03710637 maillot', 'MAILLOT', 'n03710721', 'maillot, tank suit', 'Sea_Lion', 'sea'].map(find)).toEqual([
+      2, 2, 3, 3, 4, 5,
+    ]);
   });
 
   it('finds nothing for what is unknown or means two classes', () => {

@@ -11,7 +11,14 @@ describe('Random', () => {
   });
 
   it('repeats for a seed, and differs between seeds', () => {
-    const draw = (seed: number) => Array.from({ length: 8 }, ((random) => () => random.uint32())(new Random(seed)));
+    const draw = (seed: number) =>
+      Array.from(
+        { length: 8 },
+        (
+          (random) => () =>
+            random.uint32()
+        )(new Random(seed)),
+      );
     expect(draw(5)).toEqual(draw(5));
     expect(new Set([0, 1, 2, 3, -1].flatMap(draw)).size).toBe(40);
   });
@@ -54,7 +61,8 @@ describe('sample', () => {
 
   it('gives every item the same chance at every place', () => {
     const counts = new Array<number>(25).fill(0);
-    for (let seed = 0; seed < 5000; seed++) sample([0, 1, 2, 3, 4], 5, seed).forEach((item, place) => counts[5 * place + item]!++);
+    for (let seed = 0; seed < 5000; seed++)
+      sample([0, 1, 2, 3, 4], 5, seed).forEach((item, place) => counts[5 * place + item]!++);
     for (const count of counts) expect(Math.abs(count - 1000)).toBeLessThan(150);
   });
 });

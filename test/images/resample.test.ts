@@ -8,7 +8,12 @@ import type { Source } from './golden.js';
 const anySize = fc.integer({ min: 1, max: 40 });
 const anyFilter = fc.constantFrom<Interpolation>('bicubic', 'bilinear');
 const anyImage = fc
-  .record({ width: anySize, height: anySize, kind: fc.constantFrom<Source['kind']>('noise', 'extremes'), seed: fc.nat() })
+  .record({
+    width: anySize,
+    height: anySize,
+    kind: fc.constantFrom<Source['kind']>('noise', 'extremes'),
+    seed: fc.nat(),
+  })
   .map(source);
 
 describe(`resize equals Pillow ${golden.pillow}`, () => {
@@ -23,10 +28,18 @@ describe(`resize equals Pillow ${golden.pillow}`, () => {
 describe('resize', () => {
   it('keeps a constant image constant', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 255 }), anySize, anySize, anySize, anySize, anyFilter, (value, w, h, w2, h2, filter) => {
-        const flat = { data: new Uint8Array(3 * w * h).fill(value), width: w, height: h };
-        expect(resize(flat, w2, h2, filter).data).toEqual(new Uint8Array(3 * w2 * h2).fill(value));
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: 255 }),
+        anySize,
+        anySize,
+        anySize,
+        anySize,
+        anyFilter,
+        (value, w, h, w2, h2, filter) => {
+          const flat = { data: new Uint8Array(3 * w * h).fill(value), width: w, height: h };
+          expect(resize(flat, w2, h2, filter).data).toEqual(new Uint8Array(3 * w2 * h2).fill(value));
+        },
+      ),
     );
   });
 
@@ -45,7 +58,9 @@ describe('resize', () => {
     fc.assert(
       fc.property(anyImage, anySize, anySize, anyFilter, (image, w, h, filter) => {
         const swap = (d: Uint8Array) => d.map((_, i) => d[i - (i % 3) + (2 - (i % 3))]!);
-        expect(resize({ ...image, data: swap(image.data) }, w, h, filter).data).toEqual(swap(resize(image, w, h, filter).data));
+        expect(resize({ ...image, data: swap(image.data) }, w, h, filter).data).toEqual(
+          swap(resize(image, w, h, filter).data),
+        );
       }),
     );
   });

@@ -18,7 +18,8 @@ function statistics({ data, width, height }: RgbImage) {
   const difference = (distance: number) => {
     let sum = 0;
     for (let y = 0; y < height; y++) {
-      for (let x = distance; x < width; x++) sum += Math.abs(data[3 * (y * width + x) + 1]! - data[3 * (y * width + x - distance) + 1]!);
+      for (let x = distance; x < width; x++)
+        sum += Math.abs(data[3 * (y * width + x) + 1]! - data[3 * (y * width + x - distance) + 1]!);
     }
     return sum / (height * (width - distance)) / 255;
   };
@@ -32,7 +33,12 @@ describe('syntheticImage', () => {
     expect(new Set(digests).size).toBe(6);
   });
 
-  it.each([[1, 1], [32, 32], [7, 300], [97, 64]])('has the size asked for, %i × %i', (width, height) => {
+  it.each([
+    [1, 1],
+    [32, 32],
+    [7, 300],
+    [97, 64],
+  ])('has the size asked for, %i × %i', (width, height) => {
     for (let seed = 0; seed < 10; seed++) {
       const image = syntheticImage(width, height, seed);
       expect([image.width, image.height, image.data.length]).toEqual([width, height, 3 * width * height]);
@@ -41,8 +47,10 @@ describe('syntheticImage', () => {
 
   it('has the tones, contrast, colours and scaling of photographs', () => {
     const all = Array.from({ length: 64 }, (_, seed) => statistics(syntheticImage(112, 112, seed)));
-    const average = (of: (one: (typeof all)[number]) => number) => all.reduce((sum, one) => sum + of(one), 0) / all.length;
-    const spread = (of: (one: (typeof all)[number]) => number) => Math.sqrt(average((one) => (of(one) - average(of)) ** 2));
+    const average = (of: (one: (typeof all)[number]) => number) =>
+      all.reduce((sum, one) => sum + of(one), 0) / all.length;
+    const spread = (of: (one: (typeof all)[number]) => number) =>
+      Math.sqrt(average((one) => (of(one) - average(of)) ** 2));
     // 256 photographs of ImageNet have means .477 .456 .412, deviations within an image .228 .224 .224, and means that
     // themselves deviate by .117 .117 .144.
     const expected = [0.477, 0.456, 0.412];

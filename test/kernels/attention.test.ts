@@ -24,7 +24,8 @@ describe('softmaxWeight', () => {
       for (let d = 0; d <= 20 << p; d++) {
         const w = softmaxWeight(d, p, kind);
         const exact = 255 * 2 ** (-d / 2 ** p);
-        if (w > last || Math.abs(w - exact) > tolerance * exact + 0.55) expect({ p, d, w, last }).toEqual({ p, d, w: exact, last });
+        if (w > last || Math.abs(w - exact) > tolerance * exact + 0.55)
+          expect({ p, d, w, last }).toEqual({ p, d, w: exact, last });
         last = w;
       }
       expect(last).toBe(0);
@@ -42,7 +43,8 @@ describe('softmaxWeight', () => {
         const w = softmaxWeight(d, p, kind, 12);
         const exact = 4080 * 2 ** (-d / 2 ** p);
         // m >> q is floored: up to a quarter of a step.
-        if (w > last || Math.abs(w - exact) > tolerance * exact + 0.8) expect({ p, d, w, last }).toEqual({ p, d, w: exact, last });
+        if (w > last || Math.abs(w - exact) > tolerance * exact + 0.8)
+          expect({ p, d, w, last }).toEqual({ p, d, w: exact, last });
         last = w;
       }
       expect(last).toBe(0);
@@ -58,20 +60,27 @@ describe('softmaxDither', () => {
   it('takes every value from −32 to 31 once in 64 successive keys, and in 64 successive queries', () => {
     const all = Array.from({ length: 64 }, (_, i) => i - 32);
     for (const start of [0, 1, 100]) {
-      const along = (at: (i: number) => number) => Array.from({ length: 64 }, (_, i) => at(start + i)).sort((a, b) => a - b);
+      const along = (at: (i: number) => number) =>
+        Array.from({ length: 64 }, (_, i) => at(start + i)).sort((a, b) => a - b);
       expect(along((j) => softmaxDither(5, j))).toEqual(all);
       expect(along((i) => softmaxDither(i, 9))).toEqual(all);
     }
   });
 
-  it.each(['shift', 'quadratic'] as const)('%s: weights are right on average, far below half a step as well; 0 and 255 stay', (kind) => {
-    const p = 10;
-    const mean = (d: number) => Array.from({ length: 64 }, (_, j) => softmaxWeight(d, p, kind, 8, softmaxDither(0, j))).reduce((a, b) => a + b) / 64;
-    expect(mean(0)).toBe(255);
-    expect(mean(15 << p)).toBe(0);
-    // Whole octaves, where the exponential is exact: 255/2^q to within a step of the 64.
-    for (let q = 1; q < 14; q++) expect(Math.abs(mean(q << p) - 255 / 2 ** q)).toBeLessThanOrEqual(1 / 64);
-  });
+  it.each(['shift', 'quadratic'] as const)(
+    '%s: weights are right on average, far below half a step as well; 0 and 255 stay',
+    (kind) => {
+      const p = 10;
+      const mean = (d: number) =>
+        Array.from({ length: 64 }, (_, j) => softmaxWeight(d, p, kind, 8, softmaxDither(0, j))).reduce(
+          (a, b) => a + b,
+        ) / 64;
+      expect(mean(0)).toBe(255);
+      expect(mean(15 << p)).toBe(0);
+      // Whole octaves, where the exponential is exact: 255/2^q to within a step of the 64.
+      for (let q = 1; q < 14; q++) expect(Math.abs(mean(q << p) - 255 / 2 ** q)).toBeLessThanOrEqual(1 / 64);
+    },
+  );
 });
 
 describe('scaleScore', () => {
@@ -94,11 +103,38 @@ describe('normalizeSum', () => {
 });
 
 describe('attendRow', () => {
-  const view = (rows: number[] | null = null): OperandView => ({ x: 1, stride: 1, rows: rows === null ? null : Int32Array.from(rows), offset: 0, headStride: 0 });
+  const view = (rows: number[] | null = null): OperandView => ({
+    x: 1,
+    stride: 1,
+    rows: rows === null ? null : Int32Array.from(rows),
+    offset: 0,
+    headStride: 0,
+  });
   const attention = (changes: Partial<AttentionOp> = {}): AttentionOp => ({
-    op: 'attention', name: 'attention', rows: 1, cols: 1, out: { type: 'i32' }, q: view(), k: view(), v: view(),
-    batch: 1, heads: 1, queries: 1, keys: 2, dim: 1, valueDim: 1, softmax: 'shift', softmaxBits: 8, fractionBits: 8,
-    scoreMultiplier: Int32Array.of(2), scoreShift: 1, bias: null, biasBatch: 1, biasHeads: 1, multiplier: Int32Array.of(1), shift: 1,
+    op: 'attention',
+    name: 'attention',
+    rows: 1,
+    cols: 1,
+    out: { type: 'i32' },
+    q: view(),
+    k: view(),
+    v: view(),
+    batch: 1,
+    heads: 1,
+    queries: 1,
+    keys: 2,
+    dim: 1,
+    valueDim: 1,
+    softmax: 'shift',
+    softmaxBits: 8,
+    fractionBits: 8,
+    scoreMultiplier: Int32Array.of(2),
+    scoreShift: 1,
+    bias: null,
+    biasBatch: 1,
+    biasHeads: 1,
+    multiplier: Int32Array.of(1),
+    shift: 1,
     ...changes,
   });
   const codes = { q: Int8Array.of(16), k: Int8Array.of(16, 0), v: Int8Array.of(100, -100) };

@@ -23,20 +23,28 @@ describe('activate', () => {
     [-32767, 0],
   ])('of %i is %i', (x, y) => expect(activate(x, knots, 4)).toBe(y));
 
-  it.each(['gelu', 'geluTanh', 'quickGelu', 'silu'] as const)('in its shift form comes no nearer to %s with other factors', (kind) => {
-    const [g, spacing] = [10, 7];
-    const exact = activationKnots(kind, true, g, spacing);
-    /** Squared distance for inputs of standard deviation 1.5. */
-    const distance = (knots: ArrayLike<number>) =>
-      exact.reduce((sum, knot, i) => sum + Math.exp(-((((i * 2 ** spacing) / 2 ** g) / 1.5) ** 2) / 2) * (knots[i] - knot) ** 2, 0);
-    const own = distance(activationKnots(kind, false, g, spacing));
-    for (const alpha of [0.9, 1, 1.15, 1.5, 1.6, 1.702, 1.85]) {
-      for (const gamma of [0, 0.03, 0.05, 0.07, 0.09]) {
-        const [alphaBits, gammaBits] = [alpha, gamma].map((v) => Math.round(v * 2 ** 14));
-        expect(own).toBeLessThan(distance(exact.map((_, i) => shiftEvenPart(i * 2 ** spacing, alphaBits, gammaBits, g))));
+  it.each(['gelu', 'geluTanh', 'quickGelu', 'silu'] as const)(
+    'in its shift form comes no nearer to %s with other factors',
+    (kind) => {
+      const [g, spacing] = [10, 7];
+      const exact = activationKnots(kind, true, g, spacing);
+      /** Squared distance for inputs of standard deviation 1.5. */
+      const distance = (knots: ArrayLike<number>) =>
+        exact.reduce(
+          (sum, knot, i) => sum + Math.exp(-(((i * 2 ** spacing) / 2 ** g / 1.5) ** 2) / 2) * (knots[i] - knot) ** 2,
+          0,
+        );
+      const own = distance(activationKnots(kind, false, g, spacing));
+      for (const alpha of [0.9, 1, 1.15, 1.5, 1.6, 1.702, 1.85]) {
+        for (const gamma of [0, 0.03, 0.05, 0.07, 0.09]) {
+          const [alphaBits, gammaBits] = [alpha, gamma].map((v) => Math.round(v * 2 ** 14));
+          expect(own).toBeLessThan(
+            distance(exact.map((_, i) => shiftEvenPart(i * 2 ** spacing, alphaBits, gammaBits, g))),
+          );
+        }
       }
-    }
-  });
+    },
+  );
 
   it('is GELU to within two steps of its fixed point, with the knots of GELU', () => {
     const [g, spacing] = [10, 6];
@@ -46,7 +54,8 @@ describe('activate', () => {
       const n = 400;
       const h = x / n;
       let sum = 0;
-      for (let i = 0; i <= n; i++) sum += (i === 0 || i === n ? 1 : i % 2 === 1 ? 4 : 2) * Math.exp(-((i * h) ** 2) / 2);
+      for (let i = 0; i <= n; i++)
+        sum += (i === 0 || i === n ? 1 : i % 2 === 1 ? 4 : 2) * Math.exp(-((i * h) ** 2) / 2);
       return 0.5 + ((h / 3) * sum) / Math.sqrt(2 * Math.PI);
     };
     for (let x = -8192; x <= 8192; x += 37) {
@@ -56,7 +65,13 @@ describe('activate', () => {
   });
 
   it('is ReLU with knots of 0', () => {
-    fc.assert(fc.property(fc.integer({ min: -32767, max: 32767 }), fc.integer({ min: 4, max: 15 }), (x, spacing) => activate(x, new Int16Array(64), spacing) === Math.max(x, 0)));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: -32767, max: 32767 }),
+        fc.integer({ min: 4, max: 15 }),
+        (x, spacing) => activate(x, new Int16Array(64), spacing) === Math.max(x, 0),
+      ),
+    );
   });
 });
 
@@ -80,31 +95,60 @@ describe('quantizeRow', () => {
     [1001, 1004],
     [1023, 1024],
     [2 ** 22 - 1, 2 ** 22],
-  ])("rounds a maximum of %i up to %i, 8 significant bits", (max, scale) => expect(roundUpTo8Bits(max)).toBe(scale));
+  ])('rounds a maximum of %i up to %i, 8 significant bits', (max, scale) => expect(roundUpTo8Bits(max)).toBe(scale));
 
   it('takes a row of zeros', () => expect(quantize([0, 0])).toEqual({ codes: [128, 128], scale: 1 }));
 
   it('errs by at most half a step and what the multiplier lacks, below |u|/2^24 steps', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: -(2 ** 22) + 1, max: 2 ** 22 - 1 }), { minLength: 1, maxLength: 20 }), (u) => {
-        const { codes, scale } = quantize(u);
-        const step = scale / 127;
-        u.forEach((v, i) => expect(Math.abs((codes[i] - 128) * step - v)).toBeLessThanOrEqual((0.5 + Math.abs(v) / 2 ** 24) * step * 1.000001));
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: -(2 ** 22) + 1, max: 2 ** 22 - 1 }), { minLength: 1, maxLength: 20 }),
+        (u) => {
+          const { codes, scale } = quantize(u);
+          const step = scale / 127;
+          u.forEach((v, i) =>
+            expect(Math.abs((codes[i] - 128) * step - v)).toBeLessThanOrEqual(
+              (0.5 + Math.abs(v) / 2 ** 24) * step * 1.000001,
+            ),
+          );
+        },
+      ),
     );
   });
 });
 
 describe('cutPatches', () => {
   it('reads 0 outside the image', () => {
-    const op: PatchesOp = { op: 'patches', name: 'p', rows: 4, cols: 4, out: { type: 'u8', zero: 0 }, kernel: [2, 2], stride: [2, 2], pad: [1, 1], dilation: [1, 1], outSize: [2, 2] };
+    const op: PatchesOp = {
+      op: 'patches',
+      name: 'p',
+      rows: 4,
+      cols: 4,
+      out: { type: 'u8', zero: 0 },
+      kernel: [2, 2],
+      stride: [2, 2],
+      pad: [1, 1],
+      dilation: [1, 1],
+      outSize: [2, 2],
+    };
     const out = new Uint8Array(16);
     cutPatches(op, Uint8Array.of(1, 2, 3, 4), 2, 2, 1, out);
     expect([...out]).toEqual([0, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4, 0, 0, 0]);
   });
 
   it('orders a patch by row, column, channel, with stride and dilation', () => {
-    const op: PatchesOp = { op: 'patches', name: 'p', rows: 1, cols: 4, out: { type: 'u8', zero: 0 }, kernel: [1, 2], stride: [1, 1], pad: [0, 0], dilation: [1, 2], outSize: [1, 1] };
+    const op: PatchesOp = {
+      op: 'patches',
+      name: 'p',
+      rows: 1,
+      cols: 4,
+      out: { type: 'u8', zero: 0 },
+      kernel: [1, 2],
+      stride: [1, 1],
+      pad: [0, 0],
+      dilation: [1, 2],
+      outSize: [1, 1],
+    };
     const out = new Uint8Array(4);
     cutPatches(op, Uint8Array.of(1, 2, 3, 4, 5, 6), 1, 3, 2, out);
     expect([...out]).toEqual([1, 2, 5, 6]);

@@ -4,8 +4,20 @@ import { accumulateRow, addWide } from '../../src/kernels/linear.js';
 import type { LinearOp } from '../../src/program/types.js';
 
 const layer = (changes: Partial<LinearOp> = {}): LinearOp => ({
-  op: 'linear', name: 'linear', rows: 2, cols: 2, out: { type: 'i32' }, x: 1, inFeatures: 2, weightBits: 8,
-  weight: Int8Array.of(3, 4, -5, 6), bias: Int32Array.of(10, -10), multiplier: Int32Array.of(1, 1), shift: 1, rowShift: 0, residual: null,
+  op: 'linear',
+  name: 'linear',
+  rows: 2,
+  cols: 2,
+  out: { type: 'i32' },
+  x: 1,
+  inFeatures: 2,
+  weightBits: 8,
+  weight: Int8Array.of(3, 4, -5, 6),
+  bias: Int32Array.of(10, -10),
+  multiplier: Int32Array.of(1, 1),
+  shift: 1,
+  rowShift: 0,
+  residual: null,
   ...changes,
 });
 
@@ -18,7 +30,12 @@ describe('accumulateRow', () => {
 
   it("scales a dynamic row's sum, flooring: 10 + ((6·2 + 2) >> 2) = 13, −10 + ((6·−16 + 2) >> 2) = −34", () => {
     const acc: number[] = [];
-    accumulateRow(layer({ rowShift: 2 }), { data: Uint8Array.of(130, 127), zero: 128, rowScale: Int32Array.of(6) }, 0, acc);
+    accumulateRow(
+      layer({ rowShift: 2 }),
+      { data: Uint8Array.of(130, 127), zero: 128, rowScale: Int32Array.of(6) },
+      0,
+      acc,
+    );
     expect(acc).toEqual([13, -34]);
   });
 

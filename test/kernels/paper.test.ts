@@ -16,7 +16,9 @@ const vectors = JSON.parse(readFileSync(path.join(import.meta.dirname, 'vectors.
 describe('the published kernels equal exact fractions', () => {
   test(`Shiftmax, ${vectors.shiftmax.length} rows`, () => {
     for (const { x, scale, bits, out } of vectors.shiftmax) {
-      expect(paper.shiftmax(Int32Array.from(x), scale, bits), `scale ${scale}, ${bits} bits`).toEqual(Int32Array.from(out));
+      expect(paper.shiftmax(Int32Array.from(x), scale, bits), `scale ${scale}, ${bits} bits`).toEqual(
+        Int32Array.from(out),
+      );
     }
   });
 
@@ -52,12 +54,14 @@ describe('the published kernels', () => {
       expect(() => paper.shiftmax(x, scale, 8), String(scale)).toThrow(RangeError);
       expect(() => paper.shiftGelu(x, scale), String(scale)).toThrow(RangeError);
     }
-    for (const bits of [1, 32, 8.5, NaN]) expect(() => paper.shiftmax(x, 0.1, bits)).toThrow(/Expected an integer from 2 to 31 for bits/);
+    for (const bits of [1, 32, 8.5, NaN])
+      expect(() => paper.shiftmax(x, 0.1, bits)).toThrow(/Expected an integer from 2 to 31 for bits/);
     expect(() => paper.layerNorm(x, [1, 0], [0, 1])).toThrow(/Expected a weight other than 0 .* for channel 1/);
     expect(() => paper.layerNorm(x, [1, 0], [0, 0])).toThrow(RangeError);
     expect(() => paper.layerNorm(x, [1], [0])).toThrow(/Expected 2 numbers/);
     expect(() => paper.shiftGelu(Int32Array.of(2 ** 30), 1)).toThrow(/fits 32 bits/);
-    for (const f of [() => paper.shiftmax(new Int32Array(0), 1, 8), () => paper.layerNorm(new Int32Array(0), [], [])]) expect(f).toThrow(/at least one/);
+    for (const f of [() => paper.shiftmax(new Int32Array(0), 1, 8), () => paper.layerNorm(new Int32Array(0), [], [])])
+      expect(f).toThrow(/at least one/);
   });
 });
 

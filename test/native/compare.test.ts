@@ -7,5 +7,8 @@ const hasCompiler = spawnSync(process.env['CC'] ?? 'cc', ['--version']).status =
 
 test.skipIf(!hasCompiler)('every instruction set computes what plain C computes', () => {
   const { status, stdout } = spawnSync(process.execPath, [SCRIPT, '40'], { encoding: 'utf8' });
-  expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/: 40 rounds of 7 primitives, 0 differences/) });
+  expect({ status, stdout }).toEqual({
+    status: 0,
+    stdout: expect.stringMatching(/: 40 rounds of 7 primitives, 0 differences/),
+  });
 });

@@ -70,7 +70,13 @@ export function noise(count: number, seed = 1): Float32Array {
 }
 
 export const random = (dims: readonly number[], seed?: number): TensorSpec =>
-  floats(dims, noise(dims.reduce((product, dim) => product * dim, 1), seed));
+  floats(
+    dims,
+    noise(
+      dims.reduce((product, dim) => product * dim, 1),
+      seed,
+    ),
+  );
 
 /** Encodes a model. */
 export function encodeModel(spec: ModelSpec): Uint8Array {
@@ -96,7 +102,10 @@ export function encodeModel(spec: ModelSpec): Uint8Array {
           },
         },
       })),
-      initializer: Object.entries(spec.initializers ?? {}).map(([name, tensor]) => ({ name, ...tensorMessage(tensor) })),
+      initializer: Object.entries(spec.initializers ?? {}).map(([name, tensor]) => ({
+        name,
+        ...tensorMessage(tensor),
+      })),
     },
   };
   return onnx.ModelProto.encode(message as unknown as Parameters<typeof onnx.ModelProto.encode>[0]).finish();

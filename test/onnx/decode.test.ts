@@ -21,7 +21,14 @@ describe('decoding', () => {
           domain: 'com.example',
           in: ['image', '', 'w'],
           out: ['y'],
-          attributes: { axis: -1, mode: 'linear', perm: [0, 2, 1], epsilon: { float: 0.5 }, value: floats([1], [7]), body: { nodes: [], outputs: ['z'] } },
+          attributes: {
+            axis: -1,
+            mode: 'linear',
+            perm: [0, 2, 1],
+            epsilon: { float: 0.5 },
+            value: floats([1], [7]),
+            body: { nodes: [], outputs: ['z'] },
+          },
         },
       ],
       outputs: ['y'],
@@ -32,7 +39,13 @@ describe('decoding', () => {
     expect(model.graph.outputs[0].name).toBe('y');
     expect(model.graph.initializers.get('w')!.dims).toEqual([2, 2]);
     const [node] = model.graph.nodes;
-    expect(node).toMatchObject({ name: 'node', opType: 'Op', domain: 'com.example', inputs: ['image', '', 'w'], outputs: ['y'] });
+    expect(node).toMatchObject({
+      name: 'node',
+      opType: 'Op',
+      domain: 'com.example',
+      inputs: ['image', '', 'w'],
+      outputs: ['y'],
+    });
     const value = (name: string) => node.attributes.get(name)!.value;
     expect(value('axis')).toEqual({ type: 'int', number: -1 });
     expect(value('mode')).toEqual({ type: 'string', text: 'linear' });
@@ -88,10 +101,19 @@ describe('model-local functions', () => {
 
   test('are replaced by their nodes, names kept apart', () => {
     const model = decode({
-      functions: [half, { name: 'Quarter', domain: 'local', in: ['a'], out: ['b'], nodes: [
-        { op: 'Half', domain: 'local', in: ['a'], out: ['h'] },
-        { op: 'Half', domain: 'local', in: ['h'], out: ['b'] },
-      ] }],
+      functions: [
+        half,
+        {
+          name: 'Quarter',
+          domain: 'local',
+          in: ['a'],
+          out: ['b'],
+          nodes: [
+            { op: 'Half', domain: 'local', in: ['a'], out: ['h'] },
+            { op: 'Half', domain: 'local', in: ['h'], out: ['b'] },
+          ],
+        },
+      ],
       nodes: [
         { op: 'Quarter', domain: 'local', name: 'first', in: ['image'], out: ['m'] },
         { op: 'Quarter', domain: 'local', name: 'second', in: ['m'], out: ['out'] },
@@ -106,7 +128,8 @@ describe('model-local functions', () => {
     expect(nodes[7].outputs).toEqual(['out']);
     // Every Mul reads what a node before it wrote.
     nodes.forEach((node, i) => {
-      for (const name of node.inputs) expect(name === 'image' || nodes.slice(0, i).some((n) => n.outputs.includes(name))).toBe(true);
+      for (const name of node.inputs)
+        expect(name === 'image' || nodes.slice(0, i).some((n) => n.outputs.includes(name))).toBe(true);
     });
   });
 

@@ -21,7 +21,11 @@ describe('every encoding', () => {
     ['float32 typed', { dims: [3], dataType: 1, floatData: [1.5, -2, 0.25] }, [1.5, -2, 0.25]],
     ['float64 raw', { dims: [2], dataType: 11, rawData: bytes(Float64Array.of(0.5, -3)) }, [0.5, -3]],
     ['float64 typed', { dims: [2], dataType: 11, doubleData: [0.5, -3] }, [0.5, -3]],
-    ['float16 raw', { dims: [4], dataType: 10, rawData: bytes(Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x7bff)) }, [1, -2, 2 ** -24, 65504]],
+    [
+      'float16 raw',
+      { dims: [4], dataType: 10, rawData: bytes(Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x7bff)) },
+      [1, -2, 2 ** -24, 65504],
+    ],
     ['float16 typed', { dims: [2], dataType: 10, int32Data: [0x3c00, 0xc000] }, [1, -2]],
     ['bfloat16 raw', { dims: [2], dataType: 16, rawData: bytes(Uint16Array.of(0x3fc0, 0xc000)) }, [1.5, -2]],
     ['int64 raw', { dims: [3], dataType: 7, rawData: bytes(BigInt64Array.of(5n, -7n, 2n ** 40n)) }, [5, -7, 2 ** 40]],
@@ -111,7 +115,14 @@ describe('external data', () => {
     mkdirSync(path.join(folder, 'sub/dir'), { recursive: true });
     writeFileSync(path.join(folder, 'sub/w.bin'), weights);
     const reader = new TensorReader(path.join(folder, 'model.onnx'));
-    const at = (location: string) => ({ name: 'w', dims: [2], dataType: 1, raw: null, typed: null, external: new Map([['location', location]]) });
+    const at = (location: string) => ({
+      name: 'w',
+      dims: [2],
+      dataType: 1,
+      raw: null,
+      typed: null,
+      external: new Map([['location', location]]),
+    });
     expect(Array.from(reader.read(at('sub/w.bin')))).toEqual([3, 4]);
     expect(reader.externalBytes).toBe(8);
     expect(() => reader.read(at('sub/dir'))).toThrow(InputError);
@@ -125,7 +136,11 @@ describe('damaged tensors are refused', () => {
     ['too many bytes', { dims: [1], dataType: 1, rawData: new Uint8Array(8) }, /holds 8 bytes/],
     ['too few values', { dims: [3], dataType: 1, floatData: [1] }, /holds 1 values/],
     ['a negative dimension', { dims: [-3], dataType: 1, rawData: new Uint8Array(0) }, /impossible shape/],
-    ['dimensions that overflow', { dims: [2 ** 40, 2 ** 40], dataType: 1, rawData: new Uint8Array(0) }, /too many elements/],
+    [
+      'dimensions that overflow',
+      { dims: [2 ** 40, 2 ** 40], dataType: 1, rawData: new Uint8Array(0) },
+      /too many elements/,
+    ],
     ['an unknown type', { dims: [1], dataType: 17, rawData: new Uint8Array(1) }, /float8e4m3fn/],
     ['NaN', floats([2], [1, NaN]), /NaN \(first at element 1\)/],
   ])('%s', async (_, tensor, cause) => {

@@ -49,13 +49,39 @@ test('the tiny program is valid and cannot overflow', () => {
 /** A program that ends in one linear layer of one channel. */
 const linear = (x: Output, weight: number[], bias: number, rowShift = 0): { program: Program; op: LinearOp } => {
   const source: Op = {
-    op: 'rescale', name: 'x', rows: 1, cols: weight.length, out: x, x: 1,
-    multiplier: new Int32Array(weight.length), offset: new BigInt64Array(weight.length), shift: 1,
+    op: 'rescale',
+    name: 'x',
+    rows: 1,
+    cols: weight.length,
+    out: x,
+    x: 1,
+    multiplier: new Int32Array(weight.length),
+    offset: new BigInt64Array(weight.length),
+    shift: 1,
   };
-  const constant: Op = { op: 'constant', name: 'c', rows: 1, cols: weight.length, out: { type: 'i32' }, data: new Int32Array(weight.length) };
+  const constant: Op = {
+    op: 'constant',
+    name: 'c',
+    rows: 1,
+    cols: weight.length,
+    out: { type: 'i32' },
+    data: new Int32Array(weight.length),
+  };
   const op: LinearOp = {
-    op: 'linear', name: 'y', rows: 1, cols: 1, out: { type: 'i32' }, x: 2, weight: Int8Array.from(weight),
-    inFeatures: weight.length, weightBits: 8, bias: Int32Array.of(bias), multiplier: Int32Array.of(1), shift: 1, rowShift, residual: null,
+    op: 'linear',
+    name: 'y',
+    rows: 1,
+    cols: 1,
+    out: { type: 'i32' },
+    x: 2,
+    weight: Int8Array.from(weight),
+    inFeatures: weight.length,
+    weightBits: 8,
+    bias: Int32Array.of(bias),
+    multiplier: Int32Array.of(1),
+    shift: 1,
+    rowShift,
+    residual: null,
   };
   return { program: { input: { height: 1, width: 1, channels: 3 }, ops: [constant, source, op], output: 3 }, op };
 };
@@ -81,17 +107,27 @@ describe('linear', () => {
 
   test('no i16 or dynamic input passes the bound', () => {
     fc.assert(
-      fc.property(weights, fc.integer({ min: 12, max: 31 }), fc.infiniteStream(fc.integer({ min: -127, max: 127 })), (weight, rowShift, codes) => {
-        const dynamic = linear({ type: 'rows' }, weight, 77, rowShift);
-        const acc: number[] = [];
-        const data = Uint8Array.from(weight, () => 128 + codes.next().value);
-        accumulateRow(dynamic.op, { data, zero: 128, rowScale: Int32Array.of(1 << 22) }, 0, acc);
-        expect(BigInt(Math.abs(acc[0])) <= boundOf(dynamic.program, 'y')).toBe(true);
+      fc.property(
+        weights,
+        fc.integer({ min: 12, max: 31 }),
+        fc.infiniteStream(fc.integer({ min: -127, max: 127 })),
+        (weight, rowShift, codes) => {
+          const dynamic = linear({ type: 'rows' }, weight, 77, rowShift);
+          const acc: number[] = [];
+          const data = Uint8Array.from(weight, () => 128 + codes.next().value);
+          accumulateRow(dynamic.op, { data, zero: 128, rowScale: Int32Array.of(1 << 22) }, 0, acc);
+          expect(BigInt(Math.abs(acc[0])) <= boundOf(dynamic.program, 'y')).toBe(true);
 
-        const wide = linear({ type: 'i16' }, weight, 77);
-        accumulateRow(wide.op, { data: Int16Array.from(weight, () => 258 * codes.next().value), zero: 0, rowScale: null }, 0, acc);
-        expect(BigInt(Math.abs(acc[0])) <= boundOf(wide.program, 'y')).toBe(true);
-      }),
+          const wide = linear({ type: 'i16' }, weight, 77);
+          accumulateRow(
+            wide.op,
+            { data: Int16Array.from(weight, () => 258 * codes.next().value), zero: 0, rowScale: null },
+            0,
+            acc,
+          );
+          expect(BigInt(Math.abs(acc[0])) <= boundOf(wide.program, 'y')).toBe(true);
+        },
+      ),
     );
   });
 
@@ -113,18 +149,37 @@ describe('linear', () => {
 
 describe('without a look at the weights', () => {
   // Numbers of every size: most layers pass without a look, a few by their weights alone, and some are refused.
-  const magnitude = (bits: number) => fc.nat(bits).chain((n) => fc.bigInt({ min: -(1n << BigInt(n)), max: (1n << BigInt(n)) - 1n }));
-  const type = fc.constantFrom<Output>({ type: 'u8', zero: 0 }, { type: 'u8', zero: 200 }, { type: 'i16' }, { type: 'rows' });
+  const magnitude = (bits: number) =>
+    fc.nat(bits).chain((n) => fc.bigInt({ min: -(1n << BigInt(n)), max: (1n << BigInt(n)) - 1n }));
+  const type = fc.constantFrom<Output>(
+    { type: 'u8', zero: 0 },
+    { type: 'u8', zero: 200 },
+    { type: 'i16' },
+    { type: 'rows' },
+  );
   const weight = fc.array(fc.integer({ min: -127, max: 127 }), { minLength: 1, maxLength: 20 });
 
   test('a linear layer is refused for the same reason', () => {
     fc.assert(
-      fc.property(type, weight, magnitude(31), magnitude(31), fc.integer({ min: 1, max: 62 }), fc.nat(31), (x, w, bias, multiplier, shift, rowShift) => {
-        const { program, op } = linear(x, w, Number(bias), x.type === 'rows' ? rowShift : 0);
-        const changed = { ...program, ops: program.ops.map((one) => (one === op ? { ...op, multiplier: Int32Array.of(Number(multiplier)), shift } : one)) };
-        validateProgram(changed);
-        expect(refusal(proveNoOverflow, changed)).toBe(refusal(proveBounds, changed));
-      }),
+      fc.property(
+        type,
+        weight,
+        magnitude(31),
+        magnitude(31),
+        fc.integer({ min: 1, max: 62 }),
+        fc.nat(31),
+        (x, w, bias, multiplier, shift, rowShift) => {
+          const { program, op } = linear(x, w, Number(bias), x.type === 'rows' ? rowShift : 0);
+          const changed = {
+            ...program,
+            ops: program.ops.map((one) =>
+              one === op ? { ...op, multiplier: Int32Array.of(Number(multiplier)), shift } : one,
+            ),
+          };
+          validateProgram(changed);
+          expect(refusal(proveNoOverflow, changed)).toBe(refusal(proveBounds, changed));
+        },
+      ),
       { numRuns: 2000 },
     );
   });
@@ -147,7 +202,10 @@ describe('activation', () => {
   });
 
   test('refuses knots whose result or whose step leaves 16 bits', () => {
-    expectRefusal(withOp('gelu', { knots: new Int16Array(64).fill(-300), spacing: 9 }), /the result after knot 63 can reach/);
+    expectRefusal(
+      withOp('gelu', { knots: new Int16Array(64).fill(-300), spacing: 9 }),
+      /the result after knot 63 can reach/,
+    );
     const steep = new Int16Array(64);
     steep[3] = 20000;
     steep[4] = -20000;
@@ -162,7 +220,11 @@ describe('the published kernels', () => {
 
   test('no row of a norm passes the bound', () => {
     const bound = boundOf(paper, 'norm1');
-    const value = fc.oneof(fc.integer({ min: -16777215, max: 16777215 }), fc.integer({ min: -9, max: 9 }), fc.constantFrom(-16777215, 16777215));
+    const value = fc.oneof(
+      fc.integer({ min: -16777215, max: 16777215 }),
+      fc.integer({ min: -9, max: 9 }),
+      fc.constantFrom(-16777215, 16777215),
+    );
     fc.assert(
       fc.property(fc.array(value, { minLength: 1, maxLength: 40 }), (row) => {
         expect(most(paperNormRow(Int32Array.from(row))) <= bound).toBe(true);
@@ -174,7 +236,9 @@ describe('the published kernels', () => {
     const value = fc.oneof(fc.integer({ min: -127, max: 127 }), fc.constantFrom(-127, 127));
     fc.assert(
       fc.property(x0, fc.array(value, { minLength: 1, maxLength: 20 }), (unit, row) => {
-        expect(most(shiftGeluRow(row, BigInt(unit))) <= boundOf(withOp('gelu', { x0: unit }, paper), 'gelu')).toBe(true);
+        expect(most(shiftGeluRow(row, BigInt(unit))) <= boundOf(withOp('gelu', { x0: unit }, paper), 'gelu')).toBe(
+          true,
+        );
       }),
     );
   });
@@ -183,31 +247,63 @@ describe('the published kernels', () => {
     const score = fc.oneof(fc.integer({ min: -127, max: 127 }), fc.constant(127));
     const softmax = (unit: number, bits: 8 | 16) => ({ softmax: { kind: 'paper', x0: unit, bits } });
     fc.assert(
-      fc.property(x0, fc.constantFrom(8 as const, 16 as const), fc.array(score, { minLength: 1, maxLength: 60 }), (unit, bits, row) => {
-        const sum = shiftmaxRow(Int32Array.from(row), BigInt(unit), bits).reduce((a, b) => a + b, 0n);
-        const program = withOp('attn', { ...softmax(unit, bits), keys: row.length, multiplier: new Int32Array(8) }, paper);
-        expect(sum * 127n <= boundOf(program, 'attn')).toBe(true);
-      }),
+      fc.property(
+        x0,
+        fc.constantFrom(8 as const, 16 as const),
+        fc.array(score, { minLength: 1, maxLength: 60 }),
+        (unit, bits, row) => {
+          const sum = shiftmaxRow(Int32Array.from(row), BigInt(unit), bits).reduce((a, b) => a + b, 0n);
+          const program = withOp(
+            'attn',
+            { ...softmax(unit, bits), keys: row.length, multiplier: new Int32Array(8) },
+            paper,
+          );
+          expect(sum * 127n <= boundOf(program, 'attn')).toBe(true);
+        },
+      ),
     );
     expect(boundOf(withOp('attn', { ...softmax(-7, 16), keys: 5000 }, paper), 'attn')).toBe(127n * 32767n);
-    expectRefusal(withOp('attn', { ...softmax(-32768, 16), keys: 517 }, paper), /the weighted sum of values can reach 2151448453/);
+    expectRefusal(
+      withOp('attn', { ...softmax(-32768, 16), keys: 517 }, paper),
+      /the weighted sum of values can reach 2151448453/,
+    );
   });
 
   test('constants outside their range are refused', () => {
     for (const unit of [0, 1, -32769, -1.5]) {
       expect(() => validateProgram(withOp('gelu', { x0: unit }, paper))).toThrow(/x0 is/);
-      expect(() => validateProgram(withOp('attn', { softmax: { kind: 'paper', x0: unit, bits: 8 } }, paper))).toThrow(/x0 is/);
+      expect(() => validateProgram(withOp('attn', { softmax: { kind: 'paper', x0: unit, bits: 8 } }, paper))).toThrow(
+        /x0 is/,
+      );
     }
-    expect(() => validateProgram(withOp('attn', { softmax: { kind: 'paper', x0: -7, bits: 12 } }, paper))).toThrow(/12 bits, not 8 or 16/);
+    expect(() => validateProgram(withOp('attn', { softmax: { kind: 'paper', x0: -7, bits: 12 } }, paper))).toThrow(
+      /12 bits, not 8 or 16/,
+    );
   });
 });
 
 describe('requantization', () => {
   test.each([
-    ['norm1', { offset: new BigInt64Array(8).fill(1n << 62n), shift: 62, multiplier: new Int32Array(8).fill(-(2 ** 31)) }, /"norm1" \(layerNorm\): the requantization of channel 0 can reach 9223372036854775808/],
-    ['norm1', { offset: new BigInt64Array(8).fill(-(1n << 63n)), shift: 62, multiplier: new Int32Array(8).fill(-(2 ** 31)) }, /the requantization/],
-    ['quantize', { offset: new BigInt64Array(8).fill((1n << 63n) - 1n) }, /"quantize" \(rescale\): the offset of channel 0/],
-    ['pool', { group: 2 ** 20, multiplier: new Int32Array(8).fill(2 ** 31 - 1) }, /"pool" \(meanRows\): the product of channel 0/],
+    [
+      'norm1',
+      { offset: new BigInt64Array(8).fill(1n << 62n), shift: 62, multiplier: new Int32Array(8).fill(-(2 ** 31)) },
+      /"norm1" \(layerNorm\): the requantization of channel 0 can reach 9223372036854775808/,
+    ],
+    [
+      'norm1',
+      { offset: new BigInt64Array(8).fill(-(1n << 63n)), shift: 62, multiplier: new Int32Array(8).fill(-(2 ** 31)) },
+      /the requantization/,
+    ],
+    [
+      'quantize',
+      { offset: new BigInt64Array(8).fill((1n << 63n) - 1n) },
+      /"quantize" \(rescale\): the offset of channel 0/,
+    ],
+    [
+      'pool',
+      { group: 2 ** 20, multiplier: new Int32Array(8).fill(2 ** 31 - 1) },
+      /"pool" \(meanRows\): the product of channel 0/,
+    ],
     ['attn', { keys: 70_000 }, /"attn" \(attention\): the weighted sum of values can reach 2266950000/],
     ['attn', { keys: 4200, softmaxBits: 12 }, /"attn" \(attention\): the weighted sum of values can reach 2176272000/],
     ['attn', { dim: 140_000 }, /"attn" \(attention\): the score can reach 2258060000/],

@@ -29,10 +29,21 @@ function refusal(bytes: Uint8Array): string {
 }
 
 /** The file again with changed metadata and tensors, and with a valid hash. */
-function rebuilt(bytes: Uint8Array, change: (metadata: Map<string, string>, tensors: Map<string, { dtype: 'I8' | 'I32' | 'I64' | 'I16' | 'U8'; shape: number[]; data: Uint8Array }>) => void): Uint8Array {
+function rebuilt(
+  bytes: Uint8Array,
+  change: (
+    metadata: Map<string, string>,
+    tensors: Map<string, { dtype: 'I8' | 'I32' | 'I64' | 'I16' | 'U8'; shape: number[]; data: Uint8Array }>,
+  ) => void,
+): Uint8Array {
   const container = decodeContainer(bytes);
   const metadata = new Map(container.metadata);
-  const tensors = new Map([...container.tensors].map(([name, t]) => [name, { ...t, shape: [...t.shape], data: t.data.slice() as unknown as Uint8Array }]));
+  const tensors = new Map(
+    [...container.tensors].map(([name, t]) => [
+      name,
+      { ...t, shape: [...t.shape], data: t.data.slice() as unknown as Uint8Array },
+    ]),
+  );
   change(metadata, tensors);
   metadata.set('hash', `sha256:${'0'.repeat(64)}`);
   const changed = encodeContainer({ metadata, tensors });
@@ -68,7 +79,10 @@ describe('round trip', () => {
 
   test('8-bit weights and all other tensors are views on the file', () => {
     const bytes = encode(tinyModel());
-    const buffers = decode(bytes).program.ops.flatMap((op) => Object.values(op)).filter((x) => ArrayBuffer.isView(x)).map((x) => x.buffer);
+    const buffers = decode(bytes)
+      .program.ops.flatMap((op) => Object.values(op))
+      .filter((x) => ArrayBuffer.isView(x))
+      .map((x) => x.buffer);
     expect(buffers.length).toBeGreaterThan(30);
     // fc1 and fc2 are packed.
     expect(buffers.filter((buffer) => buffer !== bytes.buffer).length).toBe(2);
@@ -90,15 +104,27 @@ describe('weights that layers share', () => {
     const ops = tiny.ops.map((op) => (op === before ? proj : op));
     const twin: Op = { ...proj, name: 'twin', bias: proj.bias.map((b) => -b), residual: null };
     const sum: Op = { op: 'add', name: 'sum', rows: 5, cols: 8, out: { type: 'i32' }, a: ops.length + 1, b: 14 };
-    const pool: Op = { ...(ops.find((op) => op.op === 'meanRows') as Extract<Op, { op: 'meanRows' }>), name: 'pool2', x: ops.length + 2 };
-    const head = [ops.at(-2), ops.at(-1)].map((op, i) => ({ ...op, name: `again ${i}`, x: ops.length + 3 + i })) as Op[];
+    const pool: Op = {
+      ...(ops.find((op) => op.op === 'meanRows') as Extract<Op, { op: 'meanRows' }>),
+      name: 'pool2',
+      x: ops.length + 2,
+    };
+    const head = [ops.at(-2), ops.at(-1)].map((op, i) => ({
+      ...op,
+      name: `again ${i}`,
+      x: ops.length + 3 + i,
+    })) as Op[];
     return tinyModel({ ...tiny, ops: [...ops, twin, sum, pool, ...head], output: ops.length + 5 });
   };
-  const shares = (change: (outline: any, tensors: Map<string, any>) => void, name = 'twin') => // eslint-disable-line @typescript-eslint/no-explicit-any
+  const shares = (change: (outline: any, tensors: Map<string, any>) => void, name = 'twin') =>
+    // eslint-disable-line @typescript-eslint/no-explicit-any
     refusal(
       rebuilt(encode(sharing()), (metadata, tensors) => {
         const program = JSON.parse(metadata.get('program')!);
-        change(program.ops.find((op: { name: string }) => op.name === name), tensors);
+        change(
+          program.ops.find((op: { name: string }) => op.name === name),
+          tensors,
+        );
         metadata.set('program', JSON.stringify(program));
       }),
     );
@@ -109,11 +135,14 @@ describe('weights that layers share', () => {
     const { tensors } = decodeContainer(bytes);
     expect(tensors.has('proj.weight')).toBe(true);
     expect(tensors.has('twin.weight')).toBe(false);
-    const apart = model.program.ops.map((op) => (op.op === 'linear' && op.name === 'twin' ? { ...op, weight: op.weight.slice() } : op));
+    const apart = model.program.ops.map((op) =>
+      op.op === 'linear' && op.name === 'twin' ? { ...op, weight: op.weight.slice() } : op,
+    );
     expect(bytes.length).toBeLessThan(encode({ ...model, program: { ...model.program, ops: apart } }).length);
     const read = decode(bytes);
     expect(read).toEqual(model);
-    const weightOf = (name: string) => read.program.ops.flatMap((op) => (op.op === 'linear' && op.name === name ? [op.weight] : []))[0];
+    const weightOf = (name: string) =>
+      read.program.ops.flatMap((op) => (op.op === 'linear' && op.name === name ? [op.weight] : []))[0];
     expect(weightOf('twin')).toBe(weightOf('proj'));
     expect(encode(read)).toEqual(bytes);
   });
@@ -126,7 +155,9 @@ describe('weights that layers share', () => {
     ['a layer with other inputs', 1],
     ['a layer with other outputs', 7],
   ])('of %s are refused', (_, weightsOf) => {
-    expect(shares((twin) => (twin.weightsOf = weightsOf))).toMatch(new RegExp(`"twin" shares the weights of op ${weightsOf}, which is no such layer before it`));
+    expect(shares((twin) => (twin.weightsOf = weightsOf))).toMatch(
+      new RegExp(`"twin" shares the weights of op ${weightsOf}, which is no such layer before it`),
+    );
   });
 
   test('of a layer after it that has them are refused', () => {
@@ -138,11 +169,15 @@ describe('weights that layers share', () => {
   });
 
   test('of another number of bits are refused', () => {
-    expect(shares((twin) => (twin.weightBits = 6))).toMatch(/"twin" shares the weights of op 9, which is no such layer before it/);
+    expect(shares((twin) => (twin.weightBits = 6))).toMatch(
+      /"twin" shares the weights of op 9, which is no such layer before it/,
+    );
   });
 
   test('beside weights of its own are refused', () => {
-    expect(shares((_, tensors) => void tensors.set('twin.weight', tensors.get('proj.weight')!))).toMatch(/no op owns its tensor "twin.weight"/);
+    expect(shares((_, tensors) => void tensors.set('twin.weight', tensors.get('proj.weight')!))).toMatch(
+      /no op owns its tensor "twin.weight"/,
+    );
   });
 });
 
@@ -200,7 +235,8 @@ describe('files with a valid hash that break a rule', () => {
   const bytes = encode(tinyModel());
 
   /** Refusal after a change to the program's JSON. */
-  const changed = (change: (program: any) => void) => // eslint-disable-line @typescript-eslint/no-explicit-any
+  const changed = (change: (program: any) => void) =>
+    // eslint-disable-line @typescript-eslint/no-explicit-any
     refusal(
       rebuilt(bytes, (metadata) => {
         const program = JSON.parse(metadata.get('program')!);
@@ -214,14 +250,19 @@ describe('files with a valid hash that break a rule', () => {
   });
 
   test('another format version', () => {
-    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('version', '2')))).toMatch(/format version "2"; this ivit reads version 3/);
+    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('version', '2')))).toMatch(
+      /format version "2"; this ivit reads version 3/,
+    );
   });
 
   test('a safetensors file of someone else', () => {
-    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('format', 'pt')))).toMatch(/safetensors file, but not one of ivit/);
+    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('format', 'pt')))).toMatch(
+      /safetensors file, but not one of ivit/,
+    );
   });
 
-  test.each<[string, (program: any) => void, RegExp]>([ // eslint-disable-line @typescript-eslint/no-explicit-any
+  test.each<[string, (program: any) => void, RegExp]>([
+    // eslint-disable-line @typescript-eslint/no-explicit-any
     ['an operand from the future', (p) => (p.ops[1].x = 9), /"embed" \(linear\): it reads value 9/],
     ['a negative operand', (p) => (p.ops[5].a = -1), /"embedded" \(add\): it reads value -1/],
     ['a float', (p) => (p.ops[1].shift = 20.5), /ops\.1\.shift/],
@@ -230,12 +271,24 @@ describe('files with a valid hash that break a rule', () => {
     ['a shift beyond 62', (p) => (p.ops[1].shift = 63), /"embed" \(linear\): shift is 63/],
     ['rows that do not agree', (p) => (p.ops[1].rows = 5), /"embed" \(linear\): x has 192 elements, not 240/],
     ['a zero point beyond u8', (p) => (p.ops[6].out.zero = 256), /"norm1" \(layerNorm\): its zero point 256/],
-    ['a type that cannot be read', (p) => (p.ops[7].out = { type: 'i16' }), /"attn" \(attention\): q has type i16, not i8/],
+    [
+      'a type that cannot be read',
+      (p) => (p.ops[7].out = { type: 'i16' }),
+      /"attn" \(attention\): q has type i16, not i8/,
+    ],
     ['a name twice', (p) => (p.ops[5].name = 'embed'), /not unique/],
-    ['a view outside its source', (p) => (p.ops[8].q.offset = 17), /"attn" \(attention\): q reads up to column 25 of rows of 24/],
+    [
+      'a view outside its source',
+      (p) => (p.ops[8].q.offset = 17),
+      /"attn" \(attention\): q reads up to column 25 of rows of 24/,
+    ],
     ['an output that is not wide', (p) => (p.output = 8), /output has type i8, not i32/],
     ['an output that does not exist', (p) => (p.output = 99), /value 99, which does not exist/],
-    ['a huge shape', (p) => Object.assign(p.ops[0], { outSize: [8192, 8192], rows: 8192 * 8192 }), /larger than 268435456/],
+    [
+      'a huge shape',
+      (p) => Object.assign(p.ops[0], { outSize: [8192, 8192], rows: 8192 * 8192 }),
+      /larger than 268435456/,
+    ],
     ['a shape that overflows', (p) => Object.assign(p.ops[2], { rows: 2 ** 52 }), /cls/],
     ['an epsilon that is no integer', (p) => (p.ops[6].epsilon = '1e3'), /epsilon/],
     ['a huge epsilon', (p) => (p.ops[6].epsilon = '9007199254740993'), /epsilon is 9007199254740993/],
@@ -247,17 +300,29 @@ describe('files with a valid hash that break a rule', () => {
   test('tensors of the wrong type, shape or number', () => {
     const wrong = (change: Parameters<typeof rebuilt>[1]) => refusal(rebuilt(bytes, change));
     expect(wrong((_, tensors) => void tensors.delete('embed.weight'))).toMatch(/no tensor "embed.weight"/);
-    expect(wrong((_, tensors) => void tensors.set('x.weight', tensors.get('embed.weight')!))).toMatch(/no op owns its tensor "x.weight"/);
-    expect(wrong((_, tensors) => void (tensors.get('embed.weight')!.shape = [48, 8]))).toMatch(/shape \[48, 8\], not \[8, 48\]/);
+    expect(wrong((_, tensors) => void tensors.set('x.weight', tensors.get('embed.weight')!))).toMatch(
+      /no op owns its tensor "x.weight"/,
+    );
+    expect(wrong((_, tensors) => void (tensors.get('embed.weight')!.shape = [48, 8]))).toMatch(
+      /shape \[48, 8\], not \[8, 48\]/,
+    );
     expect(wrong((_, tensors) => void (tensors.get('embed.weight')!.dtype = 'U8'))).toMatch(/is U8, not I8/);
-    expect(wrong((_, tensors) => void (tensors.get('embed.weight')!.data[0] = -128))).toMatch(/"embed" \(linear\): weight\[0\] is -128/);
-    expect(wrong((_, tensors) => void (tensors.get('tokens.index')!.data[0] = 5))).toMatch(/"tokens" \(gather\): it reads piece 5/);
-    expect(wrong((_, tensors) => void (tensors.get('attn.k.rows')!.data[0] = -1))).toMatch(/"attn" \(attention\): k reads row -1/);
+    expect(wrong((_, tensors) => void (tensors.get('embed.weight')!.data[0] = -128))).toMatch(
+      /"embed" \(linear\): weight\[0\] is -128/,
+    );
+    expect(wrong((_, tensors) => void (tensors.get('tokens.index')!.data[0] = 5))).toMatch(
+      /"tokens" \(gather\): it reads piece 5/,
+    );
+    expect(wrong((_, tensors) => void (tensors.get('attn.k.rows')!.data[0] = -1))).toMatch(
+      /"attn" \(attention\): k reads row -1/,
+    );
   });
 
   test('JSON nested far too deep', () => {
     const nested = '['.repeat(100_000) + ']'.repeat(100_000);
-    const file = rebuilt(bytes, (metadata) => metadata.set('program', metadata.get('program')!.replace('"kernel":[4,4]', `"kernel":${nested}`)));
+    const file = rebuilt(bytes, (metadata) =>
+      metadata.set('program', metadata.get('program')!.replace('"kernel":[4,4]', `"kernel":${nested}`)),
+    );
     expect(refusal(file)).toMatch(/ops\.0\.kernel/);
   });
 
@@ -273,20 +338,26 @@ describe('files with a valid hash that break a rule', () => {
     const json = decodeContainer(original).metadata.get('program')!;
     const numbers = [...json.matchAll(/-?\d+/g)];
     await fc.assert(
-      fc.asyncProperty(fc.nat(numbers.length - 1), fc.oneof(fc.integer({ min: -2, max: 70 }), fc.integer()), async (i, value) => {
-        const { index, 0: old } = numbers[i];
-        const file = rebuilt(original, (metadata) => metadata.set('program', json.slice(0, index) + value + json.slice(index + old.length)));
-        let model: IvitModel;
-        try {
-          model = decode(file);
-        } catch (error) {
-          expect(error).toBeInstanceOf(InputError);
-          return;
-        }
-        const { height, width } = model.program.input;
-        const logits = await createReferenceEngine(model.program).run(new Uint8Array(height * width * 3).fill(200));
-        expect(logits.length).toBe(3);
-      }),
+      fc.asyncProperty(
+        fc.nat(numbers.length - 1),
+        fc.oneof(fc.integer({ min: -2, max: 70 }), fc.integer()),
+        async (i, value) => {
+          const { index, 0: old } = numbers[i];
+          const file = rebuilt(original, (metadata) =>
+            metadata.set('program', json.slice(0, index) + value + json.slice(index + old.length)),
+          );
+          let model: IvitModel;
+          try {
+            model = decode(file);
+          } catch (error) {
+            expect(error).toBeInstanceOf(InputError);
+            return;
+          }
+          const { height, width } = model.program.input;
+          const logits = await createReferenceEngine(model.program).run(new Uint8Array(height * width * 3).fill(200));
+          expect(logits.length).toBe(3);
+        },
+      ),
       { numRuns: 250 },
     );
   });
@@ -302,7 +373,11 @@ describe('the container', () => {
     bytes.set(body, 8 + json.length);
     return bytes;
   };
-  const tensor = (start: number, end: number, shape = [end - start], dtype = 'U8') => ({ dtype, shape, data_offsets: [start, end] });
+  const tensor = (start: number, end: number, shape = [end - start], dtype = 'U8') => ({
+    dtype,
+    shape,
+    data_offsets: [start, end],
+  });
 
   test.each<[string, Uint8Array, RegExp]>([
     ['a huge header length', new Uint8Array([255, 255, 255, 255, 255, 255, 255, 255, 123]), /header length/],

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { evaluateGraph, importModel } from '../../src/graph/index.js';
+import { evaluateGraph, importModel } from '../../src/importer/index.js';
 import { operandsOf } from '../../src/graph/nodes.js';
 import type { Graph, GraphNode } from '../../src/graph/types.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
@@ -56,18 +56,24 @@ describe('output rows apart', () => {
     await expectSame(graph, separated.graph, name);
   });
 
-  it.each(['timm_avgpool_dynamo_opset20', 'hf_swin_ts_opset17', 'hf_clip_dynamo_opset20', 'hf_dinov2_ts_opset17'])('%s: an output that reads many rows leaves the graph as it is', async (name) => {
-    const graph = await graphOf(name);
-    expect(separateOutputRows(graph).graph).toBe(graph);
-  });
+  it.each(['timm_avgpool_dynamo_opset20', 'hf_swin_ts_opset17', 'hf_clip_dynamo_opset20', 'hf_dinov2_ts_opset17'])(
+    '%s: an output that reads many rows leaves the graph as it is',
+    async (name) => {
+      const graph = await graphOf(name);
+      expect(separateOutputRows(graph).graph).toBe(graph);
+    },
+  );
 
-  it.each(['encoder_postnorm_relu_ts_opset17', 'batchnorm_relu_ts_opset17'])('%s: what does not go from a norm to an add stays as it is', async (name) => {
-    const graph = await graphOf(name);
-    const separated = separateOutputRows(graph);
-    const names = separated.graph.nodes.filter((node) => separated.twins.has(node.id)).map((node) => node.name);
-    expect(names, 'the projection of an attention').toEqual([expect.stringMatching(/proj\.output$/)]);
-    await expectSame(graph, separated.graph, name);
-  });
+  it.each(['encoder_postnorm_relu_ts_opset17', 'batchnorm_relu_ts_opset17'])(
+    '%s: what does not go from a norm to an add stays as it is',
+    async (name) => {
+      const graph = await graphOf(name);
+      const separated = separateOutputRows(graph);
+      const names = separated.graph.nodes.filter((node) => separated.twins.has(node.id)).map((node) => node.name);
+      expect(names, 'the projection of an attention').toEqual([expect.stringMatching(/proj\.output$/)]);
+      await expectSame(graph, separated.graph, name);
+    },
+  );
 
   it('position bias of the first queries goes with them', async () => {
     const name = 'timm_ts_opset16';
@@ -75,7 +81,10 @@ describe('output rows apart', () => {
     let seed = 1;
     const biased = graph.nodes.map((node): GraphNode => {
       if (node.op !== 'attention') return node;
-      const bias = Float32Array.from({ length: node.heads * node.queries * node.keys }, () => (seed = (seed * 16807) % 2147483647) / 2 ** 29);
+      const bias = Float32Array.from(
+        { length: node.heads * node.queries * node.keys },
+        () => (seed = (seed * 16807) % 2147483647) / 2 ** 29,
+      );
       return { ...node, bias, biasHeads: node.heads };
     });
     const withBias = { ...graph, nodes: biased };
@@ -108,19 +117,25 @@ describe('output rows apart', () => {
     }
 
     expect(pairs.filter(([first]) => program.ops[first.x - 1].out.type === type).length).toBeGreaterThan(4);
-    expect(attentions.filter(({ name }) => name.endsWith('.output')).map(({ softmaxBits }) => softmaxBits)).toEqual([12]);
+    expect(attentions.filter(({ name }) => name.endsWith('.output')).map(({ softmaxBits }) => softmaxBits)).toEqual([
+      12,
+    ]);
 
     const model = { ...tinyModel(), program, labels: null };
     const { height, width } = program.input;
     const preprocess = { ...model.preprocess, size: { height, width } };
     const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
     const read = decodeModel(encodeModel({ ...model, preprocess }, sha256), sha256);
-    expect(sharingPairs(read.program).map((ops) => ops.map((op) => op.name))).toEqual(pairs.map((ops) => ops.map((op) => op.name)));
+    expect(sharingPairs(read.program).map((ops) => ops.map((op) => op.name))).toEqual(
+      pairs.map((ops) => ops.map((op) => op.name)),
+    );
   });
 });
 
 /** Linear layers and a later one with the very same weights. */
 function sharingPairs({ ops }: Program): [LinearOp, LinearOp][] {
   const linears = ops.filter((op) => op.op === 'linear');
-  return linears.flatMap((first, i) => linears.slice(i + 1).flatMap((own): [LinearOp, LinearOp][] => (own.weight === first.weight ? [[first, own]] : [])));
+  return linears.flatMap((first, i) =>
+    linears.slice(i + 1).flatMap((own): [LinearOp, LinearOp][] => (own.weight === first.weight ? [[first, own]] : [])),
+  );
 }

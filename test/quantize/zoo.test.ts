@@ -3,11 +3,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createOpRunner } from '../../src/engine/runner.js';
 import { imageValue } from '../../src/engine/values.js';
 import type { Value } from '../../src/engine/types.js';
-import { evaluateGraph, importModel } from '../../src/graph/index.js';
+import { evaluateGraph, importModel } from '../../src/importer/index.js';
 import { operandsOf } from '../../src/program/operands.js';
 import type { Program } from '../../src/program/types.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
-import { agreementOf } from '../../src/report/agreement.js';
+import { agreementOf } from '../../src/metrics/agreement.js';
 import { zooImages, zooModel, zooNames } from '../zoo.js';
 import '../build-kernels.js';
 
@@ -48,7 +48,11 @@ describe('every model of the zoo, as floats and as integers', () => {
       std: STD,
       options: { ...DEFAULT_OPTIONS, kernels: 'lut' },
     });
-    const integer = await outputs(program, 'wasm', images.map(({ pixels }) => pixels));
+    const integer = await outputs(
+      program,
+      'wasm',
+      images.map(({ pixels }) => pixels),
+    );
     expect(await outputs(program, 'reference', [images[0].pixels])).toEqual([integer[0]]);
     const { sqnrDb } = agreementOf(
       model.logits,
@@ -59,7 +63,11 @@ describe('every model of the zoo, as floats and as integers', () => {
   });
 });
 
-async function outputs(program: Program, backend: 'wasm' | 'reference', images: readonly Uint8Array[]): Promise<Int32Array[]> {
+async function outputs(
+  program: Program,
+  backend: 'wasm' | 'reference',
+  images: readonly Uint8Array[],
+): Promise<Int32Array[]> {
   const runner = await createOpRunner(backend);
   const results = images.map((pixels) => {
     const values: Value[] = [imageValue(program.input, pixels)];
@@ -81,7 +89,10 @@ afterAll(() => {
   if (table === undefined) return;
   const lines = rows
     .sort((a, b) => a.name.localeCompare(b.name))
-    .map((r) => `| ${r.name} | ${r.family} | ${r.exporter} | ${r.opset} | ${r.relativeError.toExponential(1)} | ${r.sqnrDb.toFixed(1)} |`);
+    .map(
+      (r) =>
+        `| ${r.name} | ${r.family} | ${r.exporter} | ${r.opset} | ${r.relativeError.toExponential(1)} | ${r.sqnrDb.toFixed(1)} |`,
+    );
   writeFileSync(
     table,
     [

@@ -1,12 +1,12 @@
-import type { NameHints } from '../naming.js';
+import type { NameHints } from '../name-hints.js';
 import { liveNodes } from '../nodes.js';
 import type { GraphNode } from '../types.js';
-import { foldAffine } from './foldAffine.js';
-import { gatherFirst } from './gatherFirst.js';
-import { joinHeads } from './joinHeads.js';
-import { mergeGathers } from './mergeGathers.js';
+import { foldAffine } from './fold-affine.js';
+import { gatherFirst } from './gather-first.js';
+import { joinHeads } from './join-heads.js';
+import { mergeGathers } from './merge-gathers.js';
 import type { Pass } from './pass.js';
-import { splitLinear } from './splitLinear.js';
+import { splitLinear } from './split-linear.js';
 
 const passes: readonly Pass[] = [foldAffine, splitLinear, joinHeads, gatherFirst, mergeGathers];
 
@@ -24,7 +24,11 @@ export function rewrite(
   const note = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
   let current = liveNodes(nodes, output);
   for (const pass of passes)
-    for (let next = pass({ nodes: current, output, hints, note }); next; next = pass({ nodes: current, output, hints, note }))
+    for (
+      let next = pass({ nodes: current, output, hints, note });
+      next;
+      next = pass({ nodes: current, output, hints, note })
+    )
       current = liveNodes(next, output);
   return { nodes: current, folded: [...counts].map(([what, count]) => (count > 1 ? `${count} × ${what}` : what)) };
 }

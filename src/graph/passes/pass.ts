@@ -1,4 +1,4 @@
-import type { NameHints } from '../naming.js';
+import type { NameHints } from '../name-hints.js';
 import type { GraphNode } from '../types.js';
 
 /** A canonical graph while it is being rewritten. */

@@ -1,0 +1,101 @@
+import { availableParallelism } from 'node:os';
+import { InputError } from '../errors.js';
+import { DEFAULT_OPTIONS, calibrate, fitCalibrated, sequenceSettings } from '../quantize/index.js';
+import type { Agreement, QuantizeOptions, SequenceSettings } from '../quantize/index.js';
+import { normalizationOf } from './float-input.js';
+import { calibrationImages, importWithRecipe } from './quantize.js';
+
+export interface AblationRequest {
+  readonly model: string;
+  /** Folder or list of images; `fit` of them are fitted to, another `held` compared on. */
+  readonly images: string;
+  readonly fit: number;
+  readonly held: number;
+  readonly options?: Partial<QuantizeOptions>;
+  readonly onRow?: (row: AblationRow) => void;
+}
+
+export interface AblationRow {
+  /** What was left out. */
+  readonly left: string;
+  readonly agreement: Agreement;
+  readonly seconds: number;
+}
+
+type Change = (settings: SequenceSettings) => SequenceSettings;
+
+const withoutCompensation: Change = (s) => ({ ...s, fit: { ...s.fit, ridges: [] } });
+const roundedToNearest: Change = (s) => ({ ...s, fit: { ...s.fit, secondOrder: false } });
+const perTensor: Change = (s) => ({ ...s, perChannelInputs: false });
+const symmetric: Change = (s) => ({ ...s, range: { ...s.range, centred: false } });
+const asObserved: Change = (s) => ({ ...s, range: { ...s.range, headRooms: [1], clipWeight: 0 } });
+const fewRowsIn8Bits: Change = (s) => ({ ...s, fewRows: 0 });
+const onePlaneOfWeights: Change = (s) => ({ ...s, secondWeightPlanes: false });
+const sensitiveIn8Bits: Change = (s) => ({ ...s, sensitiveWork: 0 });
+const OF_ALL = [
+  withoutCompensation,
+  roundedToNearest,
+  perTensor,
+  symmetric,
+  asObserved,
+  fewRowsIn8Bits,
+  onePlaneOfWeights,
+  sensitiveIn8Bits,
+];
+
+/** What can be left out. */
+const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
+  ['nothing', (s) => s],
+  ['closed-form compensation', withoutCompensation],
+  ['second-order rounding (nearest instead)', roundedToNearest],
+  ['compensation and second-order rounding', (s) => withoutCompensation(roundedToNearest(s))],
+  ['input scales per channel (one a tensor)', perTensor],
+  ['centred ranges (symmetric instead)', symmetric],
+  ['regard to unseen images (ranges as observed)', asObserved],
+  ['16-bit inputs of the rows that the output reads', fewRowsIn8Bits],
+  ['12-bit weights of these rows', onePlaneOfWeights],
+  ['more bits where the logits are most sensitive', sensitiveIn8Bits],
+  ['all of these', (s) => OF_ALL.reduce((all, change) => change(all), s)],
+];
+
+/**
+ * Quantizes a model once for each technique, leaving that one out, and compares each with the float model on images that
+ * nothing was fitted to. The float model runs once.
+ *
+ * @throws InputError where there are fewer images than asked for
+ */
+export async function ablate({
+  model,
+  images,
+  fit,
+  held,
+  options: changed,
+  onRow,
+}: AblationRequest): Promise<AblationRow[]> {
+  const { imported, recipe } = await importWithRecipe(model, {}, () => undefined);
+  const drawn = await calibrationImages({ images, numImages: fit + held }, recipe, () => undefined);
+  if (drawn.images.length < fit + held)
+    throw new InputError(`${images} has ${drawn.images.length} usable images, fewer than ${fit} + ${held}`);
+  const options = { ...DEFAULT_OPTIONS, ...changed };
+  const request = {
+    graph: imported.graph,
+    images: drawn.images,
+    ...normalizationOf(recipe),
+    options,
+    threads: availableParallelism(),
+  };
+  const calibration = await calibrate(request, { images: drawn.images, fitImages: fit });
+  const rows: AblationRow[] = [];
+  try {
+    for (const [left, change] of TECHNIQUES) {
+      const start = performance.now();
+      const { agreement } = await fitCalibrated(request, calibration, change(sequenceSettings(options)));
+      const row = { left, agreement, seconds: (performance.now() - start) / 1000 };
+      rows.push(row);
+      onRow?.(row);
+    }
+  } finally {
+    calibration.collected.samples.close();
+  }
+  return rows;
+}

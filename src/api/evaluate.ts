@@ -1,0 +1,257 @@
+import { normalizePixels } from '../calibrate/collect.js';
+import { openFloatModel } from '../calibrate/runtime.js';
+import type { FloatModel } from '../calibrate/runtime.js';
+import { InputError } from '../errors.js';
+import { graphToOnnx, importModel } from '../importer/index.js';
+import { openDataset } from '../images/datasets/index.js';
+import type { DatasetItem } from '../images/datasets/index.js';
+import { decodeImage } from '../images/decode.js';
+import type { RgbImage } from '../images/image.js';
+import { AccuracyMeter } from '../metrics/accuracy.js';
+import { AgreementMeter, argmax } from '../metrics/agreement.js';
+import { latencyOf } from '../metrics/latency.js';
+import type { Latency } from '../metrics/latency.js';
+import { recordedNormalization } from './float-input.js';
+import { hashFile } from './hash.js';
+import { Model } from './model.js';
+import type { SkippedImage } from './quantize.js';
+
+export interface EvaluateRequest {
+  /** Folder of class folders, folder with a label file, or label file. */
+  readonly dataset: string;
+  /** The float ONNX model to compare with, image by image. */
+  readonly float?: string;
+  /** Only the first so many images, spread evenly over the dataset. */
+  readonly limit?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly onNotice?: (notice: string) => void;
+  /** Called for each image, in the dataset's order. */
+  readonly onImage?: (image: EvaluatedImage) => void;
+}
+
+export interface EvaluatedImage {
+  readonly path: string;
+  readonly label: number;
+  readonly logits: Int32Array;
+  /** The float model's first class, where there is a float model. */
+  readonly floatPrediction?: number;
+}
+
+export interface Evaluation {
+  readonly images: number;
+  readonly top1: number;
+  readonly top5: number;
+  /** Decoding, resizing and inference together, by the clock on the wall; the float model's time is left out. */
+  readonly imagesPerSecond: number;
+  /** Of inference alone. */
+  readonly latencyMs: Latency;
+  readonly skipped: readonly SkippedImage[];
+  readonly float?: FloatComparison;
+}
+
+export interface FloatComparison {
+  readonly top1: number;
+  readonly top5: number;
+  /** Share of images for which both models decide for the same class. */
+  readonly agreement: number;
+  readonly kl: number;
+  readonly sqnrDb: number;
+  readonly runtime: string;
+}
+
+/**
+ * Measures a model on a dataset. Decoding of the next images overlaps with inference.
+ *
+ *     const { top1 } = await evaluate(await Model.load('model.ivit'), { dataset: 'val/' });
+ *
+ * @param model a loaded model, which stays open, or a path
+ * @throws InputError where the dataset or the float model cannot be used, or no image can be decoded
+ */
+export async function evaluate(model: Model | string, request: EvaluateRequest): Promise<Evaluation> {
+  if (typeof model !== 'string') return evaluateLoaded(model, request);
+  const loaded = await Model.load(model);
+  try {
+    return await evaluateLoaded(loaded, request);
+  } finally {
+    await loaded.close();
+  }
+}
+
+async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<Evaluation> {
+  const { onNotice, onProgress } = request;
+  const dataset = await openDataset(request.dataset, { labels: model.labels ?? undefined, classCount: model.classes });
+  dataset.notices.forEach((notice) => onNotice?.(notice));
+  const items = limited(dataset.items, request.limit);
+  const float = request.float === undefined ? null : await FloatReference.open(request.float, model, onNotice);
+  try {
+    const accuracy = new AccuracyMeter();
+    const times: number[] = [];
+    const skipped: SkippedImage[] = [];
+    let floatTime = 0;
+    const start = performance.now();
+    for await (const { item, input } of inferInOrder(model, items)) {
+      if ('reason' in input) {
+        skipped.push({ path: item.path, reason: input.reason });
+      } else {
+        const { pixels, logits, ms } = input;
+        accuracy.add(logits, item.label);
+        times.push(ms);
+        const before = performance.now();
+        const floatPrediction = await float?.compare(pixels, logits, item.label);
+        floatTime += performance.now() - before;
+        request.onImage?.({ path: item.path, label: item.label, logits, floatPrediction });
+      }
+      onProgress?.(times.length + skipped.length, items.length);
+    }
+    const seconds = (performance.now() - start - floatTime) / 1000;
+    if (times.length === 0) throw new InputError(`No usable image in ${request.dataset}: ${skipped[0].reason}`);
+    const { images, top1, top5 } = accuracy.result();
+    return {
+      images,
+      top1,
+      top5,
+      imagesPerSecond: images / seconds,
+      latencyMs: latencyOf(times),
+      skipped,
+      ...(float !== null && { float: float.result() }),
+    };
+  } finally {
+    await float?.close();
+  }
+}
+
+/** `limit` items spread evenly, so that a dataset sorted by class is not cut to its first classes. */
+function limited(items: readonly DatasetItem[], limit = items.length): DatasetItem[] {
+  const count = Math.min(limit, items.length);
+  return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)]);
+}
+
+interface Skipped {
+  readonly reason: string;
+}
+
+interface Inferred {
+  readonly pixels: Uint8Array;
+  readonly logits: Int32Array;
+  readonly ms: number;
+}
+
+/** Most images that are held decoded at a time. */
+const MAX_BATCH = 32;
+
+/**
+ * Decodes and infers image by image, results in order. While one batch is inferred the next is decoded, by sharp's own
+ * threads; resizing, which is JavaScript, happens in between, so that it does not disturb the measured times.
+ */
+async function* inferInOrder(
+  model: Model,
+  items: readonly DatasetItem[],
+): AsyncGenerator<{ item: DatasetItem; input: Skipped | Inferred }> {
+  const size = Math.min(MAX_BATCH, 2 * model.threads);
+  const decode = (from: number) => Promise.all(items.slice(from, from + size).map(decodeItem));
+  let decoding = decode(0);
+  for (let from = 0; from < items.length; from += size) {
+    const prepared = (await decoding).map((image) => ('reason' in image ? image : model.prepare(image)));
+    decoding = decode(from + size);
+    const inferred = await mapConcurrently(prepared, model.threads, (pixels) => inferPixels(model, pixels));
+    for (const [i, input] of inferred.entries()) yield { item: items[from + i], input };
+  }
+}
+
+async function decodeItem(item: DatasetItem): Promise<RgbImage | Skipped> {
+  try {
+    return await decodeImage(item.path);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return { reason: error.message };
+  }
+}
+
+async function inferPixels(model: Model, pixels: Uint8Array | Skipped): Promise<Inferred | Skipped> {
+  if ('reason' in pixels) return pixels;
+  const start = performance.now();
+  const logits = await model.run(pixels);
+  return { pixels, logits, ms: performance.now() - start };
+}
+
+/** Works on `count` items at a time: as many as the engine has threads, so that none waits in a queue while timed. */
+async function mapConcurrently<T, R>(items: readonly T[], count: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) {
+      const i = next++;
+      results[i] = await work(items[i]);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(count, items.length) }, worker));
+  return results;
+}
+
+/** The float model, run on the very pixels that the integer model saw. */
+class FloatReference {
+  private readonly accuracy = new AccuracyMeter();
+  private readonly agreement = new AgreementMeter();
+
+  private constructor(
+    private readonly float: FloatModel,
+    private readonly model: Model,
+    private readonly path: string,
+  ) {}
+
+  static async open(path: string, model: Model, onNotice?: (notice: string) => void): Promise<FloatReference> {
+    const options = { threads: model.threads };
+    const opened = await openFloatModel(path, options).catch(async (error: unknown) => {
+      // ONNX Runtime has no bfloat16 kernels, and its web build finds no external data: the canonical graph takes over.
+      if (!(error instanceof InputError && /bfloat16|external data/i.test(error.message))) throw error;
+      const { height, width } = model.file.program.input;
+      const { graph } = await importModel(path, { size: [height, width] });
+      return openFloatModel(graphToOnnx(graph), options);
+    });
+    const { name, sha256 } = model.file.provenance.source;
+    if ((await hashFile(path)) !== sha256)
+      onNotice?.(`${path} is not the file that the model was made from (${name}).`);
+    return new FloatReference(opened, model, path);
+  }
+
+  /** @returns the float model's first class */
+  async compare(pixels: Uint8Array, logits: Int32Array, label: number): Promise<number> {
+    const { program, provenance } = this.model.file;
+    const { height, width, channels } = program.input;
+    const { mean, std } = recordedNormalization(provenance);
+    const data = normalizePixels(pixels, channels, mean, std);
+    const [input] = this.float.inputNames;
+    const [output] = this.float.outputNames;
+    const outputs = await this.float
+      .run({ [input]: { data, shape: [1, channels, height, width] } }, [output])
+      .catch((error: Error) => {
+        throw new InputError(
+          `${this.path} cannot be run on ${height}×${width} pixels: ${error.message.split('\n')[0]}`,
+          { cause: error },
+        );
+      });
+    const floatLogits = outputs.get(output)!;
+    if (floatLogits.length !== logits.length) {
+      throw new InputError(
+        `${this.path} has ${floatLogits.length} outputs, the .ivit model ${logits.length}: they are not the same network`,
+      );
+    }
+    const scale = this.model.logitScale;
+    this.accuracy.add(floatLogits, label);
+    this.agreement.add(
+      floatLogits,
+      Float64Array.from(logits, (v) => v * scale),
+    );
+    return argmax(floatLogits);
+  }
+
+  result(): FloatComparison {
+    const { top1, top5 } = this.accuracy.result();
+    const { top1Agreement, kl, sqnrDb } = this.agreement.result();
+    return { top1, top5, agreement: top1Agreement, kl, sqnrDb, runtime: this.float.runtime };
+  }
+
+  close(): Promise<void> {
+    return this.float.close();
+  }
+}

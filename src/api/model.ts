@@ -1,0 +1,126 @@
+import { loadEngine } from '../engine/engine.js';
+import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
+import type { RgbImage } from '../images/image.js';
+import { applyRecipe } from '../images/preprocess/recipe.js';
+import { loadModel } from '../program/file.js';
+import { classCount } from '../program/model.js';
+import type { IvitModel } from '../program/model.js';
+import { topIndices } from '../metrics/accuracy.js';
+import { softmax } from '../metrics/agreement.js';
+
+export interface Prediction {
+  /** Index of the class. */
+  readonly index: number;
+  /** Its name; null where the model has no labels. */
+  readonly label: string | null;
+  /** For display: softmax of the logits in floating point, after all decisions have been made on integers. */
+  readonly probability: number;
+}
+
+export interface Inference {
+  /** The most likely classes, most likely first; of equal logits the lower index first. */
+  readonly predictions: readonly Prediction[];
+  readonly logits: Int32Array;
+}
+
+/**
+ * A `.ivit` model, loaded and ready to run.
+ *
+ *     const model = await Model.load('model.ivit');
+ *     const { predictions } = await model.infer({ data, width, height });
+ *     await model.close();
+ */
+export class Model {
+  private constructor(
+    /** The file's content: program, recipe, labels, provenance. */
+    readonly file: IvitModel,
+    private readonly engine: Engine,
+  ) {}
+
+  /**
+   * @throws InputError where the file is missing, damaged, of another version, or no backend can run it
+   */
+  static async load(path: string, options: EngineOptions = {}): Promise<Model> {
+    const loadingEngine = loadEngine(options);
+    loadingEngine.catch(() => undefined); // what is wrong with the file is told first
+    const file = await loadModel(path);
+    const createEngine = await loadingEngine;
+    return new Model(file, createEngine(file.program));
+  }
+
+  get backend(): BackendName {
+    return this.engine.backend;
+  }
+
+  /** The instruction set that runs. */
+  get isa(): string {
+    return this.engine.isa;
+  }
+
+  get threads(): number {
+    return this.engine.threads;
+  }
+
+  get labels(): readonly string[] | null {
+    return this.file.labels;
+  }
+
+  /** Number of logits. */
+  get classes(): number {
+    return classCount(this.file.program);
+  }
+
+  /** Real value of one logit unit, for display. */
+  get logitScale(): number {
+    return Number(this.file.logitScale);
+  }
+
+  /** Pixels of an image of any size as the network takes them: resized and cropped by the model's own recipe. */
+  prepare(image: RgbImage): Uint8Array {
+    const { data, width, height } = image;
+    if (data.length !== 3 * width * height) {
+      throw new RangeError(
+        `Expected ${3 * width * height} bytes (${height}×${width}×3) for data but received ${data.length}`,
+      );
+    }
+    return applyRecipe(image, this.file.preprocess);
+  }
+
+  /**
+   * The integer logits of pixels of the network's own size.
+   *
+   * @param pixels u8, [height, width, 3] row-major
+   * @returns one logit a class, on a common scale
+   */
+  async run(pixels: Uint8Array): Promise<Int32Array> {
+    const { height, width, channels } = this.file.program.input;
+    const bytes = height * width * channels;
+    if (pixels.length !== bytes) {
+      throw new RangeError(
+        `Expected ${bytes} bytes (${height}×${width}×${channels}) for pixels but received ${pixels.length}`,
+      );
+    }
+    return this.engine.run(pixels);
+  }
+
+  /** Classifies an image of any size. */
+  async infer(image: RgbImage, options: { readonly top?: number } = {}): Promise<Inference> {
+    const logits = await this.run(this.prepare(image));
+    return { predictions: this.predictions(logits, options.top ?? 5), logits };
+  }
+
+  /** The `top` most likely classes of given logits. */
+  predictions(logits: Int32Array, top: number): Prediction[] {
+    const probabilities = softmax(logits, this.logitScale);
+    return topIndices(logits, top).map((index) => ({
+      index,
+      label: this.labels?.[index] ?? null,
+      probability: probabilities[index],
+    }));
+  }
+
+  /** Frees threads and memory; the model cannot be used afterwards. */
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+}

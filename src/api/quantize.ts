@@ -1,0 +1,260 @@
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { InputError } from '../errors.js';
+import { importModel } from '../importer/index.js';
+import type { ImportedModel } from '../importer/index.js';
+import { listImages } from '../images/datasets/index.js';
+import { decodeImage } from '../images/decode.js';
+import { findLabels, readLabels } from '../images/labels.js';
+import { sample } from '../images/random.js';
+import { applyRecipe } from '../images/preprocess/recipe.js';
+import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
+import type { RecipeFlags } from '../images/preprocess/flags.js';
+import { resolveRecipe } from '../images/preprocess/resolve.js';
+import { syntheticImage } from '../images/synthetic.js';
+import { checkWritable, saveModel } from '../program/file.js';
+import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
+import type { Agreement, AttentionReport, FitStage, LayerReport, QuantizeOptions } from '../quantize/index.js';
+import { normalizationOf, recordNormalization } from './float-input.js';
+import { hashFile } from './hash.js';
+import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
+import { VERSION } from './version.js';
+
+export interface QuantizeRequest extends Partial<QuantizeOptions> {
+  /** Path of the `.ivit` to write; default: the model's with `.ivit` for its extension. */
+  readonly output?: string;
+  /** Folder, ImageFolder or text list of calibration images; without it, images are made up. */
+  readonly images?: string;
+  /** How many of them to use, drawn at random with a fixed seed; default: as many as the effort takes. */
+  readonly numImages?: number;
+  /**
+   * Files of calibration statistics of this model, made by `saveStats`, on which ranges are chosen: together with the images,
+   * or alone where there are none.
+   */
+  readonly stats?: readonly string[];
+  /** Path of a file to write the statistics to that ranges were chosen on. */
+  readonly saveStats?: string;
+  /** What the files beside the model say otherwise, or not at all. */
+  readonly preprocess?: RecipeFlags;
+  /** Labels file: text, or JSON with `id2label`; default: `config.json` beside the model. */
+  readonly labels?: string;
+  /** Default: all cores. */
+  readonly threads?: number;
+  readonly onProgress?: (stage: QuantizeStage, done: number, total: number) => void;
+  /** Something the user should know: assumptions, skipped images. */
+  readonly onNotice?: (notice: string) => void;
+}
+
+export type QuantizeStage = 'images' | FitStage;
+
+export interface SkippedImage {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface QuantizeSummary {
+  /** Path of the file written. */
+  readonly output: string;
+  /** Its size, and that of the float model with its external data. */
+  readonly bytes: number;
+  readonly floatBytes: number;
+  readonly parameters: number;
+  /** Images calibrated on, those held out included. */
+  readonly images: number;
+  /** True where they were made up. */
+  readonly synthetic: boolean;
+  readonly skipped: readonly SkippedImage[];
+  readonly seconds: number;
+  /** Against the float model, on calibration images that nothing was fitted to. */
+  readonly agreement: Agreement;
+  readonly layers: readonly LayerReport[];
+  readonly attentions: readonly AttentionReport[];
+  /** Which ONNX Runtime ran the float model. */
+  readonly runtime: string;
+}
+
+/** Which images are drawn, and which are made up. */
+const SEED = 1;
+
+/**
+ * Quantizes a float ONNX Vision Transformer to a `.ivit` file.
+ *
+ *     const { output, agreement } = await quantize('model.onnx', { images: 'photos/' });
+ *
+ * @throws InputError where the model, an image list or a setting cannot be used, or the output cannot be written; nothing
+ * is written then
+ */
+export async function quantize(model: string, request: QuantizeRequest = {}): Promise<QuantizeSummary> {
+  const start = performance.now();
+  const notice = request.onNotice ?? (() => undefined);
+  const output = request.output ?? defaultOutput(model);
+  if (path.resolve(output) === path.resolve(model))
+    throw new InputError(`The output ${output} is the model itself; choose another name with -o`);
+
+  const { imported, recipe } = await importWithRecipe(model, request.preprocess ?? {}, notice);
+  checkWritable(output);
+  if (request.saveStats !== undefined) checkWritable(request.saveStats);
+  const { graph } = imported;
+  const last = graph.nodes.find((node) => node.id === graph.output)!;
+  const classes = last.rows * last.cols;
+  const labels =
+    (request.labels === undefined ? await findLabels(model, classes) : await readLabels(request.labels, classes)) ??
+    null;
+  const normalization = normalizationOf(recipe);
+  const sha256 = await hashFile(model);
+  const subject = statisticsSubject(sha256, graph, normalization.mean, normalization.std);
+  const channels = new Map(observedNodes(graph).map((node) => [node.id, node.cols]));
+  const statistics = request.stats?.length ? await loadStatistics(request.stats, subject, channels) : undefined;
+  const { images, skipped } = await calibrationImages(request, recipe, notice);
+
+  const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
+  const result = await quantizeGraph({
+    graph,
+    images,
+    synthetic: request.images === undefined,
+    ...normalization,
+    options,
+    statistics,
+    observeImages: statistics === undefined || request.images !== undefined,
+    histograms: request.saveStats !== undefined,
+    threads: request.threads ?? availableParallelism(),
+    onProgress: request.onProgress,
+  });
+  const bytes = await saveModel(output, {
+    program: result.program,
+    preprocess: { size: recipe.size, resize: recipe.resize, interpolation: recipe.interpolation },
+    labels,
+    logitScale: String(result.outputScale),
+    provenance: {
+      tool: `ivit ${VERSION}`,
+      source: { name: path.basename(model), sha256, bytes: imported.bytes, parameters: imported.parameters },
+      normalization: recordNormalization(recipe),
+      settings: recordSettings(options, statistics === undefined ? null : result.statistics.get(graph.output)!.images),
+      calibration: { images: images.length, source: request.images === undefined ? 'synthetic' : 'images' },
+      layers: result.layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: decibels(sqnrDb) })),
+    },
+  });
+  if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
+  return {
+    output,
+    bytes,
+    floatBytes: imported.bytes,
+    parameters: imported.parameters,
+    images: images.length,
+    synthetic: request.images === undefined,
+    skipped,
+    seconds: (performance.now() - start) / 1000,
+    agreement: result.agreement,
+    layers: result.layers,
+    attentions: result.attentions,
+    runtime: result.runtime,
+  };
+}
+
+/** `model.onnx` → `model.ivit`, beside it. */
+export function defaultOutput(model: string): string {
+  const { dir, name, ext } = path.parse(model);
+  return path.join(dir, `${/^\.onnx$/i.test(ext) ? name : name + ext}.ivit`);
+}
+
+/** Imports a model at the size its recipe settles on; where the model leaves the size open, the two depend on each other. */
+export async function importWithRecipe(
+  model: string,
+  flags: RecipeFlags,
+  notice: (text: string) => void,
+): Promise<{ imported: ImportedModel; recipe: PreprocessRecipe }> {
+  const asked = flags.size && ([flags.size.height, flags.size.width] as const);
+  let imported = await importModel(model, { size: asked });
+  const { input } = imported.graph;
+  if (input.channels !== 3)
+    throw new InputError(`${model} takes images of ${input.channels} channels; only RGB is supported`);
+  const resolve = (fixed: { height: boolean; width: boolean }) =>
+    resolveRecipe({
+      modelPath: model,
+      modelInput: { height: input.height, width: input.width, fixed },
+      metadata: imported.metadata,
+      flags,
+    });
+  let resolved = await resolve(input.fixed);
+  const { size } = resolved.recipe;
+  if (size.height !== input.height || size.width !== input.width) {
+    try {
+      imported = await importModel(model, { size: [size.height, size.width] });
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      // The model does not fit the size that its surroundings suggest: keep the one that its own shapes do.
+      resolved = await resolve({ height: true, width: true });
+    }
+  }
+  resolved.notices.forEach(notice);
+  return { imported, recipe: resolved.recipe };
+}
+
+/** Decodes, or makes up, the images that a request asks for. */
+export async function calibrationImages(
+  request: Pick<QuantizeRequest, 'images' | 'numImages' | 'effort' | 'stats' | 'onProgress'>,
+  recipe: PreprocessRecipe,
+  notice: (text: string) => void,
+): Promise<{ images: Uint8Array[]; skipped: SkippedImage[] }> {
+  const { numImages, onProgress } = request;
+  const effort = EFFORT_SETTINGS[request.effort ?? DEFAULT_OPTIONS.effort];
+  if (request.images === undefined) {
+    const total = numImages ?? effort.syntheticImages;
+    notice(
+      !request.stats?.length
+        ? `No --images given: calibrating on ${total} synthetic images. Photographs like those the model will see are better.`
+        : `No --images given: ranges come from the statistics, weights are fitted to ${total} synthetic images.`,
+    );
+    const images: Uint8Array[] = [];
+    for (let i = 0; i < total; i++) {
+      images.push(applyRecipe(syntheticImage(recipe.size.width, recipe.size.height, SEED + i), recipe));
+      onProgress?.('images', i + 1, total);
+      // Making images takes no pause of its own: let signals and the progress bar through.
+      await new Promise(setImmediate);
+    }
+    return { images, skipped: [] };
+  }
+  const paths = sample(await listImages(request.images), numImages ?? effort.images, SEED);
+  const images: Uint8Array[] = [];
+  const skipped: SkippedImage[] = [];
+  for (const [i, file] of paths.entries()) {
+    try {
+      images.push(applyRecipe(await decodeImage(file), recipe));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      skipped.push({ path: file, reason: error.message });
+    }
+    onProgress?.('images', i + 1, paths.length);
+  }
+  if (images.length === 0) throw new InputError(`No usable image in ${request.images}: ${skipped[0].reason}`);
+  if (skipped.length > 0)
+    notice(`${skipped.length} of ${paths.length} images skipped: ${skipped.map((one) => one.path).join(', ')}`);
+  return { images, skipped };
+}
+
+/** The quantizer's options that the request sets. */
+function definedOptions(request: QuantizeRequest): Partial<QuantizeOptions> {
+  const keys = Object.keys(DEFAULT_OPTIONS) as (keyof QuantizeOptions)[];
+  return Object.fromEntries(keys.filter((key) => request[key] !== undefined).map((key) => [key, request[key]]));
+}
+
+/** For provenance: exact outputs, and those of layers that only give zeros, count as 200 dB. */
+function decibels(value: number): string {
+  return (Number.isNaN(value) ? 200 : Math.max(-200, Math.min(200, value))).toFixed(1);
+}
+
+/**
+ * The options as a model's provenance records them.
+ *
+ * @param statisticsImages how many images the ranges were chosen on, where statistics were given; else null
+ */
+function recordSettings(
+  { layerBits, ...simple }: QuantizeOptions,
+  statisticsImages: number | null,
+): Record<string, string> {
+  const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
+  if (layerBits.length > 0)
+    settings['layerBits'] = layerBits.map(({ pattern, bits }) => `${pattern}=${bits}`).join(',');
+  if (statisticsImages !== null) settings['statisticsImages'] = String(statisticsImages);
+  return settings;
+}

@@ -1,0 +1,177 @@
+/**
+ * Calibration statistics in a file, to be merged and used again: a safetensors container (of the kind that `.ivit` files
+ * are), compressed by gzip. Of every value it holds `<id>.ranges`, [9, channels], and `<id>.histogram`, [channels, bins],
+ * doubles whose bits are stored as I64; the metadata say which model and pre-processing they belong to.
+ */
+import { readFile } from 'node:fs/promises';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { ChannelStatistics } from '../calibrate/statistics.js';
+import { InputError } from '../errors.js';
+import type { Graph } from '../graph/types.js';
+import { decodeContainer, encodeContainer } from '../program/container.js';
+import type { Tensor } from '../program/container.js';
+import { writeAtomically } from '../program/file.js';
+
+export type Statistics = ReadonlyMap<string, ChannelStatistics>;
+
+/** What statistics depend on besides the images: they can be merged and used only where all of it is the same. */
+export interface StatisticsSubject {
+  /** SHA-256 of the ONNX file. */
+  readonly sha256: string;
+  /** The input's size, and the mean and standard deviation that normalize it. */
+  readonly preprocessing: string;
+}
+
+const FORMAT = 'ivit statistics';
+const VERSION = '2';
+const FIELDS = [
+  'min',
+  'max',
+  'nextMin',
+  'nextMax',
+  'momentumMin',
+  'momentumMax',
+  'sum',
+  'sumOfSquares',
+  'reach',
+] as const;
+/** Uncompressed: 2 GiB are the statistics of far larger models than can be quantized. */
+const MAX_BYTES = 2 ** 31;
+
+export function statisticsSubject(
+  sha256: string,
+  { input }: Graph,
+  mean: readonly number[],
+  std: readonly number[],
+): StatisticsSubject {
+  return { sha256, preprocessing: JSON.stringify({ size: [input.height, input.width], mean, std }) };
+}
+
+/** @throws InputError where the file cannot be written */
+export function saveStatistics(file: string, statistics: Statistics, subject: StatisticsSubject): void {
+  const tensors = new Map<string, Tensor>();
+  const counts: Record<string, [images: number, count: number]> = {};
+  for (const [id, one] of statistics) {
+    if (!one.withHistogram) throw new RangeError(`the statistics of ${id} have no histograms`);
+    const ranges = new Float64Array(FIELDS.length * one.channels);
+    FIELDS.forEach((field, i) => ranges.set(one[field], i * one.channels));
+    tensors.set(`${id}.ranges`, bitsOf(ranges, [FIELDS.length, one.channels]));
+    tensors.set(`${id}.histogram`, bitsOf(one.histogram, [one.channels, ChannelStatistics.bins]));
+    counts[id] = [one.images, one.count];
+  }
+  const metadata = new Map([
+    ['format', FORMAT],
+    ['version', VERSION],
+    ['model', subject.sha256],
+    ['preprocessing', subject.preprocessing],
+    ['counts', JSON.stringify(counts)],
+  ]);
+  writeAtomically(file, gzipSync(encodeContainer({ metadata, tensors })));
+}
+
+/**
+ * Reads and merges statistics.
+ *
+ * @param channels of every value that the statistics must cover, by node id
+ * @throws InputError naming the file that cannot be read, or belongs to another model or pre-processing
+ */
+export async function loadStatistics(
+  files: readonly string[],
+  subject: StatisticsSubject,
+  channels: ReadonlyMap<string, number>,
+): Promise<Map<string, ChannelStatistics>> {
+  const merged = new Map<string, ChannelStatistics>();
+  for (const file of files) {
+    for (const [id, one] of await readStatistics(file, subject, channels)) {
+      const known = merged.get(id);
+      if (known === undefined) merged.set(id, one);
+      else known.merge(one);
+    }
+  }
+  return merged;
+}
+
+async function readStatistics(
+  file: string,
+  subject: StatisticsSubject,
+  channels: ReadonlyMap<string, number>,
+): Promise<Statistics> {
+  const { metadata, tensors } = await readContainer(file);
+  if (metadata.get('format') !== FORMAT) throw new InputError(`${file} holds no calibration statistics`);
+  if (metadata.get('version') !== VERSION)
+    throw new InputError(
+      `${file} holds statistics of version ${metadata.get('version')}; this program reads version ${VERSION}. Make them again with --save-stats`,
+    );
+  if (metadata.get('model') !== subject.sha256)
+    throw new InputError(
+      `${file} holds statistics of another model; statistics belong to the very ONNX file they were made from`,
+    );
+  if (metadata.get('preprocessing') !== subject.preprocessing) {
+    throw new InputError(
+      `${file} holds statistics of another pre-processing: ${metadata.get('preprocessing')}, here ${subject.preprocessing}`,
+    );
+  }
+  const counts = parseCounts(file, metadata.get('counts'));
+  const ids = new Set([...tensors.keys()].map((name) => name.slice(0, name.lastIndexOf('.'))));
+  const missing = [...channels.keys()].find((id) => !ids.has(id)) ?? [...ids].find((id) => !channels.has(id));
+  if (missing !== undefined)
+    throw new InputError(
+      `${file} holds statistics of other values than this program reads from the model (${missing}). Make them again with --save-stats`,
+    );
+  const statistics = new Map<string, ChannelStatistics>();
+  for (const [id, C] of channels) {
+    const one = new ChannelStatistics(C);
+    const ranges = doublesOf(tensors.get(`${id}.ranges`), FIELDS.length * C);
+    const histogram = doublesOf(tensors.get(`${id}.histogram`), C * ChannelStatistics.bins);
+    const [images, count] = counts.get(id) ?? [];
+    if (ranges === null || histogram === null || images === undefined || count === undefined)
+      throw new InputError(`${file} is damaged: the statistics of ${id} are not complete`);
+    FIELDS.forEach((field, i) => one[field].set(ranges.subarray(i * C, (i + 1) * C)));
+    one.histogram.set(histogram);
+    one.images = images;
+    one.count = count;
+    statistics.set(id, one);
+  }
+  return statistics;
+}
+
+async function readContainer(file: string): Promise<ReturnType<typeof decodeContainer>> {
+  const compressed = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new InputError(
+      error.code === 'ENOENT' ? `${file}: there is no such file` : `${file}: cannot be read (${error.message})`,
+      { cause: error },
+    );
+  });
+  try {
+    // A copy of its own starts at an aligned address.
+    return decodeContainer(Uint8Array.from(gunzipSync(compressed, { maxOutputLength: MAX_BYTES })));
+  } catch (error) {
+    throw new InputError(`${file} is no file of calibration statistics, or a damaged one`, { cause: error });
+  }
+}
+
+function parseCounts(file: string, json = ''): Map<string, readonly [number, number]> {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    value = null;
+  }
+  const isCount = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 1;
+  const isPair = (pair: unknown) => Array.isArray(pair) && pair.length === 2 && pair.every(isCount);
+  if (typeof value !== 'object' || value === null || !Object.values(value).every(isPair))
+    throw new InputError(`${file} is damaged: its counts cannot be read`);
+  return new Map(Object.entries(value as Record<string, [number, number]>));
+}
+
+function bitsOf(values: Float64Array, shape: readonly number[]): Tensor {
+  return { dtype: 'I64', shape, data: new BigInt64Array(values.buffer, values.byteOffset, values.length) };
+}
+
+/** The doubles that a tensor's bits stand for; null unless it is there, of that length and finite throughout. */
+function doublesOf(tensor: Tensor | undefined, length: number): Float64Array | null {
+  if (tensor === undefined || tensor.dtype !== 'I64' || tensor.data.length !== length) return null;
+  const { buffer, byteOffset } = tensor.data;
+  const values = new Float64Array(buffer, byteOffset, length);
+  return values.every(Number.isFinite) ? values : null;
+}

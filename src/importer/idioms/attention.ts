@@ -1,0 +1,261 @@
+import { broadcastData, sizeOf, type Constant } from '../constant.js';
+import { isConstant, isOperation, isReshape, scalarValue, type Expr, type OperationExpr } from '../expr.js';
+import { gcd, permute, refine } from '../../graph/layout.js';
+import type { Lowered, Lowerer } from '../lower.js';
+import { Unsupported } from '../problems.js';
+import type { AttentionView } from '../../graph/types.js';
+import type { Idiom } from './idiom.js';
+import { attentionOperators } from './attention-operators.js';
+import { softmaxInput } from './softmax.js';
+
+/** softmax(scale·q·kᵀ + bias)·v over any number of leading axes, wherever the scale and the bias come in. */
+export const attention: Idiom = {
+  name: 'attention',
+  operators: attentionOperators,
+  lower(expr, lowerer) {
+    if (!isOperation(expr, 'matmul')) return null;
+    const [probabilities, v] = expr.inputs;
+    const softmax = softmaxInput(throughReshapes(probabilities));
+    if (softmax === null) return null;
+    const [queries, keys] = probabilities.shape.slice(-2);
+    const groups = sizeOf(expr.shape.slice(0, -2));
+    const scores = peelScores(softmax, groups);
+    if (!scores || sizeOf(probabilities.shape) !== groups * queries * keys) return null;
+
+    const { product, scale, bias } = scores;
+    const q = withoutFactor(product.inputs[0], groups, scale);
+    const k = withoutFactor(product.inputs[1], groups, scale);
+    const batchShape = product.shape.slice(0, -2);
+    const dim = q.shape.at(-1)!;
+    const valueDim = v.shape.at(-1)!;
+    const swap = [...batchShape.keys(), batchShape.length + 1, batchShape.length];
+    const keysByDim = lowerer.broadcast(lowerer.lower(k), [...batchShape, dim, keys]);
+    const operands = [
+      operand(q, lowerer.broadcast(lowerer.lower(q), [...batchShape, queries, dim]), queries, dim),
+      operand(k, lowerer.rearranged(keysByDim, permute(keysByDim.shape, swap), [...batchShape, keys, dim]), keys, dim),
+      operand(v, lowerer.broadcast(lowerer.lower(v), [...expr.shape.slice(0, -2), keys, valueDim]), keys, valueDim),
+    ];
+    const hint = [expr.shape, product.shape].map((shape) => shape.at(-3) ?? 1).find((dim_) => dim_ > 1) ?? 1;
+    const heads = chooseHeads(operands, groups, hint, lowerer);
+    const [qView, kView, vView] = operands.map((o) => viewOf(o, groups, heads, lowerer));
+    const batch = groups / heads;
+    const node = {
+      op: 'attention' as const,
+      rows: batch * queries,
+      cols: heads * valueDim,
+      q: qView,
+      k: kView,
+      v: vView,
+      batch,
+      heads,
+      queries,
+      keys,
+      dim,
+      valueDim,
+      scale: perHead(scale, heads),
+      ...compactBias(bias, batch, heads, queries * keys),
+    };
+    const layout = permute([batch, queries, heads, valueDim], [0, 2, 1, 3]);
+    return lowerer.emit(expr, node, [], expr.shape, layout);
+  },
+};
+
+/** What a reshaped tensor is before; only leading axes may change. */
+function throughReshapes(expr: Expr): Expr {
+  if (expr.op !== 'view' || !isReshape(expr)) return expr;
+  const [source] = expr.sources;
+  return source.shape.at(-1) === expr.shape.at(-1) && source.shape.at(-2) === expr.shape.at(-2) ? source : expr;
+}
+
+interface Scores {
+  readonly product: OperationExpr;
+  /** One factor for each of the leading axes' positions. */
+  readonly scale: Float64Array;
+  readonly bias: Float64Array | null;
+}
+
+/** Takes factors and summands off the scores until q·kᵀ is left. */
+function peelScores(softmaxInput: Expr, groups: number): Scores | null {
+  const scale = new Float64Array(groups).fill(1);
+  let bias: Float64Array | null = null;
+  for (let expr = softmaxInput; ;) {
+    if (!('inputs' in expr)) {
+      const inner = throughReshapes(expr);
+      if (inner === expr) return null;
+      expr = inner;
+      continue;
+    }
+    if (expr.op === 'matmul') return sizeOf(expr.shape.slice(0, -2)) === groups ? { product: expr, scale, bias } : null;
+    const [x, operand] = expr.inputs;
+    if ((expr.op !== 'mul' && expr.op !== 'add') || !isConstant(operand) || sizeOf(expr.shape) !== sizeOf(x.shape))
+      return null;
+    if (expr.op === 'mul') {
+      const factors = groupFactors(operand.value, expr.shape, groups);
+      if (!factors) return null;
+      for (let g = 0; g < groups; g++) scale[g] *= factors[g];
+    } else {
+      const spread = broadcastData(operand.value, expr.shape);
+      const each = spread.length / groups;
+      bias ??= new Float64Array(spread.length);
+      for (let i = 0; i < spread.length; i++) bias[i] += scale[Math.floor(i / each)] * spread[i];
+    }
+    expr = x;
+  }
+}
+
+/** The factor of each leading position where a constant is the same within the last two axes, else null. */
+function groupFactors(value: Constant, shape: readonly number[], groups: number): ArrayLike<number> | null {
+  const { uniform } = value;
+  if (uniform !== null) return new Float64Array(groups).fill(uniform);
+  const spread = broadcastData(value, shape);
+  const each = spread.length / groups;
+  const factors = new Float64Array(groups);
+  for (let i = 0; i < spread.length; i++) {
+    if (i % each === 0) factors[i / each] = spread[i];
+    else if (spread[i] !== factors[Math.floor(i / each)]) return null;
+  }
+  return factors;
+}
+
+/** Takes a constant factor off an operand of the product and puts it into the scale. */
+function withoutFactor(expr: Expr, groups: number, scale: Float64Array): Expr {
+  const stripped = stripScalar(expr);
+  for (let g = 0; g < groups; g++) scale[g] *= stripped.factor;
+  const inner = stripped.expr;
+  if (!isOperation(inner, 'mul') || !isConstant(inner.inputs[1])) return inner;
+  if (sizeOf(inner.shape.slice(0, -2)) !== groups || sizeOf(inner.inputs[0].shape) !== sizeOf(inner.shape))
+    return inner;
+  const factors = groupFactors(inner.inputs[1].value, inner.shape, groups);
+  if (!factors) return inner;
+  for (let g = 0; g < groups; g++) scale[g] *= factors[g];
+  return withoutFactor(inner.inputs[0], groups, scale);
+}
+
+/** A single factor commutes with any rearrangement. */
+function stripScalar(expr: Expr): { expr: Expr; factor: number } {
+  if (isOperation(expr, 'mul')) {
+    const factor = scalarValue(expr.inputs[1]);
+    if (factor !== null && sizeOf(expr.shape) === sizeOf(expr.inputs[0].shape)) {
+      const inner = stripScalar(expr.inputs[0]);
+      return { expr: inner.expr, factor: factor * inner.factor };
+    }
+  }
+  if (expr.op === 'view' && expr.sources.length === 1) {
+    const inner = stripScalar(expr.sources[0]);
+    if (inner.factor !== 1 && inner.expr.op !== 'view')
+      return { expr: { ...expr, sources: [inner.expr], broadcastOf: null }, factor: inner.factor };
+  }
+  return { expr, factor: 1 };
+}
+
+/** q, k or v as [groups, tokens, dim], with the place of each token's channels where they lie side by side. */
+interface Operand {
+  readonly expr: Expr;
+  readonly lowered: Lowered;
+  readonly tokens: number;
+  readonly dim: number;
+  /** First channel of token i of group g at `starts[g·tokens + i]` of the one source; null where there is no such. */
+  readonly starts: Float64Array | null;
+}
+
+function operand(expr: Expr, lowered: Lowered, tokens: number, dim: number): Operand {
+  return { expr, lowered, tokens, dim, starts: runStarts(lowered, dim) };
+}
+
+function runStarts({ layout, sources }: Lowered, dim: number): Float64Array | null {
+  if (sources.length !== 1) return null;
+  const { piece, index } = refine(layout, gcd(layout.piece, dim));
+  const each = dim / piece;
+  const starts = new Float64Array(index.length / each);
+  for (let i = 0; i < index.length; i++) {
+    if (index[i] < 0) return null;
+    if (i % each === 0) starts[i / each] = index[i] * piece;
+    else if (index[i] !== index[i - 1] + 1) return null;
+  }
+  return starts;
+}
+
+/** The number of heads for which all operands can be read in place; else the innermost leading axis. */
+function chooseHeads(operands: readonly Operand[], groups: number, hint: number, lowerer: Lowerer): number {
+  const divisors = Array.from({ length: groups }, (_, i) => groups - i).filter((heads) => groups % heads === 0);
+  const fallback = groups % hint === 0 ? hint : 1;
+  for (const heads of [fallback, ...divisors])
+    if (operands.every((o) => stridedView(o, groups, heads, lowerer))) return heads;
+  return fallback;
+}
+
+/** Reads an operand in place, or null where its heads are not at one distance or its tokens not at one column. */
+function stridedView(
+  { lowered, starts, tokens, dim }: Operand,
+  groups: number,
+  heads: number,
+  lowerer: Lowerer,
+): AttentionView | null {
+  if (!starts) return null;
+  const [source] = lowered.sources;
+  const { cols } = lowerer.node(source);
+  const headStride = heads > 1 ? starts[tokens] - starts[0] : dim;
+  const span = (heads - 1) * headStride + dim;
+  // Norms per head write rows of one head: all heads of a token make one row of the view.
+  const stride = Math.ceil(span / cols) * cols;
+  const offset = starts[0] % stride;
+  if (headStride < 0 || offset + span > stride || lowerer.sizeOf(source) % stride !== 0) return null;
+  const batch = groups / heads;
+  const rows = new Int32Array(batch * tokens);
+  for (let w = 0; w < batch; w++)
+    for (let i = 0; i < tokens; i++) {
+      const first = starts[w * heads * tokens + i];
+      if (first % stride !== offset) return null;
+      for (let h = 1; h < heads; h++) if (starts[(w * heads + h) * tokens + i] !== first + h * headStride) return null;
+      rows[w * tokens + i] = Math.floor(first / stride);
+    }
+  const inPlace = rows.length * stride === lowerer.sizeOf(source) && rows.every((row, i) => row === i);
+  return { source, stride, rows: inPlace ? null : rows, offset, headStride };
+}
+
+function viewOf(o: Operand, groups: number, heads: number, lowerer: Lowerer): AttentionView {
+  const view = stridedView(o, groups, heads, lowerer);
+  if (view) return view;
+  const batch = groups / heads;
+  const order = permute([batch, heads, o.tokens, o.dim], [0, 2, 1, 3]);
+  const cols = heads * o.dim;
+  const source = lowerer.inOrder(lowerer.rearranged(o.lowered, order, [batch * o.tokens, cols]), cols, o.expr);
+  return { source, stride: cols, rows: null, offset: 0, headStride: o.dim };
+}
+
+function perHead(scale: Float64Array, heads: number): Float32Array {
+  for (let g = heads; g < scale.length; g++)
+    if (scale[g] !== scale[g - heads])
+      throw new Unsupported('the attention scale differs from window to window', 'only scales per head are supported');
+  return Float32Array.from(scale.subarray(0, heads));
+}
+
+/** What a softmax cannot tell from −∞, and integers can hold. */
+const MASKED = -1e9;
+
+function compactBias(
+  bias: Float64Array | null,
+  batch: number,
+  heads: number,
+  each: number,
+): { bias: Float32Array | null; biasBatch: number; biasHeads: number } {
+  if (!bias || bias.every((value) => value === 0)) return { bias: null, biasBatch: 1, biasHeads: 1 };
+  const repeats = (step: number): boolean => {
+    for (let i = step; i < bias.length; i++) if (bias[i] !== bias[i - step]) return false;
+    return true;
+  };
+  const clamped = (values: Float64Array): Float32Array => Float32Array.from(values, (value) => Math.max(MASKED, value));
+  if (repeats(each)) return { bias: clamped(bias.subarray(0, each)), biasBatch: 1, biasHeads: 1 };
+  if (repeats(heads * each)) return { bias: clamped(bias.subarray(0, heads * each)), biasBatch: 1, biasHeads: heads };
+  const sameForHeads =
+    heads === 1 ||
+    Array.from({ length: batch * heads }, (_, g) => g).every((g) => {
+      const first = Math.floor(g / heads) * heads * each;
+      for (let i = 0; i < each; i++) if (bias[g * each + i] !== bias[first + i]) return false;
+      return true;
+    });
+  if (!sameForHeads) return { bias: clamped(bias), biasBatch: batch, biasHeads: heads };
+  const out = new Float64Array(batch * each);
+  for (let w = 0; w < batch; w++) out.set(bias.subarray(w * heads * each, (w * heads + 1) * each), w * each);
+  return { bias: clamped(out), biasBatch: batch, biasHeads: 1 };
+}

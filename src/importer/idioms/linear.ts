@@ -1,0 +1,49 @@
+import { isConstant, isOperation, type Expr } from '../expr.js';
+import { coarsen, permute } from '../../graph/layout.js';
+import type { Lowered, Lowerer } from '../lower.js';
+import { Constant } from '../constant.js';
+import type { Idiom } from './idiom.js';
+
+/** A product with a constant matrix on either side. */
+export const linear: Idiom = {
+  name: 'linear layer',
+  lower(expr, lowerer) {
+    if (!isOperation(expr, 'matmul')) return null;
+    const [a, b] = expr.inputs;
+    if (isConstant(b) && isMatrix(b)) return multiplied(expr, a, lowerer.lower(a), matrix(b.value), b, lowerer);
+    if (isConstant(a) && isMatrix(a)) {
+      // W·x = (xᵀ·Wᵀ)ᵀ
+      const swap = (shape: readonly number[]): number[] =>
+        [...shape.keys()].map((i, _, { length }) => (i < length - 2 ? i : 2 * length - 3 - i));
+      const swapped = (shape: readonly number[]): number[] => swap(shape).map((axis) => shape[axis]);
+      const x = lowerer.rearranged(lowerer.lower(b), permute(b.shape, swap(b.shape)), swapped(b.shape));
+      const product = multiplied(expr, b, x, Constant.transposeOf(matrix(a.value)), a, lowerer);
+      const shape = swapped(expr.shape);
+      return lowerer.rearranged({ ...product, shape }, permute(shape, swap(shape)), expr.shape);
+    }
+    return null;
+  },
+};
+
+const isMatrix = (expr: Expr): boolean => expr.shape.slice(0, -2).every((dim) => dim === 1);
+
+const matrix = (value: Constant): Constant =>
+  value.shape.length === 2 ? value : value.reshaped(value.shape.slice(-2));
+
+/** x·W with W [K, N]. */
+function multiplied(expr: Expr, operand: Expr, x: Lowered, weight: Constant, named: Expr, lowerer: Lowerer): Lowered {
+  const [inFeatures, cols] = weight.shape;
+  const { x: source, rows, order } = lowerer.byRows(x, inFeatures, operand);
+  const transposed = Constant.transposeOf(weight).data;
+  const node = {
+    op: 'linear' as const,
+    rows,
+    cols,
+    x: source,
+    weight: transposed instanceof Float32Array ? transposed : Float32Array.from(transposed),
+    bias: new Float32Array(cols),
+    inFeatures,
+  };
+  const layout = coarsen({ piece: cols, index: order.index }, [rows * cols]);
+  return lowerer.emit(expr, node, [named], [...x.shape.slice(0, -1), cols], layout);
+}

@@ -1,0 +1,30 @@
+import { isOperation, sameExpr, scalarValue, type Expr } from '../expr.js';
+
+/**
+ * x of softmax(x) along the last axis, also where it is written out, exp(x − max x) / Σ exp(x − max x), as runtimes do that
+ * expand the operator; null where `expr` is no softmax.
+ */
+export function softmaxInput(expr: Expr): Expr | null {
+  if (!('inputs' in expr)) return null;
+  if (expr.op === 'softmax') return expr.inputs[0];
+  if (expr.op !== 'mul') return null;
+  for (const [exp, inverse] of [expr.inputs, [...expr.inputs].reverse()]) {
+    if (!isOperation(exp, 'exp') || !isOperation(inverse, 'reciprocal')) continue;
+    const [sum] = inverse.inputs;
+    const alongRows =
+      isOperation(sum, 'sum') && sum.attributes.axes?.length === 1 && sum.attributes.axes[0] === sum.shape.length - 1;
+    if (alongRows && sameExpr(sum.inputs[0], exp)) return withoutMaximum(exp.inputs[0]);
+  }
+  return null;
+}
+
+/** x of x − max x: a softmax is the same without it. */
+function withoutMaximum(expr: Expr): Expr {
+  if (!isOperation(expr, 'add')) return expr;
+  for (const [x, negative] of [expr.inputs, [...expr.inputs].reverse()]) {
+    if (!isOperation(negative, 'mul') || scalarValue(negative.inputs[1]) !== -1) continue;
+    const [maximum] = negative.inputs;
+    if (isOperation(maximum, 'maximum') && sameExpr(maximum.inputs[0], x)) return x;
+  }
+  return expr;
+}

@@ -1,0 +1,61 @@
+import { InputError } from '../errors.js';
+import type { OnnxModel, OnnxTensor, OnnxValueInfo } from '../onnx/index.js';
+import type { LiveGraph } from './translate.js';
+
+export type Size = readonly [height: number, width: number];
+
+/** Which of the input's dimensions the file fixes. */
+export function fixedDimensions(input: OnnxValueInfo): { batch: boolean; height: boolean; width: boolean } {
+  const [batch, , height, width] = input.shape!.map(isFixed);
+  return { batch, height, width };
+}
+
+const isFixed = (dim: number | string | null): dim is number => typeof dim === 'number' && dim > 0;
+
+/**
+ * The input shapes to try, likeliest first: the file's own where it is fixed, else the asked-for size, else sizes that
+ * the patch size and the position embedding suggest.
+ */
+export function imageShapes(model: OnnxModel, live: LiveGraph, asked: Size | undefined): number[][] {
+  const [batch, channels, height, width] = live.input.shape!;
+  if (isFixed(batch) && batch !== 1)
+    throw new InputError(
+      `input ${JSON.stringify(live.input.name)} has a fixed batch of ${batch}: export the model with batch 1 or a dynamic batch`,
+    );
+  const count = isFixed(channels) ? channels : 3;
+  const sizes =
+    isFixed(height) && isFixed(width) ? [[height, width] as Size] : asked ? [asked] : likelySizes(model, live);
+  return sizes.map(([h, w]) => {
+    const shape = [1, count, isFixed(height) ? height : h, isFixed(width) ? width : w];
+    if (asked && (shape[2] !== asked[0] || shape[3] !== asked[1]))
+      throw new InputError(
+        `the model is made for images of ${shape[2]}×${shape[3]}, not ${asked[0]}×${asked[1]}: leave the size out, or export it anew`,
+      );
+    return shape;
+  });
+}
+
+/** Square sizes whose number of patches matches some constant [1, tokens, channels], with 0 to 8 extra tokens. */
+function likelySizes(model: OnnxModel, live: LiveGraph): Size[] {
+  const conv = live.nodes.find((node) => node.opType === 'Conv');
+  const strides = conv?.attributes.get('strides')?.value;
+  const patch = strides?.type === 'ints' ? strides.numbers[0] : 16;
+  const sizes = new Set<number>();
+  const grids = new Set<number>();
+  const consider = (tensor: OnnxTensor): void => {
+    const { dims } = tensor;
+    if (dims.length !== 3 || dims[0] !== 1 || dims[1] < 2) return;
+    for (const extra of [1, 0, 2, 5, 4, 3, 6, 7, 8]) {
+      const grid = Math.sqrt(dims[1] - extra);
+      if (Number.isInteger(grid) && grid > 0) grids.add(grid);
+    }
+  };
+  for (const tensor of model.graph.initializers.values()) consider(tensor);
+  for (const node of live.nodes) {
+    const value = node.attributes.get('value')?.value;
+    if (node.opType === 'Constant' && value?.type === 'tensor') consider(value.tensor);
+  }
+  for (const grid of grids) sizes.add(grid * patch);
+  for (const usual of [224, 256, 384, 32]) sizes.add(usual);
+  return [...sizes].map((size) => [size, size]);
+}

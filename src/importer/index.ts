@@ -1,0 +1,113 @@
+import { InputError } from '../errors.js';
+import { loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
+import { guessFamily } from '../graph/family.js';
+import { fixedDimensions, imageShapes, type Size } from './image-size.js';
+import { Lowerer } from './lower.js';
+import { chooseNames } from '../graph/name-hints.js';
+import { UnsupportedModelError } from './problems.js';
+import { rewrite } from '../graph/passes/index.js';
+import { liveGraph, translate, type LiveGraph } from './translate.js';
+import type { Expr } from './expr.js';
+import type { Graph } from '../graph/types.js';
+
+export { UnsupportedModelError, type Problem } from './problems.js';
+import { describeGraph } from '../graph/describe.js';
+export { describeGraph, type GraphDescription, type LayerDescription } from '../graph/describe.js';
+export { evaluateAll, evaluateGraph } from '../graph/evaluate.js';
+export { graphToOnnx } from '../graph/write.js';
+export { operandsOf } from '../graph/nodes.js';
+export type * from '../graph/types.js';
+
+export interface ImportOptions {
+  /** Height and width for models that leave them dynamic. */
+  readonly size?: Size;
+}
+
+export interface ImportedModel {
+  readonly graph: Graph;
+  /** The file's own metadata_props. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Name and version of the exporter. */
+  readonly producer: string;
+  /** Version of the standard operator set. */
+  readonly opset: number;
+  /** Size of the ONNX file and its external data. */
+  readonly bytes: number;
+  /** Number of weights and biases in the canonical graph. */
+  readonly parameters: number;
+}
+
+/**
+ * Reads a float ONNX Vision Transformer and rewrites it as a canonical graph for a batch of one image.
+ * @throws {UnsupportedModelError} listing the nodes that are no part of a Vision Transformer as known here.
+ * @throws {InputError} where the file is damaged, incomplete, or no image model.
+ */
+export async function importModel(path: string, options: ImportOptions = {}): Promise<ImportedModel> {
+  const { model, tensors, fileBytes } = await loadOnnx(path);
+  try {
+    const graph = importGraph(model, tensors, options);
+    return {
+      graph,
+      metadata: Object.fromEntries(model.metadata),
+      producer: [model.producer, model.producerVersion].filter(Boolean).join(' '),
+      opset: model.opsets.get('') ?? 0,
+      bytes: fileBytes + tensors.externalBytes,
+      parameters: describeGraph(graph).parameters,
+    };
+  } finally {
+    tensors.close();
+  }
+}
+
+function importGraph(model: OnnxModel, tensors: TensorReader, options: ImportOptions): Graph {
+  const live = liveGraph(model);
+  const { output, shape } = translateAtSize(model, live, tensors, imageShapes(model, live, options.size));
+  const lowerer = new Lowerer();
+  const lowered = lowerer.lower(output);
+  const id = lowerer.inOrder(lowered, output.shape.at(-1) ?? 1, output);
+  if (lowerer.problems.length > 0) throw new UnsupportedModelError(lowerer.problems);
+  const { nodes, folded } = rewrite(lowerer.nodes, id, lowerer.hints);
+  if (!nodes.some((node) => node.op === 'patchEmbed'))
+    throw new InputError(
+      'the model does not begin with a convolution over patches: it is no Vision Transformer as known here',
+    );
+  const names = chooseNames(nodes, lowerer.hints);
+  const named = nodes.map((node) => ({ ...node, name: names.get(node.id)! }));
+  const graph = {
+    input: {
+      name: live.input.name,
+      channels: shape[1],
+      height: shape[2],
+      width: shape[3],
+      fixed: fixedDimensions(live.input),
+    },
+    nodes: named,
+    output: id,
+    outputName: live.output.name,
+    folded,
+  };
+  return { ...graph, family: guessFamily(graph) };
+}
+
+/** The first of the shapes for which all of the model's shapes fit each other. */
+function translateAtSize(
+  model: OnnxModel,
+  live: LiveGraph,
+  tensors: TensorReader,
+  shapes: readonly number[][],
+): { output: Expr; shape: readonly number[] } {
+  let first: unknown;
+  for (const shape of shapes) {
+    try {
+      return { output: translate(model, live, tensors, shape).output, shape };
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      first ??= error;
+    }
+  }
+  if (shapes.length === 1) throw first;
+  throw new InputError(
+    `the model leaves the image size open and none of ${shapes.map((s) => s.slice(2).join('×')).join(', ')} fits: ` +
+      `give the size it was made for (--size); at the first, ${(first as Error).message}`,
+  );
+}

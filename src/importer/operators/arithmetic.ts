@@ -1,0 +1,262 @@
+import { InputError } from '../../errors.js';
+import { Constant, sizeOf } from '../constant.js';
+import { isConstant, scalarValue, type Expr } from '../expr.js';
+import type { Operator } from '../operator.js';
+import { Unsupported } from '../problems.js';
+import type { ScalarOp } from '../../graph/scalar.js';
+
+const scalarOperator =
+  (op: ScalarOp): Operator =>
+  (c) =>
+    c.b.scalarOp(op, c.input(0));
+
+const div: Operator = (c) => {
+  const [a, b] = [c.input(0), c.input(1)];
+  if (isConstant(a) && isConstant(b) && a.value.kind === 'int' && b.value.kind === 'int')
+    return c.b.fold([a.value, b.value], (x, y) => Math.trunc(x / y));
+  return c.b.div(a, b);
+};
+
+const pow: Operator = (c) => {
+  const [base, exponent] = [c.input(0), c.input(1)];
+  if (isConstant(base) && isConstant(exponent)) return c.b.fold([base.value, exponent.value], (x, y) => x ** y);
+  const power = scalarValue(exponent);
+  if (power === null)
+    throw new Unsupported('the exponent is no single constant', 'export the model with constant exponents');
+  return c.b.power(base, power);
+};
+
+const extremum =
+  (op: 'max' | 'min'): Operator =>
+  (c) =>
+    c.inputs.map((_, i) => c.input(i)).reduce((a, b) => c.b.extremum(op, a, b));
+
+const clip: Operator = (c) => {
+  let x = c.input(0);
+  const bound = (i: number, name: string): Expr | null => {
+    if (c.has(i)) return c.input(i);
+    return c.node.attributes.has(name) ? c.b.scalar(c.float(name, 0)) : null;
+  };
+  const [low, high] = [bound(1, 'min'), bound(2, 'max')];
+  if (low) x = c.b.extremum('max', x, low);
+  if (high) x = c.b.extremum('min', x, high);
+  return x;
+};
+
+/** Reduces and drops the axes unless they are kept. */
+const reduction =
+  (op: 'mean' | 'sum', before: (c: Parameters<Operator>[0], x: Expr) => Expr = (_, x) => x, root = false): Operator =>
+  (c) => {
+    const x = before(c, c.input(0));
+    const rank = x.shape.length;
+    const given = c.axes(1, rank);
+    if ((given === null || given.length === 0) && c.int('noop_with_empty_axes', 0) === 1) return x;
+    const axes = given && given.length > 0 ? given : x.shape.map((_, axis) => axis);
+    let reduced = c.b.reduce(op, x, axes);
+    if (root) reduced = c.b.scalarOp('sqrt', reduced);
+    return c.int('keepdims', 1) === 1
+      ? reduced
+      : c.b.reshape(
+          reduced,
+          x.shape.filter((_, axis) => !axes.includes(axis)),
+        );
+  };
+
+const square = (c: Parameters<Operator>[0], x: Expr): Expr => c.b.mul(x, x);
+
+/** Products, minima and maxima of constants along axes: only shape arithmetic uses them. */
+const constantReduction =
+  (f: (a: number, b: number) => number): Operator =>
+  (c) => {
+    const x = c.constant(0);
+    const axes = c.axes(1, x.shape.length) ?? x.shape.map((_, axis) => axis);
+    const kept = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
+    const out: number[] = new Array<number>(sizeOf(kept));
+    x.data.forEach((value, i) => {
+      let to = 0;
+      for (let axis = 0; axis < kept.length; axis++)
+        to = to * kept[axis] + (kept[axis] === 1 ? 0 : Math.floor(i / sizeOf(x.shape.slice(axis + 1))) % x.shape[axis]);
+      out[to] = to in out ? f(out[to], value) : value;
+    });
+    const shape = c.int('keepdims', 1) === 1 ? kept : x.shape.filter((_, axis) => !axes.includes(axis));
+    return c.b.constant(Constant.of(shape, x.kind, Float64Array.from(out)));
+  };
+
+const reduceMax: Operator = (c) => {
+  const x = c.input(0);
+  if (isConstant(x)) return constantReduction(Math.max)(c);
+  const axes = c.axes(1, x.shape.length);
+  if (x.op === 'image' || axes?.length !== 1 || axes[0] !== x.shape.length - 1 || c.int('keepdims', 1) !== 1)
+    throw new Unsupported(
+      'a maximum over tokens or features',
+      'use a model that pools by mean, by attention or with a class token',
+    );
+  return c.b.maximum(x);
+};
+
+const globalAveragePool: Operator = (c) => {
+  const x = c.input(0);
+  return c.b.reduce('mean', x, x.shape.map((_, axis) => axis).slice(2));
+};
+
+const averagePool: Operator = (c) => {
+  const x = c.input(0);
+  const kernel = c.intsOr('kernel_shape', []);
+  const padded = c.intsOr('pads', []).some((pad) => pad !== 0);
+  if (padded || kernel.some((size, i) => size !== x.shape[2 + i]))
+    throw new Unsupported(
+      'pooling over a part of the image',
+      'convolutional networks are not supported, only Vision Transformers',
+    );
+  return globalAveragePool(c);
+};
+
+const softmax: Operator = (c) => {
+  const x = c.input(0);
+  const rank = x.shape.length;
+  const axis = c.axis(c.int('axis', c.opset >= 13 ? -1 : 1), rank);
+  if (axis === rank - 1) return c.b.softmax(x);
+  if (c.opset < 13) {
+    // Before opset 13 the axes from `axis` on were taken as one.
+    const rows = c.b.reshape(x, [sizeOf(x.shape.slice(0, axis)), sizeOf(x.shape.slice(axis))]);
+    return c.b.reshape(c.b.softmax(rows), x.shape);
+  }
+  const perm = x.shape.map((_, i) => (i === axis ? rank - 1 : i === rank - 1 ? axis : i));
+  return c.b.transpose(c.b.softmax(c.b.transpose(x, perm)), perm);
+};
+
+const batchNormalization: Operator = (c) => {
+  const x = c.input(0);
+  const epsilon = c.float('epsilon', 1e-5);
+  const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => c.constant(i));
+  const channels = [1, x.shape[1], ...x.shape.slice(2).map(() => 1)];
+  const along = (value: Expr): Expr => c.b.reshape(value, channels);
+  const scale = c.b.fold([gamma, variance], (g, v) => g / Math.sqrt(v + epsilon));
+  const shift = c.b.fold([beta, mean, scale.value], (b, m, s) => b - m * s);
+  return c.b.add(c.b.mul(x, along(scale)), along(shift));
+};
+
+const matmul: Operator = (c) => {
+  const [a, b] = [c.input(0), c.input(1)];
+  if (a.shape.length === 0 || b.shape.length === 0) throw new InputError('a matrix product of scalars');
+  const left = a.shape.length === 1 ? c.b.reshape(a, [1, ...a.shape]) : a;
+  const right = b.shape.length === 1 ? c.b.reshape(b, [...b.shape, 1]) : b;
+  const product = c.b.matmul(left, right);
+  const shape = [...product.shape];
+  if (b.shape.length === 1) shape.pop();
+  if (a.shape.length === 1) shape.splice(b.shape.length === 1 ? -1 : -2, 1);
+  return c.b.reshape(product, shape);
+};
+
+const gemm: Operator = (c) => {
+  const orient = (x: Expr, name: string): Expr => (c.int(name, 0) === 1 ? c.b.transpose(x, [1, 0]) : x);
+  const product = c.b.matmul(orient(c.input(0), 'transA'), orient(c.input(1), 'transB'));
+  const scaled = c.b.mul(product, c.b.scalar(c.float('alpha', 1)));
+  return c.has(2) ? c.b.add(scaled, c.b.mul(c.input(2), c.b.scalar(c.float('beta', 1)))) : scaled;
+};
+
+const conv: Operator = (c) => {
+  const [x, weight] = [c.input(0), c.input(1)];
+  if (c.int('group', 1) !== 1)
+    throw new Unsupported(
+      'a grouped convolution',
+      'convolutional networks are not supported, only Vision Transformers',
+    );
+  const spatial = weight.shape.length - 2;
+  const kernel = weight.shape.slice(2);
+  const ones = kernel.map(() => 1);
+  const strides = c.intsOr('strides', ones);
+  const dilations = c.intsOr('dilations', ones);
+  let pads = c.intsOr(
+    'pads',
+    [...ones, ...ones].map(() => 0),
+  );
+  const auto = c.text('auto_pad', 'NOTSET');
+  if (auto.startsWith('SAME')) {
+    const total = kernel.map((k, i) => {
+      const out = Math.ceil(x.shape[2 + i] / strides[i]);
+      return Math.max(0, (out - 1) * strides[i] + dilations[i] * (k - 1) + 1 - x.shape[2 + i]);
+    });
+    const small = total.map((pad) => Math.floor(pad / 2));
+    const large = total.map((pad, i) => pad - small[i]);
+    pads = auto === 'SAME_LOWER' ? [...large, ...small] : [...small, ...large];
+  } else if (auto === 'VALID') pads = pads.map(() => 0);
+  const out = c.b.conv(x, weight, { strides, pads, dilations });
+  return c.has(2)
+    ? c.b.add(out, c.b.reshape(c.input(2), [1, weight.shape[0], ...new Array<number>(spatial).fill(1)]))
+    : out;
+};
+
+const einsum: Operator = (c) => {
+  const equation = c.text('equation', '').replaceAll(' ', '');
+  const [left, out] = equation.split('->');
+  const [first, second, ...more] = left.split(',');
+  if (out === undefined || second === undefined || more.length > 0 || equation.includes('.'))
+    throw new Unsupported(`the equation ${equation}`, 'only products of two tensors with all axes named are supported');
+  const [a, b] = [c.input(0), c.input(1)];
+  const dim = (axis: string): number =>
+    first.includes(axis) ? a.shape[first.indexOf(axis)] : b.shape[second.indexOf(axis)];
+  const pick = (text: string, test: (axis: string) => boolean): string[] => [...text].filter(test);
+  const batch = pick(first, (x) => second.includes(x) && out.includes(x));
+  const summed = pick(first, (x) => second.includes(x) && !out.includes(x));
+  const rows = pick(first, (x) => !second.includes(x));
+  const cols = pick(second, (x) => !first.includes(x));
+  if ([...rows, ...cols].some((x) => !out.includes(x)))
+    throw new Unsupported(`the equation ${equation}`, 'axes of one operand alone cannot be summed');
+  const count = (axes: string[]): number => axes.reduce((product, axis) => product * dim(axis), 1);
+  const arrange = (x: Expr, from: string, order: string[], to: number[]): Expr =>
+    c.b.reshape(
+      c.b.transpose(
+        x,
+        order.map((axis) => from.indexOf(axis)),
+      ),
+      [...batch.map(dim), ...to],
+    );
+  const product = c.b.matmul(
+    arrange(a, first, [...batch, ...rows, ...summed], [count(rows), count(summed)]),
+    arrange(b, second, [...batch, ...summed, ...cols], [count(summed), count(cols)]),
+  );
+  const natural = [...batch, ...rows, ...cols];
+  return c.b.transpose(
+    c.b.reshape(product, natural.map(dim)),
+    [...out].map((axis) => natural.indexOf(axis)),
+  );
+};
+
+/** Operators that compute. */
+export const arithmeticOperators: Readonly<Record<string, Operator>> = {
+  Add: (c) => c.b.add(c.input(0), c.input(1)),
+  Sum: (c) => c.inputs.map((_, i) => c.input(i)).reduce((a, b) => c.b.add(a, b)),
+  Sub: (c) => c.b.sub(c.input(0), c.input(1)),
+  Mul: (c) => c.b.mul(c.input(0), c.input(1)),
+  Div: div,
+  Neg: (c) => c.b.mul(c.input(0), c.b.scalar(-1)),
+  Pow: pow,
+  Max: extremum('max'),
+  Min: extremum('min'),
+  Clip: clip,
+  Abs: scalarOperator('abs'),
+  Sqrt: scalarOperator('sqrt'),
+  Reciprocal: scalarOperator('reciprocal'),
+  Exp: scalarOperator('exp'),
+  Log: scalarOperator('log'),
+  Erf: scalarOperator('erf'),
+  Tanh: scalarOperator('tanh'),
+  Sigmoid: scalarOperator('sigmoid'),
+  Relu: scalarOperator('relu'),
+  ReduceMean: reduction('mean'),
+  ReduceSum: reduction('sum'),
+  ReduceSumSquare: reduction('sum', square),
+  ReduceL2: reduction('sum', square, true),
+  ReduceProd: constantReduction((a, b) => a * b),
+  ReduceMax: reduceMax,
+  ReduceMin: constantReduction(Math.min),
+  GlobalAveragePool: globalAveragePool,
+  AveragePool: averagePool,
+  Softmax: softmax,
+  BatchNormalization: batchNormalization,
+  MatMul: matmul,
+  Gemm: gemm,
+  Conv: conv,
+  Einsum: einsum,
+};

@@ -1,0 +1,243 @@
+import { dataTypeKind, dataTypeName, elementCount } from '../../onnx/index.js';
+import { Constant, sizeOf } from '../constant.js';
+import { isConstant, type Expr } from '../expr.js';
+import type { Operator } from '../operator.js';
+import { Unsupported } from '../problems.js';
+import { resizeConstant } from './resize.js';
+
+/** What shape arithmetic makes out of nothing stays small; more is a damaged or hostile file. */
+const MAX_MADE = 2 ** 24;
+
+const shape: Operator = (c) => {
+  const rank = c.input(0).shape.length;
+  const clamp = (at: number): number => Math.min(rank, Math.max(0, at < 0 ? at + rank : at));
+  const dims = c.input(0).shape.slice(clamp(c.int('start', 0)), clamp(c.int('end', rank)));
+  return c.b.constant(Constant.integers(dims));
+};
+
+const size: Operator = (c) => c.b.constant(Constant.scalar(sizeOf(c.input(0).shape), 'int'));
+
+const constant: Operator = (c) => {
+  const tensor = c.tensor('value');
+  if (tensor) return c.b.constant(tensor);
+  const numbers = c.floatsOr('value_floats', null);
+  if (numbers) return c.b.constant(Constant.of([numbers.length], 'float', Float64Array.from(numbers)));
+  const integers = c.intsOr('value_ints', null);
+  if (integers) return c.b.constant(Constant.integers(integers));
+  if (c.node.attributes.has('value_float')) return c.b.constant(Constant.scalar(c.float('value_float', 0)));
+  if (c.node.attributes.has('value_int')) return c.b.constant(Constant.scalar(c.int('value_int', 0), 'int'));
+  throw new Unsupported('the constant holds no numbers', 'export the model with dense numeric constants');
+};
+
+const constantOfShape: Operator = (c) => {
+  const dims = c.integers(0);
+  const value = c.tensor('value');
+  const count = elementCount(dims, 'a constant', MAX_MADE);
+  const data = new Float64Array(count).fill(value ? value.data[0] : 0);
+  return c.b.constant(Constant.of(dims, value?.kind ?? 'float', data));
+};
+
+const rangeOperator: Operator = (c) => {
+  const [start, limit, delta] = [c.constant(0).data[0], c.constant(1).data[0], c.constant(2).data[0]];
+  const count = Math.max(0, Math.ceil((limit - start) / delta));
+  elementCount([count], 'a range', MAX_MADE);
+  const data = Float64Array.from({ length: count }, (_, i) => start + i * delta);
+  return c.b.constant(Constant.of([count], c.constant(0).kind, data));
+};
+
+/** Casts among floats change nothing here: the model is computed in float32. */
+function castTo(c: Parameters<Operator>[0], kind: Constant['kind'] | undefined, target: string): Expr {
+  const x = c.input(0);
+  if (!kind) throw new Unsupported(`a cast to ${target}`, 'export the model in float32');
+  if (isConstant(x)) {
+    if (x.value.kind === kind) return x;
+    const convert = kind === 'bool' ? (v: number) => Number(v !== 0) : kind === 'int' ? Math.trunc : (v: number) => v;
+    return c.b.fold([x.value], convert, kind);
+  }
+  if (kind !== 'float')
+    throw new Unsupported('activations are cast to integers', 'export the float model, not a quantized one');
+  return x;
+}
+
+const cast: Operator = (c) => castTo(c, dataTypeKind(c.int('to', 1)), dataTypeName(c.int('to', 1)));
+
+const castLike: Operator = (c) => {
+  const like = c.input(1);
+  return castTo(c, isConstant(like) ? like.value.kind : 'float', 'the type of a tensor');
+};
+
+type Kind = Constant['kind'] | 'same';
+
+/** An operator on constants alone: comparisons, logic, integer arithmetic. */
+const onConstants =
+  (kind: Kind, f: (...values: number[]) => number): Operator =>
+  (c) => {
+    const inputs = c.inputs.map((_, i) => c.constant(i));
+    return kind === 'same' ? c.b.fold(inputs, f) : c.b.fold(inputs, f, kind);
+  };
+
+const truth = (f: (...values: number[]) => boolean): Operator =>
+  onConstants('bool', (...values) => Number(f(...values)));
+
+const mod: Operator = (c) =>
+  c.int('fmod', 0) === 1
+    ? onConstants('same', (a, b) => a % b)(c)
+    : onConstants('same', (a, b) => a - Math.floor(a / b) * b)(c);
+
+/** No activation of a finite model on a finite image is NaN; exporters ask to guard rows that a mask hides entirely. */
+const isNaNOperator: Operator = (c) => {
+  const x = c.input(0);
+  if (isConstant(x)) return c.b.fold([x.value], (v) => Number(Number.isNaN(v)), 'bool');
+  return c.b.constant(
+    Constant.of(
+      x.shape.map(() => 1),
+      'bool',
+      Float64Array.of(0),
+    ),
+  );
+};
+
+/** Below this a masked score weighs nothing after the softmax (e^−1000 is zero in float32). */
+const MASKED = -1000;
+
+const where: Operator = (c) => {
+  const condition = c.constant(0);
+  const [a, b] = [c.input(1), c.input(2)];
+  if (isConstant(a) && isConstant(b)) {
+    const kind = a.value.kind === 'float' || b.value.kind === 'float' ? 'float' : a.value.kind;
+    return c.b.fold([condition, a.value, b.value], (yes, x, y) => (yes ? x : y), kind);
+  }
+  const { uniform } = condition;
+  if (uniform !== null) {
+    const shape = c.b.fold([condition], () => 0, 'float');
+    return c.b.add(uniform ? a : b, shape);
+  }
+  // Choosing between activations and a constant by a constant mask is a product and a sum.
+  const [kept, other, keeps] = isConstant(b) ? [a, b, 1] : [b, a, 0];
+  if (!isConstant(other))
+    throw new Unsupported('two activations are mixed by a mask', 'only constant masks of scores are supported');
+  const mask = c.b.fold([condition], (v) => Number((v !== 0) === (keeps === 1)), 'float');
+  const filled = c.b.fold([condition, other.value], (v, x) => ((v !== 0) === (keeps === 1) ? 0 : x), 'float');
+  const data = other.value.data;
+  if (data.every((value) => value <= MASKED)) return c.b.add(kept, filled);
+  return c.b.add(c.b.mul(kept, mask), filled);
+};
+
+const oneHot: Operator = (c) => {
+  const [indices, depth, values] = [c.constant(0), c.constant(1).data[0], c.constant(2).data];
+  const axis = c.axis(c.int('axis', -1), indices.shape.length + 1);
+  if (axis !== indices.shape.length) throw new Unsupported('only the last axis is supported', 'export with torch.onnx');
+  const out = new Float64Array(indices.size * depth).fill(values[0]);
+  indices.data.forEach((at, i) => {
+    if (at >= -depth && at < depth) out[i * depth + (at < 0 ? at + depth : at)] = values[1];
+  });
+  return c.b.constant(Constant.of([...indices.shape, depth], c.constant(2).kind, out));
+};
+
+const cumSum: Operator = (c) => {
+  const x = c.constant(0);
+  const axis = c.axis(c.constant(1).data[0], x.shape.length);
+  const stride = sizeOf(x.shape.slice(axis + 1));
+  const out = Float64Array.from(x.data);
+  for (let i = 0; i < out.length; i++) if (Math.floor(i / stride) % x.shape[axis] > 0) out[i] += out[i - stride];
+  return c.b.constant(Constant.of(x.shape, x.kind, out));
+};
+
+const trilu: Operator = (c) => {
+  const x = c.constant(0);
+  const [rows, cols] = x.shape.slice(-2);
+  const upper = c.int('upper', 1) === 1;
+  const k = c.has(1) ? c.constant(1).data[0] : 0;
+  const keep = (i: number): boolean => {
+    const distance = (i % cols) - (Math.floor(i / cols) % rows);
+    return upper ? distance >= k : distance <= k;
+  };
+  return c.b.constant(
+    Constant.of(
+      x.shape,
+      x.kind,
+      Float64Array.from(x.data, (v, i) => (keep(i) ? v : 0)),
+    ),
+  );
+};
+
+const nonZero: Operator = (c) => {
+  const x = c.constant(0);
+  const at = Array.from(x.data.keys()).filter((i) => x.data[i] !== 0);
+  const rows = x.shape.map((dim, axis) => at.map((i) => Math.floor(i / sizeOf(x.shape.slice(axis + 1))) % dim));
+  return c.b.constant(Constant.of([x.shape.length, at.length], 'int', Float64Array.from(rows.flat())));
+};
+
+const resize: Operator = (c) => {
+  const x = c.input(0);
+  const target = c.has(3)
+    ? c.integers(3)
+    : x.shape.map((dim, axis) => Math.floor(dim * c.constant(c.node.opType === 'Upsample' ? 1 : 2).data[axis]));
+  const axes = c.intsOr('axes', null);
+  const sizes = axes ? x.shape.map((dim, axis) => (axes.includes(axis) ? target[axes.indexOf(axis)] : dim)) : target;
+  if (sizes.every((dim, axis) => dim === x.shape[axis])) return x;
+  if (!isConstant(x))
+    throw new Unsupported(
+      'a feature map is resized',
+      'only position embeddings may be: export at the image size the model was made for, without dynamic resizing',
+    );
+  return c.b.constant(
+    resizeConstant(x.value, checkedSizes(sizes), {
+      mode: c.text('mode', 'nearest'),
+      coordinates: c.text('coordinate_transformation_mode', 'half_pixel'),
+      cubic: c.float('cubic_coeff_a', -0.75),
+      nearest: c.text('nearest_mode', 'round_prefer_floor'),
+      antialias: c.int('antialias', 0) === 1,
+      excludeOutside: c.int('exclude_outside', 0) === 1,
+      scales: c.has(2) && c.constant(2).size > 0 && !c.has(3) ? Array.from(c.constant(2).data) : null,
+    }),
+  );
+};
+
+function checkedSizes(sizes: readonly number[]): readonly number[] {
+  elementCount(sizes, 'a resized tensor', MAX_MADE);
+  return sizes;
+}
+
+const ifOperator: Operator = (c) => {
+  const condition = c.constant(0).data[0];
+  const branch = condition !== 0 ? 'then_branch' : 'else_branch';
+  return c.services.subgraph(c.graph(branch));
+};
+
+/** Shape arithmetic: operators whose inputs must be known when the model is imported. */
+export const constantOperators: Readonly<Record<string, Operator>> = {
+  Shape: shape,
+  Size: size,
+  Constant: constant,
+  ConstantOfShape: constantOfShape,
+  Range: rangeOperator,
+  Cast: cast,
+  CastLike: castLike,
+  Mod: mod,
+  Equal: truth((a, b) => a === b),
+  Greater: truth((a, b) => a > b),
+  GreaterOrEqual: truth((a, b) => a >= b),
+  Less: truth((a, b) => a < b),
+  LessOrEqual: truth((a, b) => a <= b),
+  And: truth((a, b) => a !== 0 && b !== 0),
+  Or: truth((a, b) => a !== 0 || b !== 0),
+  Xor: truth((a, b) => (a !== 0) !== (b !== 0)),
+  Not: truth((a) => a === 0),
+  IsInf: truth((a) => Math.abs(a) === Infinity),
+  IsNaN: isNaNOperator,
+  Floor: onConstants('same', Math.floor),
+  Ceil: onConstants('same', Math.ceil),
+  Round: onConstants('same', (x) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x))),
+  Sign: onConstants('same', Math.sign),
+  Sin: onConstants('same', Math.sin),
+  Cos: onConstants('same', Math.cos),
+  Where: where,
+  OneHot: oneHot,
+  CumSum: cumSum,
+  Trilu: trilu,
+  NonZero: nonZero,
+  Resize: resize,
+  Upsample: resize,
+  If: ifOperator,
+};

@@ -1,0 +1,226 @@
+import { InputError } from '../errors.js';
+import {
+  dataTypeKind,
+  dataTypeName,
+  type OnnxGraph,
+  type OnnxModel,
+  type OnnxNode,
+  type OnnxTensor,
+  type OnnxValueInfo,
+  type TensorReader,
+} from '../onnx/index.js';
+import { Constant } from './constant.js';
+import { ExprBuilder, type Expr } from './expr.js';
+import { idiomOperators } from './idioms/index.js';
+import { OperatorContext, type Operator, type OperatorServices } from './operator.js';
+import { arithmeticOperators } from './operators/arithmetic.js';
+import { constantOperators } from './operators/constants.js';
+import { layoutOperators } from './operators/layout.js';
+import { nodeName, operatorName, problemAt, Unsupported, UnsupportedModelError } from './problems.js';
+
+const operators: Readonly<Record<string, Operator>> = {
+  ...layoutOperators,
+  ...constantOperators,
+  ...arithmeticOperators,
+  ...idiomOperators,
+};
+
+/** What of a model is needed for its first output, in the order of computation. */
+export interface LiveGraph {
+  readonly nodes: readonly OnnxNode[];
+  readonly input: OnnxValueInfo;
+  readonly output: OnnxValueInfo;
+}
+
+/**
+ * The nodes that the first output depends on, sorted topologically.
+ * @throws {InputError} where the graph has no output, a cycle, or reads what nothing writes.
+ */
+export function liveGraph(model: OnnxModel): LiveGraph {
+  const { graph } = model;
+  const output = graph.outputs[0];
+  if (!output) throw new InputError('the model declares no output: export it again with the logits as its output');
+  const writers = new Map<string, OnnxNode>();
+  for (const node of graph.nodes) for (const name of node.outputs) if (name) writers.set(name, node);
+  const inputs = new Map(graph.inputs.map((info) => [info.name, info]));
+  const state = new Map<OnnxNode, 'open' | 'done'>();
+  const nodes: OnnxNode[] = [];
+  const read = new Set<OnnxValueInfo>();
+
+  // Depth first without recursion: graphs are thousands of nodes deep.
+  const stack: { node: OnnxNode; names: string[] }[] = [];
+  const visit = (name: string, reader: OnnxNode | null): void => {
+    const writer = writers.get(name);
+    if (writer) {
+      if (state.get(writer) === 'open')
+        throw new InputError(
+          `the graph has a cycle through node ${JSON.stringify(nodeName(writer))} (${operatorName(writer)})`,
+        );
+      if (state.has(writer)) return;
+      state.set(writer, 'open');
+      stack.push({ node: writer, names: namesRead(writer) });
+    } else if (!graph.initializers.has(name)) {
+      const input = inputs.get(name);
+      if (input) read.add(input);
+      else
+        throw new InputError(
+          `${reader ? `node ${JSON.stringify(nodeName(reader))} (${operatorName(reader)}) reads` : 'the output is'} ` +
+            `${JSON.stringify(name)}, which is nowhere in the file: the file is incomplete, export the model again`,
+        );
+    }
+  };
+  visit(output.name, null);
+  while (stack.length > 0) {
+    const top = stack[stack.length - 1];
+    const name = top.names.pop();
+    if (name !== undefined) visit(name, top.node);
+    else {
+      state.set(top.node, 'done');
+      nodes.push(top.node);
+      stack.pop();
+    }
+  }
+  return { nodes, input: imageInput([...read]), output };
+}
+
+/** The tensors a node reads, those that its subgraphs take from outside included. */
+function namesRead(node: OnnxNode): string[] {
+  const names = node.inputs.filter((name) => name !== '');
+  for (const { value } of node.attributes.values())
+    if (value.type === 'graph') names.push(...namesFromOutside(value.graph));
+  return names;
+}
+
+function namesFromOutside(graph: OnnxGraph): string[] {
+  const inside = new Set([...graph.initializers.keys(), ...graph.inputs.map((input) => input.name)]);
+  for (const node of graph.nodes) for (const name of node.outputs) inside.add(name);
+  const read = [...graph.nodes.flatMap(namesRead), ...graph.outputs.map((output) => output.name)];
+  return read.filter((name) => !inside.has(name));
+}
+
+function imageInput(read: readonly OnnxValueInfo[]): OnnxValueInfo {
+  if (read.length === 0) throw new InputError('the first output does not depend on any input: this is no image model');
+  const describe = (info: OnnxValueInfo): string =>
+    `${JSON.stringify(info.name)} (${dataTypeName(info.elementType)}${info.shape ? ` [${info.shape.join(', ')}]` : ''})`;
+  const text = read.find((info) => dataTypeKind(info.elementType) !== 'float');
+  if (text)
+    throw new InputError(
+      `input ${describe(text)} is no float image: this is a text model, or one that takes raw bytes; ` +
+        'a Vision Transformer with an input [batch, 3, height, width] is expected',
+    );
+  if (read.length > 1)
+    throw new InputError(
+      `the model reads ${read.length} inputs, ${read.map(describe).join(' and ')}: export its image half alone`,
+    );
+  if (!read[0].shape || read[0].shape.length !== 4)
+    throw new InputError(`input ${describe(read[0])} is no image: a shape [batch, 3, height, width] is expected`);
+  return read[0];
+}
+
+/**
+ * Rewrites the live nodes as expressions with the input pinned to a shape.
+ * @throws {UnsupportedModelError} listing what cannot be expressed.
+ * @throws {InputError} where shapes do not fit each other.
+ */
+export function translate(
+  model: OnnxModel,
+  live: LiveGraph,
+  tensors: TensorReader,
+  imageShape: readonly number[],
+): { builder: ExprBuilder; output: Expr } {
+  const unknown = live.nodes.filter((node) => !Object.hasOwn(operators, operatorName(node)));
+  if (unknown.length > 0) throw new UnsupportedModelError(unknown.map(unknownOperator));
+
+  const builder = new ExprBuilder();
+  const constant = (tensor: OnnxTensor): Constant => {
+    tensors.check(tensor);
+    return new Constant(tensor.dims, dataTypeKind(tensor.dataType)!, () => tensors.read(tensor), tensor.name);
+  };
+  const run = (
+    graph: OnnxGraph,
+    nodes: readonly OnnxNode[],
+    outer: (name: string) => Expr | null,
+    outputs: readonly string[],
+  ): Expr[] => {
+    const values = new Map<string, Expr>();
+    const find = (name: string): Expr | null => {
+      const known = values.get(name);
+      if (known) return known;
+      const tensor = graph.initializers.get(name);
+      if (!tensor) return outer(name);
+      const expr = { ...builder.constant(constant(tensor)), origin: null };
+      values.set(name, expr);
+      return expr;
+    };
+    const lookUp = (name: string): Expr => {
+      const expr = find(name);
+      if (!expr) throw new InputError(`${JSON.stringify(name)} is read but nowhere in the file`);
+      return expr;
+    };
+    const services: OperatorServices = {
+      builder,
+      constant,
+      subgraph: (inner) =>
+        run(
+          inner,
+          inner.nodes,
+          find,
+          inner.outputs.map((output) => output.name),
+        ),
+    };
+    for (const node of nodes) {
+      const results = atNode(node, () => {
+        const inputs = node.inputs.map((name) => (name === '' ? null : lookUp(name)));
+        builder.origin = node;
+        const opset = model.opsets.get(node.domain) ?? model.opsets.get('') ?? 17;
+        const out = operators[operatorName(node)](new OperatorContext(node, opset, inputs, services));
+        return Array.isArray(out) ? (out as readonly Expr[]) : [out as Expr];
+      });
+      results.forEach((result, i) => {
+        if (!node.outputs[i]) return;
+        if (result.tensor === '' && result.origin === node) result.tensor = node.outputs[i];
+        values.set(node.outputs[i], result);
+      });
+    }
+    return outputs.map(lookUp);
+  };
+  const image = builder.image(imageShape);
+  const [output] = run(model.graph, live.nodes, (name) => (name === live.input.name ? image : null), [
+    live.output.name,
+  ]);
+  return { builder, output };
+}
+
+/** Runs one node's translation; what goes wrong inside is reported with the node's name. */
+function atNode<T>(node: OnnxNode, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof Unsupported) throw new UnsupportedModelError([problemAt(node, error.message, error.remedy)]);
+    if (error instanceof UnsupportedModelError) throw error;
+    // What is no InputError comes of inputs and attributes that the operator's definition does not allow.
+    throw new InputError(`node ${JSON.stringify(nodeName(node))} (${operatorName(node)}): ${(error as Error).message}`);
+  }
+}
+
+function unknownOperator(node: OnnxNode): ReturnType<typeof problemAt> {
+  if (node.domain === 'com.microsoft.nchwc')
+    return problemAt(
+      node,
+      'ONNX Runtime rewrote the model for one machine’s memory layout',
+      'export it again without layout optimisation (at most ORT_ENABLE_EXTENDED)',
+    );
+  if (/quantizelinear|integer$|^qlinear/i.test(node.opType))
+    return problemAt(node, 'the model is quantized already', 'give the float model');
+  if (node.domain !== '')
+    return problemAt(
+      node,
+      `an operator of the domain ${node.domain} is not known`,
+      'export the model with standard ONNX operators',
+    );
+  return problemAt(
+    node,
+    'this operator is no part of a Vision Transformer as known here',
+    'export the model with torch.onnx (opset 11 to 23); other architectures are not supported',
+  );
+}

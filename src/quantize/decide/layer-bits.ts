@@ -1,0 +1,50 @@
+import { InputError } from '../../errors.js';
+import type { Graph } from '../../graph/types.js';
+import type { LayerBits } from '../options.js';
+
+/** Layer names that an error lists. */
+const LISTED = 5;
+
+/** The bits that the last matching pattern asks for; undefined where none matches. */
+export function askedBits(name: string, layerBits: readonly LayerBits[]): 8 | 16 | undefined {
+  return layerBits.findLast(({ pattern }) => matchesGlob(name, pattern))?.bits;
+}
+
+/** `*` stands for any run of characters; the whole name must match. */
+export function matchesGlob(name: string, pattern: string): boolean {
+  const literal = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${literal.join('.*')}$`, 's').test(name);
+}
+
+/**
+ * Checks that every pattern matches a linear layer. The layer that reads the pixels is none of them: pixels have 8 bits.
+ *
+ * @throws InputError naming the pattern and the layers whose names are nearest to it
+ */
+export function checkLayerBits(graph: Graph, layerBits: readonly LayerBits[]): void {
+  const names = graph.nodes.filter((node) => node.op === 'linear').map((node) => node.name);
+  for (const { pattern } of layerBits) {
+    if (names.some((name) => matchesGlob(name, pattern))) continue;
+    const nearest = names
+      .map((name) => ({ name, distance: editDistance(name, pattern.replaceAll('*', '')) }))
+      .sort((a, b) => a.distance - b.distance)
+      .slice(0, LISTED)
+      .map(({ name }) => name);
+    throw new InputError(
+      `No linear layer is named ${pattern}; nearest are ${nearest.join(', ')} (* stands for any characters)`,
+    );
+  }
+}
+
+/** Levenshtein distance: the fewest characters to insert, delete or replace. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { ints, random } from '../../onnx/build.js';
+import { chain, CHANNELS, importAndCompare, opsOf } from './stem.js';
+
+const domain = 'com.microsoft';
+
+describe('FusedMatMul', () => {
+  test('transposed weights and a factor', async () => {
+    const { nodes } = await importAndCompare({
+      nodes: [
+        { op: 'FusedMatMul', domain, in: ['x', 'w'], out: ['y'], attributes: { transB: 1, alpha: { float: 0.25 } } },
+      ],
+      initializers: { w: random([6, CHANNELS], 5) },
+    });
+    expect(opsOf(nodes)).toEqual(['linear']);
+  });
+
+  test('attention with transposed keys', async () => {
+    const { nodes } = await importAndCompare({
+      nodes: [
+        ...chain(['MatMul', ['x', 'w'], 'k']),
+        { op: 'FusedMatMul', domain, in: ['x', 'k'], out: ['s'], attributes: { transB: 1, alpha: { float: 0.25 } } },
+        ...chain(['Softmax', ['s'], 'p', { axis: -1 }], ['MatMul', ['p', 'x'], 'o'], ['Reshape', ['o', 'flat4'], 'y']),
+      ],
+      initializers: { w: random([CHANNELS, CHANNELS], 5), flat4: ints([4, CHANNELS]) },
+    });
+    expect(nodes.find((node) => node.op === 'attention')).toMatchObject({ heads: 1, scale: Float32Array.of(0.25) });
+  });
+
+  test('transposed batch axes are refused', async () => {
+    const refused = importAndCompare({
+      nodes: [{ op: 'FusedMatMul', domain, in: ['x', 'x'], out: ['y'], attributes: { transBatchA: 1 } }],
+    });
+    await expect(refused).rejects.toThrow(/transposed batch axes/);
+  });
+});

@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openProducts, type Products } from '../../../src/calibrate/products.js';
+import {
+  fitLinear,
+  type Fit,
+  type FitProblem,
+  type SecondPlaneUse,
+  type WeightPlane,
+} from '../../../src/quantize/fit/weight-correction.js';
+
+let products: Products;
+beforeAll(async () => void (products = await openProducts(1)));
+afterAll(() => products.close());
+
+const [N, K] = [6, 10];
+const OPTIONS = { weightBits: 8, ridges: [0.1, 1], secondOrder: true };
+
+/** A layer on rows of correlated inputs, whose wanted output is that of its weights. */
+function problemOf(seed: number, rows: number): FitProblem {
+  let state = (seed % 2147483646) + 1;
+  const next = (): number => (state = (state * 16807) % 2147483647) / 2147483647 - 0.5;
+  const weight = Float64Array.from({ length: N * K }, next);
+  const bias = Float64Array.from({ length: N }, next);
+  const x = new Float32Array(rows * K);
+  for (let r = 0; r < rows; r++) {
+    const common = 40 * next();
+    for (let k = 0; k < K; k++) x[r * K + k] = 5 + common + 20 * next();
+  }
+  const target = new Float32Array(rows * N);
+  for (let r = 0; r < rows; r++) for (let n = 0; n < N; n++) target[r * N + n] = bias[n] + dot(weight, n, x, r);
+  const heldOut = Uint8Array.from({ length: rows }, (_, r) => (r % 5 === 4 ? 1 : 0));
+  return { x, target, weight, bias, rowWeight: new Float32Array(rows).fill(1), heldOut };
+}
+
+function dot(weight: Float64Array, n: number, x: Float32Array, r: number): number {
+  let sum = 0;
+  for (let k = 0; k < K; k++) sum += weight[n * K + k] * x[r * K + k];
+  return sum;
+}
+
+/** The weights that planes stand for. */
+function weightsOf(...planes: readonly WeightPlane[]): Float64Array {
+  return Float64Array.from({ length: N * K }, (_, i) =>
+    planes.reduce((sum, { codes, scale }) => sum + codes[i] * scale[Math.floor(i / K)], 0),
+  );
+}
+
+/** Errors of the output on the rows fitted to: [rows, N]. */
+function errorsOf({ x, target }: FitProblem, { bias }: Fit, weight: Float64Array): Float64Array {
+  return Float64Array.from(target, (wanted, i) => bias[i % N] + dot(weight, i % N, x, Math.floor(i / N)) - wanted);
+}
+
+const energy = (values: Float64Array): number => values.reduce((sum, v) => sum + v * v, 0);
+const fit = (problem: FitProblem, use: SecondPlaneUse): Promise<Fit> => fitLinear(problem, products, OPTIONS, use);
+const seeds = fc.integer({ min: 0, max: 2 ** 30 });
+
+describe('a layer of few rows', () => {
+  it('keeps its weights, rounded to the nearest; a second plane holds what that leaves', async () => {
+    await fc.assert(
+      fc.asyncProperty(seeds, async (seed) => {
+        const problem = problemOf(seed, 8);
+        const { second, ...first } = await fit(problem, 'own');
+        expect(first.bits).toBe(8);
+        expect(second!.bits).toBe(4);
+        const [rough, fine] = [weightsOf(first), weightsOf(first, second!)];
+        problem.weight.forEach((w, i) => {
+          const n = Math.floor(i / K);
+          expect(Math.abs(w - rough[i])).toBeLessThanOrEqual(first.scale[n] * 0.5001);
+          expect(Math.abs(w - fine[i])).toBeLessThanOrEqual(second!.scale[n] * 0.5001);
+          expect(second!.scale[n]).toBeLessThan(first.scale[n] / 13.9);
+          expect(Math.abs(second!.codes[i])).toBeLessThanOrEqual(7);
+        });
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe('a layer of many rows', () => {
+  it('errs less with a second plane, and by nothing in the mean with the planes that are its own', async () => {
+    await fc.assert(
+      fc.asyncProperty(seeds, async (seed) => {
+        const problem = problemOf(seed, 3000);
+        const [none, shared, own] = [
+          await fit(problem, 'none'),
+          await fit(problem, 'shared'),
+          await fit(problem, 'own'),
+        ];
+        expect(none.second).toBeNull();
+        expect(shared.codes).toEqual(none.codes);
+        expect(shared.bias).toEqual(none.bias);
+        expect(shared.second).toEqual(own.second);
+        const alone = errorsOf(problem, shared, weightsOf(shared));
+        const together = errorsOf(problem, own, weightsOf(own, own.second!));
+        expect(energy(together)).toBeLessThan(energy(alone) / 10);
+        const typical = Math.sqrt(energy(alone) / alone.length);
+        for (const errors of [alone, together]) {
+          const mean = new Float64Array(N);
+          errors.forEach((error, i) => (mean[i % N] += (error * N) / errors.length));
+          // Of 3000 rows the mean counts 99 %.
+          for (const m of mean) expect(Math.abs(m)).toBeLessThan(0.05 * typical);
+        }
+      }),
+      { numRuns: 10 },
+    );
+  });
+});

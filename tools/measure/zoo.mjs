@@ -1,0 +1,11 @@
+// npm run zoo: quantizes every model of fixtures/zoo and writes docs/zoo.md.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/quantize/zoo.test.ts'], {
+  cwd: root,
+  stdio: 'inherit',
+  env: { ...process.env, IVIT_ZOO_TABLE: 'docs/zoo.md' },
+});
+process.exit(status ?? 1);

@@ -1,0 +1,24 @@
+/** Makes a fresh clone ready: installs the dependencies where they are missing, and builds. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Runs a command in the repository, its output shown; ends this process where it fails. */
+export function run(command, args) {
+  // npm is a script on Windows, which only a shell can run.
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
+  if (error !== undefined) process.stderr.write(`${command}: ${error.message}\n`);
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+export function prepare() {
+  if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
+  run('npm', ['run', '--silent', 'build']);
+}
