@@ -1,4 +1,5 @@
-import { sizeOf } from '../importer/constant.js';
+/** Elements of a tensor of this shape. */
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
 
 /**
  * An exact rearrangement: piece i of the result, `piece` successive elements, is piece `index[i]` of the sources laid

@@ -1,3 +1,4 @@
+import { sizeOf } from '../graph/layout.js';
 import type { TensorKind } from '../onnx/index.js';
 
 /** Floats lie in Float32Array (or Float64Array while folding), integers and booleans in Float64Array. */
@@ -77,8 +78,6 @@ export function transposeMatrix(data: ConstantData, rows: number, cols: number):
   return out;
 }
 
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
-
 /** The shape that two shapes broadcast to (numpy's rule), or null where they do not fit. */
 export function broadcastShape(a: readonly number[], b: readonly number[]): number[] | null {
   const rank = Math.max(a.length, b.length);
@@ -147,3 +146,5 @@ export function mapConstants(
   const named = inputs.find((input) => input.name !== '');
   return Constant.of(shape, kind, out, named?.name ?? '');
 }
+
+export { sizeOf };

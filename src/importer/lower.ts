@@ -16,7 +16,8 @@ import {
   take,
   type Layout,
 } from '../graph/layout.js';
-import { nameHints, type NameHints } from '../graph/name-hints.js';
+import type { NameHints } from '../graph/name-hints.js';
+import { nameHints } from './name-hints.js';
 import { problemAt, Unsupported, type Problem } from './problems.js';
 import type { GraphNode } from '../graph/types.js';
 

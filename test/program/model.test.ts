@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-explicit-any -- outlines are damaged in ways that no type allows */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -117,7 +118,6 @@ describe('weights that layers share', () => {
     return tinyModel({ ...tiny, ops: [...ops, twin, sum, pool, ...head], output: ops.length + 5 });
   };
   const shares = (change: (outline: any, tensors: Map<string, any>) => void, name = 'twin') =>
-    // eslint-disable-line @typescript-eslint/no-explicit-any
     refusal(
       rebuilt(encode(sharing()), (metadata, tensors) => {
         const program = JSON.parse(metadata.get('program')!);
@@ -236,7 +236,6 @@ describe('files with a valid hash that break a rule', () => {
 
   /** Refusal after a change to the program's JSON. */
   const changed = (change: (program: any) => void) =>
-    // eslint-disable-line @typescript-eslint/no-explicit-any
     refusal(
       rebuilt(bytes, (metadata) => {
         const program = JSON.parse(metadata.get('program')!);
@@ -262,7 +261,6 @@ describe('files with a valid hash that break a rule', () => {
   });
 
   test.each<[string, (program: any) => void, RegExp]>([
-    // eslint-disable-line @typescript-eslint/no-explicit-any
     ['an operand from the future', (p) => (p.ops[1].x = 9), /"embed" \(linear\): it reads value 9/],
     ['a negative operand', (p) => (p.ops[5].a = -1), /"embedded" \(add\): it reads value -1/],
     ['a float', (p) => (p.ops[1].shift = 20.5), /ops\.1\.shift/],
