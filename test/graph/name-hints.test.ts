@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { importModel } from '../../src/importer/index.js';
-import { modulePath } from '../../src/graph/name-hints.js';
+import { modulePath } from '../../src/importer/name-hints.js';
 import type { OnnxNode } from '../../src/onnx/index.js';
 import { zooModel } from '../zoo.js';
 
