@@ -1,11 +1,29 @@
 import { defineConfig } from 'vitest/config';
 
+/**
+ * The tests that need what `npm run build` makes: the compiled kernels, or dist/ with the command line. Everything else
+ * runs on the TypeScript alone.
+ */
+const NEEDS_BUILD = [
+  'test/{api,bench,cli,engine,native,package}/**/*.test.ts',
+  'test/quantize/{build,decide}/**/*.test.ts',
+  'test/quantize/{output-rows,zoo}.test.ts',
+];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/build-kernels.ts'],
     reporters: ['default', './tools/summary-reporter.mjs'],
     testTimeout: 120_000,
     hookTimeout: 300_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: NEEDS_BUILD, isolate: false },
+      },
+      {
+        extends: true,
+        test: { name: 'built', include: NEEDS_BUILD, globalSetup: ['test/build-kernels.ts'] },
+      },
+    ],
   },
 });

@@ -12,13 +12,18 @@ export function run(command, args) {
   const { status, error } = spawnSync(command, args, {
     cwd: root,
     stdio: 'inherit',
-    shell: process.platform === 'win32',
+    shell: process.platform === 'win32' && command === 'npm',
   });
   if (error !== undefined) process.stderr.write(`${command}: ${error.message}\n`);
   if (status !== 0) process.exit(status ?? 1);
 }
 
+/** Installs the dependencies where they are missing. None of them needs a script of its own to work. */
+export function install() {
+  if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+}
+
 export function prepare() {
-  if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--no-audit', '--no-fund']);
+  install();
   run('npm', ['run', '--silent', 'build']);
 }

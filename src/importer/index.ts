@@ -12,10 +12,9 @@ import type { Graph } from '../graph/types.js';
 
 export { UnsupportedModelError, type Problem } from './problems.js';
 import { describeGraph } from '../graph/describe.js';
-export { describeGraph, type GraphDescription, type LayerDescription } from '../graph/describe.js';
+export { describeGraph } from '../graph/describe.js';
 export { evaluateAll, evaluateGraph } from '../graph/evaluate.js';
 export { graphToOnnx } from '../graph/write.js';
-export { operandsOf } from '../graph/nodes.js';
 export type * from '../graph/types.js';
 
 export interface ImportOptions {

@@ -4,7 +4,7 @@ export interface Dyadic {
   readonly c: number;
 }
 
-export { ROW_LIMIT, WIDE_LIMIT } from '../program/limits.js';
+export { WIDE_LIMIT } from '../program/limits.js';
 
 /**
  * DN(x) = ⌊(x·b + 2^(c−1)) / 2^c⌋: multiplication by the dyadic number b/2^c, rounding half up (I-ViT, eq. 4).

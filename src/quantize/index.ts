@@ -28,17 +28,8 @@ export type { Agreement } from '../metrics/agreement.js';
 export { EFFORT_SETTINGS, sequenceSettings } from './effort.js';
 export type { SequenceSettings } from './settings.js';
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
-export {
-  EFFORTS,
-  KERNEL_SETS,
-  SCALE_MODES,
-  type Effort,
-  type KernelSet,
-  type LayerBits,
-  type QuantizeOptions,
-  type ScaleMode,
-} from './options.js';
-export { METHODS, type RangeMethod } from './decide/ranges.js';
+export { EFFORTS, KERNEL_SETS, SCALE_MODES, type LayerBits, type QuantizeOptions } from './options.js';
+export { METHODS } from './decide/ranges.js';
 
 export interface QuantizeRequest {
   readonly graph: Graph;
