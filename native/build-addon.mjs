@@ -10,7 +10,6 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -79,7 +78,7 @@ function compile(compiler, options, verbose) {
 }
 
 async function compileAll(compiler, folder, verbose) {
-  const include = createRequire(import.meta.url)('node-api-headers').include_dir;
+  const { default: headers } = await import('node-api-headers');
   const sources = filesOf(own, /\.c$/);
   const objects = sources.map((source, i) => join(folder, `${i}-${basename(source, '.c')}.o`));
   const failures = [];
@@ -87,7 +86,11 @@ async function compileAll(compiler, folder, verbose) {
   const work = async () => {
     while (next < sources.length && failures.length === 0) {
       const i = next++;
-      const failure = await compile(compiler, [...FLAGS, '-I', include, '-c', sources[i], '-o', objects[i]], verbose);
+      const failure = await compile(
+        compiler,
+        [...FLAGS, '-I', headers.include_dir, '-c', sources[i], '-o', objects[i]],
+        verbose,
+      );
       if (failure !== null) failures.push(failure);
     }
   };

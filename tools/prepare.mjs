@@ -1,6 +1,9 @@
-/** Makes a fresh clone ready: installs the dependencies where they are missing, and builds. */
+/**
+ * Makes a fresh clone ready: installs the dependencies where they are missing, and builds. npm runs this before it packs
+ * or publishes, and where the package is installed from git.
+ */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -27,3 +30,5 @@ export function prepare() {
   install();
   run('npm', ['run', '--silent', 'build']);
 }
+
+if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) prepare();

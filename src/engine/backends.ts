@@ -4,8 +4,8 @@ import type { BackendName } from './types.js';
 
 /** What to do about a backend that does not load. */
 const ADVICE: Record<BackendName, string> = {
-  native: 'build it with `npm run build` on a machine with a C compiler',
-  wasm: 'build it with `npm run build`',
+  native: '`npx ivit build-native` compiles it where there is a C compiler',
+  wasm: 'install ivit again, or, in a clone, build it with `npm run build`',
   reference: 'it needs nothing',
 };
 

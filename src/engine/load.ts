@@ -1,20 +1,16 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import path from 'node:path';
+import { packageFile, packageRequire } from '../package-root.js';
 import type { NativeKernels } from './native.js';
 
 /** The instruction sets that native/build-wasm.mjs compiles modules for, best first. */
 export const WASM_ISAS = ['relaxed-dot', 'simd128'] as const;
 export type WasmIsa = (typeof WASM_ISAS)[number];
 
-/**
- * Where the build puts the kernels, seen from this file and from its compiled form alike. The rest of the engine knows
- * nothing of files.
- */
-const WASM: Readonly<Record<WasmIsa, URL>> = {
-  'relaxed-dot': new URL('../../dist/ivit-relaxed.wasm', import.meta.url),
-  simd128: new URL('../../dist/ivit.wasm', import.meta.url),
-};
-const ADDON = new URL('../../native/build/Release/ivit.node', import.meta.url);
+/** Where the build puts the kernels. The rest of the engine knows nothing of files. */
+const WASM: Readonly<Record<WasmIsa, string>> = { 'relaxed-dot': 'dist/ivit-relaxed.wasm', simd128: 'dist/ivit.wasm' };
+const COMPILED_ADDON = 'native/build/Release/ivit.node';
 
 /** Compiles the fastest kernels of native/build-wasm.mjs that this engine runs. */
 export async function loadWasmModule(): Promise<WebAssembly.Module> {
@@ -27,13 +23,49 @@ export async function loadWasmModule(): Promise<WebAssembly.Module> {
 
 /** @returns null where this engine lacks an instruction, or does not compute exactly what the kernels need */
 export async function compileWasm(isa: WasmIsa): Promise<WebAssembly.Module | null> {
-  const bytes = await readFile(WASM[isa]);
+  const bytes = await readFile(packageFile(WASM[isa]));
   if (!WebAssembly.validate(bytes)) return null;
   const [module, { isaOf }] = await Promise.all([WebAssembly.compile(bytes), import('./wasm.js')]);
   return isaOf(module) === isa ? module : null;
 }
 
-/** Loads the add-on that native/build-addon.mjs built. @throws where there is none, or none for this Node */
+/**
+ * The add-on: the one compiled on this machine by native/build-addon.mjs, else the prebuilt one of this platform's package.
+ *
+ * @throws Error where there is none, or none that this Node loads
+ */
 export function loadNativeKernels(): NativeKernels {
-  return createRequire(import.meta.url)(ADDON.pathname) as NativeKernels;
+  return packageRequire()(findAddon()) as NativeKernels;
+}
+
+/** @returns the path of the add-on's file. @throws Error where there is none */
+export function findAddon(): string {
+  const compiled = packageFile(COMPILED_ADDON);
+  return existsSync(compiled) ? compiled : findPrebuilt();
+}
+
+/** `@ivit-native/linux-x64`, `@ivit-native/linux-arm64-musl`, … : what tools/prebuilt.mjs makes. */
+export function prebuiltPackage(): string {
+  return `@ivit-native/${process.platform}-${process.arch}${usesMusl() ? '-musl' : ''}`;
+}
+
+function usesMusl(): boolean {
+  if (process.platform !== 'linux') return false;
+  const { header } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
+  return header.glibcVersionRuntime === undefined;
+}
+
+function findPrebuilt(): string {
+  const name = prebuiltPackage();
+  let manifest: string;
+  try {
+    manifest = packageRequire().resolve(`${name}/package.json`);
+  } catch {
+    throw new Error(`the kernels were not compiled here, and the package ${name} is not installed`);
+  }
+  const versionOf = (file: string) => (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+  const [wanted, found] = [versionOf(packageFile('package.json')), versionOf(manifest)];
+  // Program and add-on speak to each other in words that only one version of both knows.
+  if (found !== wanted) throw new Error(`the package ${name} has version ${found}, and ivit has ${wanted}`);
+  return path.join(path.dirname(manifest), 'ivit.node');
 }

@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
+import { packageFile } from '../package-root.js';
 import type { Snapshot } from './wasm.js';
 
-const WORKER = new URL('../../native/wasm/worker.mjs', import.meta.url);
+const WORKER = 'native/wasm/worker.mjs';
 
 interface Job {
   readonly pixels: Uint8Array;
@@ -34,7 +35,7 @@ export class WasmPool {
   }
 
   private start(snapshot: Snapshot): Worker {
-    const worker = new Worker(WORKER, { workerData: snapshot });
+    const worker = new Worker(packageFile(WORKER), { workerData: snapshot });
     worker.on('message', (logits: Int32Array) => {
       this.busy.get(worker)?.resolve(logits);
       this.busy.delete(worker);

@@ -5,12 +5,11 @@
  *   npm run bench:scaling
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { quantile } from '../../src/bench/measure.js';
+import { loadNativeKernels } from '../../src/engine/load.js';
 import { createNativeEngine, createNativeProfiler } from '../../src/engine/native.js';
-import type { NativeKernels } from '../../src/engine/native.js';
 import type { StepProfile } from '../../src/engine/profile.js';
 import { drawPlot } from './plot.js';
 import type { Plot } from './plot.js';
@@ -19,9 +18,7 @@ import type { VitShape } from './synthetic-vit.js';
 
 /** npm runs scripts there. */
 const repository = process.cwd();
-const kernels = createRequire(import.meta.url)(
-  path.join(repository, 'native/build/Release/ivit.node'),
-) as NativeKernels;
+const kernels = loadNativeKernels();
 const folder = path.join(repository, 'docs/performance');
 mkdirSync(folder, { recursive: true });
 
