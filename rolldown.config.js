@@ -1,17 +1,92 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import path from 'node:path';
 import { defineConfig } from 'rolldown';
 
-/** Packages that every start of `ivit` reads and uses little of: bundled, they take less than half the time. */
-const BUNDLED = ['commander', 'valibot'];
-
 /**
- * Puts the many small modules of the command line, which take longer to find and link than to run, into a few files: over
- * what `tsc` wrote to dist/cli, which works without this step as well, only starts later. As deep as before, so that paths
- * from `import.meta.url` hold. The library stays as `tsc` writes it.
+ * Three steps over what `tsc` wrote to dist/, each in place, so that paths from `import.meta.url` hold:
+ *
+ * 1. The library's modules that need onnx-proto and protobufjs get them from dist/vendor: installed as packages they bring
+ *    protobufjs twice, 27 MB for the 0.4 MB that are used.
+ * 2. The thread of onnxruntime-web, with the 14 MB of ONNX Runtime that it needs of 143 MB, goes to dist/onnxruntime.
+ * 3. The command line's many small modules, which take longer to find and link than to run, go into a few files.
  */
-export default defineConfig({
-  input: './dist/cli/main.js',
-  platform: 'node',
-  external: (id, _importer, isResolved) => !isResolved && /^[^./]/.test(id) && !BUNDLED.includes(id),
-  checks: { ineffectiveDynamicImport: false },
-  output: { dir: 'dist/cli', chunkFileNames: '[name].js' },
-});
+
+/** Packages that are not installed with ivit. */
+const VENDORED = /^(onnx-proto|protobufjs)(\/|$)/;
+/** Packages that every start of `ivit` reads and uses little of: bundled, they take less than half the time. */
+const BUNDLED = /^(commander|valibot|onnx-proto|protobufjs)(\/|$)/;
+const ONNXRUNTIME = 'node_modules/onnxruntime-web/dist';
+
+const isPackage = (id) => /^[^./]/.test(id) && !path.isAbsolute(id);
+const isVendored = (id, importer) =>
+  importer === undefined || VENDORED.test(id) || (importer.includes('node_modules') && !isBuiltin(id));
+
+/** dist/api/model.js → api/model, of each module that imports a vendored package. */
+function usersOfVendored() {
+  const modules = readdirSync('dist', { recursive: true, encoding: 'utf8' })
+    .map((name) => name.replaceAll('\\', '/'))
+    .filter((name) => name.endsWith('.js') && !/^(cli|vendor|onnxruntime)\//.test(name));
+  const imports = (name) =>
+    [...readFileSync(path.join('dist', name), 'utf8').matchAll(/\bfrom '([^']+)'/g)].some(([, id]) =>
+      VENDORED.test(id),
+    );
+  return Object.fromEntries(modules.filter(imports).map((name) => [name.slice(0, -3), `dist/${name}`]));
+}
+
+/** Writes the licences of the packages whose code is in a bundle beside it. */
+function licences(fileName) {
+  return {
+    name: 'licences',
+    generateBundle(_options, bundle) {
+      const modules = Object.values(bundle).flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : []));
+      const folders = new Set(modules.flatMap((id) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id) ?? []));
+      const texts = [...folders].sort().map((folder) => {
+        const { name, version, license } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+        const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+        const text = file === undefined ? '' : `\n${readFileSync(path.join(folder, file), 'utf8')}`;
+        return `${name} ${version}, licence ${license}\n${text}`;
+      });
+      this.emitFile({ type: 'asset', fileName, source: texts.join(`\n${'-'.repeat(80)}\n\n`) });
+    },
+  };
+}
+
+const onnxruntimeFiles = {
+  name: 'onnxruntime-files',
+  generateBundle() {
+    for (const fileName of ['ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'])
+      this.emitFile({ type: 'asset', fileName, source: readFileSync(path.join(ONNXRUNTIME, fileName)) });
+  },
+};
+
+const library = usersOfVendored();
+
+export default defineConfig([
+  // Nothing is left to do where this has run since `tsc`.
+  ...(Object.keys(library).length === 0
+    ? []
+    : [
+        {
+          input: library,
+          platform: 'node',
+          external: (id, importer, isResolved) => !isResolved && !isVendored(id, importer),
+          plugins: [licences('vendor/LICENSES.txt')],
+          output: { dir: 'dist', chunkFileNames: 'vendor/[name].js' },
+        },
+      ]),
+  {
+    input: { 'web-worker': 'dist/calibrate/web-worker.js' },
+    platform: 'node',
+    plugins: [licences('LICENSES.txt'), onnxruntimeFiles],
+    output: { dir: 'dist/onnxruntime', entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' },
+  },
+  {
+    input: './dist/cli/main.js',
+    platform: 'node',
+    external: (id, _importer, isResolved) => !isResolved && isPackage(id) && !BUNDLED.test(id),
+    checks: { ineffectiveDynamicImport: false },
+    plugins: [licences('LICENSES.txt')],
+    output: { dir: 'dist/cli', chunkFileNames: '[name].js' },
+  },
+]);

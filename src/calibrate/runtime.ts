@@ -1,6 +1,8 @@
-import { createRequire } from 'node:module';
-import { InputError } from '../errors.js';
 import type * as Ort from 'onnxruntime-web';
+import { InputError } from '../errors.js';
+import { packageRequire } from '../package-root.js';
+import { openWebSession } from './web-session.js';
+import type { RawTensor, Session } from './web-session.js';
 
 /** The float model, run by ONNX Runtime. */
 export interface FloatModel {
@@ -35,99 +37,109 @@ export async function openFloatModel(
   source: string | Uint8Array,
   options: FloatModelOptions = {},
 ): Promise<FloatModel> {
-  const { ort, name } = await loadRuntime(options.runtime);
-  const session = await createSession(ort, name, source, options.threads ?? 1);
-  const types = new Map(session.inputNames.map((input, i) => [input, typeOfInput(session, i)]));
+  const { session, runtime } = await openSession(source, options);
+  const types = new Map(session.inputNames.map((input, i) => [input, session.inputTypes[i]]));
   return {
-    runtime: name,
+    runtime,
     inputNames: session.inputNames,
     outputNames: session.outputNames,
     async run(inputs, outputs) {
-      const feeds: Record<string, Ort.Tensor> = {};
-      for (const [input, { data, shape }] of Object.entries(inputs)) {
+      const feeds: Record<string, RawTensor> = {};
+      for (const [input, { data, shape: dims }] of Object.entries(inputs)) {
         feeds[input] =
           types.get(input) === 'float16'
-            ? new ort.Tensor('float16', toHalf(data), shape)
-            : new ort.Tensor('float32', data, shape);
+            ? { type: 'float16', data: toHalf(data), dims }
+            : { type: 'float32', data, dims };
       }
       const results = await session.run(feeds, outputs ?? session.outputNames);
-      const values = new Map<string, Float32Array>();
-      for (const [output, tensor] of Object.entries(results)) {
-        values.set(output, toFloat32(tensor));
-        tensor.dispose();
-      }
-      return values;
+      return new Map(Object.entries(results).map(([output, tensor]) => [output, toFloat32(tensor)]));
     },
     close: () => session.release(),
   };
 }
 
-interface Runtime {
-  readonly ort: typeof Ort;
-  readonly name: 'onnxruntime-node' | 'onnxruntime-web';
+type RuntimeName = 'onnxruntime-node' | 'onnxruntime-web';
+
+/** Which ONNX Runtime `openFloatModel` takes by itself; `reason` says why onnxruntime-node does not load. */
+export function defaultRuntime(): { readonly name: RuntimeName; readonly reason: string | null } {
+  const native = loadNative();
+  return native instanceof Error
+    ? { name: 'onnxruntime-web', reason: native.message.split('\n')[0] }
+    : { name: 'onnxruntime-node', reason: null };
 }
 
-const loaded = new Map<string, Runtime>();
+let loaded: typeof Ort | Error | undefined;
 
-async function loadRuntime(wanted?: Runtime['name']): Promise<Runtime> {
-  const key = wanted ?? 'any';
-  const known = loaded.get(key);
-  if (known !== undefined) return known;
-  const runtime = (wanted === 'onnxruntime-web' ? null : loadNative(wanted !== undefined)) ?? (await loadWeb());
-  loaded.set(key, runtime);
-  return runtime;
-}
-
-function loadNative(required: boolean): Runtime | null {
+/** onnxruntime-node, or why it does not load. It is no dependency: the user installs it beside ivit. */
+function loadNative(): typeof Ort | Error {
   try {
-    return { ort: createRequire(import.meta.url)('onnxruntime-node') as typeof Ort, name: 'onnxruntime-node' };
+    loaded ??= packageRequire()('onnxruntime-node') as typeof Ort;
   } catch (error) {
-    if (required) throw new InputError(`onnxruntime-node cannot be loaded: ${(error as Error).message.split('\n')[0]}`);
-    return null;
+    loaded = error as Error;
   }
+  return loaded;
 }
 
-async function loadWeb(): Promise<Runtime> {
-  const ort = await import('onnxruntime-web');
-  ort.env.logLevel = 'error';
-  return { ort, name: 'onnxruntime-web' };
-}
-
-async function createSession(
-  ort: typeof Ort,
-  name: Runtime['name'],
+async function openSession(
   source: string | Uint8Array,
-  threads: number,
-): Promise<Ort.InferenceSession> {
-  // The WebAssembly runtime takes its thread count when it starts, once.
-  if (name === 'onnxruntime-web') ort.env.wasm.numThreads = threads;
-  const sessionOptions: Ort.InferenceSession.SessionOptions = {
+  { runtime, threads = 1 }: FloatModelOptions,
+): Promise<{ session: Session; runtime: RuntimeName }> {
+  const native = runtime === 'onnxruntime-web' ? null : loadNative();
+  if (runtime === 'onnxruntime-node' && native instanceof Error)
+    throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`);
+  const options: Ort.InferenceSession.SessionOptions = {
     graphOptimizationLevel: 'all',
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
   };
   try {
-    return typeof source === 'string'
-      ? await ort.InferenceSession.create(source, sessionOptions)
-      : await ort.InferenceSession.create(source, sessionOptions);
+    return native === null || native instanceof Error
+      ? { session: await openWebSession(source, threads, options), runtime: 'onnxruntime-web' }
+      : { session: await openNativeSession(native, source, options), runtime: 'onnxruntime-node' };
   } catch (error) {
     throw new InputError(`ONNX Runtime cannot run the float model: ${(error as Error).message.split('\n')[0]}`);
   }
 }
 
-function typeOfInput(session: Ort.InferenceSession, i: number): string {
-  const metadata = session.inputMetadata[i];
-  return metadata !== undefined && metadata.isTensor ? metadata.type : 'float32';
+async function openNativeSession(
+  ort: typeof Ort,
+  source: string | Uint8Array,
+  options: Ort.InferenceSession.SessionOptions,
+): Promise<Session> {
+  // The two overloads, of a path and of bytes, do not take their union.
+  const session = await ort.InferenceSession.create(source as string, options);
+  return {
+    inputNames: session.inputNames,
+    outputNames: session.outputNames,
+    inputTypes: session.inputMetadata.map((metadata) => (metadata.isTensor ? metadata.type : 'float32')),
+    async run(feeds, outputs) {
+      const tensors = Object.entries(feeds).map(
+        ([name, { type, data, dims }]) =>
+          [name, new ort.Tensor(type as 'float32', data as Float32Array, dims)] as const,
+      );
+      const results = await session.run(Object.fromEntries(tensors), outputs);
+      return Object.fromEntries(
+        Object.entries(results).map(([name, tensor]) => {
+          const { type, dims } = tensor;
+          // The memory is ONNX Runtime's, which takes it back.
+          const data = (tensor.data as RawTensor['data']).slice();
+          tensor.dispose();
+          return [name, { type, data, dims }];
+        }),
+      );
+    },
+    release: () => session.release(),
+  };
 }
 
-function toFloat32(tensor: Ort.Tensor): Float32Array {
-  if (tensor.type === 'float32') return (tensor.data as Float32Array).slice();
-  if (tensor.type === 'float16') {
-    const { buffer, byteOffset, length } = tensor.data as unknown as Uint16Array;
+function toFloat32({ type, data }: RawTensor): Float32Array {
+  if (type === 'float32') return data as Float32Array;
+  if (type === 'float16') {
+    const { buffer, byteOffset, length } = data;
     return Float32Array.from(new Uint16Array(buffer, byteOffset, length), fromHalf);
   }
-  return Float32Array.from(tensor.data as ArrayLike<number>);
+  return Float32Array.from(data as ArrayLike<number | bigint>, Number);
 }
 
 /** IEEE half precision bits → number. */

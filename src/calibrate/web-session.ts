@@ -1,0 +1,133 @@
+import { Worker } from 'node:worker_threads';
+import type { InferenceSession } from 'onnxruntime-web';
+import { packageFile } from '../package-root.js';
+
+/** A tensor as it goes between threads: the elements as ONNX Runtime keeps them. */
+export interface RawTensor {
+  readonly type: string;
+  readonly data: Float32Array | Uint16Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
+  readonly dims: readonly number[];
+}
+
+export interface SessionDescription {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** Of each input, ONNX Runtime's name: `float32`, `float16`, … */
+  readonly inputTypes: readonly string[];
+}
+
+/** What ONNX Runtime does with one model, on whichever thread. */
+export interface Session extends SessionDescription {
+  run(feeds: Readonly<Record<string, RawTensor>>, outputs: readonly string[]): Promise<Record<string, RawTensor>>;
+  release(): Promise<void>;
+}
+
+/** What web-worker.ts is asked for; it answers with the number of the call. */
+export interface SessionCall {
+  readonly call: number;
+  readonly session: number;
+  readonly request:
+    | {
+        readonly kind: 'create';
+        readonly source: string | Uint8Array;
+        readonly options: InferenceSession.SessionOptions;
+      }
+    | { readonly kind: 'run'; readonly feeds: Readonly<Record<string, RawTensor>>; readonly outputs: readonly string[] }
+    | { readonly kind: 'release' };
+}
+
+interface Pending {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const WORKER = 'dist/onnxruntime/web-worker.mjs';
+
+/** The thread that onnxruntime-web runs on with a number of threads; it starts more of its own. */
+class WebThread {
+  private readonly worker: Worker;
+  private readonly pending = new Map<number, Pending>();
+  private calls = 0;
+  private sessions = 0;
+
+  constructor(threads: number, onEnd: () => void) {
+    this.worker = new Worker(packageFile(WORKER), { workerData: { threads } });
+    this.worker.unref(); // only work keeps the process alive
+    this.worker.on('message', (answer: { call: number; result?: unknown; error?: string }) => {
+      const { resolve, reject } = this.pending.get(answer.call)!;
+      this.settle(answer.call);
+      if (answer.error === undefined) resolve(answer.result);
+      else reject(new Error(answer.error));
+    });
+    const fail = (error: Error) => {
+      onEnd();
+      for (const [call, { reject }] of this.pending) {
+        this.settle(call);
+        reject(error);
+      }
+    };
+    this.worker.on('error', fail);
+    this.worker.on('exit', (code) => fail(new Error(`the thread of onnxruntime-web ended with ${code}`)));
+  }
+
+  async open(source: string | Uint8Array, options: InferenceSession.SessionOptions): Promise<Session> {
+    const session = this.sessions++;
+    const description = (await this.ask(session, {
+      kind: 'create',
+      source: compact(source),
+      options,
+    })) as SessionDescription;
+    return {
+      ...description,
+      run: (feeds, outputs) => {
+        const compacted = Object.entries(feeds).map(([name, tensor]) => [
+          name,
+          { ...tensor, data: compact(tensor.data) },
+        ]);
+        return this.ask(session, {
+          kind: 'run',
+          feeds: Object.fromEntries(compacted),
+          outputs,
+        }) as Promise<Record<string, RawTensor>>;
+      },
+      release: async () => void (await this.ask(session, { kind: 'release' })),
+    };
+  }
+
+  private ask(session: number, request: SessionCall['request']): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const call = this.calls++;
+      this.worker.postMessage({ call, session, request } satisfies SessionCall);
+      this.worker.ref();
+      this.pending.set(call, { resolve, reject });
+    });
+  }
+
+  private settle(call: number): void {
+    this.pending.delete(call);
+    if (this.pending.size === 0) this.worker.unref();
+  }
+}
+
+/** A message carries the whole buffer that an array lies in: an array that is part of a larger one is copied out of it. */
+function compact<T extends string | RawTensor['data']>(data: T): T {
+  if (typeof data === 'string' || data.byteLength === data.buffer.byteLength) return data;
+  return data.slice() as T;
+}
+
+/** By number of threads, which onnxruntime-web takes once, when it starts. */
+const running = new Map<number, WebThread>();
+
+/** Opens a model in onnxruntime-web, on a thread of its own that all models with as many threads share. */
+export function openWebSession(
+  source: string | Uint8Array,
+  threads: number,
+  options: InferenceSession.SessionOptions,
+): Promise<Session> {
+  let thread = running.get(threads);
+  if (thread === undefined) {
+    thread = new WebThread(threads, () => running.delete(threads));
+    running.set(threads, thread);
+  }
+  return thread.open(source, options);
+}

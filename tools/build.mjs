@@ -1,0 +1,14 @@
+/** `npm run build`: dist/ from the sources, and the kernels in C. Nothing of an earlier build is left but the kernels. */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { root, run } from './prepare.mjs';
+
+const dist = join(root, 'dist');
+const node = (...args) => run(process.execPath, args);
+
+for (const name of existsSync(dist) ? readdirSync(dist) : [])
+  if (!name.endsWith('.wasm')) rmSync(join(dist, name), { recursive: true });
+node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json');
+node('node_modules/rolldown/bin/cli.mjs', '-c', '--logLevel', 'warn');
+node('native/build-wasm.mjs');
+node('native/build-addon.mjs');
