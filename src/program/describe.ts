@@ -1,4 +1,5 @@
 import { proveBounds } from './bounds.js';
+import { definitionOf } from './ops/index.js';
 import { packedLength } from './pack.js';
 import { splitProgram, tensorFields } from './schema.js';
 import type { Op, Program, ValueType } from './types.js';
@@ -34,13 +35,8 @@ export function describeProgram(program: Program): OpDescription[] {
     weightBits: op.op === 'linear' ? op.weightBits : null,
     scale: scaleOf(op),
     accumulatorBits: 'multiplier' in op ? bounds[i].toString(2).length + 1 : null,
-    parameters:
-      op.op === 'linear'
-        ? (tensors[i].get('weight')?.length ?? 0) + op.bias.length
-        : op.op === 'constant'
-          ? op.data.length
-          : 0,
-    macs: macsOf(op),
+    parameters: definitionOf(op).parameters?.(op) ?? 0,
+    macs: definitionOf(op).macs?.(op) ?? 0,
     bytes: tensorFields(op).reduce(
       (sum, { field }) => sum + bytesOf(op, field, tensors[i].get(field)?.byteLength ?? 0),
       0,
@@ -57,12 +53,6 @@ function scaleOf(op: Op): OpDescription['scale'] {
     greatest = Math.max(greatest, b);
   }
   return { least, greatest, c: op.shift };
-}
-
-function macsOf(op: Op): number {
-  if (op.op === 'linear') return op.rows * op.weight.length;
-  if (op.op === 'attention') return op.batch * op.heads * op.queries * op.keys * (op.dim + op.valueDim);
-  return 0;
 }
 
 function bytesOf(op: Op, field: string, inMemory: number): number {

@@ -1,4 +1,4 @@
-import type { Output } from './types.js';
+import type { Output } from './value.js';
 
 /** Limits of the i32 values of a program (residual stream, logits): 24 bits and a sign. */
 export const WIDE_LIMIT = (1 << 24) - 1;
@@ -12,6 +12,12 @@ export const SCORE_BIAS_LIMIT = 1 << 28;
 export const MAX_EPSILON = 1n << 53n;
 /** Elements one value of a program may have: far beyond any Vision Transformer, and what a reader must allocate at most. */
 export const MAX_ELEMENTS = 1 << 28;
+
+/** Most ops of a program. */
+export const MAX_OPS = 65536;
+/** Longest side of the image, and of any window over it. */
+export const MAX_INPUT_EDGE = 8192;
+export const MAX_INPUT_CHANNELS = 64;
 
 /** Largest −x0 of the published kernels: their exponentials then stay within 2^30 (Shiftmax) and 2^38 (ShiftGELU). */
 export const MAX_X0 = 1 << 15;

@@ -7,9 +7,10 @@ import { proveNoOverflow } from './bounds.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
 import { packWeights, packedLength, unpackWeights } from './pack.js';
-import { haveSameWeights, parseOutline, splitProgram, tensorFields } from './schema.js';
-import type { OpOutline, TensorField } from './schema.js';
-import type { Op, Program } from './types.js';
+import type { Outline, TensorField } from './ops/definition.js';
+import { parseOutline, splitProgram, tensorFields, tiedWeights } from './schema.js';
+import type { OpOutline } from './schema.js';
+import type { LinearOp, Op, Program } from './types.js';
 import { validateProgram } from './validate.js';
 
 /** Raised whenever older readers would misread what newer writers write. */
@@ -196,19 +197,11 @@ function readProgram(container: Container): Program {
       if (second === undefined) arrays[first] = data;
       else views[first] = { ...(op as unknown as Record<string, object>)[first], [second]: data };
     }
-    const { weightsOf, ...own } = op.op === 'linear' ? op : { ...op, weightsOf: undefined };
-    if (own.op === 'linear' && weightsOf !== undefined) arrays.weight = sharedWeights(own, weightsOf, ops);
-    ops.push({ ...own, ...arrays, ...views } as Op);
+    if (op.op === 'linear' && op.weightsOf !== undefined) arrays.weight = tiedWeights(op, ops);
+    ops.push({ ...op, ...arrays, ...views } as Op);
   }
   for (const name of unused) throw malformed(`no op owns its tensor ${quote(name)}`);
   return { input: outline.input, ops, output: outline.output };
-}
-
-/** The weights that a layer takes from one before it. */
-function sharedWeights(op: Omit<PackedOp, 'weight'>, weightsOf: number, before: readonly Op[]): Int8Array {
-  const owner: Op | undefined = before[weightsOf];
-  if (haveSameWeights(op, owner)) return owner.weight;
-  throw malformed(`${quote(op.name)} shares the weights of op ${weightsOf}, which is no such layer before it`);
 }
 
 function readTensor(op: OpOutline, field: TensorField, name: string, tensor: Tensor | undefined): TensorData | null {
@@ -228,7 +221,7 @@ function readTensor(op: OpOutline, field: TensorField, name: string, tensor: Ten
     : tensor.data;
 }
 
-type PackedOp = Extract<Op | OpOutline, { op: 'linear' }>;
+type PackedOp = LinearOp | Outline<LinearOp>;
 
 function isPacked(op: Op | OpOutline, field: string): op is PackedOp {
   return op.op === 'linear' && op.weightBits !== 8 && field === 'weight';

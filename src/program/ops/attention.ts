@@ -1,0 +1,181 @@
+import * as v from 'valibot';
+import type { OpCheck } from '../check.js';
+import { MAX_ELEMENTS, MAX_X0, SCORE_BIAS_LIMIT } from '../limits.js';
+import { ACCUMULATOR_BITS, checkProducts, requantized, within } from '../proof.js';
+import { elements, type OpBase, type ValueId, type ValueInfo } from '../value.js';
+import { integer, multiplierOf, type OpDefinition } from './definition.js';
+
+/** Where attention finds an operand; the same as the float graph's `AttentionView`, on an i8 value of `stride` columns. */
+export interface OperandView {
+  readonly x: ValueId;
+  /** Row length of the source. */
+  readonly stride: number;
+  /** [batch·tokens], or null: token i lies in row i. */
+  readonly rows: Int32Array | null;
+  readonly offset: number;
+  readonly headStride: number;
+}
+
+/** The kernels of one softmax: `shift` is Shiftmax (linear mantissa), `quadratic` adds the second-order term. */
+export type SoftmaxKind = 'shift' | 'quadratic';
+
+/** Bits of a softmax weight: 8, dithered, or 12, two planes of which are multiplied. */
+export type SoftmaxBits = 8 | 12;
+
+/** Shiftmax as published (see `shiftmaxRow`): scores are 8-bit integers of one scale S. */
+export interface PaperSoftmax {
+  readonly kind: 'paper';
+  /** ⌊−1/S⌋: −2^15 to −1. */
+  readonly x0: number;
+  /** Bits of the softmax, sign included. */
+  readonly bits: 8 | 16;
+}
+
+/**
+ * Attention of `batch` windows × `heads` heads, see `attendRow` for the exact steps:
+ * scores s = Σ q·k; x = ((s·scoreMultiplier[h] + 2^(scoreShift−1)) >> scoreShift) + bias, in log2 units of
+ * 2^−fractionBits; weights w = exponential(max − x) of softmaxBits bits; o = Σ w·v normalised by Σw; requantize.
+ * Writes [batch·queries, heads·valueDim].
+ *
+ * With the published softmax x is clamped to ±127, w = Shiftmax of the row in units of 2^−(bits−1), and o = Σ w·v as it is.
+ */
+export interface AttentionOp extends OpBase {
+  readonly op: 'attention';
+  readonly q: OperandView;
+  readonly k: OperandView;
+  readonly v: OperandView;
+  readonly batch: number;
+  readonly heads: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly dim: number;
+  readonly valueDim: number;
+  readonly softmax: SoftmaxKind | PaperSoftmax;
+  /** Of the softmax's weights; 8 with the published softmax, which has its own. */
+  readonly softmaxBits: SoftmaxBits;
+  /** 8 to 11; 0 with the published softmax, whose scores are in units of S. */
+  readonly fractionBits: number;
+  /** [heads]. */
+  readonly scoreMultiplier: Int32Array;
+  readonly scoreShift: number;
+  /** [biasBatch, biasHeads, queries, keys] in the score's unit, within ±2^28, or null. */
+  readonly bias: Int32Array | null;
+  readonly biasBatch: number;
+  readonly biasHeads: number;
+  /** [cols]. */
+  readonly multiplier: Int32Array;
+  readonly shift: number;
+}
+
+const view = v.strictObject({ x: integer, stride: integer, offset: integer, headStride: integer });
+
+/** |o| of attention: |Σ w·v| ≤ 127·Σw, times ⌊2^31/Σw⌋, shifted right by 8. */
+const ATTENDED = 127n << 23n;
+
+export const attention: OpDefinition<AttentionOp> = {
+  fields: {
+    q: view,
+    k: view,
+    v: view,
+    batch: integer,
+    heads: integer,
+    queries: integer,
+    keys: integer,
+    dim: integer,
+    valueDim: integer,
+    softmax: v.union([
+      v.picklist(['shift', 'quadratic']),
+      v.strictObject({ kind: v.literal('paper'), x0: integer, bits: v.picklist([8, 16]) }),
+    ]),
+    softmaxBits: v.picklist([8, 12]),
+    fractionBits: integer,
+    scoreShift: integer,
+    biasBatch: integer,
+    biasHeads: integer,
+    shift: integer,
+  },
+  tensors: (op) => [
+    { field: 'q.rows', dtype: 'I32', shape: [op.batch, op.queries], optional: true },
+    { field: 'k.rows', dtype: 'I32', shape: [op.batch, op.keys], optional: true },
+    { field: 'v.rows', dtype: 'I32', shape: [op.batch, op.keys], optional: true },
+    { field: 'scoreMultiplier', dtype: 'I32', shape: [op.heads] },
+    { field: 'bias', dtype: 'I32', shape: [op.biasBatch, op.biasHeads, op.queries, op.keys], optional: true },
+    multiplierOf(op),
+  ],
+  operands: (op) => [op.q.x, op.k.x, op.v.x],
+  validate(op, check, { values }) {
+    for (const field of ['batch', 'heads', 'queries', 'keys', 'dim', 'valueDim'] as const) {
+      check.count(field, op[field], 1, MAX_ELEMENTS);
+    }
+    const { batch, heads, queries, keys } = op;
+    check.that(op.rows === batch * queries, `${batch} windows of ${queries} queries are not ${op.rows} rows`);
+    check.that(op.cols === heads * op.valueDim, `${heads} heads of ${op.valueDim} channels are not ${op.cols} columns`);
+    validateView(op, 'q', values[op.q.x], check);
+    validateView(op, 'k', values[op.k.x], check);
+    validateView(op, 'v', values[op.v.x], check);
+    validateSoftmax(op, check);
+    check.length('scoreMultiplier', op.scoreMultiplier, heads);
+    check.count('scoreShift', op.scoreShift, 1, 62);
+    check.that(op.biasBatch === 1 || op.biasBatch === batch, `biasBatch is ${op.biasBatch}, not 1 or ${batch}`);
+    check.that(op.biasHeads === 1 || op.biasHeads === heads, `biasHeads is ${op.biasHeads}, not 1 or ${heads}`);
+    if (op.bias !== null) {
+      check.length('bias', op.bias, op.biasBatch * op.biasHeads * queries * keys);
+      check.within('bias', op.bias, -SCORE_BIAS_LIMIT, SCORE_BIAS_LIMIT);
+    }
+    check.multipliers(op);
+  },
+  bound(op) {
+    const { softmax } = op;
+    const score = within(op, BigInt(op.dim) * 127n * 127n, ACCUMULATOR_BITS, 'the score');
+    const weights =
+      typeof softmax === 'string'
+        ? BigInt(op.keys) * BigInt(255 << (op.softmaxBits - 8))
+        : paperWeights(op.keys, softmax);
+    const sum = within(op, weights * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
+    const attended = requantized(op, typeof softmax === 'string' ? ATTENDED : sum);
+    checkProducts(op, { multiplier: op.scoreMultiplier, shift: op.scoreShift }, score, 'a score');
+    return attended;
+  },
+  macs: (op) => op.batch * op.heads * op.queries * op.keys * (op.dim + op.valueDim),
+};
+
+/** Every element that the view reads lies inside its source. */
+function validateView(op: AttentionOp, what: 'q' | 'k' | 'v', source: ValueInfo, check: OpCheck): void {
+  const view = op[what];
+  const tokens = op.batch * (what === 'q' ? op.queries : op.keys);
+  check.type(what, source, 'i8');
+  check.count(`${what}.stride`, view.stride, 1, MAX_ELEMENTS);
+  check.count(`${what}.offset`, view.offset, 0, MAX_ELEMENTS);
+  check.count(`${what}.headStride`, view.headStride, 0, MAX_ELEMENTS);
+  const last = view.offset + (op.heads - 1) * view.headStride + (what === 'v' ? op.valueDim : op.dim);
+  check.that(last <= view.stride, `${what} reads up to column ${last} of rows of ${view.stride}`);
+  const total = elements(source);
+  check.that(total % view.stride === 0, `${what}'s source of ${total} elements has no whole rows of ${view.stride}`);
+  if (view.rows === null) {
+    check.that(tokens * view.stride <= total, `${what} reads ${tokens} rows of ${view.stride} from ${total} elements`);
+    return;
+  }
+  check.length(`${what}.rows`, view.rows, tokens);
+  for (const row of view.rows) {
+    check.that(row >= 0 && (row + 1) * view.stride <= total, `${what} reads row ${row}, outside its source`);
+  }
+}
+
+function validateSoftmax(op: AttentionOp, check: OpCheck): void {
+  check.that(op.softmaxBits === 8 || op.softmaxBits === 12, `softmaxBits is ${String(op.softmaxBits)}, not 8 or 12`);
+  if (typeof op.softmax === 'string') return check.count('fractionBits', op.fractionBits, 8, 11);
+  const { x0, bits } = op.softmax;
+  check.that(op.softmaxBits === 8, `softmaxBits is ${op.softmaxBits}, not 8`);
+  check.count('x0', x0, -MAX_X0, -1);
+  check.that(bits === 8 || bits === 16, `its softmax has ${String(bits)} bits, not 8 or 16`);
+  check.that(op.fractionBits === 0, `fractionBits is ${op.fractionBits}, not 0`);
+}
+
+/**
+ * Most of Σw. e ≤ −x0·2^15, and Σe·⌊(2^31 − 1)/Σe⌋ < 2^31, so that Σw < 2^(bits−1) as long as Σe is not cut off; where it
+ * may be, the factor is 1 for e ≤ 2^30, and each w is below 2^(bits−1).
+ */
+function paperWeights(keys: number, { x0, bits }: PaperSoftmax): bigint {
+  const one = (1n << BigInt(bits - 1)) - 1n;
+  return BigInt(keys) * (BigInt(-x0) << 15n) < 1n << 31n ? one : BigInt(keys) * one;
+}

@@ -1,0 +1,55 @@
+/** Every kind of op that a program may hold. A new one is a file beside this one, and a line in each list here. */
+import { activation, type ActivationOp } from './activation.js';
+import { add, type AddOp } from './add.js';
+import { attention, type AttentionOp } from './attention.js';
+import { constant, type ConstantOp } from './constant.js';
+import type { OpDefinition } from './definition.js';
+import { gather, type GatherOp } from './gather.js';
+import { layerNorm, type LayerNormOp } from './layer-norm.js';
+import { linear, type LinearOp } from './linear.js';
+import { meanRows, type MeanRowsOp } from './mean-rows.js';
+import { paperGelu, type PaperGeluOp } from './paper-gelu.js';
+import { paperNorm, type PaperNormOp } from './paper-norm.js';
+import { patches, type PatchesOp } from './patches.js';
+import { rescale, type RescaleOp } from './rescale.js';
+
+export type Op =
+  | PatchesOp
+  | ConstantOp
+  | LinearOp
+  | LayerNormOp
+  | ActivationOp
+  | AttentionOp
+  | AddOp
+  | RescaleOp
+  | MeanRowsOp
+  | GatherOp
+  | PaperNormOp
+  | PaperGeluOp;
+
+export type OpKind = Op['op'];
+
+export type OpOf<K extends OpKind> = Extract<Op, { op: K }>;
+
+/** In the order of native/generated.h. */
+const definitions = {
+  patches,
+  constant,
+  linear,
+  layerNorm,
+  activation,
+  attention,
+  add,
+  rescale,
+  meanRows,
+  gather,
+  paperNorm,
+  paperGelu,
+} satisfies { [K in OpKind]: OpDefinition<OpOf<K>> };
+
+export const OP_KINDS = Object.keys(definitions) as readonly OpKind[];
+
+/** The definition of an op's kind. */
+export function definitionOf<K extends OpKind>({ op }: { readonly op: K }): OpDefinition<OpOf<K>> {
+  return definitions[op] as unknown as OpDefinition<OpOf<K>>;
+}

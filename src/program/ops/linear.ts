@@ -1,0 +1,168 @@
+import * as v from 'valibot';
+import type { OpCheck } from '../check.js';
+import { MAX_ELEMENTS, ROW_LIMIT, outputRange } from '../limits.js';
+import { ACCUMULATOR_BITS, POWERS, fitsProduct, greatest, larger, requantized, within } from '../proof.js';
+import { elements, type OpBase, type ValueId, type ValueInfo } from '../value.js';
+import { integer, multiplierOf, perChannel, type OpDefinition, type Surroundings } from './definition.js';
+
+/**
+ * A linear layer. x is `u8` (acc = bias[n] + Σ (x − zero)·w), `i16` (acc = bias[n] + Σ x·w, the kernels split x into two
+ * 8-bit planes), or `rows`: acc = bias[n] + ((M'·Σ (x − 128)·w + 2^(rowShift−1)) >> rowShift).
+ * |acc| < 2^31, proven from the weights (`i16`: |acc| < 2^40). Then requantize by `multiplier`, `shift`.
+ * With `residual` (a value of type i32, same shape, `out` i32) the clamped result is added to it and the sum clamped
+ * again.
+ */
+export interface LinearOp extends OpBase {
+  readonly op: 'linear';
+  readonly x: ValueId;
+  /** [cols, inFeatures] row-major, in [−127, 127]. */
+  readonly weight: Int8Array;
+  readonly inFeatures: number;
+  /** Bits the file stores each weight in: 4, 6 or 8. */
+  readonly weightBits: number;
+  /** [cols]. */
+  readonly bias: Int32Array;
+  /** [cols]. */
+  readonly multiplier: Int32Array;
+  readonly shift: number;
+  /** Only read where x is `rows`, else 0. 0 to 31. */
+  readonly rowShift: number;
+  readonly residual: ValueId | null;
+  /** Tied weights: the op before it whose weights these are, as many and of as many bits; absent: they are its own. */
+  readonly weightsOf?: number;
+}
+
+/** Linear layers with `i16` inputs accumulate two planes of 8 bits. */
+const WIDE_ACCUMULATOR_BITS = 40;
+
+export const linear: OpDefinition<LinearOp> = {
+  fields: {
+    x: integer,
+    inFeatures: integer,
+    weightBits: v.picklist([4, 6, 8]),
+    shift: integer,
+    rowShift: integer,
+    residual: v.nullable(integer),
+    weightsOf: v.optional(integer),
+  },
+  tensors(op) {
+    const own = [perChannel(op, 'bias', 'I32'), multiplierOf(op)];
+    return op.weightsOf === undefined
+      ? [{ field: 'weight', dtype: 'I8', shape: [op.cols, op.inFeatures] }, ...own]
+      : own;
+  },
+  operands: (op) => (op.residual === null ? [op.x] : [op.x, op.residual]),
+  validate(op, check, surroundings) {
+    const { values } = surroundings;
+    const x = values[op.x];
+    check.type('x', x, 'u8', 'i16', 'rows');
+    check.count('inFeatures', op.inFeatures, 1, MAX_ELEMENTS);
+    check.sameElements('x', x, op.rows * op.inFeatures);
+    if (x.out.type === 'rows') {
+      check.that(x.cols === op.inFeatures, `x has dynamic rows of ${x.cols}, not of ${op.inFeatures}`);
+      check.count('rowShift', op.rowShift, 0, 31);
+    } else {
+      check.that(op.rowShift === 0, 'rowShift is not 0, yet x is not dynamic');
+    }
+    check.that([4, 6, 8].includes(op.weightBits), `weightBits is ${op.weightBits}, not 4, 6 or 8`);
+    check.length('weight', op.weight, op.cols * op.inFeatures);
+    const limit = (1 << (op.weightBits - 1)) - 1;
+    if (op.weightsOf === undefined) check.within('weight', op.weight, -limit, limit);
+    else validateTied(op, op.weightsOf, check, surroundings);
+    check.length('bias', op.bias, op.cols);
+    check.multipliers(op);
+    if (op.residual !== null) {
+      check.writes('i32');
+      check.type('the residual', values[op.residual], 'i32');
+      check.sameElements('the residual', values[op.residual], elements(op));
+    }
+  },
+  bound(op, values) {
+    const { lo, hi, bits } = accumulation(values[op.x]);
+    const dynamic = values[op.x].out.type === 'rows';
+    const accumulators: bigint[] = [];
+    for (let n = 0; n < op.cols; n++) {
+      const start = n * op.inFeatures;
+      const { positive, negative } = sumUp(op.weight, start, start + op.inFeatures);
+      // Inputs are accumulated without their zero point, planes of 16 bits apart: those sums must fit as well.
+      within(op, 255 * (positive + negative), ACCUMULATOR_BITS, 'the sum of channel', n);
+      const least = lo * positive - hi * negative;
+      const most = hi * positive - lo * negative;
+      const bias = op.bias[n];
+      const accumulator = dynamic
+        ? larger(scaleRow(least, op.rowShift) + BigInt(bias), scaleRow(most, op.rowShift) + BigInt(bias))
+        : BigInt(Math.max(Math.abs(least + bias), Math.abs(most + bias)));
+      accumulators.push(within(op, accumulator, bits, 'the accumulator of channel', n));
+    }
+    return requantized(op, accumulators);
+  },
+  isProvenBySize(op, values) {
+    const { lo, hi, bits } = accumulation(values[op.x]);
+    const weights = op.inFeatures * ((1 << (op.weightBits - 1)) - 1);
+    const sum = Math.max(-lo, hi) * weights;
+    const dynamic = values[op.x].out.type === 'rows';
+    const accumulator = (dynamic ? scaleRow(sum, op.rowShift) : BigInt(sum)) + greatest(op.bias);
+    return (
+      BigInt(255 * weights) < POWERS[ACCUMULATOR_BITS] && accumulator < POWERS[bits] && fitsProduct(op, accumulator)
+    );
+  },
+  macs: (op) => op.rows * op.cols * op.inFeatures,
+  parameters: (op) => (op.weightsOf === undefined ? op.weight.length : 0) + op.bias.length,
+};
+
+/** Whether a linear layer may use the weights of another op: of one that has as many, of as many bits, of its own. */
+export function canShareWeights(
+  op: Pick<LinearOp, 'cols' | 'inFeatures' | 'weightBits'>,
+  owner: (OpBase & { readonly op: string }) | undefined,
+): owner is LinearOp {
+  if (owner?.op !== 'linear') return false;
+  const { cols, inFeatures, weightBits, weightsOf } = owner as LinearOp;
+  return cols === op.cols && inFeatures === op.inFeatures && weightBits === op.weightBits && weightsOf === undefined;
+}
+
+function validateTied(op: LinearOp, weightsOf: number, check: OpCheck, { ops, index }: Surroundings): void {
+  const owner = ops[weightsOf];
+  check.that(
+    weightsOf < index && canShareWeights(op, owner) && owner.weight === op.weight,
+    `it shares the weights of op ${weightsOf}, which is no such layer before it`,
+  );
+}
+
+/** What a linear layer accumulates: the range of its inputs, and the width that holds the sum. */
+function accumulation({ out }: ValueInfo): { lo: number; hi: number; bits: number } {
+  const { lo, hi } = out.type === 'rows' ? { lo: -127, hi: 127 } : outputRange(out);
+  return { lo, hi, bits: out.type === 'i16' ? WIDE_ACCUMULATOR_BITS : ACCUMULATOR_BITS };
+}
+
+/** Weights whose sums fit 32 bits. */
+const SUMMED = 1 << 20;
+
+/** Σw over the positive weights of [start, end), and −Σw over the negative ones: below 2^28·2^7. */
+function sumUp(weight: Int8Array, start: number, end: number): { positive: number; negative: number } {
+  let positive = 0;
+  let negative = 0;
+  for (let i = start; i < end; i += SUMMED) {
+    const part = sumPart(weight, i, Math.min(i + SUMMED, end));
+    positive += part.positive;
+    negative += part.positive - part.sum;
+  }
+  return { positive, negative };
+}
+
+/** Sees every weight of a model in `ivit inspect`: 32-bit sums, no branch, and small enough to be compiled soon. */
+function sumPart(weight: Int8Array, start: number, end: number): { positive: number; sum: number } {
+  let positive = 0;
+  let sum = 0;
+  for (let i = start; i < end; i++) {
+    const w = weight[i];
+    positive = (positive + (w & ~(w >> 31))) | 0;
+    sum = (sum + w) | 0;
+  }
+  return { positive, sum };
+}
+
+/** (M'·sum + 2^(rowShift−1)) >> rowShift at the largest row scale, M' = 2^22. */
+function scaleRow(sum: number, rowShift: number): bigint {
+  const product = BigInt(sum) * BigInt(ROW_LIMIT + 1);
+  return rowShift === 0 ? product : (product + (1n << BigInt(rowShift - 1))) >> BigInt(rowShift);
+}
