@@ -1,8 +1,8 @@
 import { Batcher } from './batcher.js';
-import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
+import { encodeHeader, encodeLayout, encodeSteps } from './encode.js';
 import type { Constant } from './encode.js';
-import { planWork, workOfOp, workOfProgram } from './plan.js';
-import type { Plan, Work } from './plan.js';
+import { planWork, workOfOp, workOfProgram } from './plan/index.js';
+import type { Plan, Work } from './plan/index.js';
 import { countMultiplications, describeTimes } from './profile.js';
 import type { Profiler } from './profile.js';
 import type { Program } from '../program/types.js';
@@ -58,10 +58,7 @@ function create(kernels: NativeKernels, work: Work, threads: number, isa: string
   if (description === null) throw new Error(`This machine lacks the instruction set ${isa}`);
   const [name, rows, cols] = description;
   const plan = planWork(work, { rows, cols });
-  const steps = plan.steps.map((step) => {
-    const { words, constants } = encodeStep(step, plan, work);
-    return [words, constants] as const;
-  });
+  const steps = encodeSteps(plan, work).map(({ words, constants }) => [words, constants] as const);
   return { handle: kernels.create(name, encodeHeader(plan), steps, encodeLayout(plan), threads), isa: name, plan };
 }
 

@@ -1,6 +1,8 @@
 import type { Op } from '../program/types.js';
 import { floorDivide } from '../kernels/dyadic.js';
-import type { Plan, Run } from './plan.js';
+import { engineOpOf } from './ops/index.js';
+import type { Plan } from './plan/index.js';
+import { countRows } from './plan/runs.js';
 
 /** What one step cost in one run. */
 export interface StepProfile {
@@ -42,19 +44,10 @@ export function countMultiplications(plan: Plan): number[] {
   for (const stage of plan.stages) {
     for (const { step, n0, n1, runs } of stage.uses) {
       const { op, operands } = plan.steps[step];
-      // Inputs of 16 bits and softmax weights of 12 are multiplied as two planes of bytes, where the machine multiplies bytes.
-      const planes = (wide: boolean): number => (wide ? 2 : 1);
-      if (op?.op === 'linear') {
-        counts[step] +=
-          planes(plan.values[operands[0]].out.type === 'i16') * countRows(runs) * (n1 - n0) * op.inFeatures;
-      }
-      if (op?.op === 'attention')
-        counts[step] += countRows(runs) * op.heads * op.keys * (op.dim + planes(op.softmaxBits > 8) * op.valueDim);
+      if (op === null) continue;
+      const x = plan.values[operands[0]]?.out ?? op.out;
+      counts[step] += engineOpOf(op).multiplications?.(op, countRows(runs), n1 - n0, x) ?? 0;
     }
   }
   return counts;
-}
-
-function countRows(runs: readonly Run[]): number {
-  return runs.reduce((rows, [first, end]) => rows + end - first, 0);
 }

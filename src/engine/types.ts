@@ -1,5 +1,5 @@
 import type { Op, Output, Program } from '../program/types.js';
-import type { IntegerArray } from '../kernels/layout.js';
+import type { IntegerArray } from '../program/value.js';
 
 export const BACKENDS = ['native', 'wasm', 'reference'] as const;
 export type BackendName = (typeof BACKENDS)[number];

@@ -1,5 +1,5 @@
 import type { Program, ValueType } from '../program/types.js';
-import type { IntegerArray } from '../kernels/layout.js';
+import type { IntegerArray } from '../program/value.js';
 import type { Value } from './types.js';
 
 /** Type and shape of a value. */

@@ -1,6 +1,6 @@
 import type { Program } from '../program/types.js';
 import { Batcher } from './batcher.js';
-import { workOfProgram } from './plan.js';
+import { workOfProgram } from './plan/index.js';
 import type { Engine } from './types.js';
 import { checkOperands, imageData } from './values.js';
 import { WasmProgram } from './wasm.js';

@@ -1,11 +1,11 @@
 import type { Op, Program } from '../program/types.js';
-import type { IntegerArray } from '../kernels/layout.js';
+import type { IntegerArray } from '../program/value.js';
 import { clock } from './clock.js';
-import { encodeHeader, encodeLayout, encodeStep } from './encode.js';
+import { encodeHeader, encodeLayout, encodeSteps } from './encode.js';
 import { describeTimes } from './profile.js';
 import type { Profiler, StepProfile } from './profile.js';
-import { planWork, workOfOp, workOfProgram } from './plan.js';
-import type { Plan, Work } from './plan.js';
+import { planWork, workOfOp, workOfProgram } from './plan/index.js';
+import type { Plan, Work } from './plan/index.js';
 import type { LoadedOp, OpRunner } from './types.js';
 import { allocate, checkOperands, imageData } from './values.js';
 import type { ValueData, ValueSpec } from './values.js';
@@ -77,11 +77,13 @@ export class WasmProgram {
     // Steps pass through one staging area, one after another.
     const header = encodeHeader(plan);
     const layout = encodeLayout(plan);
-    const steps = plan.steps.map((step) => encodeStep(step, plan, work));
+    const steps = encodeSteps(plan, work);
     const sizes = steps.map(({ words, constants }) =>
       stagedBytes([words, new Int32Array(constants.length), ...constants]),
     );
-    const staging = kernels.ivit_allocate(Math.max(stagedBytes([header]), stagedBytes([layout]), ...sizes));
+    const staging = kernels.ivit_allocate(
+      sizes.reduce((most, size) => Math.max(most, size), Math.max(stagedBytes([header]), stagedBytes([layout]))),
+    );
 
     const program = kernels.ivit_program_create(kernels.ivit_default_isa(), this.stage(staging, [header])[0]);
     steps.forEach(({ words, constants }, i) => {

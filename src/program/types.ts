@@ -22,13 +22,7 @@ export interface Program {
 export type { Op, OpKind, OpOf } from './ops/index.js';
 export type { ActivationOp } from './ops/activation.js';
 export type { AddOp } from './ops/add.js';
-export type {
-  AttentionOp,
-  OperandView,
-  PaperSoftmax,
-  SoftmaxBits,
-  SoftmaxKind,
-} from './ops/attention.js';
+export type { AttentionOp, OperandView, PaperSoftmax, SoftmaxBits, SoftmaxKind } from './ops/attention.js';
 export type { ConstantOp } from './ops/constant.js';
 export type { GatherOp } from './ops/gather.js';
 export type { LayerNormOp } from './ops/layer-norm.js';

@@ -45,3 +45,6 @@ export function zeroPoint(out: Output): number {
 export function elements(value: { readonly rows: number; readonly cols: number }): number {
   return value.rows * value.cols;
 }
+
+/** Any typed array a value may be held in. */
+export type IntegerArray = Uint8Array | Int8Array | Int16Array | Int32Array;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { bitLength } from '../../src/kernels/dyadic.js';
 import type { Op, OperandView, Output, Program, ValueId, ValueType } from '../../src/program/types.js';
-import { Data, fittingRequantization } from './random-ops.js';
+import { Data, fittingRequantization, withoutOffset } from './random-ops.js';
 
 /** A program built op by op, each on values that exist. */
 class Builder {
@@ -80,6 +80,7 @@ function linear(
     weightBits: 8,
     residual,
     weight,
+    ...(twin?.op === 'linear' && { weightsOf: twin.weightsOf ?? like! - 1 }),
     bias: b.data.fill(new Int32Array(cols), -1000, 1000),
     ...fittingRequantization(
       b.data,
@@ -243,7 +244,7 @@ function pool(b: Builder, x: ValueId): void {
     out,
     x,
     group,
-    ...fittingRequantization(b.data, out, 24 + bitLength(group), 23, cols),
+    ...withoutOffset(fittingRequantization(b.data, out, 24 + bitLength(group), 23, cols)),
   });
 }
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { activate, shiftEvenPart } from '../../src/kernels/activation.js';
-import { cutPatches, gatherPieces } from '../../src/kernels/layout.js';
+import { gatherPieces } from '../../src/kernels/gather.js';
+import { cutPatches } from '../../src/kernels/patches.js';
 import { quantizeRow, roundUpTo8Bits } from '../../src/kernels/output.js';
 import { activationKnots } from '../../src/kernels/prepare.js';
 import type { PatchesOp } from '../../src/program/types.js';
@@ -132,7 +133,7 @@ describe('cutPatches', () => {
       outSize: [2, 2],
     };
     const out = new Uint8Array(16);
-    cutPatches(op, Uint8Array.of(1, 2, 3, 4), 2, 2, 1, out);
+    cutPatches(op, Uint8Array.of(1, 2, 3, 4), { height: 2, width: 2, channels: 1 }, out);
     expect([...out]).toEqual([0, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4, 0, 0, 0]);
   });
 
@@ -150,7 +151,7 @@ describe('cutPatches', () => {
       outSize: [1, 1],
     };
     const out = new Uint8Array(4);
-    cutPatches(op, Uint8Array.of(1, 2, 3, 4, 5, 6), 1, 3, 2, out);
+    cutPatches(op, Uint8Array.of(1, 2, 3, 4, 5, 6), { height: 1, width: 3, channels: 2 }, out);
     expect([...out]).toEqual([1, 2, 5, 6]);
   });
 });
@@ -158,7 +159,11 @@ describe('cutPatches', () => {
 describe('gatherPieces', () => {
   it('lays out pieces of several sources, and fills', () => {
     const out = new Int32Array(6);
-    gatherPieces([Int32Array.of(1, 2, 3, 4), Int32Array.of(5, 6)], 2, Int32Array.of(2, -1, 0), 9, out);
+    gatherPieces(
+      [Int32Array.of(1, 2, 3, 4), Int32Array.of(5, 6)],
+      { piece: 2, index: Int32Array.of(2, -1, 0), fill: 9 },
+      out,
+    );
     expect([...out]).toEqual([5, 6, 9, 9, 1, 2]);
   });
 });

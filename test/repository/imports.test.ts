@@ -60,7 +60,8 @@ test('what runs a model in a browser knows nothing of Node', () => {
   // Loading files and starting threads is Node's; everything else of the runtime half is not.
   const nodeOnly = ['program/file.ts', 'engine/load.ts', 'engine/engine.ts', 'engine/wasm-pool.ts'];
   const using = ['program', 'kernels', 'engine'].flatMap((folder) =>
-    readdirSync(path.join(SOURCE, folder))
+    readdirSync(path.join(SOURCE, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
       .map((name) => `${folder}/${name}`)
       .filter((file) => /from 'node:/.test(readFileSync(path.join(SOURCE, file), 'utf8'))),
   );

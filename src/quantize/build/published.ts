@@ -6,7 +6,7 @@ import { UsageError } from '../../errors.js';
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import { viewStart } from '../../graph/nodes.js';
 import type { ActivationNode, AttentionNode, AttentionView } from '../../graph/types.js';
-import type { IntegerArray } from '../../kernels/layout.js';
+import type { IntegerArray } from '../../program/value.js';
 import { shiftExponentialUnit, sigmoidScale } from '../../kernels/prepare.js';
 import { MAX_X0 } from '../../program/limits.js';
 import type { PaperSoftmax } from '../../program/types.js';

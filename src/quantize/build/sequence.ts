@@ -19,6 +19,7 @@ import type {
 import { activationKnots } from '../../kernels/prepare.js';
 import { WIDE_LIMIT } from '../../program/limits.js';
 import { operandsOf } from '../../program/operands.js';
+import { canShareWeights } from '../../program/ops/linear.js';
 import type { AttentionOp, LinearOp, Op, OperandView, Output, Program, ValueId } from '../../program/types.js';
 import { fitLinear, productWithMean, type Fit, type WeightPlane } from '../fit/weight-correction.js';
 import { encodeMultipliers, encodeOffsets } from './multipliers.js';
@@ -110,6 +111,8 @@ class Sequence {
   private readonly layers: LayerReport[] = [];
   private readonly attentions: AttentionReport[] = [];
   private readonly names = new Set<string>();
+  /** Of weights in the program: the op that they are of. */
+  private readonly weightsAt = new Map<Int8Array, number>();
 
   constructor(private readonly input: SequenceInput) {
     const { height, width, channels } = input.graph.input;
@@ -228,7 +231,8 @@ class Sequence {
   // ---------------------------------------------------------------------------------------------- values
 
   /** Appends an op and runs it on every image. */
-  private emit(op: Op): ValueId {
+  private emit(made: Op): ValueId {
+    const op = this.tied(made);
     const operands = operandsOf(op).map((id) => this.values.get(id)!);
     const loaded = this.input.runner.load(
       op,
@@ -241,6 +245,14 @@ class Sequence {
     this.ops.push(op);
     this.values.set(this.ops.length, results);
     return this.ops.length;
+  }
+
+  /** The op, naming the one before it whose weights it has. */
+  private tied(op: Op): Op {
+    if (op.op !== 'linear') return op;
+    const weightsOf = this.weightsAt.get(op.weight);
+    if (weightsOf === undefined) this.weightsAt.set(op.weight, this.ops.length);
+    return weightsOf !== undefined && canShareWeights(op, this.ops[weightsOf]) ? { ...op, weightsOf } : op;
   }
 
   private get wideScale(): number {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { integerSqrt, normalizeRow } from '../../src/kernels/norm.js';
+import { integerSqrt, normalizeRow } from '../../src/kernels/layer-norm.js';
 
 function normalize(x: number[], center: boolean, epsilon: bigint): number[] {
   const normalized = new Int32Array(x.length);

@@ -1,0 +1,35 @@
+/** How the engines handle each kind of op. A new one is a file beside this one, and a line here. */
+import type { Op, OpKind, OpOf } from '../../program/types.js';
+import { activation } from './activation.js';
+import { add } from './add.js';
+import { attention } from './attention.js';
+import { constant } from './constant.js';
+import type { EngineOp } from './definition.js';
+import { gather } from './gather.js';
+import { layerNorm } from './layer-norm.js';
+import { linear } from './linear.js';
+import { meanRows } from './mean-rows.js';
+import { paperGelu } from './paper-gelu.js';
+import { paperNorm } from './paper-norm.js';
+import { patches } from './patches.js';
+import { rescale } from './rescale.js';
+
+const engineOps = {
+  patches,
+  constant,
+  linear,
+  layerNorm,
+  activation,
+  attention,
+  add,
+  rescale,
+  meanRows,
+  gather,
+  paperNorm,
+  paperGelu,
+} satisfies { [K in OpKind]: EngineOp<OpOf<K>> };
+
+/** How an op's kind is handled. */
+export function engineOpOf({ op }: Op): EngineOp<Op> {
+  return engineOps[op] as unknown as EngineOp<Op>;
+}

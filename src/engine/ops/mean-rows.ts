@@ -1,0 +1,20 @@
+import type { MeanRowsOp } from '../../program/types.js';
+import { scaleRuns } from '../plan/runs.js';
+import type { EngineOp } from './definition.js';
+import { requantizedByRow } from './rows.js';
+import { outputWords } from './words.js';
+
+export const meanRows: EngineOp<MeanRowsOp> = {
+  run(op, [x]) {
+    const { cols, group } = op;
+    return requantizedByRow(op, new Array<number>(cols).fill(0), (r, sum) => {
+      sum.fill(0);
+      for (let i = r * group; i < (r + 1) * group; i++) for (let n = 0; n < cols; n++) sum[n] += x.data[i * cols + n];
+    });
+  },
+  encode: (op) => ({ words: [...outputWords(op.out, op.shift), op.group], constants: [op.multiplier] }),
+  request({ op, operands }, runs, values, request) {
+    request(operands[0], scaleRuns(runs, op.group * op.cols, values[operands[0]].cols));
+  },
+  isRowLocal: () => false,
+};
