@@ -20,7 +20,7 @@ const integersOnly = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'native/build/', '**/*.mjs', 'coverage/'] },
+  { ignores: ['dist/', 'node_modules/', 'native/build/', 'npm/', '**/*.mjs', 'coverage/'] },
   ...tseslint.configs.recommended,
   {
     rules: {

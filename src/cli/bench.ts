@@ -7,6 +7,7 @@ import { profileNative, profileWasm } from '../bench/profile.js';
 import type { Profile } from '../bench/profile.js';
 import { loadModel } from '../program/file.js';
 import { findModel, positiveInteger } from './options.js';
+import { compileKernels } from './kernels.js';
 import { Progress } from './progress.js';
 import { large, milliseconds, notice, percent, print, printJson, significant } from './render.js';
 import type { Column } from './table.js';
@@ -46,6 +47,7 @@ async function run(flags: Flags): Promise<void> {
   const models = [];
   for (const file of files)
     models.push({ name: path.basename(file, '.ivit'), program: (await loadModel(file)).program });
+  await compileKernels(undefined);
   const progress = new Progress();
   try {
     const results = await compare({

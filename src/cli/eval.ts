@@ -7,6 +7,7 @@ import { checkWritable, writeAtomically } from '../program/file.js';
 import { worstLayers } from '../quantize/index.js';
 import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ModelFlags } from './options.js';
+import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
 import { milliseconds, notice, pairs, percent, print, printJson, significant, warn } from './render.js';
 import { table } from './table.js';
@@ -44,6 +45,8 @@ async function run(flags: Flags): Promise<void> {
   const { predictions } = flags;
   const path = findModel(flags);
   if (predictions !== undefined) checkWritable(predictions);
+  await compileKernels(flags.backend);
+  if (flags.float !== undefined) noticeSlowRuntime();
   const model = await Model.load(path, engineOptions(flags));
   const progress = new Progress();
   const rows: string[] = [];

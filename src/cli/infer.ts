@@ -9,6 +9,7 @@ import { Model } from '../api/model.js';
 import type { Prediction } from '../api/model.js';
 import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ModelFlags } from './options.js';
+import { noticeSlowKernels } from './kernels.js';
 import { percent, print, printJson } from './render.js';
 
 interface Flags extends ModelFlags {
@@ -41,6 +42,7 @@ export function addInferCommand(program: Command): void {
 async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   const images = await expand(patterns);
   const modelFile = findModel(flags);
+  noticeSlowKernels(flags.backend);
   // An image is decoded while the model loads, or runs on the one before.
   let next = startDecoding(images[0]);
   const model = await Model.load(modelFile, engineOptions(flags));

@@ -16,6 +16,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   eval: async () => (await import('./eval.js')).addEvalCommand,
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
   bench: async () => (await import('./bench.js')).addBenchCommand,
+  doctor: async () => (await import('./doctor.js')).addDoctorCommand,
+  'build-native': async () => (await import('./build-native.js')).addBuildNativeCommand,
 };
 
 async function createProgram(): Promise<Command> {

@@ -8,6 +8,7 @@ import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, wo
 import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
 import { addRecipeOptions, addThreadsOption, positiveInteger } from './options.js';
 import type { RecipeOptionValues } from './options.js';
+import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
 import {
   bytes,
@@ -91,6 +92,8 @@ export function addQuantizeCommand(program: Command): void {
 async function run(model: string, flags: Flags): Promise<void> {
   const { report, json, ...request } = flags;
   if (report !== undefined) checkWritable(report);
+  await compileKernels(undefined);
+  noticeSlowRuntime();
   const progress = new Progress();
   try {
     const summary = await quantize(model, {

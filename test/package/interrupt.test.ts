@@ -18,7 +18,9 @@ test.each([
   ['onnxruntime-web', 'SIGTERM', 143],
 ] as const)('%s, %s', async (runtime, signal, code) => {
   const name = `${runtime} ${signal}`;
-  const executable = installPackage(folder.path(name), runtime === 'onnxruntime-node' ? [runtime] : []);
+  const executable = installPackage(folder.path(name), {
+    extras: runtime === 'onnxruntime-node' ? [runtime] : [],
+  });
   const output = folder.path(name, 'output');
   mkdirSync(output);
   const options = ['--images', path.join(SCENES, 'calibration'), '-o', path.join(output, 'scenes.ivit')];

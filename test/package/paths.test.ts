@@ -1,10 +1,8 @@
 /** The package works in folders of any name: nothing takes a URL for a path. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { savePhoto, saveTinyModel, temporaryFolder } from '../cli/ivit.js';
-import { installPackage } from './install.js';
+import { HAS_ADDON, installPackage } from './install.js';
 
 const NAMES = ['with space', 'a#b', '100%25 %', 'what?', '[brackets] {and} (more)', 'Übung', '模型', "it's & $HOME;~"];
 
@@ -17,8 +15,7 @@ beforeAll(async () => {
 
 test.each(NAMES)('in a folder called %s every backend loads', (name) => {
   const executable = installPackage(folder.path(name));
-  const hasAddon = existsSync(path.join(path.dirname(executable), '../native/build'));
-  for (const backend of hasAddon ? ['native', 'wasm'] : ['wasm']) {
+  for (const backend of HAS_ADDON ? ['native', 'wasm'] : ['wasm']) {
     // A backend asked for gives way to no other. Several images on two threads: WebAssembly starts its workers.
     const options = ['--dataset', folder.path('photos'), '-m', folder.path('tiny.ivit'), '--threads', '2', '--json'];
     const { status, stderr, stdout } = spawnSync(
