@@ -11,7 +11,7 @@ import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import { resolveRecipe } from '../images/preprocess/resolve.js';
-import { syntheticImage } from '../images/synthetic.js';
+import { syntheticImage } from '../images/synthetic/index.js';
 import { checkWritable, saveModel } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
 import type { Agreement, AttentionReport, FitStage, LayerReport, QuantizeOptions } from '../quantize/index.js';

@@ -9,7 +9,7 @@ import { afterAll, beforeAll } from 'vitest';
 import { graphToOnnx } from '../../src/importer/index.js';
 import type { Graph } from '../../src/graph/types.js';
 import { Random } from '../../src/images/random.js';
-import { syntheticImage } from '../../src/images/synthetic.js';
+import { syntheticImage } from '../../src/images/synthetic/index.js';
 import { saveModel } from '../../src/program/file.js';
 import { tinyModel } from '../program/tiny.js';
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createReferenceEngine } from '../../../src/engine/reference.js';
 import { UsageError } from '../../../src/errors.js';
-import { syntheticImage } from '../../../src/images/synthetic.js';
+import { syntheticImage } from '../../../src/images/synthetic/index.js';
 import { proveBounds } from '../../../src/program/bounds.js';
 import type { AttentionOp, LinearOp, Op, PaperGeluOp } from '../../../src/program/types.js';
 import { validateProgram } from '../../../src/program/validate.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { RgbImage } from '../../src/images/image.js';
-import { syntheticImage } from '../../src/images/synthetic.js';
+import type { RgbImage } from '../../../src/images/image.js';
+import { syntheticImage } from '../../../src/images/synthetic/index.js';
 
 function digest({ data }: RgbImage): number {
   return data.reduce((hash, byte) => Math.imul(hash ^ byte, 0x01000193) >>> 0, 0x811c9dc5);
