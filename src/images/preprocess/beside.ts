@@ -31,7 +31,7 @@ export async function readBeside(modelPath: string, name: string): Promise<JsonF
 function parseObject(text: string, file: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (error) {
     throw new InputError(`${file}, beside the model, is not JSON: ${(error as Error).message}`, { cause: error });
   }

@@ -216,11 +216,11 @@ describe("Hugging Face's preprocessor_config.json", () => {
     const { recipe } = await resolve(open);
     expect(recipe).toMatchObject({
       size: { height: 384, width: 384 },
-      resize: { mode: 'shortest', length: 438 },
+      resize: { mode: 'exact', height: 384, width: 384 },
       mean: HALF,
       interpolation: 'bilinear',
     });
-    expect(recipe.source).toBe("preprocessor_config.json, ImageNet's defaults");
+    expect(recipe.source).toBe("preprocessor_config.json, ViTImageProcessor's defaults");
   });
 
   it('is found above onnx/', async () => {
@@ -250,6 +250,72 @@ describe("Hugging Face's preprocessor_config.json", () => {
     const { recipe, notices } = await resolve(fixed(224));
     expect(recipe.interpolation).toBe('bicubic');
     expect(notices).toEqual(['preprocessor_config.json: interpolation 1 is not supported; bicubic is used instead.']);
+  });
+});
+
+describe('other files', () => {
+  it.each<[string, string, object, object]>([
+    [
+      'processor_config.json holds the image processor',
+      'processor_config.json',
+      { image_processor: { image_processor_type: 'SiglipImageProcessorFast', resample: 2 }, processor_class: 'x' },
+      { resize: { mode: 'exact', height: 224, width: 224 }, interpolation: 'bilinear', mean: HALF },
+    ],
+    [
+      'feature_extractor_config.json is an older name',
+      'feature_extractor_config.json',
+      { feature_extractor_type: 'DeiTFeatureExtractor', size: 256, crop_size: 224 },
+      { resize: { mode: 'exact', height: 256, width: 256 }, interpolation: 'bicubic', mean: HALF },
+    ],
+    [
+      'open_clip_config.json squashes',
+      'open_clip_config.json',
+      { preprocess_cfg: { mean: HALF, std: HALF, interpolation: 'bicubic', resize_mode: 'squash' } },
+      { resize: { mode: 'exact', height: 224, width: 224 }, mean: HALF },
+    ],
+    [
+      "open_clip_config.json is silent: CLIP's",
+      'open_clip_config.json',
+      { model_cfg: { vision_cfg: { image_size: 224 } }, preprocess_cfg: {} },
+      { resize: { mode: 'shortest', length: 224 }, mean: [0.48145466, 0.4578275, 0.40821073] },
+    ],
+    [
+      "a timm wrapper's pretrained_cfg",
+      'preprocessor_config.json',
+      { image_processor_type: 'TimmWrapperImageProcessor', pretrained_cfg: { crop_pct: 0.9, mean: HALF, std: HALF } },
+      { resize: { mode: 'shortest', length: 248 }, mean: HALF },
+    ],
+  ])('%s', async (_, name, content, expected) => {
+    put(name, content);
+    expect((await resolve(fixed(224))).recipe).toMatchObject(expected);
+  });
+
+  it('may begin with a byte order mark', async () => {
+    put('preprocessor_config.json', `\uFEFF${JSON.stringify({ image_processor_type: 'ViTImageProcessor' })}`);
+    expect((await resolve(fixed(224))).recipe.mean).toEqual(HALF);
+  });
+
+  it('names the file and the keys that were left out', async () => {
+    put('preprocessor_config.json', { image_processor_type: 'BeitImageProcessor', image_mean: HALF, image_std: HALF });
+    expect((await resolve(fixed(224))).notices).toEqual([
+      'preprocessor_config.json leaves out size, resample: the defaults of BeitImageProcessor are used.',
+    ]);
+  });
+
+  it.each([
+    ['--mean', parseRecipeFlags({ mean: '123.675,116.28,103.53' }), '--mean 0.485,0.456,0.406'],
+    ['--std', parseRecipeFlags({ std: '58.395' }), '--std 0.229,0.229,0.229'],
+  ])('a %s for pixels of 0 to 255 is refused, with the right one', async (_, flags, proposed) => {
+    await expect(resolve(fixed(224), { flags })).rejects.toThrow(UsageError);
+    await expect(resolve(fixed(224), { flags })).rejects.toThrow(proposed);
+  });
+
+  it('a file may give them where it does not rescale, and only there', async () => {
+    const file = { image_processor_type: 'ViTImageProcessor', image_mean: [123.675, 116.28, 103.53], image_std: 58 };
+    put('preprocessor_config.json', { ...file, do_rescale: false });
+    expect((await resolve(fixed(224))).recipe).toMatchObject({ mean: [123.675, 116.28, 103.53], scale: 1 });
+    put('preprocessor_config.json', file);
+    await expect(resolve(fixed(224))).rejects.toThrow(/It should be 0\.485 0\.456 0\.406/);
   });
 });
 
