@@ -69,7 +69,9 @@ export default defineConfig([
     : [
         {
           input: library,
-          platform: 'node',
+          // Without `require`, which CommonJS bundles of the library cannot make: protobufjs does without.
+          platform: 'neutral',
+          resolve: { mainFields: ['main'] },
           external: (id, importer, isResolved) => !isResolved && !isVendored(id, importer),
           plugins: [licences('vendor/LICENSES.txt')],
           output: { dir: 'dist', chunkFileNames: 'vendor/[name].js' },

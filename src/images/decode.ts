@@ -1,11 +1,8 @@
 import { stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import type Sharp from 'sharp';
 import { InputError } from '../errors.js';
+import { packageRequire } from '../package-root.js';
 import type { RgbImage } from './image.js';
-
-/** As a CommonJS module, which loads in half the time: its ES modules are the same code. */
-const sharp = createRequire(import.meta.url)('sharp') as typeof Sharp;
 
 /** The most pixels an image may have; the number at which Pillow, too, refuses to decode. */
 export const MAX_PIXELS = 178_956_970;
@@ -24,8 +21,9 @@ export const MAX_PIXELS = 178_956_970;
 export async function decodeImage(input: string | Uint8Array, name?: string): Promise<RgbImage> {
   const title = name ?? (typeof input === 'string' ? input : 'the image');
   await refuseUnreadable(input, title);
+  const decoder = loadSharp();
   try {
-    const open = () => sharp(input, { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_PIXELS });
+    const open = () => decoder(input, { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_PIXELS });
     const isCmyk = (await open().metadata()).space === 'cmyk';
     const pipeline = isCmyk
       ? open().pipelineColourspace('cmyk').toColourspace('cmyk')
@@ -40,10 +38,27 @@ export async function decodeImage(input: string | Uint8Array, name?: string): Pr
   }
 }
 
-// One decoding thread and no cache of decoded operations: images are decoded once each, several at a time where the
-// caller wants that, and memory then stays at about one image per call.
-sharp.concurrency(1);
-sharp.cache(false);
+let sharp: typeof Sharp | undefined;
+
+/** Loaded when the first image is decoded, so that all else works where its binary is missing. */
+function loadSharp(): typeof Sharp {
+  if (sharp !== undefined) return sharp;
+  try {
+    // As a CommonJS module, which loads in half the time: its ES modules are the same code.
+    sharp = packageRequire()('sharp') as typeof Sharp;
+  } catch (error) {
+    const reason = (error as Error).message.split('\n').find((line) => line.trim() !== '');
+    throw new InputError(
+      `The image decoder sharp does not load (${reason}): \`npm install sharp\` brings it for this platform`,
+      { cause: error },
+    );
+  }
+  // One decoding thread and no cache of decoded operations: images are decoded once each, several at a time where the
+  // caller wants that, and memory then stays at about one image per call.
+  sharp.concurrency(1);
+  sharp.cache(false);
+  return sharp;
+}
 
 async function refuseUnreadable(input: string | Uint8Array, title: string): Promise<void> {
   if (typeof input !== 'string') {

@@ -1,6 +1,6 @@
 /** Where the native kernels come from in an installed package, and what is said where they are missing. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { prebuiltPackage } from '../../src/engine/load.js';
@@ -58,6 +58,22 @@ test('without add-on and compiler, WebAssembly runs, and every command says so a
   const built = run(executable, ['build-native'], NO_COMPILER);
   expect(built.status).toBe(3);
   expect(built.stderr).toContain('no C compiler was found');
+});
+
+test('without the image decoder all but decoding works', () => {
+  const executable = installPackage(folder.path('no-sharp'));
+  rmSync(folder.path('no-sharp/node_modules/sharp'));
+  expect(run(executable, ['--help'])).toMatchObject({ status: 0, stderr: '' });
+  expect(run(executable, ['inspect', folder.path('tiny.ivit')])).toMatchObject({ status: 0, stderr: '' });
+  expect(doctor(executable).advice.join()).toContain('npm install sharp');
+  const { status, stderr } = run(executable, [
+    'infer',
+    folder.path('photos/cat/1.png'),
+    '-m',
+    folder.path('tiny.ivit'),
+  ]);
+  expect(status).toBe(3);
+  expect(stderr).toMatch(/^error: The image decoder sharp does not load .*npm install sharp/);
 });
 
 describe.skipIf(!HAS_ADDON)('with a C compiler', () => {

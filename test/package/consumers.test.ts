@@ -1,0 +1,94 @@
+/** Programs that use the library: checked by TypeScript in every way of resolving it, and packed by a bundler. */
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { rolldown } from 'rolldown';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { REPOSITORY, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder } from '../cli/ivit.js';
+import { installPackage } from './install.js';
+
+const folder = temporaryFolder();
+
+const PROGRAM = `
+import { Model, decodeImage, evaluate, quantize } from 'ivit';
+import { paper } from 'ivit/kernels';
+
+export async function classify(file: string): Promise<number> {
+  const model: Model = await Model.load(file, { backend: 'wasm', threads: 2 });
+  const { predictions } = await model.infer(await decodeImage('photo.jpg'));
+  return predictions[0]!.index;
+}
+export { evaluate, quantize, paper };
+`;
+
+beforeAll(async () => {
+  installPackage(folder.path('app'), { extras: ['@types/node'] });
+  writeFileSync(folder.path('app/package.json'), '{ "type": "module" }');
+  writeFileSync(folder.path('app/program.ts'), PROGRAM);
+  await saveTinyModel(folder.path('app/tiny.ivit'));
+  await saveTinyOnnx(folder.path('app/tiny.onnx'));
+  await savePhoto(folder.path('app/photo.png'), 1);
+});
+
+test.each([
+  ['node10', 'es2022', ['--ignoreDeprecations', '6.0']],
+  ['node16', 'node16', []],
+  ['nodenext', 'nodenext', []],
+  ['bundler', 'esnext', []],
+])('TypeScript finds the types with moduleResolution %s', (resolution, module, extra) => {
+  const options = ['--moduleResolution', resolution, '--module', module, ...extra];
+  const common = ['--noEmit', '--strict', '--target', 'es2022', '--types', 'node'];
+  const tsc = path.join(REPOSITORY, 'node_modules/typescript/bin/tsc');
+  const { status, stdout } = spawnSync(process.execPath, [tsc, 'program.ts', ...common, ...options], {
+    cwd: folder.path('app'),
+    encoding: 'utf8',
+  });
+  expect(stdout).toBe('');
+  expect(status).toBe(0);
+});
+
+const BUNDLED = `
+import { Model, decodeImage, quantize } from 'ivit';
+for (const backend of ['native', 'wasm']) {
+  const model = await Model.load('tiny.ivit', { backend, threads: 2 }).catch(() => null);
+  if (model === null) continue;
+  const image = await decodeImage('photo.png');
+  await Promise.all([model.infer(image), model.infer(image)]);
+  console.log(backend);
+  await model.close();
+}
+const { runtime } = await quantize('tiny.onnx', { output: 'new.ivit', numImages: 4, effort: 'fast' });
+console.log(runtime);
+`;
+
+async function bundle(input: string, file: string, format: 'esm' | 'cjs'): Promise<void> {
+  const packed = await rolldown({ input, platform: 'node', external: ['sharp'], logLevel: 'silent' });
+  await packed.write({ file, format, codeSplitting: false });
+  await packed.close();
+}
+
+function runBundle(file: string, cwd: string) {
+  return spawnSync(process.execPath, [file], { cwd, encoding: 'utf8' });
+}
+
+describe('bundled into one file', () => {
+  test('the library finds its files in node_modules', async () => {
+    writeFileSync(folder.path('app/bundled.js'), BUNDLED);
+    mkdirSync(folder.path('app/out'));
+    await bundle(folder.path('app/bundled.js'), folder.path('app/out/bundle.mjs'), 'esm');
+    expect(readFileSync(folder.path('app/out/bundle.mjs'), 'utf8')).not.toMatch(/from "(ivit|valibot)"/);
+    const { stdout, stderr } = runBundle(folder.path('app/out/bundle.mjs'), folder.path('app'));
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^(native\n)?wasm\nonnxruntime-web\n$/);
+  });
+
+  test('it says what is missing where node_modules are not there', async () => {
+    mkdirSync(folder.path('elsewhere/node_modules'), { recursive: true });
+    const sharp = path.join(REPOSITORY, 'node_modules/sharp');
+    symlinkSync(sharp, folder.path('elsewhere/node_modules/sharp'), 'junction');
+    copyFileSync(folder.path('app/out/bundle.mjs'), folder.path('elsewhere/bundle.mjs'));
+    const { status, stderr } = runBundle(folder.path('elsewhere/bundle.mjs'), folder.path('elsewhere'));
+    expect(status).not.toBe(0);
+    expect(stderr).toContain('--external:ivit');
+  });
+});
