@@ -8,4 +8,5 @@ export type { EvaluateRequest, EvaluatedImage, Evaluation, FloatComparison } fro
 export { Model } from './api/model.js';
 export type { Inference, Prediction } from './api/model.js';
 export { quantize } from './api/quantize.js';
+export type { RecipeProbe, RecipeTrial } from './api/probe-recipe.js';
 export type { QuantizeRequest, QuantizeSummary, SkippedImage } from './api/quantize.js';

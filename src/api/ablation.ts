@@ -3,7 +3,8 @@ import { InputError } from '../errors.js';
 import { DEFAULT_OPTIONS, calibrate, fitCalibrated, sequenceSettings } from '../quantize/index.js';
 import type { Agreement, QuantizeOptions, SequenceSettings } from '../quantize/index.js';
 import { normalizationOf } from './float-input.js';
-import { calibrationImages, importWithRecipe } from './quantize.js';
+import { calibrationImages } from './quantize.js';
+import { importWithRecipe } from './recipe.js';
 
 export interface AblationRequest {
   readonly model: string;

@@ -1,8 +1,6 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError } from '../errors.js';
-import { importModel } from '../importer/index.js';
-import type { ImportedModel } from '../importer/index.js';
 import { listImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
 import { findLabels, readLabels } from '../images/labels.js';
@@ -10,12 +8,13 @@ import { sample } from '../images/random.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
-import { resolveRecipe } from '../images/preprocess/resolve.js';
 import { syntheticImage } from '../images/synthetic/index.js';
 import { checkWritable, saveModel } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
 import type { Agreement, AttentionReport, FitStage, LayerReport, QuantizeOptions } from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
+import type { RecipeProbe } from './probe-recipe.js';
+import { importAndChooseRecipe } from './recipe.js';
 import { hashFile } from './hash.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
 import { VERSION } from './version.js';
@@ -64,6 +63,14 @@ export interface QuantizeSummary {
   /** True where they were made up. */
   readonly synthetic: boolean;
   readonly skipped: readonly SkippedImage[];
+  /** The float model's normalization, and where it was found. */
+  readonly normalization: {
+    readonly mean: readonly number[];
+    readonly std: readonly number[];
+    readonly source: string;
+  };
+  /** How the recipe was chosen, where nothing said it and images told; else null. */
+  readonly recipeProbe: RecipeProbe | null;
   readonly seconds: number;
   /** Against the float model, on calibration images that nothing was fitted to. */
   readonly agreement: Agreement;
@@ -91,7 +98,8 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
   if (path.resolve(output) === path.resolve(model))
     throw new InputError(`The output ${output} is the model itself; choose another name with -o`);
 
-  const { imported, recipe } = await importWithRecipe(model, request.preprocess ?? {}, notice);
+  const threads = request.threads ?? availableParallelism();
+  const { imported, recipe, probe } = await importAndChooseRecipe(model, { ...request, threads }, notice);
   checkWritable(output);
   if (request.saveStats !== undefined) checkWritable(request.saveStats);
   const { graph } = imported;
@@ -117,7 +125,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     statistics,
     observeImages: statistics === undefined || request.images !== undefined,
     histograms: request.saveStats !== undefined,
-    threads: request.threads ?? availableParallelism(),
+    threads,
     onProgress: request.onProgress,
   });
   const bytes = await saveModel(output, {
@@ -143,6 +151,8 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     images: images.length,
     synthetic: request.images === undefined,
     skipped,
+    normalization: { mean: recipe.mean, std: recipe.std, source: recipe.source },
+    recipeProbe: probe,
     seconds: (performance.now() - start) / 1000,
     agreement: result.agreement,
     layers: result.layers,
@@ -155,39 +165,6 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
 export function defaultOutput(model: string): string {
   const { dir, name, ext } = path.parse(model);
   return path.join(dir, `${/^\.onnx$/i.test(ext) ? name : name + ext}.ivit`);
-}
-
-/** Imports a model at the size its recipe settles on; where the model leaves the size open, the two depend on each other. */
-export async function importWithRecipe(
-  model: string,
-  flags: RecipeFlags,
-  notice: (text: string) => void,
-): Promise<{ imported: ImportedModel; recipe: PreprocessRecipe }> {
-  const asked = flags.size && ([flags.size.height, flags.size.width] as const);
-  let imported = await importModel(model, { size: asked });
-  const { input } = imported.graph;
-  if (input.channels !== 3)
-    throw new InputError(`${model} takes images of ${input.channels} channels; only RGB is supported`);
-  const resolve = (fixed: { height: boolean; width: boolean }) =>
-    resolveRecipe({
-      modelPath: model,
-      modelInput: { height: input.height, width: input.width, fixed },
-      metadata: imported.metadata,
-      flags,
-    });
-  let resolved = await resolve(input.fixed);
-  const { size } = resolved.recipe;
-  if (size.height !== input.height || size.width !== input.width) {
-    try {
-      imported = await importModel(model, { size: [size.height, size.width] });
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      // The model does not fit the size that its surroundings suggest: keep the one that its own shapes do.
-      resolved = await resolve({ height: true, width: true });
-    }
-  }
-  resolved.notices.forEach(notice);
-  return { imported, recipe: resolved.recipe };
 }
 
 /** Decodes, or makes up, the images that a request asks for. */

@@ -6,7 +6,7 @@ import { UnsupportedModelError, describeGraph } from '../importer/index.js';
 import type { ImportedModel, Problem } from '../importer/index.js';
 import { describeRecipe } from '../images/preprocess/recipe.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
-import { importWithRecipe } from '../api/quantize.js';
+import { importWithRecipe } from '../api/recipe.js';
 import { describeProgram } from '../program/describe.js';
 import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';

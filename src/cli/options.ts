@@ -40,6 +40,7 @@ export function addRecipeOptions(command: Command): Command {
     .option('--size <size>', 'input size N or HxW, where the model leaves it open')
     .option('--crop-pct <share>', 'share of the resized image that the centre crop keeps')
     .option('--resize <size>', 'shorter edge N, or exactly HxW, before the crop')
+    .option('--preset <name>', 'usual mean and std: imagenet, inception, clip or raw')
     .option('--mean <r,g,b>', 'mean that the float model subtracts, for pixels of 0 to 1')
     .option('--std <r,g,b>', 'standard deviation that it divides by')
     .option('--interpolation <name>', 'bicubic or bilinear');

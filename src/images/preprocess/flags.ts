@@ -2,6 +2,8 @@
 import { UsageError } from '../../errors.js';
 import { MAX_EDGE } from './recipe.js';
 import type { ResizeRule, Rgb, Size } from './recipe.js';
+import { PRESET_NAMES } from './presets.js';
+import type { PresetName } from './presets.js';
 import type { Interpolation } from '../resample.js';
 
 /** What the user says about pre-processing; it goes before all that files say. */
@@ -11,16 +13,19 @@ export interface RecipeFlags {
   /** The share of the resized image that the centre crop keeps, per edge; instead of `resize`. */
   readonly cropPct?: number;
   readonly resize?: ResizeRule;
+  /** A usual normalization by name; `mean` and `std` go before it. */
+  readonly preset?: PresetName;
   readonly mean?: Rgb;
   readonly std?: Rgb;
   readonly interpolation?: Interpolation;
 }
 
-/** The flags as typed: `--size N|HxW --crop-pct P --resize N|HxW --mean R,G,B --std R,G,B --interpolation NAME`. */
+/** The flags as typed: `--size N|HxW --crop-pct P --resize N|HxW --preset NAME --mean R,G,B --std R,G,B --interpolation NAME`. */
 export interface RecipeFlagTexts {
   readonly size?: string;
   readonly cropPct?: string;
   readonly resize?: string;
+  readonly preset?: string;
   readonly mean?: string;
   readonly std?: string;
   readonly interpolation?: string;
@@ -28,7 +33,7 @@ export interface RecipeFlagTexts {
 
 /** @throws UsageError naming the flag that is not understood */
 export function parseRecipeFlags(texts: RecipeFlagTexts): RecipeFlags {
-  const { size, cropPct, resize, mean, std, interpolation } = texts;
+  const { size, cropPct, resize, preset, mean, std, interpolation } = texts;
   if (cropPct !== undefined && resize !== undefined) {
     throw new UsageError('--crop-pct and --resize both say how to resize: give one of them');
   }
@@ -36,6 +41,7 @@ export function parseRecipeFlags(texts: RecipeFlagTexts): RecipeFlags {
     ...(size !== undefined && { size: parseSize(size, '--size').size }),
     ...(cropPct !== undefined && { cropPct: parseCropPct(cropPct) }),
     ...(resize !== undefined && { resize: parseResize(resize) }),
+    ...(preset !== undefined && { preset: parsePreset(preset) }),
     ...(mean !== undefined && { mean: parseRgb(mean, '--mean', (x) => Number.isFinite(x)) }),
     ...(std !== undefined && { std: parseRgb(std, '--std', (x) => Number.isFinite(x) && x > 0) }),
     ...(interpolation !== undefined && { interpolation: parseInterpolation(interpolation) }),
@@ -75,4 +81,10 @@ function parseRgb(text: string, flag: string, isValid: (x: number) => boolean): 
 function parseInterpolation(text: string): Interpolation {
   if (text === 'bicubic' || text === 'bilinear') return text;
   throw new UsageError(`Expected bicubic or bilinear for --interpolation but received ${text}`);
+}
+
+function parsePreset(text: string): PresetName {
+  const preset = PRESET_NAMES.find((name) => name === text);
+  if (preset !== undefined) return preset;
+  throw new UsageError(`Expected one of ${PRESET_NAMES.join(', ')} for --preset but received ${text}`);
 }

@@ -9,6 +9,7 @@ import type { Findings } from './findings.js';
 import { fromHuggingFace } from './hugging-face.js';
 import { describeRecipe } from './recipe.js';
 import type { PreprocessRecipe, Size } from './recipe.js';
+import { PRESETS } from './presets.js';
 import { fromMetadata, fromOpenClip, fromTimm } from './timm.js';
 import type { RecipeFlags } from './flags.js';
 
@@ -138,9 +139,10 @@ function settleSize(input: ModelInput, flags: RecipeFlags, found: readonly Findi
   return size;
 }
 
-function fromFlags({ cropPct, resize, ...flags }: RecipeFlags): Findings {
+function fromFlags({ cropPct, resize, preset, ...flags }: RecipeFlags): Findings {
   const rule = cropPct !== undefined ? keepCenter(cropPct) : resize && (() => resize);
-  return { source: 'flags', ...flags, resize: rule };
+  const named = preset !== undefined && { ...PRESETS[preset], scale: 1 / 255 };
+  return { source: 'flags', ...named, ...flags, resize: rule };
 }
 
 /** What the files beside the model say, in the order in which they count. */

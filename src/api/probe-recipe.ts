@@ -1,0 +1,173 @@
+/** Finds out by trial how a model wants its images, where nothing says it: a classifier is surest of what it was trained on. */
+import { normalizePixels } from '../calibrate/collect.js';
+import { openFloatModel } from '../calibrate/runtime.js';
+import type { FloatModel } from '../calibrate/runtime.js';
+import type { Graph } from '../graph/types.js';
+import { graphToOnnx } from '../graph/write.js';
+import type { RgbImage } from '../images/image.js';
+import { PRESETS, PRESET_NAMES } from '../images/preprocess/presets.js';
+import type { PresetName } from '../images/preprocess/presets.js';
+import { applyRecipe } from '../images/preprocess/recipe.js';
+import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
+import { softmax } from '../metrics/agreement.js';
+
+/** How one recipe did on the images that were tried. */
+export interface RecipeTrial {
+  readonly preset: PresetName;
+  /** Which order of channels the model was given. */
+  readonly channels: 'RGB' | 'BGR';
+  readonly resize: 'crop' | 'squash';
+  /** Mean probability of the first class, 0 to 1. */
+  readonly confidence: number;
+  /**
+   * How much the images' classes tell of the images, in nats: the entropy of the mean prediction less the mean entropy of
+   * a prediction. High for a model that is sure, and of different things; 0 for one that always says the same.
+   */
+  readonly information: number;
+}
+
+export interface RecipeProbe {
+  readonly chosen: PresetName;
+  /** How many images were tried. */
+  readonly images: number;
+  /** False where the runner-up did nearly as well, or no recipe made the model sure. */
+  readonly sure: boolean;
+  readonly trials: readonly RecipeTrial[];
+}
+
+/** How much better than another a recipe must be to be taken for the right one: in nats of information … */
+const MARGIN = 0.1;
+/** … or, where both tell the images apart about as well, in mean confidence. */
+const CONFIDENCE_MARGIN = 0.03;
+/** Below this share of the most that the images could tell, the model is sure of nothing. */
+const LITTLE = 0.2;
+
+export interface ProbeRequest {
+  readonly graph: Graph;
+  readonly images: readonly RgbImage[];
+  /** The recipe with the defaults; its size and interpolation hold for all trials. */
+  readonly recipe: PreprocessRecipe;
+  /** Whether the resize was assumed too. */
+  readonly tryResize: boolean;
+  readonly threads: number;
+}
+
+/**
+ * Tries the usual normalizations on some images with the float model; then, with the best of them, BGR and squashed images.
+ *
+ * @returns the recipe to use, what was tried, and notices for the user
+ */
+export async function probeRecipe(
+  request: ProbeRequest,
+): Promise<{ recipe: PreprocessRecipe; probe: RecipeProbe; notices: string[] }> {
+  const { graph, images, recipe, threads } = request;
+  const model = await openFloatModel(graphToOnnx(graph), { threads });
+  try {
+    const cropped = images.map((image) => applyRecipe(image, recipe));
+    const trials: RecipeTrial[] = [];
+    for (const preset of PRESET_NAMES) {
+      trials.push({ preset, channels: 'RGB', resize: 'crop', ...(await trial(model, graph, cropped, preset)) });
+    }
+    const ranked = [...trials].sort((a, b) => b.information - a.information);
+    const byDefault = trials.find(({ preset }) => preset === 'imagenet')!;
+    const best = isBetter(ranked[0]!, byDefault) ? ranked[0]! : byDefault;
+    const { preset } = best;
+    const swapped = cropped.map(swapChannels);
+    trials.push({ preset, channels: 'BGR', resize: 'crop', ...(await trial(model, graph, swapped, preset)) });
+    if (request.tryResize) {
+      const whole = { ...recipe, resize: { mode: 'exact', ...recipe.size } } as const;
+      const squashed = images.map((image) => applyRecipe(image, whole));
+      trials.push({ preset, channels: 'RGB', resize: 'squash', ...(await trial(model, graph, squashed, preset)) });
+    }
+    const classes = graph.nodes.find(({ id }) => id === graph.output)!.cols;
+    return settle(request, best, trials, classes);
+  } finally {
+    await model.close();
+  }
+}
+
+function isBetter(a: RecipeTrial, b: RecipeTrial): boolean {
+  const information = a.information - b.information;
+  return information > MARGIN || (information > 0 && a.confidence - b.confidence > CONFIDENCE_MARGIN);
+}
+
+/** Runs the float model on pixels [height, width, 3] that are normalized as a preset has it. */
+async function trial(
+  model: FloatModel,
+  graph: Graph,
+  images: readonly Uint8Array[],
+  preset: PresetName,
+): Promise<Pick<RecipeTrial, 'confidence' | 'information'>> {
+  const { channels, height, width } = graph.input;
+  const { mean, std } = PRESETS[preset];
+  const predictions: Float64Array[] = [];
+  for (const pixels of images) {
+    const data = normalizePixels(pixels, channels, mean, std);
+    const outputs = await model.run({ [model.inputNames[0]!]: { data, shape: [1, channels, height, width] } });
+    predictions.push(Float64Array.from(softmax([...outputs.values()][0]!, 1)));
+  }
+  const average = new Float64Array(predictions[0]!.length);
+  for (const one of predictions) one.forEach((p, i) => (average[i]! += p / predictions.length));
+  const meanOf = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
+  return {
+    confidence: meanOf(predictions.map((one) => one.reduce((a, b) => Math.max(a, b)))),
+    information: entropy(average) - meanOf(predictions.map(entropy)),
+  };
+}
+
+function entropy(p: Float64Array): number {
+  return p.reduce((sum, x) => (x > 0 ? sum - x * Math.log(x) : sum), 0);
+}
+
+function swapChannels(pixels: Uint8Array): Uint8Array {
+  return pixels.map((_, i) => pixels[i - (i % 3) + 2 - (i % 3)]!);
+}
+
+function settle(
+  { images, recipe }: ProbeRequest,
+  best: RecipeTrial,
+  trials: readonly RecipeTrial[],
+  classes: number,
+): { recipe: PreprocessRecipe; probe: RecipeProbe; notices: string[] } {
+  const { preset } = best;
+  const others = trials.filter((one) => one.preset !== preset);
+  const next = others.reduce((a, b) => (b.information > a.information ? b : a));
+  const most = Math.log(Math.min(classes, images.length));
+  const isUnsure = best.information < LITTLE * most;
+  const sure = !isUnsure && isBetter(best, next);
+  const { mean, std } = PRESETS[preset];
+  const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+  const notices = [
+    `Nothing says how this model normalizes its images. Of the usual recipes, tried on ${images.length} images, ` +
+      `${preset} (mean ${mean.join(' ')}, std ${std.join(' ')}) was chosen: the float model is on average ` +
+      `${percent(best.confidence)} sure with it, ${percent(next.confidence)} with ${next.preset}` +
+      `${sure ? '' : '. THE DIFFERENCE IS SMALL: this may be wrong'}. Give --preset, or --mean and --std, to say it.`,
+  ];
+  if (isUnsure) {
+    notices.push(
+      'WARNING: with none of these recipes do the predictions of the float model tell the images apart. ' +
+        'The pre-processing is probably not right, or the images are of another kind than the model was trained on.',
+    );
+  }
+  const bgr = trials.find(({ channels }) => channels === 'BGR')!;
+  if (isBetter(bgr, best)) {
+    notices.push(
+      `WARNING: the float model is surer of images in BGR order (${percent(bgr.confidence)} against ` +
+        `${percent(best.confidence)}). Export it with RGB input; BGR is not supported.`,
+    );
+  }
+  const squashed = trials.find(({ resize }) => resize === 'squash');
+  const squashes = squashed !== undefined && isBetter(squashed, best);
+  if (squashes) notices.push('Whole images, squashed to the input, do better than the centre crop: they are used.');
+  return {
+    recipe: {
+      ...recipe,
+      mean,
+      std,
+      ...(squashes && { resize: { mode: 'exact', ...recipe.size } as const }),
+      source: `${recipe.source}, ${preset} by trial`,
+    },
+    probe: { chosen: preset, images: images.length, sure, trials },
+    notices,
+  };
+}

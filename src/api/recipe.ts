@@ -1,0 +1,116 @@
+/** Which recipe a model gets: what is said about it, and, where nothing is, what its float model is surest with. */
+import { InputError } from '../errors.js';
+import { listImages } from '../images/datasets/index.js';
+import { decodeImage } from '../images/decode.js';
+import type { RgbImage } from '../images/image.js';
+import type { RecipeFlags } from '../images/preprocess/flags.js';
+import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
+import { assumption, resolveRecipe } from '../images/preprocess/resolve.js';
+import { sample } from '../images/random.js';
+import { importModel } from '../importer/index.js';
+import type { ImportedModel } from '../importer/index.js';
+import { probeRecipe } from './probe-recipe.js';
+import type { RecipeProbe } from './probe-recipe.js';
+
+export interface ImportedWithRecipe {
+  readonly imported: ImportedModel;
+  readonly recipe: PreprocessRecipe;
+  /** The parts of the recipe for which ImageNet's defaults stand. */
+  readonly assumed: readonly string[];
+}
+
+/** Imports a model at the size its recipe settles on; where the model leaves the size open, the two depend on each other. */
+export async function importWithRecipe(
+  model: string,
+  flags: RecipeFlags,
+  notice: (text: string) => void,
+): Promise<ImportedWithRecipe> {
+  const asked = flags.size && ([flags.size.height, flags.size.width] as const);
+  let imported = await importModel(model, { size: asked });
+  const { input } = imported.graph;
+  if (input.channels !== 3)
+    throw new InputError(`${model} takes images of ${input.channels} channels; only RGB is supported`);
+  const resolve = (fixed: { height: boolean; width: boolean }) =>
+    resolveRecipe({
+      modelPath: model,
+      modelInput: { height: input.height, width: input.width, fixed },
+      metadata: imported.metadata,
+      flags,
+    });
+  let resolved = await resolve(input.fixed);
+  const { size } = resolved.recipe;
+  if (size.height !== input.height || size.width !== input.width) {
+    try {
+      imported = await importModel(model, { size: [size.height, size.width] });
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      // The model does not fit the size that its surroundings suggest: keep the one that its own shapes do.
+      resolved = await resolve({ height: true, width: true });
+    }
+  }
+  resolved.notices.forEach(notice);
+  return { imported, ...resolved };
+}
+
+/** How many images the usual recipes are tried on: enough to tell them apart, and seconds at most. */
+const PROBE_IMAGES = 32;
+/** Of a large model, whose runs are slow. */
+const PROBE_IMAGES_LARGE = 12;
+const LARGE = 50e6;
+/** ONNX Runtime takes no model of more than 2 GiB as bytes. */
+const MOST_PARAMETERS = 500e6;
+const SEED = 1;
+
+/**
+ * Imports a model and settles its recipe. Where nothing says the normalization, the usual ones are tried on calibration
+ * images with the float model; where that is not possible, a notice says why the default was assumed.
+ */
+export async function importAndChooseRecipe(
+  model: string,
+  request: { readonly images?: string; readonly preprocess?: RecipeFlags; readonly threads: number },
+  notice: (text: string) => void,
+): Promise<{ imported: ImportedModel; recipe: PreprocessRecipe; probe: RecipeProbe | null }> {
+  const held: string[] = [];
+  const { imported, recipe, assumed } = await importWithRecipe(model, request.preprocess ?? {}, (text) =>
+    held.push(text),
+  );
+  const isOpen = assumed.includes('mean') && assumed.includes('std');
+  const assumptionNotice = assumed.length > 0 ? assumption(recipe, assumed) : undefined;
+  held.filter((text) => !isOpen || text !== assumptionNotice).forEach(notice);
+  if (!isOpen) return { imported, recipe, probe: null };
+  const reason = whyNot(imported, request.images);
+  const images = reason === null ? await probeImages(request.images!, imported.parameters) : [];
+  if (images.length < 2) {
+    notice(assumptionNotice!);
+    notice(
+      `WARNING: the normalization is a guess, as ${reason ?? 'too few images can be decoded'}. ` +
+        'A wrong one costs much accuracy, and nothing else will tell. Give --preset, or --mean and --std.',
+    );
+    return { imported, recipe, probe: null };
+  }
+  const tryResize = assumed.includes('resize');
+  const probed = await probeRecipe({ graph: imported.graph, images, recipe, tryResize, threads: request.threads });
+  probed.notices.forEach(notice);
+  return { imported, recipe: probed.recipe, probe: probed.probe };
+}
+
+/** Why the usual recipes cannot be tried; null where they can. */
+function whyNot({ graph, parameters }: ImportedModel, images: string | undefined): string | null {
+  if (images === undefined) return 'there are no --images to try the usual ones on';
+  const output = graph.nodes.find(({ id }) => id === graph.output)!;
+  if (output.rows !== 1 || output.cols < 2) return 'only a classifier tells which one it was trained with';
+  return parameters > MOST_PARAMETERS ? 'the model is too large to try the usual ones' : null;
+}
+
+async function probeImages(source: string, parameters: number): Promise<RgbImage[]> {
+  const count = parameters > LARGE ? PROBE_IMAGES_LARGE : PROBE_IMAGES;
+  const images: RgbImage[] = [];
+  for (const file of sample(await listImages(source), count, SEED)) {
+    const image = await decodeImage(file).catch((error: unknown) => {
+      if (error instanceof InputError) return null; // calibration tells of it
+      throw error;
+    });
+    if (image !== null) images.push(image);
+  }
+  return images;
+}
