@@ -5,7 +5,8 @@ import { InputError } from '../errors.js';
 import { graphToOnnx, importModel } from '../importer/index.js';
 import { openDataset } from '../images/datasets/index.js';
 import type { DatasetItem } from '../images/datasets/index.js';
-import { decodeImage } from '../images/decode.js';
+import { decodeOriented } from '../images/decode.js';
+import type { ExifMode } from '../images/decode.js';
 import type { RgbImage } from '../images/image.js';
 import { AccuracyMeter } from '../metrics/accuracy.js';
 import { AgreementMeter, argmax } from '../metrics/agreement.js';
@@ -25,6 +26,8 @@ export interface EvaluateRequest {
   readonly limit?: number;
   readonly onProgress?: (done: number, total: number) => void;
   readonly onNotice?: (notice: string) => void;
+  /** Whether images are turned by their EXIF orientation; default: `ignore`, as Python's datasets do. */
+  readonly exif?: ExifMode;
   /** Called for each image, in the dataset's order. */
   readonly onImage?: (image: EvaluatedImage) => void;
 }
@@ -39,6 +42,8 @@ export interface EvaluatedImage {
 
 export interface Evaluation {
   readonly images: number;
+  /** How many of them have an EXIF orientation other than upright, and what was done with these. */
+  readonly turned: { readonly images: number; readonly exif: ExifMode };
   readonly top1: number;
   readonly top5: number;
   /** Decoding, resizing and inference together, by the clock on the wall; the float model's time is left out. */
@@ -78,7 +83,7 @@ export async function evaluate(model: Model | string, request: EvaluateRequest):
 }
 
 async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<Evaluation> {
-  const { onNotice, onProgress } = request;
+  const { onNotice, onProgress, exif = 'ignore' } = request;
   const dataset = await openDataset(request.dataset, { labels: model.labels ?? undefined, classCount: model.classes });
   dataset.notices.forEach((notice) => onNotice?.(notice));
   const items = limited(dataset.items, request.limit);
@@ -88,14 +93,16 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
     const times: number[] = [];
     const skipped: SkippedImage[] = [];
     let floatTime = 0;
+    let turned = 0;
     const start = performance.now();
-    for await (const { item, input } of inferInOrder(model, items)) {
+    for await (const { item, input } of inferInOrder(model, items, exif)) {
       if ('reason' in input) {
         skipped.push({ path: item.path, reason: input.reason });
       } else {
         const { pixels, logits, ms } = input;
         accuracy.add(logits, item.label);
         times.push(ms);
+        if (input.isTurned) turned++;
         const before = performance.now();
         const floatPrediction = await float?.compare(pixels, logits, item.label);
         floatTime += performance.now() - before;
@@ -106,8 +113,10 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
     const seconds = (performance.now() - start - floatTime) / 1000;
     if (times.length === 0) throw new InputError(`No usable image in ${request.dataset}: ${skipped[0].reason}`);
     const { images, top1, top5 } = accuracy.result();
+    if (turned > 0) onNotice?.(turnedNotice(turned, images, exif));
     return {
       images,
+      turned: { images: turned, exif },
       top1,
       top5,
       imagesPerSecond: images / seconds,
@@ -120,10 +129,22 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
   }
 }
 
+function turnedNotice(turned: number, images: number, exif: ExifMode): string {
+  const subject = `${turned} of ${images} images lie on their side, as their EXIF orientation says`;
+  return exif === 'apply'
+    ? `${subject}: they were turned upright.`
+    : `${subject}, and were NOT turned, as Python's datasets do not. --exif apply turns them, as ivit infer does.`;
+}
+
 /** `limit` items spread evenly, so that a dataset sorted by class is not cut to its first classes. */
 function limited(items: readonly DatasetItem[], limit = items.length): DatasetItem[] {
   const count = Math.min(limit, items.length);
   return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)]);
+}
+
+interface Decoded {
+  readonly image: RgbImage;
+  readonly isTurned: boolean;
 }
 
 interface Skipped {
@@ -132,6 +153,8 @@ interface Skipped {
 
 interface Inferred {
   readonly pixels: Uint8Array;
+  /** Whether its EXIF data give an orientation other than upright. */
+  readonly isTurned: boolean;
   readonly logits: Int32Array;
   readonly ms: number;
 }
@@ -146,32 +169,39 @@ const MAX_BATCH = 32;
 async function* inferInOrder(
   model: Model,
   items: readonly DatasetItem[],
+  exif: ExifMode,
 ): AsyncGenerator<{ item: DatasetItem; input: Skipped | Inferred }> {
   const size = Math.min(MAX_BATCH, 2 * model.threads);
-  const decode = (from: number) => Promise.all(items.slice(from, from + size).map(decodeItem));
+  const decode = (from: number) => Promise.all(items.slice(from, from + size).map((item) => decodeItem(item, exif)));
   let decoding = decode(0);
   for (let from = 0; from < items.length; from += size) {
-    const prepared = (await decoding).map((image) => ('reason' in image ? image : model.prepare(image)));
+    const prepared = (await decoding).map((image) =>
+      'reason' in image ? image : { pixels: model.prepare(image.image), isTurned: image.isTurned },
+    );
     decoding = decode(from + size);
-    const inferred = await mapConcurrently(prepared, model.threads, (pixels) => inferPixels(model, pixels));
+    const inferred = await mapConcurrently(prepared, model.threads, (one) => inferPixels(model, one));
     for (const [i, input] of inferred.entries()) yield { item: items[from + i], input };
   }
 }
 
-async function decodeItem(item: DatasetItem): Promise<RgbImage | Skipped> {
+async function decodeItem(item: DatasetItem, exif: ExifMode): Promise<Decoded | Skipped> {
   try {
-    return await decodeImage(item.path);
+    return await decodeOriented(item.path, exif);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     return { reason: error.message };
   }
 }
 
-async function inferPixels(model: Model, pixels: Uint8Array | Skipped): Promise<Inferred | Skipped> {
-  if ('reason' in pixels) return pixels;
+async function inferPixels(
+  model: Model,
+  prepared: Pick<Inferred, 'pixels' | 'isTurned'> | Skipped,
+): Promise<Inferred | Skipped> {
+  if ('reason' in prepared) return prepared;
+  const { pixels, isTurned } = prepared;
   const start = performance.now();
   const logits = await model.run(pixels);
-  return { pixels, logits, ms: performance.now() - start };
+  return { pixels, isTurned, logits, ms: performance.now() - start };
 }
 
 /** Works on `count` items at a time: as many as the engine has threads, so that none waits in a queue while timed. */

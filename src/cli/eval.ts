@@ -5,8 +5,8 @@ import type { EvaluatedImage, Evaluation } from '../api/evaluate.js';
 import { Model } from '../api/model.js';
 import { checkWritable, writeAtomically } from '../program/file.js';
 import { worstLayers } from '../quantize/index.js';
-import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
-import type { ModelFlags } from './options.js';
+import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
+import type { ExifFlag, ModelFlags } from './options.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
 import { milliseconds, notice, pairs, percent, print, printJson, significant, warn } from './render.js';
@@ -19,6 +19,7 @@ interface Flags extends ModelFlags {
   readonly dataset: string;
   readonly float?: string;
   readonly limit?: number;
+  readonly exif: ExifFlag;
   readonly predictions?: string;
   readonly layers?: number | true;
   readonly json?: boolean;
@@ -38,6 +39,7 @@ export function addEvalCommand(program: Command): void {
       positiveInteger,
     )
     .option('--json', 'print the figures as JSON');
+  addExifOption(command, "they are not turned, as Python's datasets do not");
   addModelOptions(command).action(run);
 }
 
@@ -55,6 +57,7 @@ async function run(flags: Flags): Promise<void> {
       flags.layers === undefined ? null : layersOf(model, flags.layers === true ? WORST_LAYERS : flags.layers);
     const evaluation = await evaluate(model, {
       ...flags,
+      exif: flags.exif === 'apply' ? 'apply' : 'ignore',
       onProgress: (done, total) => progress.update('Evaluate', done, total),
       onNotice: notice,
       onImage: (image) => {

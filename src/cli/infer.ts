@@ -3,18 +3,19 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { InputError, UsageError } from '../errors.js';
-import { decodeImage } from '../images/decode.js';
+import { decodeOriented } from '../images/decode.js';
 import type { RgbImage } from '../images/image.js';
 import { Model } from '../api/model.js';
 import type { Prediction } from '../api/model.js';
-import { addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
-import type { ModelFlags } from './options.js';
+import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
+import type { ExifFlag, ModelFlags } from './options.js';
 import { noticeSlowKernels } from './kernels.js';
-import { percent, print, printJson } from './render.js';
+import { notice, percent, print, printJson } from './render.js';
 
 interface Flags extends ModelFlags {
   readonly top: number;
   readonly logits?: boolean;
+  readonly exif: ExifFlag;
   readonly json?: boolean;
 }
 
@@ -24,6 +25,13 @@ interface Result {
   readonly logits?: readonly number[];
   /** Of inference alone, without decoding and resizing. */
   readonly ms: number;
+  /** Where the image was turned upright by its EXIF orientation. */
+  readonly turned?: true;
+}
+
+interface Decoded {
+  readonly image: RgbImage;
+  readonly wasTurned: boolean;
 }
 
 const STANDARD_INPUT = '-';
@@ -36,6 +44,7 @@ export function addInferCommand(program: Command): void {
     .option('--top <n>', 'how many classes to show', positiveInteger, 5)
     .option('--logits', 'give the integer logits too')
     .option('--json', 'print the results as JSON');
+  addExifOption(command, 'they are turned');
   addModelOptions(command).action(run);
 }
 
@@ -44,16 +53,16 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   const modelFile = findModel(flags);
   noticeSlowKernels(flags.backend);
   // An image is decoded while the model loads, or runs on the one before.
-  let next = startDecoding(images[0]);
+  let next = startDecoding(images[0], flags);
   const model = await Model.load(modelFile, engineOptions(flags));
   const results: Result[] = [];
   const failures: InputError[] = [];
   try {
     for (const [i, file] of images.entries()) {
       const decoding = next;
-      if (i + 1 < images.length) next = startDecoding(images[i + 1]);
+      if (i + 1 < images.length) next = startDecoding(images[i + 1], flags);
       try {
-        results.push(await inferOne(model, file, await (decoding ?? decodeStandardInput()), flags));
+        results.push(await inferOne(model, file, await (decoding ?? decodeStandardInput(flags)), flags));
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
         failures.push(error);
@@ -69,25 +78,44 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
     throw failures.length === 1 ? failures[0] : new InputError(failures.map((failure) => failure.message).join('; '));
 }
 
+/** Whether the user was told of images that were turned: once is enough. */
+let toldOfTurning = false;
+
+async function decode(input: string | Uint8Array, exif: ExifFlag, name?: string): Promise<Decoded> {
+  const { image, isTurned } = await decodeOriented(input, exif === 'ignore' ? 'ignore' : 'apply', name);
+  const wasTurned = isTurned && exif !== 'ignore';
+  if (wasTurned && !toldOfTurning) {
+    toldOfTurning = true;
+    notice('Images are turned upright by their EXIF orientation; --exif ignore keeps the stored pixels.');
+  }
+  return { image, wasTurned };
+}
+
 /** Not of standard input, which would keep the process waiting after a failure elsewhere: null. */
-function startDecoding(file: string): Promise<RgbImage> | null {
+function startDecoding(file: string, { exif }: Flags): Promise<Decoded> | null {
   if (file === STANDARD_INPUT) return null;
-  const decoding = decodeImage(file);
+  const decoding = decode(file, exif);
   decoding.catch(() => undefined); // whoever waits for the image gets the error
   return decoding;
 }
 
-async function decodeStandardInput(): Promise<RgbImage> {
-  return decodeImage(await buffer(process.stdin), 'standard input');
+async function decodeStandardInput({ exif }: Flags): Promise<Decoded> {
+  return decode(await buffer(process.stdin), exif, 'standard input');
 }
 
-async function inferOne(model: Model, file: string, image: RgbImage, flags: Flags): Promise<Result> {
+async function inferOne(model: Model, file: string, { image, wasTurned }: Decoded, flags: Flags): Promise<Result> {
   const pixels = model.prepare(image);
   const start = performance.now();
   const logits = await model.run(pixels);
   const ms = performance.now() - start;
   const predictions = model.predictions(logits, flags.top);
-  return { path: file, predictions, ...(flags.logits && { logits: [...logits] }), ms };
+  return {
+    path: file,
+    predictions,
+    ...(flags.logits && { logits: [...logits] }),
+    ms,
+    ...(wasTurned && { turned: true }),
+  };
 }
 
 function printResult({ path: file, predictions, logits }: Result, separated: boolean): void {

@@ -46,6 +46,17 @@ export function addRecipeOptions(command: Command): Command {
     .option('--interpolation <name>', 'bicubic or bilinear');
 }
 
+export type ExifFlag = 'auto' | 'apply' | 'ignore';
+
+/** What `auto` means, each command says itself. */
+export function addExifOption(command: Command, automatic: string): Command {
+  return command.addOption(
+    new Option('--exif <mode>', `turn photographs upright by their EXIF orientation (auto: ${automatic})`)
+      .choices(['auto', 'apply', 'ignore'])
+      .default('auto'),
+  );
+}
+
 export type RecipeOptionValues = RecipeFlagTexts;
 
 export function engineOptions({ backend, threads }: EngineFlags): EngineOptions {

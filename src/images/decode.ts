@@ -10,7 +10,7 @@ export const MAX_PIXELS = 178_956_970;
 /**
  * Decodes an image file, or its bytes, to 8-bit RGB.
  *
- * The pixels are those of Pillow's `Image.open(f).convert('RGB')`: stored orientation (EXIF rotation is not applied),
+ * The pixels are those of Pillow's `Image.open(f).convert('RGB')`: the stored orientation, unless `options.exif` is `apply`,
  * colour profiles ignored, alpha dropped without blending, palettes expanded, CMYK by Pillow's plain formula, the first
  * frame of an animation. One thing differs: 16-bit grey keeps its high byte, where Pillow saturates at 255.
  *
@@ -18,21 +18,51 @@ export const MAX_PIXELS = 178_956_970;
  * @param name what errors call it; the path, unless given
  * @throws InputError naming the image and the cause: missing, not an image, truncated, corrupt or too large
  */
-export async function decodeImage(input: string | Uint8Array, name?: string): Promise<RgbImage> {
+export async function decodeImage(
+  input: string | Uint8Array,
+  name?: string,
+  options: DecodeOptions = {},
+): Promise<RgbImage> {
+  return (await decodeOriented(input, options.exif ?? 'ignore', name)).image;
+}
+
+/** What to do where a photograph's EXIF data say that it lies on its side: turn it upright, or keep the stored pixels. */
+export type ExifMode = 'apply' | 'ignore';
+
+export interface DecodeOptions {
+  /** Default: `ignore`, as Pillow and Python's datasets do. */
+  readonly exif?: ExifMode;
+}
+
+/**
+ * As `decodeImage`; tells too whether the image has an orientation other than upright. A TIFF is always turned, as Pillow
+ * turns it.
+ *
+ * @throws InputError as `decodeImage`
+ */
+export async function decodeOriented(
+  input: string | Uint8Array,
+  exif: ExifMode,
+  name?: string,
+): Promise<{ image: RgbImage; isTurned: boolean }> {
   const title = name ?? (typeof input === 'string' ? input : 'the image');
   await refuseUnreadable(input, title);
   const decoder = loadSharp();
   try {
-    const open = () => decoder(input, { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_PIXELS });
-    const isCmyk = (await open().metadata()).space === 'cmyk';
+    const settings = { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
+    const { space, format, orientation = 1 } = await decoder(input, settings).metadata();
+    const isTurned = orientation !== 1 && format !== 'tiff';
+    const autoOrient = format === 'tiff' || exif === 'apply';
+    const open = () => decoder(input, { ...settings, autoOrient });
+    const isCmyk = space === 'cmyk';
     const pipeline = isCmyk
       ? open().pipelineColourspace('cmyk').toColourspace('cmyk')
       : open().toColourspace('srgb').removeAlpha();
     const { data, info } = await pipeline.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
     const { width, height } = info;
-    if (isCmyk) return { data: cmykToRgb(data, info.channels, width * height), width, height };
+    if (isCmyk) return { image: { data: cmykToRgb(data, info.channels, width * height), width, height }, isTurned };
     if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels instead of 3`);
-    return { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height };
+    return { image: { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height }, isTurned };
   } catch (error) {
     throw new InputError(`Cannot decode ${title}: ${causeOf(error)}`, { cause: error });
   }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors.js';
-import { decodeImage } from '../../src/images/decode.js';
+import { decodeImage, decodeOriented } from '../../src/images/decode.js';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/decode/', import.meta.url));
 const golden = JSON.parse(readFileSync(path.join(fixtures, 'golden.json'), 'utf8')) as Record<
@@ -39,6 +39,42 @@ describe("decodeImage gives Pillow's pixels", () => {
     const stored = await sharp(tagged, { ignoreIcc: true }).raw().toBuffer();
     expect([...(await decodeImage(tagged)).data]).toEqual([...stored]);
     expect([...stored]).not.toEqual([...(await sharp(tagged).raw().toBuffer())]);
+  });
+});
+
+describe('EXIF orientation', () => {
+  /** Two pixels, red over blue. */
+  const raw = { width: 1, height: 2, channels: 3 } as const;
+  const upright = Buffer.from([255, 0, 0, 0, 0, 255]);
+  const tagged = (format: 'png' | 'webp' | 'tiff', orientation: number) =>
+    sharp(upright, { raw })
+      .toFormat(format, format === 'tiff' ? { compression: 'lzw' } : { lossless: true })
+      .withMetadata({ orientation })
+      .toBuffer();
+
+  it.each([
+    ['png', 6],
+    ['webp', 8],
+    ['png', 3],
+  ] as const)('of a %s is ignored, or applied where asked for: %i', async (format, orientation) => {
+    const file = await tagged(format, orientation);
+    expect(await decodeOriented(file, 'ignore')).toEqual({
+      image: { data: new Uint8Array(upright), width: 1, height: 2 },
+      isTurned: true,
+    });
+    const turned = { 3: [0, 0, 255, 255, 0, 0], 6: [0, 0, 255, 255, 0, 0], 8: [255, 0, 0, 0, 0, 255] }[orientation];
+    const { width, height, data } = await decodeImage(file, undefined, { exif: 'apply' });
+    expect([width, height]).toEqual(orientation === 3 ? [1, 2] : [2, 1]);
+    expect([...data]).toEqual(turned);
+  });
+
+  it('upright is nothing to tell of', async () => {
+    expect((await decodeOriented(await tagged('png', 1), 'apply')).isTurned).toBe(false);
+  });
+
+  it('of a TIFF is always applied, as Pillow applies it', async () => {
+    const { width, height, data } = await decodeImage(await tagged('tiff', 6));
+    expect([width, height, ...data]).toEqual([2, 1, 0, 0, 255, 255, 0, 0]);
   });
 });
 
