@@ -35,6 +35,7 @@ describe('eval', () => {
     const right = decided.filter((index, i) => index === Math.floor(i / 3)).length;
     expect(figures).toEqual({
       images: 9,
+      turned: { images: 0, exif: 'ignore' },
       top1: right / 9,
       top5: 1,
       imagesPerSecond: expect.any(Number),
