@@ -32,4 +32,4 @@ export type { PaperGeluOp } from './ops/paper-gelu.js';
 export type { PaperNormOp } from './ops/paper-norm.js';
 export type { PatchesOp } from './ops/patches.js';
 export type { RescaleOp } from './ops/rescale.js';
-export type { Output, ValueId, ValueInfo, ValueType } from './value.js';
+export type { Output, ValueId, ValueType } from './value.js';
