@@ -64,7 +64,7 @@ export async function decodeOriented(
     if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels instead of 3`);
     return { image: { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height }, isTurned };
   } catch (error) {
-    throw new InputError(`Cannot decode ${title}: ${causeOf(error)}`, { cause: error });
+    throw new InputError(`Cannot decode ${title}: ${causeOf(error, title)}`, { cause: error });
   }
 }
 
@@ -104,8 +104,11 @@ async function refuseUnreadable(input: string | Uint8Array, title: string): Prom
 }
 
 /** One line that says what libvips found; its messages repeat the path and end in further lines. */
-function causeOf(error: unknown): string {
+function causeOf(error: unknown, title: string): string {
   const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!.trim();
+  const other = /\.(heic|heif|jxl|jp2|j2k|bmp|ppm|pgm|pnm)$/i.exec(title)?.[1];
+  if (other !== undefined && /unsupported|heif|codec|not built in|loader/i.test(message))
+    return `${other.toUpperCase()} images are not supported; convert it to PNG or JPEG`;
   if (/unsupported image format/i.test(message))
     return 'not an image in a known format (JPEG, PNG, WebP, TIFF, GIF, AVIF)';
   if (/exceeds pixel limit/i.test(message)) return `more than ${MAX_PIXELS} pixels`;

@@ -86,6 +86,12 @@ describe('decodeImage refuses', () => {
     ['no bytes', () => new Uint8Array(), /the image: it is empty/],
     ['text', () => write('text.png', Buffer.from('this is no image')), /text\.png: not an image in a known format/],
     [
+      'a BMP',
+      () => write('a.bmp', Buffer.from('BM not read')),
+      /a\.bmp: BMP images are not supported; convert it to PNG/,
+    ],
+    ['a JPEG XL', () => write('a.jxl', Buffer.from([0xff, 0x0a, 0, 0])), /a\.jxl: JXL images are not supported/],
+    [
       'a truncated JPEG',
       () => write('cut.jpg', fixture('subsampled.jpg').subarray(0, -30)),
       /cut\.jpg: .*premature end/i,
