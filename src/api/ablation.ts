@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { InputError } from '../errors.js';
-import { DEFAULT_OPTIONS, calibrate, fitCalibrated, sequenceSettings } from '../quantize/index.js';
-import type { Agreement, QuantizeOptions, SequenceSettings } from '../quantize/index.js';
+import { DEFAULT_OPTIONS, calibrate, fitCalibrated, resolveScheme } from '../quantize/index.js';
+import type { Agreement, QuantizeOptions, Techniques } from '../quantize/index.js';
 import { normalizationOf } from './float-input.js';
 import { calibrationImages } from './quantize.js';
 import { importWithRecipe } from './recipe.js';
@@ -23,38 +23,38 @@ export interface AblationRow {
   readonly seconds: number;
 }
 
-type Change = (settings: SequenceSettings) => SequenceSettings;
+type Change = (techniques: Techniques) => Techniques;
 
-const withoutCompensation: Change = (s) => ({ ...s, fit: { ...s.fit, ridges: [] } });
-const roundedToNearest: Change = (s) => ({ ...s, fit: { ...s.fit, secondOrder: false } });
+const withoutCorrection: Change = (s) => ({ ...s, fit: { ...s.fit, ridges: [] } });
+const roundedToNearest: Change = (s) => ({ ...s, fit: { ...s.fit, roundsInOrder: false } });
 const perTensor: Change = (s) => ({ ...s, perChannelInputs: false });
 const symmetric: Change = (s) => ({ ...s, range: { ...s.range, centred: false } });
-const asObserved: Change = (s) => ({ ...s, range: { ...s.range, headRooms: [1], clipWeight: 0 } });
+const asObserved: Change = (s) => ({ ...s, range: { ...s.range, rangeMargins: [1], clipWeight: 0 } });
 const fewRowsIn8Bits: Change = (s) => ({ ...s, fewRows: 0 });
-const onePlaneOfWeights: Change = (s) => ({ ...s, secondWeightPlanes: false });
+const oneWeightPlane: Change = (s) => ({ ...s, residualPlanes: false });
 const sensitiveIn8Bits: Change = (s) => ({ ...s, sensitiveWork: 0 });
 const OF_ALL = [
-  withoutCompensation,
+  withoutCorrection,
   roundedToNearest,
   perTensor,
   symmetric,
   asObserved,
   fewRowsIn8Bits,
-  onePlaneOfWeights,
+  oneWeightPlane,
   sensitiveIn8Bits,
 ];
 
 /** What can be left out. */
 const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
   ['nothing', (s) => s],
-  ['closed-form compensation', withoutCompensation],
-  ['second-order rounding (nearest instead)', roundedToNearest],
-  ['compensation and second-order rounding', (s) => withoutCompensation(roundedToNearest(s))],
+  ['closed-form weight correction', withoutCorrection],
+  ['GPTQ rounding (nearest instead)', roundedToNearest],
+  ['weight correction and GPTQ rounding', (s) => withoutCorrection(roundedToNearest(s))],
   ['input scales per channel (one a tensor)', perTensor],
   ['centred ranges (symmetric instead)', symmetric],
   ['regard to unseen images (ranges as observed)', asObserved],
   ['16-bit inputs of the rows that the output reads', fewRowsIn8Bits],
-  ['12-bit weights of these rows', onePlaneOfWeights],
+  ['12-bit weights of these rows', oneWeightPlane],
   ['more bits where the logits are most sensitive', sensitiveIn8Bits],
   ['all of these', (s) => OF_ALL.reduce((all, change) => change(all), s)],
 ];
@@ -85,12 +85,16 @@ export async function ablate({
     options,
     threads: availableParallelism(),
   };
-  const calibration = await calibrate(request, { images: drawn.images, fitImages: fit });
+  const scheme = resolveScheme(options);
+  const calibration = await calibrate(request, { images: drawn.images, fitImages: fit }, scheme);
   const rows: AblationRow[] = [];
   try {
     for (const [left, change] of TECHNIQUES) {
       const start = performance.now();
-      const { agreement } = await fitCalibrated(request, calibration, change(sequenceSettings(options)));
+      const { agreement } = await fitCalibrated(request, calibration, {
+        ...scheme,
+        techniques: change(scheme.techniques),
+      });
       const row = { left, agreement, seconds: (performance.now() - start) / 1000 };
       rows.push(row);
       onRow?.(row);

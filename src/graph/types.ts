@@ -62,6 +62,8 @@ export interface LinearNode extends NodeBase {
   /** [N], zeros where the model has none. */
   readonly bias: Float32Array;
   readonly inFeatures: number;
+  /** Tied weights: the linear layer before it, by id, whose quantized weights it takes; absent: it has its own. */
+  readonly weightsOf?: string;
 }
 
 /** (x − mean)/√(var + ε)·γ + β over each run of `cols` elements. */

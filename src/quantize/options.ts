@@ -26,3 +26,12 @@ export interface QuantizeOptions {
   readonly weightBits: 4 | 6 | 8;
   readonly layerBits: readonly LayerBits[];
 }
+
+export const DEFAULT_OPTIONS: QuantizeOptions = {
+  kernels: 'shift',
+  scales: 'static',
+  method: 'minmax',
+  effort: 'normal',
+  weightBits: 8,
+  layerBits: [],
+};

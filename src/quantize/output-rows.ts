@@ -9,17 +9,9 @@ import type {
   LayerNormNode,
   LinearNode,
 } from '../graph/types.js';
-import { planGraph, type Plan } from './plan.js';
-
-/** So few rows of a layer cost next to nothing, and get 16-bit inputs. */
-export const FEW_ROWS = 4;
-
-/** A graph whose output rows are computed apart, with every value that the graph before had. */
-export interface SeparatedGraph {
-  readonly graph: Graph;
-  /** Linear layers of the output rows, and the layers of all rows whose weights they share, by id. */
-  readonly twins: ReadonlyMap<string, string>;
-}
+import { planGraph, type Plan } from './plan/index.js';
+import { staticInputs } from './schemes/static.js';
+import { FEW_ROWS } from './techniques.js';
 
 /** The rows of a value that reach the output by itself, the first so many, and of how many rows they are. */
 interface OutputRows {
@@ -28,16 +20,24 @@ interface OutputRows {
 }
 
 /**
- * Gives the rows that the output reads (the class token) layers of their own in every block, with the same weights: few rows
+ * Gives the rows that the output reads (the class token) layers of their own in every block, with tied weights: few rows
  * cost next to nothing with more bits, and their errors reach the output undiluted, where those of all other rows are
  * averaged by attention. What other rows read of them are keys and values. A graph whose output reads many rows, or others
  * than the first ones, stays as it is.
  */
-export function separateOutputRows(graph: Graph): SeparatedGraph {
-  const plan = planGraph(graph, false);
-  const rows = outputRows(graph, plan);
-  return rows === null ? { graph, twins: new Map() } : new Separation(graph, plan, rows).run();
+export function separateOutputRows(graph: Graph): Graph {
+  let separated = known.get(graph);
+  if (separated === undefined) {
+    const plan = planGraph(graph, staticInputs);
+    const rows = outputRows(graph, plan);
+    separated = rows === null ? graph : new Separation(graph, plan, rows).run();
+    known.set(graph, separated);
+  }
+  return separated;
 }
+
+/** Graphs separated so far: several stages ask for the same. */
+const known = new WeakMap<Graph, Graph>();
 
 /** Of the last value of which only some rows reach the output. */
 function outputRows(graph: Graph, { needed }: Plan): OutputRows | null {
@@ -55,7 +55,6 @@ function outputRows(graph: Graph, { needed }: Plan): OutputRows | null {
 type RegionNode = LayerNormNode | AttentionNode | LinearNode | ActivationNode | AddNode;
 
 class Separation {
-  private readonly twins = new Map<string, string>();
   /** Values that stand for others: all rows, those of the output from their own layers. */
   private readonly joined = new Map<string, string>();
   /** The output rows of a value. */
@@ -71,7 +70,7 @@ class Separation {
     this.firstRows = Int32Array.from({ length: rows.count }, (_, r) => r);
   }
 
-  run(): SeparatedGraph {
+  run(): Graph {
     const members = new Set<GraphNode>();
     for (const node of this.graph.nodes) {
       if (!this.isStart(node)) continue;
@@ -83,7 +82,7 @@ class Separation {
       withOperands(node, (id) => this.joined.get(id) ?? id),
       ...(members.has(node) ? this.separate(node as RegionNode) : []),
     ]);
-    return { graph: { ...this.graph, nodes }, twins: this.twins };
+    return { ...this.graph, nodes };
   }
 
   /** A norm or an attention of all rows, by which not the output's alone are made. */
@@ -133,7 +132,6 @@ class Separation {
     const own = this.ownOf(node, added);
     added.push(own);
     this.apart.set(node.id, own.id);
-    if (own.op === 'linear') this.twins.set(own.id, node.id);
     if (this.isJoined(node)) added.push(this.join(node));
     return added;
   }
@@ -158,6 +156,8 @@ class Separation {
           bias: bias === null ? null : firstQueries(bias, node, queries),
         };
       }
+      case 'linear':
+        return { ...node, ...common, x: this.rowsOf(node.x, added), weightsOf: node.id };
       default:
         return { ...node, ...common, x: this.rowsOf(node.x, added) };
     }

@@ -5,16 +5,16 @@ import type { Products } from '../../calibrate/products.js';
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import { softmaxDither, softmaxWeight } from '../../kernels/attention.js';
 import type { SoftmaxBits, SoftmaxKind } from '../../program/types.js';
-import { roundToNearest } from '../fit/weight-correction.js';
-import { CODE_LIMIT } from './scales.js';
+import { transposed } from '../fit/linalg.js';
+import { roundToNearest } from '../fit/weight-rounding.js';
 import { SCORE_BITS, SCORE_UNIT } from '../build/scores.js';
-import type { Target } from './value-scales.js';
+import { QUANTIZED_LIMIT, type Encoding } from './encoding.js';
 
 /** Float values of an image, by node. */
 export type ValueOf = (id: string) => Float32Array;
 
-/** What codes of 8 bits add to a value, element by element. */
-export function codesError(value: Float32Array, { out, scale, center }: Target): Float32Array {
+/** What 8 bits add to a value, element by element. */
+export function quantizationError(value: Float32Array, { out, scale, center }: Encoding): Float32Array {
   const cols = scale.length;
   const error = new Float32Array(value.length);
   for (let row = 0; row < value.length; row += cols) {
@@ -22,59 +22,57 @@ export function codesError(value: Float32Array, { out, scale, center }: Target):
     if (out.type === 'rows') {
       let most = 0;
       for (let c = 0; c < cols; c++) most = Math.max(most, Math.abs((value[row + c] - center[c]) / scale[c]));
-      step = most / CODE_LIMIT || 1;
+      step = most / QUANTIZED_LIMIT || 1;
     }
     for (let c = 0; c < cols; c++) {
       const exact = (value[row + c] - center[c]) / (scale[c] * step);
-      const code = Math.max(-CODE_LIMIT - 1, Math.min(CODE_LIMIT, Math.round(exact)));
-      error[row + c] = (code - exact) * scale[c] * step;
+      const quantized = Math.max(-QUANTIZED_LIMIT - 1, Math.min(QUANTIZED_LIMIT, Math.round(exact)));
+      error[row + c] = (quantized - exact) * scale[c] * step;
     }
   }
   return error;
 }
 
-/**
- * Weights [N, K] rounded to the nearest of so many bits.
- *
- * @param inputScale real value of one step of the input's codes, by channel: weights are rounded in units of it
- */
+/** How a layer's weights are rounded. */
+export interface WeightRounding {
+  readonly weightBits: number;
+  /** [K]: real value of one step of the input, in units of which weights are rounded. */
+  readonly inputScale: Float64Array;
+}
+
+/** Weights [N, K] rounded to the nearest of so many bits. */
 export function roundedWeights(
   { weight, cols: N, inFeatures: K }: LinearNode,
-  weightBits: number,
-  inputScale: Float64Array,
+  { weightBits, inputScale }: WeightRounding,
 ): Float32Array {
-  const { codes, scale } = roundToNearest(
+  const { quantized, scale } = roundToNearest(
     Float64Array.from(weight, (w, i) => w * inputScale[i % K]),
     N,
     K,
     weightBits,
   );
-  return Float32Array.from(codes, (code, i) => (code * scale[Math.floor(i / K)]) / inputScale[i % K]);
+  return Float32Array.from(quantized, (q, i) => (q * scale[Math.floor(i / K)]) / inputScale[i % K]);
 }
 
 /**
  * What weights rounded to the nearest of so many bits add to a linear layer's output, element by element, once the bias has
  * taken back the mean.
  *
- * @param inputScale see `roundedWeights`
  * @param statistics of the layer's input
  */
 export async function weightsError(
   node: LinearNode,
-  weightBits: number,
-  inputScale: Float64Array,
+  rounding: WeightRounding,
   statistics: ChannelStatistics,
   valueOf: ValueOf,
   products: Products,
 ): Promise<Float32Array> {
   const { cols: N, inFeatures: K } = node;
-  const rounded = roundedWeights(node, weightBits, inputScale);
-  const transposed = new Float32Array(K * N);
-  for (let n = 0, i = 0; n < N; n++)
-    for (let k = 0; k < K; k++, i++) transposed[k * N + n] = rounded[i] - node.weight[i];
+  const rounded = roundedWeights(node, rounding);
+  const change = rounded.map((w, i) => w - node.weight[i]);
   const { channels, sum, count } = statistics;
   const centred = valueOf(node.x).map((v, i) => v - sum[i % channels] / count);
-  return products.plain(centred, K, transposed, N);
+  return products.plain(centred, K, transposed(change, N, K), N);
 }
 
 /**

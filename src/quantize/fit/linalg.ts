@@ -59,3 +59,17 @@ export function invertLower(a: Float64Array, n: number): void {
     a[i * n + i] = scale;
   }
 }
+
+/** Mean of the diagonal of a matrix [K, K]. */
+export function meanDiagonal(gram: Float64Array, K: number): number {
+  let trace = 0;
+  for (let k = 0; k < K; k++) trace += gram[k * K + k];
+  return trace / K;
+}
+
+/** A matrix [rows, cols] as [cols, rows], in single precision. */
+export function transposed(matrix: ArrayLike<number>, rows: number, cols: number): Float32Array {
+  const out = new Float32Array(matrix.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = matrix[r * cols + c];
+  return out;
+}

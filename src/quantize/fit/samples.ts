@@ -1,5 +1,5 @@
 import type { Graph } from '../../graph/types.js';
-import type { Plan } from '../plan.js';
+import type { Plan } from '../plan/types.js';
 
 /** Which rows of which values stand for a linear layer when it is fitted. */
 export interface SampleRows {
@@ -20,19 +20,14 @@ const OUTPUT_ROW_WEIGHT = 8;
  * Picks `perImage` rows of every linear layer, among those that reach the output, the same for layers with equally many
  * rows; rows that the output reads directly are always among them.
  */
-export function chooseSamples(
-  graph: Graph,
-  plan: Plan,
-  twins: ReadonlyMap<string, string>,
-  perImage: number,
-): SampleRows {
-  const shared = new Set(twins.values());
+export function chooseSamples(graph: Graph, plan: Plan, perImage: number): SampleRows {
+  const tied = new Set(graph.nodes.flatMap((node) => (node.op === 'linear' ? [node.weightsOf] : [])));
   const outputRows = rowsReadByOutput(graph, plan);
   const picks = new Map<string, Int32Array>();
   const rows = (image: number, id: string): Int32Array => {
     const node = plan.nodes.get(id)!;
     // Weights that serve the output rows too are fitted to them as well.
-    const needed = shared.has(id) ? null : (plan.needed.get(id) ?? null);
+    const needed = tied.has(id) ? null : (plan.needed.get(id) ?? null);
     const pick = `${image} ${node.rows} ${needed === null ? '' : needed.join()}`;
     let known = picks.get(pick);
     if (known === undefined) {

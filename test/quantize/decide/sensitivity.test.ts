@@ -1,20 +1,18 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openProducts } from '../../../src/calibrate/products.js';
 import { createOpRunner } from '../../../src/engine/runner.js';
 import { evaluateGraph, importModel } from '../../../src/importer/index.js';
 import { withOperands } from '../../../src/graph/nodes.js';
 import type { AttentionNode, ConstantNode, Graph, GraphNode, LinearNode } from '../../../src/graph/types.js';
-import { DEFAULT_OPTIONS, calibrate, quantizeGraph, sequenceSettings } from '../../../src/quantize/index.js';
-import {
-  chooseSensitive,
-  measureSensitivities,
-  NOTHING_MEASURED,
-  NOTHING_SENSITIVE,
-  type Sensitivities,
-} from '../../../src/quantize/decide/sensitivity.js';
-import { quantizeSequentially, type SequenceResult } from '../../../src/quantize/build/sequence.js';
-import { codesSource, ValueScales, type Target } from '../../../src/quantize/decide/value-scales.js';
+import { DEFAULT_OPTIONS, calibrate, quantizeGraph, resolveScheme } from '../../../src/quantize/index.js';
+import { buildProgram, type BuiltProgram } from '../../../src/quantize/build/sequence.js';
+import type { Quantization } from '../../../src/quantize/context.js';
+import { NOTHING_SENSITIVE } from '../../../src/quantize/decide/bit-widths.js';
+import type { Encoding } from '../../../src/quantize/decide/encoding.js';
+import { measureSensitivities, NOTHING_MEASURED } from '../../../src/quantize/decide/sensitivity.js';
+import { ValueEncodings } from '../../../src/quantize/decide/value-encodings.js';
+import { inputSource } from '../../../src/quantize/plan/queries.js';
+import type { Scheme } from '../../../src/quantize/schemes/scheme.js';
 import { zooImages, zooModel } from '../../zoo.js';
 import '../../build-kernels.js';
 
@@ -22,7 +20,7 @@ const MEAN = [0.485, 0.456, 0.406];
 const STD = [0.229, 0.224, 0.225];
 
 /** The value as its 8-bit codes have it. */
-function asCodes(value: Float32Array, { out, scale, center }: Target): Float32Array {
+function asCodes(value: Float32Array, { out, scale, center }: Encoding): Float32Array {
   const cols = scale.length;
   return value.map((v, i) => {
     const units = (x: number, c: number): number => (x - center[c]) / scale[c];
@@ -102,6 +100,11 @@ function withRoundedWeights(layer: LinearNode, inputScale: Float64Array, inputs:
   return { ...layer, weight, bias };
 }
 
+const withFewRows = (scheme: Scheme, fewRows: number): Scheme => ({
+  ...scheme,
+  techniques: { ...scheme.techniques, fewRows },
+});
+
 describe('what 8-bit inputs do to the logits', () => {
   it.each([
     ['hf_vit_eager_ts_opset17', 'static'],
@@ -113,29 +116,23 @@ describe('what 8-bit inputs do to the logits', () => {
     const zoo = await zooImages(model);
     const images = zoo.map(({ pixels }) => pixels);
     const options = { ...DEFAULT_OPTIONS, effort: 'fast', scales: scaleMode } as const;
-    const settings = { ...sequenceSettings(options), fewRows: 0 };
+    const scheme = withFewRows(resolveScheme(options), 0);
     const calibration = await calibrate(
       { graph: imported, images, mean: MEAN, std: STD, options },
       { images, fitImages: images.length },
+      scheme,
     );
     calibration.collected.samples.close();
     const { graph, plan } = calibration;
-    const scales = new ValueScales({
-      ...calibration,
-      statistics: calibration.collected.statistics,
-      settings,
-      sensitive: NOTHING_SENSITIVE,
+    const products = await openProducts(1);
+    /** Measured on the first image alone. */
+    const quantizationWith = (own: Scheme): Quantization => ({
+      calibration: { ...calibration, images: images.slice(0, 1), fitImages: 1 },
+      scheme: own,
+      encodings: new ValueEncodings(calibration, own, NOTHING_SENSITIVE),
+      products,
     });
-    const { statistics } = calibration.collected;
-    const measuring = {
-      ...calibration,
-      statistics,
-      images: images.slice(0, 1),
-      runs: 100,
-      mean: MEAN,
-      std: STD,
-      threads: 1,
-    };
+    const { encodings } = quantizationWith(scheme);
     const {
       inputs: sensitivities,
       softmax,
@@ -143,7 +140,7 @@ describe('what 8-bit inputs do to the logits', () => {
       otherWeights,
       work,
       weightBytes,
-    } = await measureSensitivities({ ...measuring, scales, settings });
+    } = await measureSensitivities(quantizationWith(scheme), 100);
 
     expect(sensitivities.size).toBeGreaterThan(4);
     expect(weights.size, 'all layers have many rows').toBe(0);
@@ -177,7 +174,7 @@ describe('what 8-bit inputs do to the logits', () => {
         ),
       );
       const value = evaluateGraph({ ...graph, output: id }, zoo[0].normalised);
-      const rounded = asCodes(value, scales.target(id, 'codes', layers[0].inFeatures));
+      const rounded = asCodes(value, encodings.target(id, 'codes', layers[0].inFeatures));
       const logits = evaluateGraph(
         withConstant(graph, node, rounded, new Set(readers.map((user) => user.id))),
         zoo[0].normalised,
@@ -213,9 +210,9 @@ describe('what 8-bit inputs do to the logits', () => {
     expect(measured / computed).toBeGreaterThan(0.6);
     expect(measured / computed).toBeLessThan(1.6);
 
-    const ofFew = { ...settings, fewRows: Infinity };
-    const finer = new ValueScales({ ...calibration, statistics, settings: ofFew, sensitive: NOTHING_SENSITIVE });
-    const ofWeights = await measureSensitivities({ ...measuring, scales: finer, settings: ofFew });
+    const finer = quantizationWith(withFewRows(scheme, Infinity));
+    const ofWeights = await measureSensitivities(finer, 100);
+    await products.close();
     const read = linears.filter(({ id }) => plan.needed.get(id)?.length !== 0);
     expect([...ofWeights.weights.keys()], 'all layers have few rows').toEqual(read.map(({ id }) => id));
     expect(ofWeights.inputs.size).toBe(0);
@@ -224,7 +221,7 @@ describe('what 8-bit inputs do to the logits', () => {
       const { error, macs, bytes } = ofWeights.weights.get(layer.id)!;
       expect(bytes).toBe(layer.weight.length / 2);
       expect(macs).toBeGreaterThan((plan.needed.get(layer.id)?.length ?? layer.rows) * layer.weight.length);
-      const codes = finer.target(codesSource(plan, layer.x), 'codes', layer.inFeatures);
+      const codes = finer.encodings.target(inputSource(plan, layer.x), 'codes', layer.inFeatures);
       const rounded = withRoundedWeights(
         layer,
         codes.scale,
@@ -276,25 +273,17 @@ describe('weights of 12 bits', () => {
       const { graph } = await importModel(model.path);
       const images = (await zooImages(model)).map(({ pixels }) => pixels);
       const options = { ...DEFAULT_OPTIONS, scales: scaleMode };
-      const settings = sequenceSettings(options);
+      const scheme = resolveScheme(options);
       const request = { graph, images, mean: MEAN, std: STD, options };
-      const calibration = await calibrate(request, { images: [...images, ...images], fitImages: images.length });
+      const split = { images: [...images, ...images], fitImages: images.length };
+      const calibration = await calibrate(request, split, scheme);
       const { plan, collected } = calibration;
       const runner = await createOpRunner();
       const products = await openProducts(1);
       const quantized = (weights: readonly LinearNode[]) => {
         const sensitive = { ...NOTHING_SENSITIVE, weights: new Set(weights.map(({ id }) => id)) };
-        const scales = new ValueScales({ ...calibration, statistics: collected.statistics, settings, sensitive });
-        return quantizeSequentially({
-          ...calibration,
-          mean: MEAN,
-          std: STD,
-          runner,
-          products,
-          settings,
-          scales,
-          sensitivities: NOTHING_MEASURED,
-        });
+        const encodings = new ValueEncodings(calibration, scheme, sensitive);
+        return buildProgram({ calibration, scheme, encodings, products, sensitivities: NOTHING_MEASURED, runner });
       };
       try {
         const few = calibration.graph.nodes
@@ -324,7 +313,7 @@ describe('weights of 12 bits', () => {
           }
         }
         // What else there is hides the weights' error in single layers, not in all together.
-        const noise = ({ layers }: SequenceResult): number =>
+        const noise = ({ layers }: BuiltProgram): number =>
           layers
             .filter(({ name }) => few.some((node) => node.name === name))
             .reduce((sum, { sqnrDb }) => sum + sqnrDb, 0) / few.length;
@@ -350,91 +339,5 @@ describe('weights of 12 bits', () => {
     expect(
       (await quantized(6)).every(({ weightBits, weightSensitivity }) => weightBits === 6 && weightSensitivity === null),
     ).toBe(true);
-  });
-});
-
-describe('the choice', () => {
-  const value = fc.record({
-    error: fc.double({ min: 0, max: 1, noNaN: true }),
-    macs: fc.integer({ min: 1, max: 1000 }),
-    bytes: fc.integer({ min: 0, max: 1000 }),
-  });
-  const values = fc.array(value, { maxLength: 30 });
-  const share = fc.double({ min: 0, max: 0.5, noNaN: true });
-  const nothing: Sensitivities = {
-    inputs: new Map(),
-    softmax: new Map(),
-    weights: new Map(),
-    otherWeights: 0,
-    work: 0,
-    weightBytes: 0,
-  };
-
-  it('keeps to the work allowed, and takes nothing that is not worth its work and its place in the file', () => {
-    fc.assert(
-      fc.property(
-        values,
-        values,
-        values,
-        fc.double({ min: 0, max: 10, noNaN: true }),
-        share,
-        (list, attentions, layers, otherWeights, most) => {
-          const [inputs, softmax, weights] = [list, attentions, layers].map(
-            (some) => new Map(some.map((of, i) => [`${i}`, of])),
-          );
-          const all = [...list, ...attentions, ...layers];
-          const sum = (some: typeof all, of: 'error' | 'macs' | 'bytes'): number =>
-            some.reduce((total, one) => total + one[of], 0);
-          const [work, weightBytes] = [sum(all, 'macs') || 1, 2 * sum(all, 'bytes') || 1];
-          const sensitive = chooseSensitive({ inputs, softmax, weights, otherWeights, work, weightBytes }, most);
-          const picked = (ids: ReadonlySet<string>, from: typeof inputs) => [...ids].map((id) => from.get(id)!);
-          const chosen = [
-            ...picked(sensitive.inputs, inputs),
-            ...picked(sensitive.softmax, softmax),
-            ...picked(sensitive.weights, weights),
-          ];
-          expect(sum(chosen, 'macs')).toBeLessThanOrEqual(most * work);
-          const whole = sum(all, 'error') + otherWeights;
-          for (const { error, macs, bytes } of chosen)
-            expect(error / whole).toBeGreaterThanOrEqual(0.333 * (macs / work + bytes / weightBytes / 2));
-        },
-      ),
-    );
-  });
-
-  it('takes what disturbs most for its cost first, where it fits', () => {
-    const inputs = new Map([
-      ['large', { error: 0.6, macs: 100, bytes: 0 }],
-      ['small', { error: 0.2, macs: 10, bytes: 0 }],
-      ['dull', { error: 0.05, macs: 600, bytes: 0 }],
-      ['other', { error: 0.5, macs: 90, bytes: 0 }],
-    ]);
-    const chosen = (otherWeights: number, most: number, more: Partial<Sensitivities> = {}): string[] => {
-      const sensitive = chooseSensitive(
-        { ...nothing, inputs, work: 800, weightBytes: 1000, otherWeights, ...more },
-        most,
-      );
-      return [
-        ...sensitive.inputs,
-        ...[...sensitive.softmax].map((id) => `softmax of ${id}`),
-        ...[...sensitive.weights].map((id) => `weights of ${id}`),
-      ];
-    };
-    expect(chosen(1, 1)).toEqual(['small', 'large', 'other']);
-    expect(chosen(1, 0.14)).toEqual(['small', 'large']);
-    expect(chosen(1, 0.125), 'the next that fits').toEqual(['small', 'other']);
-    expect(chosen(20, 1), 'beside a large error of weights').toEqual(['small']);
-    expect(chosen(1, 0.01)).toEqual([]);
-    expect(
-      chosen(1, 0.15, { softmax: new Map([['small', { error: 0.6, macs: 20, bytes: 0 }]]) }),
-      'of one work with inputs',
-    ).toEqual(['small', 'other', 'softmax of small']);
-    const weights = new Map([
-      ['head', { error: 0.1, macs: 1, bytes: 100 }],
-      ['class token', { error: 0.01, macs: 1, bytes: 100 }],
-    ]);
-    expect(chosen(1, 0.14, { weights }), 'of no work to speak of').toEqual(['small', 'large', 'weights of head']);
-    expect(chosen(10, 1, { weights }), 'not worth the place in the file').toEqual(['small', 'large', 'other']);
-    expect(chooseSensitive(nothing, 0.5)).toEqual(NOTHING_SENSITIVE);
   });
 });

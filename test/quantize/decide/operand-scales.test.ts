@@ -1,11 +1,12 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { ChannelStatistics } from '../../../src/calibrate/statistics.js';
 import type { AttentionNode, AttentionView } from '../../../src/graph/types.js';
-import { CODE_LIMIT, chooseRanges, operandScales, reachOf, viewColumn } from '../../../src/quantize/decide/scales.js';
+import { QUANTIZED_LIMIT } from '../../../src/quantize/decide/encoding.js';
+import { operandScales, viewColumn } from '../../../src/quantize/decide/operand-scales.js';
 
 const DIM = 4;
-const RANGE = { method: 'minmax', headRooms: [1], clipWeight: 0, centred: true } as const;
+const RANGE = { method: 'minmax', rangeMargins: [1], clipWeight: 0, centred: true } as const;
 
 /** Where a source of `columns` columns holds the heads of each token side by side, or (one head wide) below each other. */
 const view = (source: string, heads: number): AttentionView => ({
@@ -72,56 +73,11 @@ test.each([
             const q = scales.q.scale[viewColumn(node.q, columns.q, h, c)];
             const k = scales.k.scale[viewColumn(node.k, columns.k, h, c)];
             expect(q * k).toBeCloseTo(scales.product[h], 9);
-            expect(rows.q[h * DIM + c] / q).toBeLessThanOrEqual(CODE_LIMIT + 1e-4);
-            expect(rows.k[h * DIM + c] / k).toBeLessThanOrEqual(CODE_LIMIT + 1e-4);
+            expect(rows.q[h * DIM + c] / q).toBeLessThanOrEqual(QUANTIZED_LIMIT + 1e-4);
+            expect(rows.k[h * DIM + c] / k).toBeLessThanOrEqual(QUANTIZED_LIMIT + 1e-4);
           }
         }
       },
     ),
   );
-});
-
-describe('ranges of codes', () => {
-  const C = 8;
-  /** As many images as channels; in each, one channel of its own reaches four times as far as in all others. */
-  const statistics = new ChannelStatistics(C, false);
-  for (let i = 0; i < C; i++)
-    statistics.observe(Float32Array.from({ length: 2 * C }, (_, k) => (k < C ? 1 : -1) * (k % C === i ? 4 : 1)));
-  const weight = new Float32Array(C).fill(1);
-  const choose = (clipWeight: number) =>
-    chooseRanges(statistics, reachOf(statistics, 'minmax', null, false), weight, 127, {
-      method: 'minmax',
-      headRooms: [1, 2, 4],
-      clipWeight,
-      centred: true,
-    });
-
-  test('are as observed where clipping on unseen images does not count', () => {
-    const { half, middle, headRoom } = choose(0);
-    expect(headRoom).toBe(1);
-    for (const h of half) expect(h).toBeCloseTo(4, 9);
-    expect(Math.max(...middle.map(Math.abs))).toBeLessThan(1e-12);
-  });
-
-  test('have room where every image reaches farther than the others in some channel', () => {
-    const { half, strength, headRoom } = choose(1e6);
-    // Without the image that reaches farthest a channel's range is 1, the tensor's 4.
-    expect(headRoom * 1 ** strength * 4 ** (1 - strength)).toBeGreaterThanOrEqual(4);
-    for (const h of half) expect(h).toBeGreaterThanOrEqual(4);
-  });
-
-  test('follow a centre that is given, as far to either side', () => {
-    const center = new Float64Array(C).fill(1);
-    const reach = reachOf(statistics, 'minmax', center, true);
-    expect([...reach.above]).toEqual([...reach.below]);
-    expect([...reach.above]).toEqual(new Array(C).fill(5));
-    expect([
-      ...chooseRanges(statistics, reach, weight, 127, {
-        method: 'minmax',
-        headRooms: [1],
-        clipWeight: 0,
-        centred: true,
-      }).middle,
-    ]).toEqual([...center]);
-  });
 });

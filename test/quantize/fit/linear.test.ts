@@ -1,20 +1,15 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openProducts, type Products } from '../../../src/calibrate/products.js';
-import {
-  fitLinear,
-  type Fit,
-  type FitProblem,
-  type SecondPlaneUse,
-  type WeightPlane,
-} from '../../../src/quantize/fit/weight-correction.js';
+import { fitLinear, type Fit, type FitProblem, type ResidualPlaneUse } from '../../../src/quantize/fit/linear.js';
+import type { WeightPlane } from '../../../src/quantize/fit/weight-rounding.js';
 
 let products: Products;
 beforeAll(async () => void (products = await openProducts(1)));
 afterAll(() => products.close());
 
 const [N, K] = [6, 10];
-const OPTIONS = { weightBits: 8, ridges: [0.1, 1], secondOrder: true };
+const OPTIONS = { weightBits: 8, ridges: [0.1, 1], roundsInOrder: true, correctsBias: true };
 
 /** A layer on rows of correlated inputs, whose wanted output is that of its weights. */
 function problemOf(seed: number, rows: number): FitProblem {
@@ -42,7 +37,7 @@ function dot(weight: Float64Array, n: number, x: Float32Array, r: number): numbe
 /** The weights that planes stand for. */
 function weightsOf(...planes: readonly WeightPlane[]): Float64Array {
   return Float64Array.from({ length: N * K }, (_, i) =>
-    planes.reduce((sum, { codes, scale }) => sum + codes[i] * scale[Math.floor(i / K)], 0),
+    planes.reduce((sum, { quantized, scale }) => sum + quantized[i] * scale[Math.floor(i / K)], 0),
   );
 }
 
@@ -52,15 +47,15 @@ function errorsOf({ x, target }: FitProblem, { bias }: Fit, weight: Float64Array
 }
 
 const energy = (values: Float64Array): number => values.reduce((sum, v) => sum + v * v, 0);
-const fit = (problem: FitProblem, use: SecondPlaneUse): Promise<Fit> => fitLinear(problem, products, OPTIONS, use);
+const fit = (problem: FitProblem, use: ResidualPlaneUse): Promise<Fit> => fitLinear(problem, products, OPTIONS, use);
 const seeds = fc.integer({ min: 0, max: 2 ** 30 });
 
 describe('a layer of few rows', () => {
-  it('keeps its weights, rounded to the nearest; a second plane holds what that leaves', async () => {
+  it('keeps its weights, rounded to the nearest; a residual plane holds what that leaves', async () => {
     await fc.assert(
       fc.asyncProperty(seeds, async (seed) => {
         const problem = problemOf(seed, 8);
-        const { second, ...first } = await fit(problem, 'own');
+        const { residualPlane: second, ...first } = await fit(problem, 'own');
         expect(first.bits).toBe(8);
         expect(second!.bits).toBe(4);
         const [rough, fine] = [weightsOf(first), weightsOf(first, second!)];
@@ -69,7 +64,7 @@ describe('a layer of few rows', () => {
           expect(Math.abs(w - rough[i])).toBeLessThanOrEqual(first.scale[n] * 0.5001);
           expect(Math.abs(w - fine[i])).toBeLessThanOrEqual(second!.scale[n] * 0.5001);
           expect(second!.scale[n]).toBeLessThan(first.scale[n] / 13.9);
-          expect(Math.abs(second!.codes[i])).toBeLessThanOrEqual(7);
+          expect(Math.abs(second!.quantized[i])).toBeLessThanOrEqual(7);
         });
       }),
       { numRuns: 30 },
@@ -78,7 +73,7 @@ describe('a layer of few rows', () => {
 });
 
 describe('a layer of many rows', () => {
-  it('errs less with a second plane, and by nothing in the mean with the planes that are its own', async () => {
+  it('errs less with a residual plane, and by nothing in the mean with the planes that are its own', async () => {
     await fc.assert(
       fc.asyncProperty(seeds, async (seed) => {
         const problem = problemOf(seed, 3000);
@@ -87,12 +82,12 @@ describe('a layer of many rows', () => {
           await fit(problem, 'shared'),
           await fit(problem, 'own'),
         ];
-        expect(none.second).toBeNull();
-        expect(shared.codes).toEqual(none.codes);
+        expect(none.residualPlane).toBeNull();
+        expect(shared.quantized).toEqual(none.quantized);
         expect(shared.bias).toEqual(none.bias);
-        expect(shared.second).toEqual(own.second);
+        expect(shared.residualPlane).toEqual(own.residualPlane);
         const alone = errorsOf(problem, shared, weightsOf(shared));
-        const together = errorsOf(problem, own, weightsOf(own, own.second!));
+        const together = errorsOf(problem, own, weightsOf(own, own.residualPlane!));
         expect(energy(together)).toBeLessThan(energy(alone) / 10);
         const typical = Math.sqrt(energy(alone) / alone.length);
         for (const errors of [alone, together]) {

@@ -1,0 +1,35 @@
+/** How the quantizer handles each kind of node. A new one is a file beside this one, and a line here. */
+import type { GraphNode } from '../../graph/types.js';
+import { activation } from './activation.js';
+import { add } from './add.js';
+import { addConst } from './add-const.js';
+import { affine } from './affine.js';
+import { attention } from './attention.js';
+import { constant } from './constant.js';
+import type { NodeBuilder } from './definition.js';
+import { gather } from './gather.js';
+import { l2Norm } from './l2-norm.js';
+import { layerNorm } from './layer-norm.js';
+import { linear } from './linear.js';
+import { meanRows } from './mean-rows.js';
+import { patchEmbed } from './patch-embed.js';
+
+const builders = {
+  patchEmbed,
+  linear,
+  layerNorm,
+  l2Norm,
+  activation,
+  attention,
+  add,
+  affine,
+  addConst,
+  constant,
+  gather,
+  meanRows,
+} satisfies { [K in GraphNode['op']]: NodeBuilder<Extract<GraphNode, { op: K }>> };
+
+/** How a node's kind is handled. */
+export function builderOf({ op }: GraphNode): NodeBuilder<GraphNode> {
+  return builders[op] as unknown as NodeBuilder<GraphNode>;
+}

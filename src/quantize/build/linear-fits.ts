@@ -1,0 +1,96 @@
+import { ownerOf } from '../plan/queries.js';
+import { fitLinear, type Fit, type FitProblem } from '../fit/linear.js';
+import { productWithMean, type WeightPlane } from '../fit/weight-rounding.js';
+import type { ProgramContext } from './program-context.js';
+import { sampleTargets, type Layer, type SampledInputs } from './layer-samples.js';
+import type { Built } from './program-builder.js';
+
+/** What a layer with tied weights takes over. */
+interface Owned {
+  readonly fit: Fit;
+  readonly input: Built;
+  /** See `SampledInputs`. */
+  readonly unit: number;
+}
+
+/** The mean error of so many rows is taken to be half chance. */
+const ROWS_IN_DOUBT = 32;
+
+/** The fits of linear layers, one after the other: layers with tied weights share one. */
+export class LinearFits {
+  /** By the id of the layer. */
+  private readonly owned = new Map<string, Owned>();
+
+  /** Fits a layer to the integers that it will get. */
+  async fit(layer: Layer, sampled: SampledInputs, context: ProgramContext): Promise<Fit> {
+    const { node, input } = layer;
+    const { scheme, products, encodings, calibration } = context.request;
+    const options = scheme.techniques.fit;
+    const problem = { ...sampled, ...floatWeights(layer, sampled.unit) };
+    const target = options.correctsBias ? await sampleTargets(layer, sampled.rowsOf, context) : new Float32Array(0);
+    const owner = ownerOf(calibration.plan, node);
+    const owned = owner === null ? undefined : this.owned.get(owner.id);
+    const planes = encodings.bits.weightPlanes(node);
+    const use = planes > 1 ? 'own' : this.isTiedInPlanes(node.id, context) ? 'shared' : 'none';
+    const fit =
+      owned === undefined
+        ? await fitLinear({ ...problem, target }, products, options, use)
+        : refitBias(owned, input.scale, { x: sampled.x, target }, planes);
+    this.owned.set(node.id, { fit, input, unit: sampled.unit });
+    return fit;
+  }
+
+  /** Whether a layer that is tied to this one's weights has a residual weight plane. */
+  private isTiedInPlanes(id: string, { request }: ProgramContext): boolean {
+    const { calibration, encodings } = request;
+    return calibration.graph.nodes.some(
+      (node) => node.op === 'linear' && node.weightsOf === id && encodings.bits.weightPlanes(node) > 1,
+    );
+  }
+}
+
+/** The float weights and bias for inputs in units of the integers. */
+function floatWeights({ node, input }: Layer, unit: number): Pick<FitProblem, 'weight' | 'bias'> {
+  const { cols: N, inFeatures: K } = node;
+  const weight = new Float64Array(N * K);
+  const bias = Float64Array.from(node.bias);
+  for (let n = 0; n < N; n++) {
+    for (let k = 0; k < K; k++) {
+      weight[n * K + k] = node.weight[n * K + k] * input.scale[k] * unit;
+      bias[n] += node.weight[n * K + k] * input.center[k];
+    }
+  }
+  return { weight, bias };
+}
+
+/**
+ * Weights taken over from a layer whose input scales are in the same proportions, with the bias that leaves no mean error
+ * on the rows given, as far as these are enough to tell.
+ *
+ * @param inputScale [K]
+ * @param rows x [rows, K]: integers less their zero point; target [rows, N]
+ */
+function refitBias(
+  { fit, input, unit }: Owned,
+  inputScale: Float64Array,
+  { x, target }: { readonly x: Float32Array; readonly target: Float32Array },
+  planes: number,
+): Fit {
+  const N = fit.scale.length;
+  const K = inputScale.length;
+  const rows = x.length / K;
+  const rescaled = ({ bits, quantized, scale }: WeightPlane): WeightPlane => ({
+    bits,
+    quantized,
+    scale: scale.map((s) => (s * inputScale[0]) / input.scale[0] / unit),
+  });
+  const first = rescaled(fit);
+  const residualPlane = planes > 1 ? rescaled(fit.residualPlane!) : null;
+  const mean = new Float64Array(K);
+  x.forEach((v, i) => (mean[i % K] += v / rows));
+  const wanted = new Float64Array(N);
+  target.forEach((v, i) => (wanted[i % N] += v / rows));
+  const meanOutput = productWithMean(residualPlane === null ? [first] : [first, residualPlane], mean);
+  const bias = fit.bias.map((b, n) => b + ((wanted[n] - meanOutput[n] - b) * rows) / (rows + ROWS_IN_DOUBT));
+  return { ...first, residualPlane, bias, ridge: null, heldOutError: null };
+}

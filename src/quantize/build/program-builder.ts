@@ -1,0 +1,152 @@
+import type { OpRunner, Value } from '../../engine/types.js';
+import { imageValue } from '../../engine/values.js';
+import { operandsOf } from '../../program/operands.js';
+import { canShareWeights } from '../../program/ops/linear.js';
+import type { Op, Program } from '../../program/types.js';
+import type { Output, ValueId } from '../../program/value.js';
+import { uniformScales, writtenScales, type ChannelScales } from '../decide/encoding.js';
+import type { ValueEncodings } from '../decide/value-encodings.js';
+import type { Demand } from '../plan/types.js';
+import { encodeMultipliers, encodeOffsets } from './multipliers.js';
+
+/** A value of the program under construction, and what its integers mean. */
+export interface Built extends ChannelScales {
+  readonly value: ValueId;
+  readonly out: Output;
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** int32 in the residual stream's scale. */
+export const WIDE: Output = { type: 'i32' };
+
+const FORMS: readonly Demand[] = ['codes', 'operand', 'activation', 'wide'];
+const key = (id: string, form: Demand): string => `${form} ${id}`;
+
+/** A program under construction: its ops so far, and every value on all calibration images, as far as it is still read. */
+export class ProgramBuilder {
+  readonly ops: Op[] = [];
+  private readonly built = new Map<string, Built>();
+  /** Values of all images, by value id; dropped after their last use. */
+  private readonly values = new Map<ValueId, Value[]>();
+  private readonly names = new Set<string>();
+  /** Of weights in the program: the op that they are of. */
+  private readonly weightsAt = new Map<Int8Array, number>();
+
+  constructor(
+    readonly input: Program['input'],
+    private readonly images: readonly Uint8Array[],
+    private readonly runner: OpRunner,
+    private readonly encodings: ValueEncodings,
+  ) {
+    this.values.set(
+      0,
+      images.map((pixels) => imageValue(input, pixels)),
+    );
+  }
+
+  get wideScale(): number {
+    return this.encodings.wideScale;
+  }
+
+  /** Appends an op, under a name that no other has, and runs it on every image. */
+  emit(unnamed: Op): { readonly value: ValueId; readonly op: Op } {
+    const op = this.tied({ ...unnamed, name: this.unique(unnamed.name) });
+    const operands = operandsOf(op).map((id) => this.valuesOf(id));
+    const loaded = this.runner.load(
+      op,
+      operands.map((values) => values[0]),
+      this.input,
+    );
+    const results = this.images.map((_, i) => loaded.run(operands.map((values) => values[i])));
+    loaded.free();
+    this.ops.push(op);
+    this.values.set(this.ops.length, results);
+    return { value: this.ops.length, op };
+  }
+
+  /** Appends the op that makes a node's value, and remembers in which form it is. */
+  define(id: string, form: Demand, op: Op, scales: ChannelScales): void {
+    this.remember(id, form, this.emit(op), scales);
+  }
+
+  /** The same for a value in the residual stream's form. */
+  defineWide(id: string, op: Op): void {
+    this.define(id, 'wide', op, uniformScales(op.cols, this.wideScale));
+  }
+
+  /** Remembers that an op which was emitted makes a node's value. */
+  remember(id: string, form: Demand, { value, op }: { value: ValueId; op: Op }, scales: ChannelScales): void {
+    const { out, rows, cols } = op;
+    this.built.set(key(id, form), { value, out, rows, cols, scale: scales.scale, center: scales.center });
+  }
+
+  has(id: string, form: Demand): boolean {
+    return this.built.has(key(id, form));
+  }
+
+  /** A value on every image. */
+  valuesOf(value: ValueId): readonly Value[] {
+    return this.values.get(value)!;
+  }
+
+  /** A node's value in the residual stream's form. */
+  wide(id: string): Built {
+    const built = this.built.get(key(id, 'wide'));
+    if (built === undefined) throw new Error(`no wide value of ${id}`);
+    return built;
+  }
+
+  /** A node's value in the form that a reader needs; made from the wide one where it is not there. */
+  inForm(id: string, form: Exclude<Demand, 'wide'>, cols: number, name: string): Built {
+    const known = this.built.get(key(id, form));
+    if (known !== undefined) return known;
+    const wide = this.wide(id);
+    const encoding = this.encodings.target(id, form, cols);
+    const { out, scale, center } = encoding;
+    const rows = (wide.rows * wide.cols) / scale.length;
+    const { multiplier, shift } = encodeMultipliers(
+      scale.map((s) => this.wideScale / s),
+      name,
+    );
+    const offset = encodeOffsets(
+      center.map((t, c) => -t / scale[c]),
+      shift,
+    );
+    const common = { name: `${name}.${form}`, rows, cols: scale.length, out };
+    this.define(
+      id,
+      form,
+      { op: 'rescale', ...common, x: wide.value, multiplier, offset, shift },
+      writtenScales(encoding),
+    );
+    return this.built.get(key(id, form))!;
+  }
+
+  /** Forgets a node's value, which nobody reads any more. */
+  release(id: string): void {
+    for (const form of FORMS) {
+      const built = this.built.get(key(id, form));
+      if (built === undefined) continue;
+      // A fused add shares its value with no other node; a gather's sources have their own.
+      const shared = [...this.built].some(([k, other]) => other.value === built.value && k !== key(id, form));
+      this.built.delete(key(id, form));
+      if (!shared) this.values.delete(built.value);
+    }
+  }
+
+  /** The op, naming the one before it whose weights it has. */
+  private tied(op: Op): Op {
+    if (op.op !== 'linear') return op;
+    const weightsOf = this.weightsAt.get(op.weight);
+    if (weightsOf === undefined) this.weightsAt.set(op.weight, this.ops.length);
+    return weightsOf !== undefined && canShareWeights(op, this.ops[weightsOf]) ? { ...op, weightsOf } : op;
+  }
+
+  private unique(name: string): string {
+    let candidate = name;
+    for (let i = 2; this.names.has(candidate); i++) candidate = `${name}.${i}`;
+    this.names.add(candidate);
+    return candidate;
+  }
+}

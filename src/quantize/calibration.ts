@@ -1,0 +1,83 @@
+/** The float model's pass over the calibration images. */
+import { collect } from '../calibrate/collect.js';
+import { ChannelStatistics } from '../calibrate/statistics.js';
+import type { Graph, GraphNode } from '../graph/types.js';
+import type { Calibration } from './context.js';
+import { EFFORT_SETTINGS } from './effort.js';
+import { chooseSamples } from './fit/samples.js';
+import { separateOutputRows } from './output-rows.js';
+import { planGraph } from './plan/index.js';
+import type { QuantizeRequest } from './request.js';
+import type { Scheme } from './schemes/scheme.js';
+
+/** Images to fit to, then those that are held out: nothing is fitted to images from `fitImages` on. */
+export interface SplitImages {
+  readonly images: readonly Uint8Array[];
+  readonly fitImages: number;
+}
+
+/** The nodes whose values calibration observes, whatever the options. */
+export function observedNodes(graph: Graph): GraphNode[] {
+  return separateOutputRows(graph).nodes.filter((node) => node.op !== 'constant');
+}
+
+/** Runs the float model over the images, once. The caller closes the samples that it collects. */
+export async function calibrate(
+  request: QuantizeRequest,
+  { images, fitImages }: SplitImages,
+  scheme: Scheme,
+): Promise<Calibration> {
+  const { mean, std, options, statistics: given, threads = 1 } = request;
+  const separated = separateOutputRows(request.graph);
+  const graph = scheme.kernels.separatesOutputRows ? separated : request.graph;
+  const plan = planGraph(graph, scheme.inputs);
+  const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);
+  const collected = await collect({
+    graph: separated,
+    images,
+    mean,
+    std,
+    statistics: new Set(observedNodes(request.graph).map((node) => node.id)),
+    statisticsImages: request.observeImages === false ? 0 : fitImages,
+    histograms:
+      request.histograms === true ||
+      given !== undefined ||
+      (options.method !== 'minmax' && options.method !== 'momentum'),
+    samples: samples.wanted,
+    threads,
+    onProgress: (done, total) => request.onProgress?.('calibrate', done, total),
+  });
+  for (const [id, statistics] of given ?? []) collected.statistics.get(id)!.merge(statistics);
+  const { statistics: observed } = collected;
+  const statistics = withConstants(graph, observed);
+  return { graph, plan, images, fitImages, mean, std, threads, samples, collected, observed, statistics };
+}
+
+/** Adds the statistics of constants, which no image changes. */
+function withConstants(
+  graph: Graph,
+  statistics: ReadonlyMap<string, ChannelStatistics>,
+): Map<string, ChannelStatistics> {
+  const all = new Map(statistics);
+  for (const node of graph.nodes) {
+    if (node.op !== 'constant') continue;
+    const constant = new ChannelStatistics(node.cols);
+    constant.observe(node.value);
+    all.set(node.id, constant);
+  }
+  return all;
+}
+
+/** One image in so many is held out. */
+const HOLD_OUT = 8;
+
+/**
+ * Moves every eighth image to the end: neighbours are often of one class, so a run of them would be a poor sample. Fewer
+ * than eight are too few to spare one: they serve for both, and the agreement says what the fit reached.
+ */
+export function holdOut(images: readonly Uint8Array[]): SplitImages {
+  if (images.length < HOLD_OUT) return { images: [...images, ...images], fitImages: images.length };
+  const isHeld = (i: number) => i % HOLD_OUT === HOLD_OUT - 1;
+  const fitted = images.filter((_, i) => !isHeld(i));
+  return { images: [...fitted, ...images.filter((_, i) => isHeld(i))], fitImages: fitted.length };
+}

@@ -1,0 +1,107 @@
+/** What could get more bits, and what too few of them add to the float model. */
+import { operandsOf } from '../../graph/nodes.js';
+import type { GraphNode, LinearNode } from '../../graph/types.js';
+import { MAX_FINE_KEYS } from '../build/scores.js';
+import { RESIDUAL_PLANE_BITS } from '../fit/linear.js';
+import { inputSource, rowsNeeded } from '../plan/queries.js';
+import type { Plan } from '../plan/types.js';
+import type { Quantization } from '../context.js';
+import { askedBits } from './layer-bits.js';
+import { quantizationError, softmaxError, weightsError, type ValueOf } from './rounding-errors.js';
+
+export type Kind = 'inputs' | 'softmax' | 'weights';
+
+/** What could get more bits. */
+export interface Candidate {
+  readonly kind: Kind;
+  /** Whose value the error is added to: for the linear layers that read it, or, if it is that of weights, for all who do. */
+  readonly node: GraphNode;
+  readonly macs: number;
+  readonly bytes: number;
+  /** The values that the error is computed from. */
+  readonly sources: readonly string[];
+  readonly errorOf: (valueOf: ValueOf) => Float32Array | Promise<Float32Array>;
+}
+
+/** All that could get more bits. */
+export function findCandidates(quantization: Quantization): Candidate[] {
+  return [...inputCandidates(quantization), ...softmaxCandidates(quantization), ...weightCandidates(quantization)];
+}
+
+/** Multiply-adds of the rows of a layer that reach the output. */
+export const macsOf = (plan: Plan, node: LinearNode): number => rowsNeeded(plan, node) * node.cols * node.inFeatures;
+
+/** The values that linear layers read, those with a layer left out that has 16 bits already or whose bits the user chose. */
+function inputCandidates({ calibration, encodings, scheme }: Quantization): Candidate[] {
+  const { graph, plan } = calibration;
+  const readers = new Map<string, LinearNode[]>();
+  for (const node of graph.nodes) {
+    if (node.op !== 'linear') continue;
+    const source = inputSource(plan, node.x);
+    readers.set(source, [...(readers.get(source) ?? []), node]);
+  }
+  const isOpen = (node: LinearNode): boolean =>
+    encodings.bits.input(node) === 8 && askedBits(node.name, scheme.layerBits) === undefined;
+  return [...readers]
+    .filter(([, layers]) => layers.every(isOpen))
+    .map(([id, layers]) => {
+      const encoding = encodings.inputs.of(layers[0]);
+      return {
+        kind: 'inputs',
+        node: plan.nodes.get(id)!,
+        macs: layers.reduce((sum, layer) => sum + macsOf(plan, layer), 0),
+        bytes: 0,
+        sources: [id],
+        errorOf: (valueOf) => quantizationError(valueOf(id), encoding),
+      };
+    });
+}
+
+/** The attentions whose output linear layers read as it is. */
+function softmaxCandidates({ calibration, encodings, scheme }: Quantization): Candidate[] {
+  const { graph, plan } = calibration;
+  const kind = scheme.kernels.softmaxKind;
+  if (kind === null) return [];
+  return graph.nodes
+    .filter((node) => node.op === 'attention')
+    .filter(
+      (node) => plan.form.get(node.id) === 'codes' && node.keys <= MAX_FINE_KEYS && encodings.bits.softmax(node) === 8,
+    )
+    .map((node) => ({
+      kind: 'softmax',
+      node,
+      macs: rowsNeeded(plan, node) * node.heads * node.keys * node.valueDim,
+      bytes: 0,
+      sources: operandsOf(node),
+      errorOf: (valueOf) => softmaxError(node, kind, valueOf),
+    }));
+}
+
+/** Multiply-adds in the time of reading a byte that no layer has read before: 10 GB/s beside 240 GMAC/s, on one core of a server. */
+const READ_MACS = 24;
+
+/** The linear layers of so few rows that a second plane of weights costs little but its place in the file. */
+function weightCandidates(quantization: Quantization): Candidate[] {
+  const { calibration, encodings, scheme, products } = quantization;
+  const { graph, plan, statistics } = calibration;
+  const { weightBits } = scheme.techniques.fit;
+  return graph.nodes
+    .filter((node) => node.op === 'linear')
+    .filter((node) => mayHaveResidualPlane(node, quantization))
+    .map((node) => {
+      const { scale } = encodings.inputs.of(node);
+      return {
+        kind: 'weights',
+        node,
+        macs: macsOf(plan, node) + READ_MACS * node.weight.length,
+        bytes: (node.weight.length * RESIDUAL_PLANE_BITS) / 8,
+        sources: [node.x],
+        errorOf: (valueOf) =>
+          weightsError(node, { weightBits, inputScale: scale }, statistics.get(node.x)!, valueOf, products),
+      };
+    });
+}
+
+export function mayHaveResidualPlane(node: LinearNode, { calibration, encodings, scheme }: Quantization): boolean {
+  return scheme.techniques.residualPlanes && encodings.bits.hasFewRows(node) && rowsNeeded(calibration.plan, node) > 0;
+}

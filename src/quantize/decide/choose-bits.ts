@@ -1,0 +1,43 @@
+/** Where more bits are worth what they cost. */
+import type { Sensitive } from './bit-widths.js';
+import type { Sensitivities, Sensitivity } from './sensitivity.js';
+
+/** Least share of the whole error that is worth a share of work or file: the model is to be as near to float as its speed allows. */
+const LEAST_WORTH = 1 / 3;
+
+/** What a share of the file costs, beside the same share of work. */
+const FILE_COST = 1 / 2;
+
+/**
+ * What to give more bits: what takes the most error away for its cost, as long as the share of the whole error that
+ * each takes away is at least a third of its cost, and all together add no more than `most` to the work of linear layers.
+ * The cost is the share that it adds to that work, plus half the share that it adds to the file's weights.
+ */
+export function chooseSensitive(
+  { inputs, softmax, weights, otherWeights, work, weightBytes }: Sensitivities,
+  most: number,
+): Sensitive {
+  const chosen = { inputs: new Set<string>(), softmax: new Set<string>(), weights: new Set<string>() };
+  const listed = (values: ReadonlyMap<string, Sensitivity>, to: Set<string>) =>
+    [...values].map(([id, { error, macs, bytes }]) => ({
+      id,
+      to,
+      error,
+      macs,
+      cost: macs / work + FILE_COST * (bytes / weightBytes),
+    }));
+  const all = [
+    ...listed(inputs, chosen.inputs),
+    ...listed(softmax, chosen.softmax),
+    ...listed(weights, chosen.weights),
+  ];
+  const error = all.reduce((sum, value) => sum + value.error, otherWeights);
+  let spent = 0;
+  for (const value of all.sort((a, b) => b.error / b.cost - a.error / a.cost)) {
+    if (value.error < LEAST_WORTH * error * value.cost) break;
+    if (spent + value.macs > most * work) continue;
+    spent += value.macs;
+    value.to.add(value.id);
+  }
+  return chosen;
+}

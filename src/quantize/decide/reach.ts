@@ -1,0 +1,103 @@
+/** How far values reach, by channel. */
+import type { ChannelStatistics } from '../../calibrate/statistics.js';
+import { channelRange, type RangeMethod } from './ranges.js';
+
+/** A channel's half-width is at least this share of the tensor's largest: dead channels must not make scales of 0. */
+const LEAST_SHARE = 1e-4;
+
+export interface RangeOptions {
+  readonly method: RangeMethod;
+  /** Factors to widen ranges by, to choose among: a few hundred images under-estimate them. */
+  readonly rangeMargins: readonly number[];
+  /** How much clipping on unseen images counts, squared error against squared error; 0: ranges are as observed. */
+  readonly clipWeight: number;
+  /** Whether ranges that need not be symmetric about zero may have their middle elsewhere. */
+  readonly centred: boolean;
+}
+
+/** How far each channel reaches above and below a centre, and how far without the image that reaches farthest. */
+export interface Reach {
+  readonly center: Float64Array;
+  readonly above: Float64Array;
+  readonly below: Float64Array;
+  readonly aboveNext: Float64Array;
+  readonly belowNext: Float64Array;
+}
+
+/**
+ * @param center of each channel; null: its mean
+ * @param symmetric whether codes must reach as far below the centre as above it
+ */
+export function reachOf(
+  statistics: ChannelStatistics,
+  method: RangeMethod,
+  center: Float64Array | null,
+  symmetric: boolean,
+): Reach {
+  const C = statistics.channels;
+  const blank = () => new Float64Array(C);
+  const reach = {
+    center: center ?? statistics.sum.map((sum) => sum / statistics.count),
+    above: blank(),
+    below: blank(),
+    aboveNext: blank(),
+    belowNext: blank(),
+  };
+  for (let c = 0; c < C; c++) {
+    const { lo, hi } = channelRange(statistics, c, method);
+    const t = reach.center[c];
+    reach.above[c] = Math.max(0, hi - t);
+    reach.below[c] = Math.max(0, t - lo);
+    reach.aboveNext[c] = Math.max(0, Math.min(hi, statistics.nextMax[c]) - t);
+    reach.belowNext[c] = Math.max(0, t - Math.max(lo, statistics.nextMin[c]));
+    if (!symmetric) continue;
+    reach.above[c] = reach.below[c] = Math.max(reach.above[c], reach.below[c]);
+    reach.aboveNext[c] = reach.belowNext[c] = Math.max(reach.aboveNext[c], reach.belowNext[c]);
+  }
+  return reach;
+}
+
+/** Half-widths and mid-points of every channel's range, dead channels raised to a tiny share of the largest. */
+export function channelExtents(
+  statistics: ChannelStatistics,
+  { method, centred }: Pick<RangeOptions, 'method' | 'centred'>,
+  aboutZero: boolean,
+): { half: Float64Array; middle: Float64Array } {
+  const C = statistics.channels;
+  const half = new Float64Array(C);
+  const middle = new Float64Array(C);
+  const symmetric = aboutZero || !centred;
+  for (let c = 0; c < C; c++) {
+    const { lo, hi } = channelRange(statistics, c, method);
+    middle[c] = symmetric ? 0 : (lo + hi) / 2;
+    half[c] = symmetric ? Math.max(Math.abs(lo), Math.abs(hi)) : (hi - lo) / 2;
+  }
+  raiseDead(half);
+  return { half, middle };
+}
+
+export function raiseDead(half: Float64Array): void {
+  const largest = half.reduce((a, b) => Math.max(a, b), 0) || 1;
+  for (let c = 0; c < half.length; c++) half[c] = Math.max(half[c], LEAST_SHARE * largest);
+}
+
+/** The candidate of least cost, the first of equals. */
+export function leastBy<T>(candidates: readonly T[], cost: (candidate: T) => number): T {
+  let [best] = candidates;
+  let least = Infinity;
+  for (const candidate of candidates) {
+    const value = cost(candidate);
+    if (value >= least) continue;
+    least = value;
+    best = candidate;
+  }
+  return best;
+}
+
+/** Of each channel, [channels]. */
+export function variances(statistics: ChannelStatistics): Float64Array {
+  return statistics.sum.map((sum, c) => {
+    const mean = sum / statistics.count;
+    return Math.max(0, statistics.sumOfSquares[c] / statistics.count - mean * mean);
+  });
+}

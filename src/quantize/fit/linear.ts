@@ -1,0 +1,124 @@
+/** The fit of one linear layer: weights corrected, rounded, and the bias that leaves no mean error. */
+import type { Products } from '../../calibrate/products.js';
+import { transposed } from './linalg.js';
+import { NO_CORRECTION, correctWeights, type Correction } from './weight-correction.js';
+import { productWithMean, roundInOrder, roundToNearest, roundingOrder, type WeightPlane } from './weight-rounding.js';
+
+/** What a linear layer really sees on the calibration rows, and what it should give. */
+export interface FitProblem {
+  /** [rows, K]: the integer input less its zero point (for dynamic rows times the row's scale). */
+  readonly x: Float32Array;
+  /** [rows, N]: the wanted output, real values. */
+  readonly target: Float32Array;
+  /** [N, K] float weight for inputs in units of x. */
+  readonly weight: Float64Array;
+  /** [N]. */
+  readonly bias: Float64Array;
+  /** [rows]: importance of each. */
+  readonly rowWeight: Float32Array;
+  /** [rows]: 1 for rows of held-out images, on which the regularisation is chosen. */
+  readonly heldOut: Uint8Array;
+}
+
+/** Quantized weights and bias of a linear layer. */
+export interface Fit extends WeightPlane, Omit<Correction, 'delta'> {
+  /** The residual weight plane, for this layer or one tied to it: what quantization leaves of the weights; null: for none. */
+  readonly residualPlane: WeightPlane | null;
+  /** [N]. */
+  readonly bias: Float64Array;
+}
+
+export interface FitOptions {
+  readonly weightBits: number;
+  /** Ridge strengths of the weight correction to try; empty: no correction. */
+  readonly ridges: readonly number[];
+  /** GPTQ / LDLQ rounding instead of nearest. */
+  readonly roundsInOrder: boolean;
+  /** The bias makes up for the mean error; false: it stays as it is. */
+  readonly correctsBias: boolean;
+}
+
+/** Who adds a residual weight plane to the product: no layer, one tied to these weights, or this one too. */
+export type ResidualPlaneUse = 'none' | 'shared' | 'own';
+
+/** Bits of a weight of the residual plane. */
+export const RESIDUAL_PLANE_BITS = 4;
+
+/** Weight correction and rounding in order need this many rows for each input channel, or they fit chance. */
+const ROWS_PER_INPUT = 5;
+/** Rows at which the mean error counts half. */
+const ROWS_FOR_BIAS = 32;
+
+/**
+ * Fits one linear layer to what it really sees (`FitProblem`): the weights are corrected (`correctWeights`), rounded one
+ * input channel at a time with each rounding error passed on to the channels still to come (`roundInOrder`), what that
+ * leaves of them is rounded once more where there is a residual plane, and the bias makes the mean error zero.
+ */
+export async function fitLinear(
+  problem: FitProblem,
+  products: Products,
+  options: FitOptions,
+  use: ResidualPlaneUse,
+): Promise<Fit> {
+  const { weight, rowWeight, heldOut } = problem;
+  const S = rowWeight.length;
+  const K = problem.x.length / S;
+  const N = problem.bias.length;
+  if (!options.correctsBias) return roundedAsItIs(problem, K, options.weightBits);
+
+  const { centred: x, mean: meanX } = centre(problem.x, K, rowWeight);
+  const { centred: target, mean: meanT } = centre(problem.target, N, rowWeight);
+  const predicted = await products.plain(x, K, transposed(weight, N, K), N);
+  const residual = target.map((t, i) => t - predicted[i]);
+
+  const gram = S >= ROWS_PER_INPUT * K ? new Float64Array(await products.transposed(x, K, x, K)) : null;
+  const { delta, ridge, heldOutError } =
+    options.ridges.length > 0 && gram !== null
+      ? await correctWeights({ x, target, residual, heldOut }, gram, options.ridges, products)
+      : NO_CORRECTION;
+  const corrected = delta === null ? weight : weight.map((w, i) => w + delta[i]);
+
+  const order = gram !== null && options.roundsInOrder ? roundingOrder(gram, K) : null;
+  const round = (w: Float64Array, bits: number): WeightPlane =>
+    order === null ? roundToNearest(w, N, K, bits) : roundInOrder(w, order, N, K, bits);
+  const first = round(corrected, options.weightBits);
+  const residualPlane =
+    use === 'none'
+      ? null
+      : round(
+          corrected.map((w, i) => w - first.quantized[i] * first.scale[Math.floor(i / K)]),
+          RESIDUAL_PLANE_BITS,
+        );
+  // The mean error of a few rows is mostly chance: it counts in proportion.
+  const trust = S / (S + ROWS_FOR_BIAS);
+  const meanOutput = productWithMean(use === 'own' ? [first, residualPlane!] : [first], meanX);
+  const bias = problem.bias.map((b, n) => b + trust * (meanT[n] - meanOutput[n] - b));
+  return { ...first, residualPlane, bias, ridge, heldOutError };
+}
+
+/** Weights rounded to nearest, the bias kept. */
+function roundedAsItIs({ weight, bias }: FitProblem, K: number, weightBits: number): Fit {
+  const plane = roundToNearest(weight, bias.length, K, weightBits);
+  return { ...plane, residualPlane: null, bias, ridge: null, heldOutError: null };
+}
+
+/** Rows minus their weighted mean, times the root of their weight. */
+function centre(
+  rows: Float32Array,
+  width: number,
+  rowWeight: Float32Array,
+): { centred: Float32Array; mean: Float64Array } {
+  const mean = new Float64Array(width);
+  let total = 0;
+  for (let r = 0, i = 0; r < rowWeight.length; r++) {
+    total += rowWeight[r];
+    for (let c = 0; c < width; c++) mean[c] += rowWeight[r] * rows[i++];
+  }
+  for (let c = 0; c < width; c++) mean[c] /= total;
+  const centred = new Float32Array(rows.length);
+  for (let r = 0, i = 0; r < rowWeight.length; r++) {
+    const root = Math.sqrt(rowWeight[r]);
+    for (let c = 0; c < width; c++, i++) centred[i] = (rows[i] - mean[c]) * root;
+  }
+  return { centred, mean };
+}

@@ -1,0 +1,45 @@
+import type { ChannelStatistics } from '../calibrate/statistics.js';
+import type { Graph } from '../graph/types.js';
+import type { Agreement } from '../metrics/agreement.js';
+import type { Program } from '../program/types.js';
+import type { QuantizeOptions } from './options.js';
+import type { AttentionReport, LayerReport } from './report.js';
+
+export interface QuantizeRequest {
+  readonly graph: Graph;
+  /** u8 HWC pixels of each calibration image, of the graph's input size; a share of them is held out. */
+  readonly images: readonly Uint8Array[];
+  /** Whether they are made up. */
+  readonly synthetic?: boolean;
+  /** Of the float model's input: (p/255 − mean)/std, per channel. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly options: QuantizeOptions;
+  /** Statistics of `observedNodes` gathered before, with histograms; ranges are chosen on them too. */
+  readonly statistics?: ReadonlyMap<string, ChannelStatistics>;
+  /** False: ranges are chosen on `statistics` alone, the images serve for all else. */
+  readonly observeImages?: boolean;
+  /** Whether to gather histograms even where the range method needs none. */
+  readonly histograms?: boolean;
+  /** Threads for the float model; default 1. */
+  readonly threads?: number;
+  readonly onProgress?: (stage: FitStage, done: number, total: number) => void;
+}
+
+export type FitStage = 'calibrate' | 'sensitivity' | 'quantize';
+
+export interface QuantizeResult {
+  readonly program: Program;
+  /** Real value of one unit of the program's output: for showing probabilities only. */
+  readonly outputScale: number;
+  readonly layers: readonly LayerReport[];
+  /** None with the published kernels. */
+  readonly attentions: readonly AttentionReport[];
+  /** Against the float model, on the images held out. */
+  readonly agreement: Agreement;
+  /** Images that the model was fitted to. */
+  readonly fittedImages: number;
+  /** What the ranges were chosen on. */
+  readonly statistics: ReadonlyMap<string, ChannelStatistics>;
+  readonly runtime: string;
+}

@@ -1,0 +1,27 @@
+import type { KernelSet, QuantizeOptions } from '../options.js';
+import { INPUT_SCHEMES } from './inputs.js';
+import type { KernelScheme } from './kernel-scheme.js';
+import { lutKernels, shiftKernels } from './own-kernels.js';
+import { paperKernels } from './paper.js';
+import type { Scheme } from './scheme.js';
+
+export type { Scheme } from './scheme.js';
+
+/** What each value of `--kernels` means. A new set is a file beside this one, and a line here. */
+const KERNEL_SCHEMES: Readonly<Record<KernelSet, KernelScheme>> = {
+  shift: shiftKernels,
+  lut: lutKernels,
+  paper: paperKernels,
+};
+
+/**
+ * Resolves the user's options: nothing but this reads `--kernels` and `--scales`.
+ *
+ * @param synthetic whether the images are made up
+ * @throws UsageError for options that exclude each other
+ */
+export function resolveScheme(options: QuantizeOptions, synthetic = false): Scheme {
+  const kernels = KERNEL_SCHEMES[options.kernels];
+  const techniques = kernels.techniques(options, synthetic);
+  return { kernels, inputs: INPUT_SCHEMES[options.scales], techniques, layerBits: options.layerBits };
+}
