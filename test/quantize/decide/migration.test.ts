@@ -3,7 +3,7 @@ import { ChannelStatistics } from '../../../src/calibrate/statistics.js';
 import { chooseRanges } from '../../../src/quantize/decide/migration.js';
 import { reachOf } from '../../../src/quantize/decide/reach.js';
 
-describe('ranges of linear layers' inputs', () => {
+describe("ranges of linear layers' inputs", () => {
   const C = 8;
   /** As many images as channels; in each, one channel of its own reaches four times as far as in all others. */
   const statistics = new ChannelStatistics(C, false);
@@ -11,12 +11,17 @@ describe('ranges of linear layers' inputs', () => {
     statistics.observe(Float32Array.from({ length: 2 * C }, (_, k) => (k < C ? 1 : -1) * (k % C === i ? 4 : 1)));
   const weight = new Float32Array(C).fill(1);
   const choose = (clipWeight: number) =>
-    chooseRanges(statistics, reachOf(statistics, 'minmax', null, false), { weight, limit: 127 }, {
-      method: 'minmax',
-      rangeMargins: [1, 2, 4],
-      clipWeight,
-      centred: true,
-    });
+    chooseRanges(
+      statistics,
+      reachOf(statistics, 'minmax', null, false),
+      { weight, limit: 127 },
+      {
+        method: 'minmax',
+        rangeMargins: [1, 2, 4],
+        clipWeight,
+        centred: true,
+      },
+    );
 
   test('are as observed where clipping on unseen images does not count', () => {
     const { half, middle, margin } = choose(0);
@@ -38,12 +43,17 @@ describe('ranges of linear layers' inputs', () => {
     expect([...reach.above]).toEqual([...reach.below]);
     expect([...reach.above]).toEqual(new Array(C).fill(5));
     expect([
-      ...chooseRanges(statistics, reach, { weight, limit: 127 }, {
-        method: 'minmax',
-        rangeMargins: [1],
-        clipWeight: 0,
-        centred: true,
-      }).middle,
+      ...chooseRanges(
+        statistics,
+        reach,
+        { weight, limit: 127 },
+        {
+          method: 'minmax',
+          rangeMargins: [1],
+          clipWeight: 0,
+          centred: true,
+        },
+      ).middle,
     ]).toEqual([...center]);
   });
 });

@@ -312,12 +312,9 @@ describe('weights of 12 bits', () => {
             expect(fine.program.ops[i + 1].name).not.toBe(`${first.name}.second`);
           }
         }
-        // What else there is hides the weights' error in single layers, not in all together.
-        const noise = ({ layers }: BuiltProgram): number =>
-          layers
-            .filter(({ name }) => few.some((node) => node.name === name))
-            .reduce((sum, { sqnrDb }) => sum + sqnrDb, 0) / few.length;
-        expect(noise(fine)).toBeGreaterThan(noise(coarse));
+        // Of later layers, what else there is hides the weights' error.
+        const first = ({ layers }: BuiltProgram): number => layers.find(({ name }) => name === few[0].name)!.sqnrDb;
+        expect(first(fine)).toBeGreaterThan(first(coarse) + 5);
       } finally {
         collected.samples.close();
         await products.close();
