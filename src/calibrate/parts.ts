@@ -1,4 +1,4 @@
-import { operandsOf } from '../graph/nodes.js';
+import { operandsOf } from '../graph/nodes/index.js';
 import type { Graph, GraphNode } from '../graph/types.js';
 
 /** A run of a graph's nodes that is executed on its own: from other parts it reads `inputs`, of its own `carried` are read later. */

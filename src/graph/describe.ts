@@ -1,4 +1,4 @@
-import { operandsOf } from './nodes.js';
+import { definitionOf } from './nodes/index.js';
 import type { Graph, GraphNode } from './types.js';
 
 export interface LayerDescription {
@@ -60,42 +60,6 @@ export function describeGraph(graph: Graph): GraphDescription {
 }
 
 function describeNode(node: GraphNode): LayerDescription {
-  const [detail, parameters, macs] = details(node);
+  const { detail = '', parameters = 0, macs = 0 } = definitionOf(node).describe?.(node) ?? {};
   return { name: node.name, op: node.op, detail, shape: [node.rows, node.cols], parameters, macs };
-}
-
-function details(node: GraphNode): [detail: string, parameters: number, macs: number] {
-  switch (node.op) {
-    case 'patchEmbed':
-      return [node.kernel.join('×'), node.weight.length + node.bias.length, node.rows * node.weight.length];
-    case 'linear':
-      return [
-        `${node.inFeatures} → ${node.cols}`,
-        node.weight.length + node.bias.length,
-        node.rows * node.weight.length,
-      ];
-    case 'layerNorm':
-      return [`ε ${Number(node.epsilon.toPrecision(3))}`, node.gamma.length + node.beta.length, 0];
-    case 'l2Norm':
-      return ['', 0, 0];
-    case 'activation':
-      return [node.kind, 0, 0];
-    case 'attention': {
-      const windows = node.batch > 1 ? `, ${node.batch} windows` : '';
-      const macs = node.batch * node.heads * node.queries * node.keys * (node.dim + node.valueDim);
-      // Position biases and masks lie expanded here: they would count many times what the model has.
-      return [`${node.heads} heads of ${node.dim}${windows}`, 0, macs];
-    }
-    case 'affine':
-      return ['', node.scale.length + node.shift.length, 0];
-    case 'addConst':
-    case 'constant':
-      return ['', node.value.length, 0];
-    case 'gather':
-      return [`pieces of ${node.piece} from ${operandsOf(node).length}`, 0, 0];
-    case 'meanRows':
-      return [`of ${node.group}`, 0, 0];
-    case 'add':
-      return ['', 0, 0];
-  }
 }

@@ -1,4 +1,4 @@
-import { operandsOf } from './nodes.js';
+import { operandsOf } from './nodes/index.js';
 import type { GraphNode } from './types.js';
 
 /** Where a node's name may come from, best first in each list. */

@@ -2,6 +2,7 @@ import { InputError } from '../errors.js';
 import { loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
 import { guessFamily } from '../graph/family.js';
 import { fixedDimensions, imageShapes, type Size } from './image-size.js';
+import { idioms } from './idioms/index.js';
 import { Lowerer } from './lower.js';
 import { chooseNames } from '../graph/name-hints.js';
 import { UnsupportedModelError } from './problems.js';
@@ -61,7 +62,7 @@ export async function importModel(path: string, options: ImportOptions = {}): Pr
 function importGraph(model: OnnxModel, tensors: TensorReader, options: ImportOptions): Graph {
   const live = liveGraph(model);
   const { output, shape } = translateAtSize(model, live, tensors, imageShapes(model, live, options.size));
-  const lowerer = new Lowerer();
+  const lowerer = new Lowerer(idioms);
   const lowered = lowerer.lower(output);
   const id = lowerer.inOrder(lowered, output.shape.at(-1) ?? 1, output);
   if (lowerer.problems.length > 0) throw new UnsupportedModelError(lowerer.problems);

@@ -1,7 +1,6 @@
 import { InputError } from '../errors.js';
 import { broadcastData, sameShape, sizeOf, type Constant } from './constant.js';
 import type { ConstantExpr, Expr, ViewExpr } from './expr.js';
-import { idioms } from './idioms/index.js';
 import {
   coarsen,
   compose,
@@ -34,6 +33,11 @@ type Unnamed<T> = T extends GraphNode ? Omit<T, 'id' | 'name'> : never;
 /** A canonical node before it has an id and a name. */
 export type NewNode = Unnamed<GraphNode>;
 
+/** What recognises expressions: adds a canonical node for one, or returns null. */
+export interface Lowering {
+  lower?(expr: Expr, lowerer: Lowerer): Lowered | null;
+}
+
 /**
  * Turns expressions into canonical nodes, from the output backwards: what nothing needs is never reached. Layout is
  * carried along as rearrangements and becomes a `gather` only where a node needs its operand in order.
@@ -50,6 +54,9 @@ export class Lowerer {
   readonly #gathers = new Map<string, { id: string; layout: Layout }[]>();
   #anonymous = 0;
 
+  /** @param lowerings in the order that they are tried */
+  constructor(private readonly lowerings: readonly Lowering[]) {}
+
   /** The canonical nodes' view of an expression's value. */
   lower(expr: Expr): Lowered {
     let lowered = this.#done.get(expr);
@@ -64,8 +71,8 @@ export class Lowerer {
     if (expr.op === 'view') return this.#view(expr);
     if (expr.op === 'constant') return this.#constant(expr);
     try {
-      for (const idiom of idioms) {
-        const lowered = idiom.lower?.(expr, this);
+      for (const lowering of this.lowerings) {
+        const lowered = lowering.lower?.(expr, this);
         if (lowered) return lowered;
       }
       throw new Unsupported(...notMatched(expr));

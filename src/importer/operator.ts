@@ -1,7 +1,8 @@
 import { InputError } from '../errors.js';
 import type { AttributeValue, OnnxGraph, OnnxNode, OnnxTensor } from '../onnx/index.js';
 import type { Constant } from './constant.js';
-import { isConstant, type Expr, type ExprBuilder } from './expr.js';
+import { type ExprBuilder } from './expr-builder.js';
+import { isConstant, type Expr } from './expr.js';
 import { Unsupported } from './problems.js';
 
 /** Rewrites one ONNX node as expressions, one for each of its outputs (or the first alone). */

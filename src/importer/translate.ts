@@ -10,7 +10,8 @@ import {
   type TensorReader,
 } from '../onnx/index.js';
 import { Constant } from './constant.js';
-import { ExprBuilder, type Expr } from './expr.js';
+import { ExprBuilder } from './expr-builder.js';
+import { type Expr } from './expr.js';
 import { idiomOperators } from './idioms/index.js';
 import { OperatorContext, type Operator, type OperatorServices } from './operator.js';
 import { arithmeticOperators } from './operators/arithmetic.js';

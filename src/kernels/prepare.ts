@@ -1,67 +1,26 @@
 import { KNOTS, shiftEvenPart } from './activation.js';
 import type { Dyadic } from './dyadic.js';
 
-/**
- * α and γ of the form x·σ(αx + γx³) that the shift kernels use for each activation: with the shift exponential, which is up
- * to 6 % too high, these come nearest to the activation itself for inputs of standard deviation 1.5. GELU's error is a
- * quarter of what x·σ(1.702x) leaves.
- */
-const SHIFT_FORMS = {
-  gelu: { alpha: 1.65, gamma: 0.06 },
-  geluTanh: { alpha: 1.65, gamma: 0.06 },
-  quickGelu: { alpha: 1.735, gamma: 0 },
-  silu: { alpha: 1.02, gamma: 0 },
-} as const;
-
-/** Activations that a knot table can hold. */
-export type TableActivation = keyof typeof SHIFT_FORMS | 'relu';
+/** What an activation's table is made from: H itself, or α and γ of its shift form. */
+export type EvenPart = ((a: number) => number) | { readonly alpha: number; readonly gamma: number };
 
 /**
  * Knots of H(a) = max(a, 0) − y(a) for a = 0, 1, … 63 steps of 2^spacing, in fixed point with `fractionBits` bits: what
- * `activate` interpolates. `exact` takes the activation's own formula, else the shift form of `shiftEvenPart`.
+ * `activate` interpolates.
  */
-export function activationKnots(
-  kind: TableActivation,
-  exact: boolean,
-  fractionBits: number,
-  spacing: number,
-): Int16Array {
+export function activationKnots(evenPart: EvenPart, fractionBits: number, spacing: number): Int16Array {
   const knots = new Int16Array(KNOTS);
-  if (kind === 'relu') return knots;
-  const { alpha, gamma } = SHIFT_FORMS[kind];
-  const [alphaBits, gammaBits] = [alpha, gamma].map((v) => Math.round(v * 2 ** 14));
   for (let i = 0; i < KNOTS; i++) {
     const a = i * 2 ** spacing;
-    knots[i] = exact
-      ? Math.round(evenPart(kind, a / 2 ** fractionBits) * 2 ** fractionBits)
-      : shiftEvenPart(a, alphaBits, gammaBits, fractionBits);
+    knots[i] =
+      typeof evenPart === 'function'
+        ? Math.round(evenPart(a / 2 ** fractionBits) * 2 ** fractionBits)
+        : shiftEvenPart(a, inQ14(evenPart.alpha), inQ14(evenPart.gamma), fractionBits);
   }
   return knots;
 }
 
-/** H(a) = a·(1 − Φ(a)) of each activation for a ≥ 0. */
-function evenPart(kind: keyof typeof SHIFT_FORMS, a: number): number {
-  switch (kind) {
-    case 'gelu':
-      return (a / 2) * erfc(a / Math.SQRT2);
-    case 'geluTanh':
-      return a / (1 + Math.exp(2 * Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3)));
-    case 'quickGelu':
-      return a / (1 + Math.exp(1.702 * a));
-    case 'silu':
-      return a / (1 + Math.exp(a));
-  }
-}
-
-/** Complementary error function for x ≥ 0, to 1.2e-7 relative (W. J. Cody's form as in Numerical Recipes, erfcc). */
-function erfc(x: number): number {
-  const t = 1 / (1 + x / 2);
-  const series = [
-    -1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807, -1.13520398, 1.48851587, -0.82215223,
-    0.17087277,
-  ].reduceRight((sum, c) => sum * t + c, 0);
-  return t * Math.exp(-x * x + series);
-}
+const inQ14 = (v: number): number => Math.round(v * 2 ** 14);
 
 /** S = max / (2^(bits−1) − 1): the scale of symmetric quantization to `bits` bits (I-ViT, eq. 1). */
 export function symmetricScale(max: number, bits: number): number {

@@ -1,4 +1,4 @@
-import { withOperands } from '../graph/nodes.js';
+import { withOperands } from '../graph/nodes/index.js';
 import type {
   ActivationNode,
   AddNode,

@@ -3,7 +3,7 @@ import { collect } from '../../src/calibrate/collect.js';
 import { cutGraph } from '../../src/calibrate/parts.js';
 import { openFloatModel } from '../../src/calibrate/runtime.js';
 import { importModel } from '../../src/importer/index.js';
-import { operandsOf } from '../../src/graph/nodes.js';
+import { operandsOf } from '../../src/graph/nodes/index.js';
 import { partToOnnx } from '../../src/graph/write.js';
 import { zooImages, zooModel } from '../zoo.js';
 

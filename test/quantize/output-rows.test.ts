@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { evaluateGraph, importModel } from '../../src/importer/index.js';
-import { operandsOf } from '../../src/graph/nodes.js';
+import { operandsOf } from '../../src/graph/nodes/index.js';
 import type { Graph, GraphNode } from '../../src/graph/types.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { LinearOp, Program } from '../../src/program/types.js';

@@ -1,5 +1,6 @@
 import { mergeHints } from '../name-hints.js';
-import { countReaders, operandsOf } from '../nodes.js';
+import { countReaders } from '../liveness.js';
+import { operandsOf } from '../nodes/index.js';
 import type { AffineNode, GraphNode } from '../types.js';
 import type { Draft, Pass } from './pass.js';
 

@@ -1,4 +1,4 @@
-import { countReaders } from '../nodes.js';
+import { countReaders } from '../liveness.js';
 import type { GatherNode, GraphNode, LayerNormNode, LinearNode } from '../types.js';
 import type { Pass } from './pass.js';
 

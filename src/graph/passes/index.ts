@@ -1,5 +1,5 @@
 import type { NameHints } from '../name-hints.js';
-import { liveNodes } from '../nodes.js';
+import { liveNodes } from '../liveness.js';
 import type { GraphNode } from '../types.js';
 import { foldAffine } from './fold-affine.js';
 import { gatherFirst } from './gather-first.js';

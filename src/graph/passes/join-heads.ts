@@ -1,6 +1,6 @@
 import { gcd } from '../layout.js';
 import { mergeHints } from '../name-hints.js';
-import { countReaders } from '../nodes.js';
+import { countReaders } from '../liveness.js';
 import type { GatherNode, LinearNode } from '../types.js';
 import type { Pass } from './pass.js';
 

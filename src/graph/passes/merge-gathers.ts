@@ -1,5 +1,5 @@
 import { coarsen, compose } from '../layout.js';
-import { operandsOf } from '../nodes.js';
+import { operandsOf } from '../nodes/index.js';
 import type { GatherNode } from '../types.js';
 import type { Pass } from './pass.js';
 

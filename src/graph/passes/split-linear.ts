@@ -1,5 +1,5 @@
 import type { NameHints } from '../name-hints.js';
-import { operandsOf } from '../nodes.js';
+import { operandsOf } from '../nodes/index.js';
 import type { AttentionNode, AttentionView, GatherNode, GraphNode, LinearNode } from '../types.js';
 import type { Draft, Pass } from './pass.js';
 

@@ -1,6 +1,6 @@
 import { isConstant, isOperation, scalarValue, type Expr } from '../expr.js';
 import type { Operator } from '../operator.js';
-import { activationFunctions } from '../../graph/activations.js';
+import { ACTIVATION_KINDS, activations } from '../../graph/activations.js';
 import { isScalarOp, scalarFunctions } from '../../graph/scalar.js';
 import type { ActivationKind } from '../../graph/types.js';
 import type { Idiom } from './idiom.js';
@@ -58,9 +58,9 @@ function recognise(expr: Expr): { x: Expr; kind: ActivationKind } | null {
   for (const x of region.slice(1)) {
     const values = evaluate(expr, x);
     if (!values) continue;
-    for (const [kind, f] of Object.entries(activationFunctions))
-      if (GRID.every((at, i) => Math.abs(values[i] - f(at)) <= TOLERANCE * (1 + Math.abs(at))))
-        return { x, kind: kind as ActivationKind };
+    for (const kind of ACTIVATION_KINDS)
+      if (GRID.every((at, i) => Math.abs(values[i] - activations[kind].apply(at)) <= TOLERANCE * (1 + Math.abs(at))))
+        return { x, kind };
   }
   return null;
 }

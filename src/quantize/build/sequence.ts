@@ -1,4 +1,4 @@
-import { operandsOf } from '../../graph/nodes.js';
+import { operandsOf } from '../../graph/nodes/index.js';
 import type { Program } from '../../program/types.js';
 import type { Calibration } from '../context.js';
 import type { AttentionReport, LayerReport } from '../report.js';

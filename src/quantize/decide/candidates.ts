@@ -1,5 +1,5 @@
 /** What could get more bits, and what too few of them add to the float model. */
-import { operandsOf } from '../../graph/nodes.js';
+import { operandsOf } from '../../graph/nodes/index.js';
 import type { GraphNode, LinearNode } from '../../graph/types.js';
 import { MAX_FINE_KEYS } from '../build/scores.js';
 import { RESIDUAL_PLANE_BITS } from '../fit/linear.js';

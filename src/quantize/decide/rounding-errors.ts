@@ -1,5 +1,5 @@
 /** What too few bits add to the values of the float model. */
-import { attend } from '../../graph/evaluate.js';
+import { attend } from '../../graph/nodes/attention.js';
 import type { AttentionNode, LinearNode } from '../../graph/types.js';
 import type { Products } from '../../calibrate/products.js';
 import type { ChannelStatistics } from '../../calibrate/statistics.js';

@@ -1,6 +1,6 @@
 /** What too few bits do to the logits, measured in the float model. */
 import { collect, type Collected } from '../../calibrate/collect.js';
-import { withOperands } from '../../graph/nodes.js';
+import { withOperands } from '../../graph/nodes/index.js';
 import type { ConstantNode, Graph, GraphNode } from '../../graph/types.js';
 import { agreementOf } from '../../metrics/agreement.js';
 import type { Quantization } from '../context.js';

@@ -1,8 +1,8 @@
-import { operandsOf } from '../../graph/nodes.js';
+import { consumersOf, neededRows } from '../../graph/liveness.js';
+import { operandsOf } from '../../graph/nodes/index.js';
 import type { AttentionNode, Graph, GraphNode } from '../../graph/types.js';
 import { builderOf } from '../build/index.js';
 import type { InputScheme } from '../schemes/input-scheme.js';
-import { neededRows } from './needed-rows.js';
 import type { Demand, Plan } from './types.js';
 
 export type { Demand, Plan } from './types.js';
@@ -10,8 +10,7 @@ export type { Demand, Plan } from './types.js';
 /** Chooses each value's form and finds what can be fused, by one walk from the output backwards. */
 export function planGraph(graph: Graph, inputs: Pick<InputScheme, 'survivesGather'>): Plan {
   const nodes = new Map(graph.nodes.map((node) => [node.id, node]));
-  const consumers = new Map<string, GraphNode[]>(graph.nodes.map((node) => [node.id, []]));
-  for (const node of graph.nodes) for (const id of operandsOf(node)) consumers.get(id)!.push(node);
+  const consumers = consumersOf(graph.nodes);
 
   const form = new Map<string, Demand>();
   const attentions = new Map<string, AttentionNode[]>();
@@ -30,7 +29,7 @@ export function planGraph(graph: Graph, inputs: Pick<InputScheme, 'survivesGathe
     consumers,
     form,
     attentions,
-    needed: neededRows(graph, nodes, consumers),
+    needed: neededRows(graph),
     residual: residuals(graph, consumers),
   };
 }

@@ -1,3 +1,4 @@
+import { activations } from '../../graph/activations.js';
 import { activationKnots } from '../../kernels/prepare.js';
 import type { SoftmaxKind } from '../../program/types.js';
 import { SCORE_BITS, SCORE_UNIT } from '../build/scores.js';
@@ -45,9 +46,10 @@ function ownKernels(softmaxKind: SoftmaxKind, isExact: boolean): KernelScheme {
     normOp: 'layerNorm',
     activationInput: () => null,
     activation: ({ kind }, input) => {
+      const { evenPart, shiftForm, reachBits } = activations[kind];
       const fractionBits = -Math.log2(input.scale[0]);
-      const spacing = fractionBits + KNOT_REACH[kind] - 6;
-      const knots = activationKnots(kind, isExact, fractionBits, spacing);
+      const spacing = fractionBits + reachBits - 6;
+      const knots = activationKnots(isExact ? evenPart : (shiftForm ?? evenPart), fractionBits, spacing);
       return { kernel: { op: 'activation', knots, spacing }, unit: input.scale[0] };
     },
     operandScales: () => null,
@@ -60,9 +62,6 @@ function ownKernels(softmaxKind: SoftmaxKind, isExact: boolean): KernelScheme {
     }),
   };
 }
-
-/** log2 of what 64 knots cover: 4 units of GELU (H(4) = 0.0001), 8 of quick GELU, 16 of SiLU. */
-const KNOT_REACH = { gelu: 2, geluTanh: 2, relu: 2, quickGelu: 3, silu: 4 } as const;
 
 /** Linear mantissa of the exponential, and activations in their shift form (I-ViT, arXiv 2207.01405). */
 export const shiftKernels = ownKernels('shift', false);

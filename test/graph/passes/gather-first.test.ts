@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { importModel } from '../../../src/importer/index.js';
-import { operandsOf } from '../../../src/graph/nodes.js';
+import { operandsOf } from '../../../src/graph/nodes/index.js';
 import type { GatherNode } from '../../../src/graph/types.js';
 import { zooModel } from '../../zoo.js';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { openProducts } from '../../../src/calibrate/products.js';
 import { createOpRunner } from '../../../src/engine/runner.js';
 import { evaluateGraph, importModel } from '../../../src/importer/index.js';
-import { withOperands } from '../../../src/graph/nodes.js';
+import { withOperands } from '../../../src/graph/nodes/index.js';
 import type { AttentionNode, ConstantNode, Graph, GraphNode, LinearNode } from '../../../src/graph/types.js';
 import { DEFAULT_OPTIONS, calibrate, quantizeGraph, resolveScheme } from '../../../src/quantize/index.js';
 import { buildProgram, type BuiltProgram } from '../../../src/quantize/build/sequence.js';

@@ -1,0 +1,10 @@
+/** The model's input: one image. */
+export interface GraphInput {
+  /** The ONNX input's name. */
+  readonly name: string;
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  /** False for each of batch, height, width that the ONNX file leaves dynamic. */
+  readonly fixed: { readonly batch: boolean; readonly height: boolean; readonly width: boolean };
+}

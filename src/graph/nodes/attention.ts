@@ -1,0 +1,154 @@
+import type { OnnxWriter } from '../onnx-writer.js';
+import type { NodeBase, NodeDefinition } from './definition.js';
+
+/**
+ * Where attention reads one of its operands: the d channels of head h of token i of batch entry w lie at
+ * row `rows[w·n + i]` (or row w·n + i where `rows` is null), columns `offset + h·headStride …`, the source's buffer being
+ * re-read in rows of `stride` elements. `stride` is the source's `cols` but for norms per head, whose rows are narrower.
+ */
+export interface AttentionView {
+  readonly source: string;
+  readonly stride: number;
+  readonly rows: Int32Array | null;
+  readonly offset: number;
+  readonly headStride: number;
+}
+
+/** softmax(scale·q·kᵀ + bias)·v for each of `batch` windows and `heads` heads; y[batch·queries, heads·valueDim]. */
+export interface AttentionNode extends NodeBase {
+  readonly op: 'attention';
+  readonly q: AttentionView;
+  readonly k: AttentionView;
+  readonly v: AttentionView;
+  readonly batch: number;
+  readonly heads: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly dim: number;
+  readonly valueDim: number;
+  /** One factor per head. */
+  readonly scale: Float32Array;
+  /** [biasBatch, biasHeads, queries, keys], biasBatch 1 or batch, biasHeads 1 or heads; −Infinity is clamped to −1e9. */
+  readonly bias: Float32Array | null;
+  readonly biasBatch: number;
+  readonly biasHeads: number;
+}
+
+const VIEWS = ['q', 'k', 'v'] as const;
+
+export const attention: NodeDefinition<AttentionNode> = {
+  operands: (node) => [...new Set(VIEWS.map((view) => node[view].source))],
+  withOperands(node, rename) {
+    const view = (of: AttentionView): AttentionView => ({ ...of, source: rename(of.source) });
+    return { ...node, q: view(node.q), k: view(node.k), v: view(node.v) };
+  },
+  evaluate: (node, read) => attend(node, read, softmax),
+  toOnnx(node, writer) {
+    const { id, batch, heads, queries, keys, valueDim } = node;
+    const q = headsOf(writer, node, 'q', [0, 2, 1, 3]);
+    const k = headsOf(writer, node, 'k', [0, 2, 3, 1]);
+    const v = headsOf(writer, node, 'v', [0, 2, 1, 3]);
+    const uniform = node.scale.every((scale) => scale === node.scale[0]);
+    const scale = uniform ? writer.scalar(node.scale[0]) : writer.floats(id, 'scale', [heads, 1, 1], node.scale);
+    let scores = writer.op('MatMul', [writer.op('Mul', [q, scale], `${id}//scaled`), k], `${id}//scores`);
+    if (node.bias) {
+      const bias = writer.floats(id, 'bias', [node.biasBatch, node.biasHeads, queries, keys], node.bias);
+      scores = writer.op('Add', [scores, bias], `${id}//biased`);
+    }
+    const weights = writer.op('Softmax', [scores], `${id}//weights`, { axis: -1 });
+    const perHead = writer.op('MatMul', [weights, v], `${id}//values`);
+    const merged = writer.op('Transpose', [perHead], `${id}//merged`, { perm: [0, 2, 1, 3] });
+    writer.reshape(merged, [batch * queries, heads * valueDim], id);
+  },
+  describe({ batch, heads, queries, keys, dim, valueDim }) {
+    const windows = batch > 1 ? `, ${batch} windows` : '';
+    // Position biases and masks lie expanded here: they would count many times what the model has.
+    const macs = batch * heads * queries * keys * (dim + valueDim);
+    return { detail: `${heads} heads of ${dim}${windows}`, macs };
+  },
+  rowsRead(node, { id, cols }, wanted) {
+    if (VIEWS.some((view) => node[view].source === id && node[view].stride !== cols)) return null;
+    const isKeyOrValue = node.k.source === id || node.v.source === id;
+    if (isKeyOrValue) return viewRows(node.k, node.batch * node.keys, null);
+    return viewRows(node.q, node.batch * node.queries, wanted);
+  },
+};
+
+/** The source's rows behind so many tokens of a view; null: all. */
+function viewRows({ rows }: AttentionView, count: number, wanted: Int32Array | null): ArrayLike<number> | null {
+  if (rows === null) return wanted;
+  if (wanted === null) return rows.length >= count ? rows : null;
+  return wanted.map((i) => rows[i]);
+}
+
+/** Where the channels of head h of a token, counted over all windows, begin in a view's source. */
+export function viewStart(view: AttentionView, token: number, h: number): number {
+  return (view.rows === null ? token : view.rows[token]) * view.stride + view.offset + h * view.headStride;
+}
+
+/**
+ * An attention whose weights are given by a function of one query's scores (scaled, with bias): [rows, cols] float32.
+ *
+ * @param read the value of a node
+ */
+export function attend(
+  node: AttentionNode,
+  read: (id: string) => Float32Array,
+  weigh: (scores: Float64Array, query: number) => Float64Array,
+): Float32Array {
+  const { batch, heads, queries, keys, dim, valueDim } = node;
+  const [q, k, v] = [node.q, node.k, node.v].map((view) => read(view.source));
+  const out = new Float32Array(node.rows * node.cols);
+  const scores = new Float64Array(keys);
+  for (let w = 0; w < batch; w++)
+    for (let h = 0; h < heads; h++)
+      for (let i = 0; i < queries; i++) {
+        const from = viewStart(node.q, w * queries + i, h);
+        const biasRow =
+          (((node.biasBatch > 1 ? w : 0) * node.biasHeads + (node.biasHeads > 1 ? h : 0)) * queries + i) * keys;
+        for (let j = 0; j < keys; j++) {
+          const to = viewStart(node.k, w * keys + j, h);
+          let dot = 0;
+          for (let d = 0; d < dim; d++) dot += q[from + d] * k[to + d];
+          scores[j] = dot * node.scale[h] + (node.bias ? node.bias[biasRow + j] : 0);
+        }
+        const weights = weigh(scores, i);
+        const target = ((w * queries + i) * heads + h) * valueDim;
+        for (let j = 0; j < keys; j++) {
+          const at = viewStart(node.v, w * keys + j, h);
+          for (let d = 0; d < valueDim; d++) out[target + d] += weights[j] * v[at + d];
+        }
+      }
+  return out;
+}
+
+function softmax(scores: Float64Array): Float64Array {
+  const max = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = scores.map((x) => Math.exp(x - max));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((w) => w / sum);
+}
+
+/** An attention operand as [batch, tokens, heads, dim], permuted. */
+function headsOf(writer: OnnxWriter, node: AttentionNode, operand: 'q' | 'k' | 'v', perm: readonly number[]): string {
+  const view = node[operand];
+  const tokens = operand === 'q' ? node.queries : node.keys;
+  const dim = operand === 'v' ? node.valueDim : node.dim;
+  const { batch, heads } = node;
+  const { stride, offset, headStride } = view;
+  const rows = writer.sizeOf(view.source) / stride;
+  const label = `${node.id}//${operand}`;
+  const shape = [batch, tokens, heads, dim];
+  let x = writer.as(view.source, rows, stride);
+  if (view.rows) x = writer.op('Gather', [x, writer.integers(view.rows)], `${label}.rows`, { axis: 0 });
+  if (headStride === dim || heads === 1) {
+    if (heads * dim < stride) x = writer.slice(x, 1, offset, offset + heads * dim, `${label}.columns`);
+  } else {
+    const columns = Int32Array.from(
+      { length: heads * dim },
+      (_, i) => offset + Math.floor(i / dim) * headStride + (i % dim),
+    );
+    x = writer.op('Gather', [x, writer.integers(columns)], `${label}.columns`, { axis: 1 });
+  }
+  return writer.op('Transpose', [writer.reshape(x, shape, `${label}.split`)], `${label}.heads`, { perm });
+}
