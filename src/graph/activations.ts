@@ -17,8 +17,6 @@ export interface Activation {
   readonly shiftForm: { readonly alpha: number; readonly gamma: number } | null;
   /** log2 of where H may be cut off: 64 knots cover as far. */
   readonly reachBits: number;
-  /** ONNX operators that are it, by name (`domain::name` outside of the standard domain). */
-  readonly operators: readonly string[];
   /** Writes it as operators of opset 17; the last gives the tensor `id`. */
   readonly toOnnx: (writer: OnnxWriter, x: string, id: string) => void;
 }
@@ -54,7 +52,6 @@ export const activations = {
     evenPart: (a) => (a / 2) * (1 - erf(a / Math.SQRT2)),
     shiftForm: { alpha: 1.65, gamma: 0.06 },
     reachBits: 2, // H(4) = 0.0001
-    operators: [],
     toOnnx(writer, x, id) {
       const op = step(writer, id);
       writeHalf(writer, x, id, op('Erf', [op('Div', [x, writer.scalar(Math.SQRT2)], 'scaled')], 'erf'));
@@ -65,7 +62,6 @@ export const activations = {
     evenPart: (a) => a / (1 + Math.exp(2 * ROOT * (a + 0.044715 * a ** 3))),
     shiftForm: { alpha: 1.65, gamma: 0.06 },
     reachBits: 2,
-    operators: [],
     toOnnx(writer, x, id) {
       const op = step(writer, id);
       const cube = op('Mul', [op('Mul', [x, x], 'square'), x], 'cube');
@@ -78,7 +74,6 @@ export const activations = {
     evenPart: (a) => a / (1 + Math.exp(1.702 * a)),
     shiftForm: { alpha: 1.735, gamma: 0 },
     reachBits: 3,
-    operators: [],
     toOnnx: (writer, x, id) => writeSwish(writer, x, id, 1.702),
   },
   silu: {
@@ -86,7 +81,6 @@ export const activations = {
     evenPart: (a) => a / (1 + Math.exp(a)),
     shiftForm: { alpha: 1.02, gamma: 0 },
     reachBits: 4,
-    operators: [],
     toOnnx: (writer, x, id) => writeSwish(writer, x, id, 1),
   },
   relu: {
@@ -94,7 +88,6 @@ export const activations = {
     evenPart: () => 0,
     shiftForm: null,
     reachBits: 2,
-    operators: ['Relu'],
     toOnnx: (writer, x, id) => void writer.op('Relu', [x], id),
   },
 } as const satisfies Readonly<Record<string, Activation>>;

@@ -18,11 +18,8 @@ export const activation: Idiom = {
     'com.microsoft::FastGelu': (c) => c.b.scalarOp('geluTanh', c.has(1) ? c.b.add(c.input(0), c.input(1)) : c.input(0)),
     'com.microsoft::QuickGelu': (c) => timesSigmoid(c, c.float('alpha', 1.702)),
     Swish: (c) => timesSigmoid(c, c.float('alpha', 1)),
-    HardSwish: (c) => {
-      const x = c.input(0);
-      const shifted = c.b.mul(c.b.add(x, c.b.scalar(3)), c.b.scalar(1 / 6));
-      return c.b.mul(x, c.b.extremum('min', c.b.extremum('max', shifted, c.b.scalar(0)), c.b.scalar(1)));
-    },
+    HardSigmoid: (c) => hardSigmoid(c, c.float('alpha', 0.2), c.float('beta', 0.5)),
+    HardSwish: (c) => c.b.mul(c.input(0), hardSigmoid(c, 1 / 6, 0.5)),
   },
   lower(expr, lowerer) {
     const found = recognise(expr);
@@ -35,6 +32,12 @@ export const activation: Idiom = {
 
 function gelu(c: Parameters<Operator>[0]): Expr {
   return c.b.scalarOp(c.text('approximate', 'none') === 'tanh' ? 'geluTanh' : 'gelu', c.input(0));
+}
+
+/** min(max(α·x + β, 0), 1). */
+function hardSigmoid(c: Parameters<Operator>[0], alpha: number, beta: number): Expr {
+  const line = c.b.add(c.b.mul(c.input(0), c.b.scalar(alpha)), c.b.scalar(beta));
+  return c.b.extremum('min', c.b.extremum('max', line, c.b.scalar(0)), c.b.scalar(1));
 }
 
 function timesSigmoid(c: Parameters<Operator>[0], alpha: number): Expr {
