@@ -83,6 +83,13 @@ export const activations = {
     reachBits: 4,
     toOnnx: (writer, x, id) => writeSwish(writer, x, id, 1),
   },
+  hardSwish: {
+    apply: (x) => (x * Math.min(Math.max(x + 3, 0), 6)) / 6,
+    evenPart: (a) => (a * Math.max(3 - a, 0)) / 6,
+    shiftForm: null,
+    reachBits: 2,
+    toOnnx: (writer, x, id) => void writer.op('HardSwish', [x], id),
+  },
   relu: {
     apply: scalarFunctions.relu,
     evenPart: () => 0,

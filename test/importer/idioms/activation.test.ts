@@ -109,6 +109,23 @@ const variants: Record<string, [kind: string, steps: readonly Step[], opset?: nu
     ],
   ],
   ReLU: ['relu', [['Relu', ['x'], 'y']]],
+  'hard-swish operator': ['hardSwish', [['HardSwish', ['x'], 'y']]],
+  'hard-swish, x·HardSigmoid(x)': [
+    'hardSwish',
+    [
+      ['HardSigmoid', ['x'], 'a', { alpha: { float: 1 / 6 }, beta: { float: 0.5 } }],
+      ['Mul', ['a', 'x'], 'y'],
+    ],
+  ],
+  'hard-swish, x·clip(x + 3, 0, 6)/6': [
+    'hardSwish',
+    [
+      ['Add', ['x', 'three'], 'a'],
+      ['Clip', ['a', 'zero', 'six'], 'b'],
+      ['Mul', ['x', 'b'], 'c1'],
+      ['Div', ['c1', 'six'], 'y'],
+    ],
+  ],
   'ReLU as a maximum': ['relu', [['Max', ['x', 'zero'], 'y']]],
 };
 
