@@ -24,8 +24,9 @@ function packageRoot(): string {
   root ??= rootAbove(ownFile()) ?? installedRoot();
   if (root !== undefined) return root;
   throw new InputError(
-    'The files of the package ivit (WebAssembly modules, worker threads) are not found. Where it was bundled into another ' +
-      'program, leave it out of the bundle (esbuild --external:ivit) or install it beside the bundle (npm install ivit)',
+    'The files of the package ivit (WebAssembly modules, worker threads) are not found. Where it was bundled ' +
+      'into another program, leave it out of the bundle (esbuild --external:ivit) or install it beside the bundle ' +
+      '(npm install ivit)',
   );
 }
 

@@ -1,4 +1,6 @@
-/** `npm run build`: dist/ from the sources, and the kernels in C. Nothing of an earlier build is left but the kernels. */
+/**
+ * `npm run build`: dist/ from the sources, and the kernels in C. Nothing of an earlier build is left but the kernels.
+ */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, run } from './prepare.mjs';

@@ -1,7 +1,7 @@
 /**
- * Makes the package of prebuilt native kernels of this platform: npm/@ivit-native/linux-x64 and the like, to be published
- * beside ivit in the same version. docs/releasing.md says when. An add-on loads on systems whose C library is at least as
- * new as the one it was compiled with: run this on the oldest that is to be served.
+ * Makes the package of prebuilt native kernels of this platform: npm/@ivit-native/linux-x64 and the like, to be
+ * published beside ivit in the same version. docs/releasing.md says when. An add-on loads on systems whose C library is
+ * at least as new as the one it was compiled with: run this on the oldest that is to be served.
  *
  *   node tools/prebuilt.mjs [--out npm]
  */

@@ -1,6 +1,6 @@
 /**
- * Makes a fresh clone ready: installs the dependencies where they are missing, and builds. npm runs this before it packs
- * or publishes, and where the package is installed from git.
+ * Makes a fresh clone ready: installs the dependencies where they are missing, and builds. npm runs this before it
+ * packs or publishes, and where the package is installed from git.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';

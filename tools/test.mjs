@@ -1,6 +1,6 @@
 /**
- * `npm test`: installs and builds where needed, then runs the tests. Arguments go to vitest; with `--project unit` nothing
- * is built, as those tests run on the TypeScript alone.
+ * `npm test`: installs and builds where needed, then runs the tests. Arguments go to vitest; with `--project unit`
+ * nothing is built, as those tests run on the TypeScript alone.
  */
 import { join } from 'node:path';
 import { install, prepare, root, run } from './prepare.mjs';

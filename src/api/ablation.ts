@@ -60,8 +60,8 @@ const TECHNIQUES: readonly (readonly [left: string, change: Change])[] = [
 ];
 
 /**
- * Quantizes a model once for each technique, leaving that one out, and compares each with the float model on images that
- * nothing was fitted to. The float model runs once.
+ * Quantizes a model once for each technique, leaving that one out, and compares each with the float model on images
+ * that nothing was fitted to. The float model runs once.
  *
  * @throws InputError where there are fewer images than asked for
  */

@@ -1,4 +1,7 @@
-/** Finds out by trial how a model wants its images, where nothing says it: a classifier is surest of what it was trained on. */
+/**
+ * Finds out by trial how a model wants its images, where nothing says it: a classifier is surest of what it was trained
+ * on.
+ */
 import { normalizePixels } from '../calibrate/collect.js';
 import { openFloatModel } from '../calibrate/runtime.js';
 import type { FloatModel } from '../calibrate/runtime.js';
@@ -20,8 +23,8 @@ export interface RecipeTrial {
   /** Mean probability of the first class, 0 to 1. */
   readonly confidence: number;
   /**
-   * How much the images' classes tell of the images, in nats: the entropy of the mean prediction less the mean entropy of
-   * a prediction. High for a model that is sure, and of different things; 0 for one that always says the same.
+   * How much the images' classes tell of the images, in nats: the entropy of the mean prediction less the mean entropy
+   * of a prediction. High for a model that is sure, and of different things; 0 for one that always says the same.
    */
   readonly information: number;
 }
@@ -53,7 +56,8 @@ export interface ProbeRequest {
 }
 
 /**
- * Tries the usual normalizations on some images with the float model; then, with the best of them, BGR and squashed images.
+ * Tries the usual normalizations on some images with the float model; then, with the best of them, BGR and squashed
+ * images.
  *
  * @returns the recipe to use, what was tried, and notices for the user
  */

@@ -27,8 +27,8 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   /** How many of them to use, drawn at random with a fixed seed; default: as many as the effort takes. */
   readonly numImages?: number;
   /**
-   * Files of calibration statistics of this model, made by `saveStats`, on which ranges are chosen: together with the images,
-   * or alone where there are none.
+   * Files of calibration statistics of this model, made by `saveStats`, on which ranges are chosen: together with the
+   * images, or alone where there are none.
    */
   readonly stats?: readonly string[];
   /** Path of a file to write the statistics to that ranges were chosen on. */
@@ -88,8 +88,8 @@ const SEED = 1;
  *
  *     const { output, agreement } = await quantize('model.onnx', { images: 'photos/' });
  *
- * @throws InputError where the model, an image list or a setting cannot be used, or the output cannot be written; nothing
- * is written then
+ * @throws InputError where the model, an image list or a setting cannot be used, or the output cannot be written;
+ * nothing is written then
  */
 export async function quantize(model: string, request: QuantizeRequest = {}): Promise<QuantizeSummary> {
   const start = performance.now();

@@ -19,7 +19,10 @@ export interface ImportedWithRecipe {
   readonly assumed: readonly string[];
 }
 
-/** Imports a model at the size its recipe settles on; where the model leaves the size open, the two depend on each other. */
+/**
+ * Imports a model at the size its recipe settles on; where the model leaves the size open, the two depend on each
+ * other.
+ */
 export async function importWithRecipe(
   model: string,
   flags: RecipeFlags,

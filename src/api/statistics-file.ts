@@ -1,7 +1,8 @@
 /**
- * Calibration statistics in a file, to be merged and used again: a safetensors container (of the kind that `.ivit` files
- * are), compressed by gzip. Of every value it holds `<id>.ranges`, [9, channels], and `<id>.histogram`, [channels, bins],
- * doubles whose bits are stored as I64; the metadata say which model and pre-processing they belong to.
+ * Calibration statistics in a file, to be merged and used again: a safetensors container (of the kind that `.ivit`
+ * files are), compressed by gzip. Of every value it holds `<id>.ranges`, [9, channels], and `<id>.histogram`,
+ * [channels, bins], doubles whose bits are stored as I64; the metadata say which model and pre-processing they belong
+ * to.
  */
 import { readFile } from 'node:fs/promises';
 import { gunzipSync, gzipSync } from 'node:zlib';

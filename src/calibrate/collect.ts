@@ -56,8 +56,8 @@ export function normalizePixels(
 }
 
 /**
- * Runs the float graph on every image once, keeping statistics and sampled rows only. A large graph is run in parts, one
- * after the other, each on all images.
+ * Runs the float graph on every image once, keeping statistics and sampled rows only. A large graph is run in parts,
+ * one after the other, each on all images.
  */
 export async function collect(request: CollectRequest): Promise<Collected> {
   const { graph, images, given = new Map<string, never>() } = request;

@@ -1,7 +1,10 @@
 import { operandsOf } from '../graph/nodes/index.js';
 import type { Graph, GraphNode } from '../graph/types.js';
 
-/** A run of a graph's nodes that is executed on its own: from other parts it reads `inputs`, of its own `carried` are read later. */
+/**
+ * A run of a graph's nodes that is executed on its own: from other parts it reads `inputs`, of its own `carried` are
+ * read later.
+ */
 export interface GraphPart {
   readonly nodes: readonly GraphNode[];
   readonly inputs: readonly string[];

@@ -3,10 +3,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { InputError } from '../errors.js';
 
-/** More than this is kept in a file: the sampled rows of ViT-L on 256 images are 3.3 GB, and one layer is read at a time. */
+/**
+ * More than this is kept in a file: the sampled rows of ViT-L on 256 images are 3.3 GB, and one layer is read at a
+ * time.
+ */
 const MEMORY_LIMIT = 1 << 30;
 
-/** Float rows by name, written once and read back a stretch at a time: in memory, or in a temporary file if they are many. */
+/**
+ * Float rows by name, written once and read back a stretch at a time: in memory, or in a temporary file if they are
+ * many.
+ */
 export class RowStore {
   readonly #arrays = new Map<string, Float32Array>();
   readonly #starts = new Map<string, number>();
@@ -40,7 +46,8 @@ export class RowStore {
         done += writeSync(this.#file.handle, bytes, done, bytes.length - done, start + done);
     } catch (error) {
       throw new InputError(
-        `calibration data cannot be kept in ${tmpdir()}: ${(error as Error).message}; use fewer images, or another folder ($TMPDIR)`,
+        `calibration data cannot be kept in ${tmpdir()}: ${(error as Error).message}; use fewer images, ` +
+          'or another folder ($TMPDIR)',
       );
     }
   }

@@ -82,8 +82,8 @@ export class ChannelStatistics {
   }
 
   /**
-   * Adds what another instance saw of the same tensor. The momentum ranges, which depend on the order of the images, become
-   * their mean, weighed by the numbers of images; everything else is as if one instance had seen all.
+   * Adds what another instance saw of the same tensor. The momentum ranges, which depend on the order of the images,
+   * become their mean, weighed by the numbers of images; everything else is as if one instance had seen all.
    */
   merge(other: ChannelStatistics): void {
     if (other.channels !== this.channels) throw new InputError('statistics of another model: channel counts differ');
@@ -161,7 +161,10 @@ export class ChannelStatistics {
   }
 }
 
-/** The second least of two sets of numbers together, from the size, least and second least of each; of one number, itself. */
+/**
+ * The second least of two sets of numbers together, from the size, least and second least of each; of one number,
+ * itself.
+ */
 function secondLeast(
   sizeA: number,
   leastA: number,

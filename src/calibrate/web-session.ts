@@ -109,7 +109,9 @@ class WebThread {
   }
 }
 
-/** A message carries the whole buffer that an array lies in: an array that is part of a larger one is copied out of it. */
+/**
+ * A message carries the whole buffer that an array lies in: an array that is part of a larger one is copied out of it.
+ */
 function compact<T extends string | RawTensor['data']>(data: T): T {
   if (typeof data === 'string' || data.byteLength === data.buffer.byteLength) return data;
   return data.slice() as T;

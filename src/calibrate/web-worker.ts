@@ -1,6 +1,6 @@
 /**
- * onnxruntime-web computes on the thread that calls it, for minutes where models are large. It runs here, in a thread of
- * its own, so that the main thread still hears of signals and ends when told to. rolldown packs this file, with what
+ * onnxruntime-web computes on the thread that calls it, for minutes where models are large. It runs here, in a thread
+ * of its own, so that the main thread still hears of signals and ends when told to. rolldown packs this file, with what
  * ONNX Runtime needs and no more, into dist/onnxruntime.
  */
 import { parentPort, workerData } from 'node:worker_threads';

@@ -4,7 +4,9 @@ interface Call {
   readonly reject: (error: unknown) => void;
 }
 
-/** Hands the images of all calls made in one turn of the event loop on as one batch: they can share the threads then. */
+/**
+ * Hands the images of all calls made in one turn of the event loop on as one batch: they can share the threads then.
+ */
 export class Batcher {
   private calls: Call[] = [];
 

@@ -30,7 +30,8 @@ export async function compileWasm(isa: WasmIsa): Promise<WebAssembly.Module | nu
 }
 
 /**
- * The add-on: the one compiled on this machine by native/build-addon.mjs, else the prebuilt one of this platform's package.
+ * The add-on: the one compiled on this machine by native/build-addon.mjs, else the prebuilt one of this platform's
+ * package.
  *
  * @throws Error where there is none, or none that this Node loads
  */

@@ -21,7 +21,10 @@ export interface Value {
  */
 export interface OpRunner {
   readonly backend: BackendName;
-  /** Packs the op's constants once; `operands` describes (type, shape) what it will be run on, in the order of `operandsOf(op)`. */
+  /**
+   * Packs the op's constants once; `operands` describes (type, shape) what it will be run on, in the order of
+   * `operandsOf(op)`.
+   */
   load(op: Op, operands: readonly Omit<Value, 'data' | 'rowScale'>[], input: Program['input']): LoadedOp;
   close(): void;
 }

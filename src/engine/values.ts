@@ -30,7 +30,8 @@ export function checkOperands(specs: readonly ValueSpec[], values: readonly Valu
     const { data, rowScale } = values[i];
     if (!(data instanceof ARRAYS[out.type]) || data.length !== rows * cols) {
       throw new RangeError(
-        `Expected ${ARRAYS[out.type].name} of ${rows * cols} for operand ${i} but received ${data.constructor.name} of ${data.length}`,
+        `Expected ${ARRAYS[out.type].name} of ${rows * cols} for operand ${i} but received ` +
+          `${data.constructor.name} of ${data.length}`,
       );
     }
     const scales = out.type === 'rows' ? rows : 0;

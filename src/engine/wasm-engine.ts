@@ -7,8 +7,8 @@ import { WasmProgram } from './wasm.js';
 import { WasmPool } from './wasm-pool.js';
 
 /**
- * Runs a program in WebAssembly: an image that comes alone on the calling thread, images that come together on `threads`
- * worker threads, which start when they are first needed.
+ * Runs a program in WebAssembly: an image that comes alone on the calling thread, images that come together on
+ * `threads` worker threads, which start when they are first needed.
  */
 export function createWasmEngine(module: WebAssembly.Module, program: Program, threads: number): Engine {
   const work = workOfProgram(program);

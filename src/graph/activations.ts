@@ -11,8 +11,9 @@ export interface Activation {
    */
   readonly evenPart: (a: number) => number;
   /**
-   * α and γ of x·σ(αx + γx³), the form that the shift kernels compute with I-ViT's shift exponential, which is up to 6 % too
-   * high: those that come nearest to the activation for inputs of standard deviation 1.5. null: it has no exponential.
+   * α and γ of x·σ(αx + γx³), the form that the shift kernels compute with I-ViT's shift exponential, which is up to
+   * 6 % too high: those that come nearest to the activation for inputs of standard deviation 1.5. null: it has no
+   * exponential.
    */
   readonly shiftForm: { readonly alpha: number; readonly gamma: number } | null;
   /** log2 of where H may be cut off: 64 knots cover as far. */

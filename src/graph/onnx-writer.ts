@@ -18,7 +18,9 @@ interface WrittenGraph {
   readonly nodes: readonly { readonly id: string; readonly rows: number; readonly cols: number }[];
 }
 
-/** Writes ONNX operators: what nodes are given to write themselves with. Names are those of nodes, or stand behind `//`. */
+/**
+ * Writes ONNX operators: what nodes are given to write themselves with. Names are those of nodes, or stand behind `//`.
+ */
 export class OnnxWriter {
   /** The image: the model's input. */
   readonly input: GraphInput;

@@ -4,9 +4,9 @@ import type { GraphNode } from './nodes/index.js';
 /**
  * The canonical float graph: what every exporter's way of writing a Vision Transformer is rewritten to.
  *
- * Every activation is a flat, row-major buffer with a nominal shape [rows, cols]: rows are tokens (of all windows,
- * the batch being pinned to 1), cols are channels. Re-reading a buffer as [rows·h, cols/h] costs nothing, so there is
- * no Reshape here; ops that work on narrower rows say their own `width`. All transposes, slices, rolls, windows, merges,
+ * Every activation is a flat, row-major buffer with a nominal shape [rows, cols]: rows are tokens (of all windows, the
+ * batch being pinned to 1), cols are channels. Re-reading a buffer as [rows·h, cols/h] costs nothing, so there is no
+ * Reshape here; ops that work on narrower rows say their own `width`. All transposes, slices, rolls, windows, merges,
  * pads and concatenations are one op, `gather`: exact, on whole pieces of contiguous elements.
  */
 export interface Graph {

@@ -10,9 +10,9 @@ export const MAX_PIXELS = 178_956_970;
 /**
  * Decodes an image file, or its bytes, to 8-bit RGB.
  *
- * The pixels are those of Pillow's `Image.open(f).convert('RGB')`: the stored orientation, unless `options.exif` is `apply`,
- * colour profiles ignored, alpha dropped without blending, palettes expanded, CMYK by Pillow's plain formula, the first
- * frame of an animation. One thing differs: 16-bit grey keeps its high byte, where Pillow saturates at 255.
+ * The pixels are those of Pillow's `Image.open(f).convert('RGB')`: the stored orientation, unless `options.exif` is
+ * `apply`, colour profiles ignored, alpha dropped without blending, palettes expanded, CMYK by Pillow's plain formula,
+ * the first frame of an animation. One thing differs: 16-bit grey keeps its high byte, where Pillow saturates at 255.
  *
  * @param input path of a file, or the bytes of one
  * @param name what errors call it; the path, unless given
@@ -26,7 +26,9 @@ export async function decodeImage(
   return (await decodeOriented(input, options.exif ?? 'ignore', name)).image;
 }
 
-/** What to do where a photograph's EXIF data say that it lies on its side: turn it upright, or keep the stored pixels. */
+/**
+ * What to do where a photograph's EXIF data say that it lies on its side: turn it upright, or keep the stored pixels.
+ */
 export type ExifMode = 'apply' | 'ignore';
 
 export interface DecodeOptions {
@@ -35,8 +37,8 @@ export interface DecodeOptions {
 }
 
 /**
- * As `decodeImage`; tells too whether the image has an orientation other than upright. A TIFF is always turned, as Pillow
- * turns it.
+ * As `decodeImage`; tells too whether the image has an orientation other than upright. A TIFF is always turned, as
+ * Pillow turns it.
  *
  * @throws InputError as `decodeImage`
  */

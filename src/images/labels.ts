@@ -19,8 +19,8 @@ export function labelSynset(label: string): string | undefined {
 }
 
 /**
- * Finds classes by what users call them: the whole label, its text, its WordNet id, or the first of its synonyms; case and
- * the difference between space, underscore and hyphen do not count. A name that means several classes finds none.
+ * Finds classes by what users call them: the whole label, its text, its WordNet id, or the first of its synonyms; case
+ * and the difference between space, underscore and hyphen do not count. A name that means several classes finds none.
  */
 export function labelIndex(labels: readonly string[]): (name: string) => number | undefined {
   const byName = new Map<string, number | 'ambiguous'>();
@@ -74,8 +74,8 @@ export async function readLabels(file: string, classCount?: number): Promise<str
 }
 
 /**
- * The `id2label` of the `config.json` beside a model, when it names as many classes as the model has; undefined where there
- * is none. A repository's placeholder names (LABEL_0, LABEL_1, …) count as none.
+ * The `id2label` of the `config.json` beside a model, when it names as many classes as the model has; undefined where
+ * there is none. A repository's placeholder names (LABEL_0, LABEL_1, …) count as none.
  */
 export async function findLabels(modelPath: string, classCount: number): Promise<string[] | undefined> {
   const config = await readBeside(modelPath, 'config.json');

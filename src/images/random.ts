@@ -1,4 +1,6 @@
-/** A seeded pseudo-random generator, the same on every machine: xoshiro128** (Blackman and Vigna), in 32-bit integers. */
+/**
+ * A seeded pseudo-random generator, the same on every machine: xoshiro128** (Blackman and Vigna), in 32-bit integers.
+ */
 export class Random {
   private a: number;
   private b: number;

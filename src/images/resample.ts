@@ -41,8 +41,8 @@ export function resize(
 }
 
 /**
- * Cuts `width` × `height` pixels out of the middle as torchvision's `CenterCrop` does: an odd margin is split by rounding
- * half to even, and an image that is too small is first padded with black.
+ * Cuts `width` × `height` pixels out of the middle as torchvision's `CenterCrop` does: an odd margin is split by
+ * rounding half to even, and an image that is too small is first padded with black.
  */
 export function centerCrop(image: RgbImage, width: number, height: number): RgbImage {
   const left = centerOffset(image.width, width);
@@ -83,8 +83,8 @@ interface Taps {
 }
 
 /**
- * The taps of output samples `offset` to `offset + length − 1` of `outSize`. In double precision and in Pillow's order of
- * operations, as the rounded weights depend on both.
+ * The taps of output samples `offset` to `offset + length − 1` of `outSize`. In double precision and in Pillow's order
+ * of operations, as the rounded weights depend on both.
  */
 function resampleTaps(
   inSize: number,

@@ -123,7 +123,9 @@ export function broadcastData(constant: Constant, shape: readonly number[]): Con
   return out;
 }
 
-/** Applies a scalar function to constants element by element, broadcasting. The first float operand decides the kind. */
+/**
+ * Applies a scalar function to constants element by element, broadcasting. The first float operand decides the kind.
+ */
 export function mapConstants(
   inputs: readonly Constant[],
   shape: readonly number[],

@@ -44,9 +44,9 @@ export interface OperationExpr extends ExprBase {
 }
 
 /**
- * `matmul` multiplies the last two axes and broadcasts the others; `mean`, `sum` and `maximum` reduce `axes`, keeping them with
- * length 1; `softmax` acts along the last axis; `normalize` is LayerNorm over the last axis without γ and β; `conv` is
- * a two-dimensional convolution.
+ * `matmul` multiplies the last two axes and broadcasts the others; `mean`, `sum` and `maximum` reduce `axes`, keeping
+ * them with length 1; `softmax` acts along the last axis; `normalize` is LayerNorm over the last axis without γ and β;
+ * `conv` is a two-dimensional convolution.
  */
 export type Operation =
   ScalarOp | 'add' | 'mul' | 'max' | 'min' | 'matmul' | 'softmax' | 'normalize' | 'mean' | 'sum' | 'maximum' | 'conv';

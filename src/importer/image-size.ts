@@ -20,7 +20,8 @@ export function imageShapes(model: OnnxModel, live: LiveGraph, asked: Size | und
   const [batch, channels, height, width] = live.input.shape!;
   if (isFixed(batch) && batch !== 1)
     throw new InputError(
-      `input ${JSON.stringify(live.input.name)} has a fixed batch of ${batch}: export the model with batch 1 or a dynamic batch`,
+      `input ${JSON.stringify(live.input.name)} has a fixed batch of ${batch}: export the model with batch 1 ` +
+        'or a dynamic batch',
     );
   const count = isFixed(channels) ? channels : 3;
   const sizes =
@@ -29,7 +30,8 @@ export function imageShapes(model: OnnxModel, live: LiveGraph, asked: Size | und
     const shape = [1, count, isFixed(height) ? height : h, isFixed(width) ? width : w];
     if (asked && (shape[2] !== asked[0] || shape[3] !== asked[1]))
       throw new InputError(
-        `the model is made for images of ${shape[2]}×${shape[3]}, not ${asked[0]}×${asked[1]}: leave the size out, or export it anew`,
+        `the model is made for images of ${shape[2]}×${shape[3]}, not ${asked[0]}×${asked[1]}: leave the size out, ` +
+          'or export it anew',
       );
     return shape;
   });

@@ -321,7 +321,8 @@ function notMatched(expr: Expr): [reason: string, remedy: string] {
     case 'conv':
       return [
         'a convolution over features, not over the image',
-        'convolutional networks are not supported, only Vision Transformers whose one convolution is the patch embedding',
+        'convolutional networks are not supported, only Vision Transformers whose one convolution is ' +
+          'the patch embedding',
       ];
     case 'mul':
       return [

@@ -45,7 +45,8 @@ export class OperatorContext {
     if (!isConstant(expr))
       throw new Unsupported(
         `input ${i} depends on the image`,
-        'only values that follow from shapes and weights can stand there: export the model without data-dependent steps',
+        'only values that follow from shapes and weights can stand there: export the model ' +
+          'without data-dependent steps',
       );
     return expr.value;
   }

@@ -102,7 +102,8 @@ function namesFromOutside(graph: OnnxGraph): string[] {
 function imageInput(read: readonly OnnxValueInfo[]): OnnxValueInfo {
   if (read.length === 0) throw new InputError('the first output does not depend on any input: this is no image model');
   const describe = (info: OnnxValueInfo): string =>
-    `${JSON.stringify(info.name)} (${dataTypeName(info.elementType)}${info.shape ? ` [${info.shape.join(', ')}]` : ''})`;
+    `${JSON.stringify(info.name)} ` +
+    `(${dataTypeName(info.elementType)}${info.shape ? ` [${info.shape.join(', ')}]` : ''})`;
   const text = read.find((info) => dataTypeKind(info.elementType) !== 'float');
   if (text)
     throw new InputError(

@@ -16,10 +16,9 @@ export function scaleScore(s: number, b: number, c: number, bias: number): numbe
 }
 
 /**
- * What is added to the exponential of key j in the row of query i before it is rounded to 8 bits, in Q14: −32 to 31, half
- * a step of the weight to either side, spread evenly along rows and columns. Errors of rounding then do not add up: far
- * more keys than not have a weight below half a step. Weights of 12 bits are not in need of it:
- * theirs is 0.
+ * What is added to the exponential of key j in the row of query i before it is rounded to 8 bits, in Q14: −32 to 31,
+ * half a step of the weight to either side, spread evenly along rows and columns. Errors of rounding then do not add
+ * up: far more keys than not have a weight below half a step. Weights of 12 bits are not in need of it: theirs is 0.
  */
 export function softmaxDither(query: number, key: number, bits: SoftmaxBits = 8): number {
   return bits > 8 ? 0 : ((27 * query + 39 * key) & 63) - 32;

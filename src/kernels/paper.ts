@@ -1,7 +1,7 @@
 /**
- * The kernels of I-ViT (Li & Gu, ICCV 2023) exactly as its published code computes them, one row each: for reproducing the
- * paper. What they need of real numbers (x0, β/γ) is computed in double precision by `prepare.ts`, where the published
- * code has float32; everything else is integers (`paper-rows.ts`).
+ * The kernels of I-ViT (Li & Gu, ICCV 2023) exactly as its published code computes them, one row each: for reproducing
+ * the paper. What they need of real numbers (x0, β/γ) is computed in double precision by `prepare.ts`, where the
+ * published code has float32; everything else is integers (`paper-rows.ts`).
  */
 import { paperNormRow, shiftGeluRow, shiftmaxRow } from './paper-rows.js';
 import { paperNormOffset, shiftExponentialUnit, sigmoidScale } from './prepare.js';

@@ -157,7 +157,8 @@ export class TensorReader {
   #open(location: string, what: string): { descriptor: number; size: number } {
     const known = this.#files.get(location);
     if (known) return known;
-    const outside = `${what}: its external data ${JSON.stringify(location)} lies outside the model's folder, which is refused`;
+    const outside =
+      `${what}: its external data ${JSON.stringify(location)} lies outside ` + "the model's folder, which is refused";
     if (location === '' || location.includes('\0')) throw new InputError(`${what} names no external data file`);
     if (path.isAbsolute(location) || path.win32.isAbsolute(location)) throw new InputError(outside);
     const joined = path.resolve(this.#folder, location);

@@ -1,6 +1,6 @@
 /**
- * The overflow proof: for any image whatever, no intermediate result of a program leaves the width that the engines hold
- * it in. It needs the file's own numbers alone (weights, biases, multipliers, the clamps of each type).
+ * The overflow proof: for any image whatever, no intermediate result of a program leaves the width that the engines
+ * hold it in. It needs the file's own numbers alone (weights, biases, multipliers, the clamps of each type).
  */
 import { definitionOf } from './ops/index.js';
 import type { Program } from './types.js';
@@ -25,8 +25,8 @@ export function proveNoOverflow(program: Program): void {
  * Proves that no op can overflow, and tells how large its numbers can become.
  *
  * @param program one that `validateProgram` has passed
- * @returns of each op, in order, the most of |v|, the integer that is requantized: accumulator, normalized value, sum. 0
- * for ops without requantization. Attention: of the normalised weighted sum o
+ * @returns of each op, in order, the most of |v|, the integer that is requantized: accumulator, normalized value, sum.
+ * 0 for ops without requantization. Attention: of the normalised weighted sum o
  * @throws InputError naming the first op for which the proof fails
  */
 export function proveBounds(program: Program): bigint[] {

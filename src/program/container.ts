@@ -1,7 +1,7 @@
 /**
  * The safetensors container: a u64 little-endian header length, a JSON header, then the raw little-endian tensors, laid
- * end to end without holes. Tensors are sorted by the size of their elements, largest first, and the header is padded with
- * spaces to a multiple of 64 bytes, so that every tensor is aligned for its own type. Knows nothing of programs.
+ * end to end without holes. Tensors are sorted by the size of their elements, largest first, and the header is padded
+ * with spaces to a multiple of 64 bytes, so that every tensor is aligned for its own type. Knows nothing of programs.
  */
 import { InputError } from '../errors.js';
 
@@ -83,7 +83,8 @@ export function decodeContainer(bytes: Uint8Array): Container {
     const at = headerEnd + start;
     if (headerEnd + end > bytes.length) {
       throw malformed(
-        `tensor ${quote(name)} ends ${headerEnd + end - bytes.length} bytes after the end of the file: the file is truncated`,
+        `tensor ${quote(name)} ends ${headerEnd + end - bytes.length} bytes after the end of the file: ` +
+          'the file is truncated',
       );
     }
     spans.push({ name, start, end });

@@ -10,7 +10,9 @@ export const MAX_NORM_LENGTH = 16384;
 export const SCORE_BIAS_LIMIT = 1 << 28;
 /** Largest ε of a norm, in units of its sum of squares. */
 export const MAX_EPSILON = 1n << 53n;
-/** Elements one value of a program may have: far beyond any Vision Transformer, and what a reader must allocate at most. */
+/**
+ * Elements one value of a program may have: far beyond any Vision Transformer, and what a reader must allocate at most.
+ */
 export const MAX_ELEMENTS = 1 << 28;
 
 /** Most ops of a program. */

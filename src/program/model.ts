@@ -35,7 +35,9 @@ export interface IvitModel {
 export interface Provenance {
   /** Name and version of the program that wrote the file. */
   readonly tool: string;
-  /** The float model: file name without folder, SHA-256 of the ONNX file, bytes with external data, number of weights. */
+  /**
+   * The float model: file name without folder, SHA-256 of the ONNX file, bytes with external data, number of weights.
+   */
   readonly source: {
     readonly name: string;
     readonly sha256: string;
@@ -141,7 +143,8 @@ export function decodeModel(bytes: Uint8Array, digest: Digest): IvitModel {
   const version = metadata.get(KEY.version);
   if (version !== String(FORMAT_VERSION)) {
     throw new InputError(
-      `The file has format version ${quote(String(version))}; this ivit reads version ${FORMAT_VERSION}. Quantize the model again with this ivit, or use the one that wrote it.`,
+      `The file has format version ${quote(String(version))}; this ivit reads version ${FORMAT_VERSION}. Quantize ` +
+        'the model again with this ivit, or use the one that wrote it.',
     );
   }
   checkHash(bytes, metadata, digest);
@@ -281,6 +284,7 @@ function parse<S extends v.GenericSchema>(schema: S, value: unknown, key: string
   const issue = result.issues[0];
   const where = v.getDotPath(issue);
   throw malformed(
-    `its ${key}${where === null ? '' : ` at ${quote(where)}`} cannot be used: ${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`,
+    `its ${key}${where === null ? '' : ` at ${quote(where)}`} cannot be used: ` +
+      `${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`,
   );
 }

@@ -57,7 +57,8 @@ export function parseOutline(json: string): ProgramOutline {
   if (result.success) return result.output as unknown as ProgramOutline;
   const issue = result.issues[0];
   throw malformed(
-    `its program is not valid at ${quote(v.getDotPath(issue) ?? 'its root')}: ${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`,
+    `its program is not valid at ${quote(v.getDotPath(issue) ?? 'its root')}: ` +
+      `${issue.message.replace(/\s+/g, ' ').slice(0, 200)}`,
   );
 }
 

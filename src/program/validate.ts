@@ -14,8 +14,8 @@ export function valuesOf(program: Program): ValueInfo[] {
 }
 
 /**
- * Refuses a program that breaks a rule of docs/format.md. Every number in it counts as untrusted; what passes can be run
- * by any engine without reading or writing outside a value. Overflow is another matter: see `proveNoOverflow`.
+ * Refuses a program that breaks a rule of docs/format.md. Every number in it counts as untrusted; what passes can be
+ * run by any engine without reading or writing outside a value. Overflow is another matter: see `proveNoOverflow`.
  *
  * @throws InputError naming the op and the rule
  */

@@ -1,6 +1,6 @@
 /**
- * What the values of a program are. A value is a flat row-major buffer with a nominal shape [rows, cols]; an op may re-read
- * its operand with another row length, as long as the element count agrees.
+ * What the values of a program are. A value is a flat row-major buffer with a nominal shape [rows, cols]; an op may
+ * re-read its operand with another row length, as long as the element count agrees.
  */
 
 /** 0 is the image, `u8` pixels [height·width, channels]; i + 1 is what op i writes. */

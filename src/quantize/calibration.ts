@@ -72,8 +72,8 @@ function withConstants(
 const HOLD_OUT = 8;
 
 /**
- * Moves every eighth image to the end: neighbours are often of one class, so a run of them would be a poor sample. Fewer
- * than eight are too few to spare one: they serve for both, and the agreement says what the fit reached.
+ * Moves every eighth image to the end: neighbours are often of one class, so a run of them would be a poor sample.
+ * Fewer than eight are too few to spare one: they serve for both, and the agreement says what the fit reached.
  */
 export function holdOut(images: readonly Uint8Array[]): SplitImages {
   if (images.length < HOLD_OUT) return { images: [...images, ...images], fitImages: images.length };

@@ -8,7 +8,10 @@ export interface EffortSettings {
   readonly syntheticImages: number;
   /** Rows of each layer that are looked at in one image. */
   readonly rowsPerImage: number;
-  /** Runs of the float model to find what needs more than 8 bits: each image takes one for every input, softmax and layer. */
+  /**
+   * Runs of the float model to find what needs more than 8 bits: each image takes one for every input, softmax and
+   * layer.
+   */
   readonly sensitivityRuns: number;
   /** Ridge strengths of the weight correction that are tried; none: no correction. */
   readonly ridges: readonly number[];

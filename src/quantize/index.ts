@@ -38,8 +38,8 @@ export type { Techniques } from './techniques.js';
 /**
  * Quantizes a float graph to an integer program.
  *
- * @throws InputError where there are too few images, or a layer cannot be expressed in integers; UsageError for options that
- * exclude each other
+ * @throws InputError where there are too few images, or a layer cannot be expressed in integers; UsageError for options
+ * that exclude each other
  */
 export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeResult> {
   const { graph, images, options, synthetic } = request;

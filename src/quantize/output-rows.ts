@@ -20,10 +20,10 @@ interface OutputRows {
 }
 
 /**
- * Gives the rows that the output reads (the class token) layers of their own in every block, with tied weights: few rows
- * cost next to nothing with more bits, and their errors reach the output undiluted, where those of all other rows are
- * averaged by attention. What other rows read of them are keys and values. A graph whose output reads many rows, or others
- * than the first ones, stays as it is.
+ * Gives the rows that the output reads (the class token) layers of their own in every block, with tied weights: few
+ * rows cost next to nothing with more bits, and their errors reach the output undiluted, where those of all other rows
+ * are averaged by attention. What other rows read of them are keys and values. A graph whose output reads many rows, or
+ * others than the first ones, stays as it is.
  */
 export function separateOutputRows(graph: Graph): Graph {
   let separated = known.get(graph);
@@ -49,8 +49,8 @@ function outputRows(graph: Graph, { needed }: Plan): OutputRows | null {
 }
 
 /**
- * A node of a region, each of whose rows is made from the same row of the one before: from a norm or an attention to residual
- * adds, or to the operands of an attention.
+ * A node of a region, each of whose rows is made from the same row of the one before: from a norm or an attention to
+ * residual adds, or to the operands of an attention.
  */
 type RegionNode = LayerNormNode | AttentionNode | LinearNode | ActivationNode | AddNode;
 
@@ -91,7 +91,9 @@ class Separation {
     return node.op === 'layerNorm' || (node.op === 'attention' && node.queries === node.rows && node.q.rows === null);
   }
 
-  /** The nodes that follow row by row, as far as residual adds or operands; null where anything else reads one of them. */
+  /**
+   * The nodes that follow row by row, as far as residual adds or operands; null where anything else reads one of them.
+   */
   private regionFrom(start: LayerNormNode | AttentionNode): readonly GraphNode[] | null {
     const members = new Set<GraphNode>([start]);
     for (const node of members) {

@@ -24,8 +24,8 @@ export interface LayerReport {
     /** How far scales differ from channel to channel: 0 one for all, 1 each its own range; null: nothing to choose. */
     readonly strength: number | null;
     /**
-     * Squared error of the logits, as a share of their energy, that 8-bit codes of this input alone would make: the inputs
-     * with the most for their work have 16 bits. Null: not measured.
+     * Squared error of the logits, as a share of their energy, that 8-bit codes of this input alone would make: the
+     * inputs with the most for their work have 16 bits. Null: not measured.
      */
     readonly sensitivity: number | null;
   };
@@ -40,8 +40,8 @@ export interface LayerReport {
   /** Strength of the compensation that helped most on held-out rows; null: none did, the float weights were kept. */
   readonly ridge: number | null;
   /**
-   * Why: squared error on rows held out of the fit as a share of the output's energy, before and after compensation, weights
-   * not yet rounded; null: not tried, as the effort leaves it out or there were too few rows.
+   * Why: squared error on rows held out of the fit as a share of the output's energy, before and after compensation,
+   * weights not yet rounded; null: not tried, as the effort leaves it out or there were too few rows.
    */
   readonly heldOutError: { readonly before: number; readonly after: number } | null;
 }

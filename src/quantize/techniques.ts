@@ -14,6 +14,9 @@ export interface Techniques {
   readonly fewRows: number;
   /** Such layers get a residual weight plane, too, where the logits are sensitive to their weights. */
   readonly residualPlanes: boolean;
-  /** The inputs and softmax weights that the logits are most sensitive to get more bits, up to this share of multiply-adds more. */
+  /**
+   * The inputs and softmax weights that the logits are most sensitive to get more bits, up to this share of
+   * multiply-adds more.
+   */
   readonly sensitiveWork: number;
 }

@@ -104,7 +104,7 @@ describe('the model', () => {
     });
   });
 
-  test('that is missing, cut off, damaged, of another version, or no model is refused with code 3 and one line', async () => {
+  test('that is missing, cut off, damaged, of another version or no model: code 3 and one line', async () => {
     const whole = await readFile(folder.path('tiny.ivit'));
     const damaged = Buffer.from(whole);
     damaged[damaged.length - 5] ^= 4;

@@ -85,7 +85,9 @@ export async function savePhoto(file: string, seed: number, size = 24): Promise<
     .toFile(file);
 }
 
-/** A float ViT with random weights as an ONNX file: 16×16 pixels, 4 tokens and a class token of 16 channels, 3 classes. */
+/**
+ * A float ViT with random weights as an ONNX file: 16×16 pixels, 4 tokens and a class token of 16 channels, 3 classes.
+ */
 export async function saveTinyOnnx(file: string, seed = 1): Promise<void> {
   await writeFile(file, graphToOnnx(tinyGraph(seed)));
 }

@@ -295,8 +295,8 @@ describe('quantize refuses, writing nothing', () => {
     const { code, stderr } = await refused(['quantize', 'model.onnx', ...out], {
       env: { NODE_OPTIONS: `--import ${fault}` },
     });
-    expect(stderr).toMatch(
-      /^error: Cannot write refused\.ivit: no space left for its \d+ bytes; free some, or choose another place with -o\n$/,
+    expect(stderr.replace(/\d+/, 'N')).toBe(
+      'error: Cannot write refused.ivit: no space left for its N bytes; free some, or choose another place with -o\n',
     );
     expect(code).toBe(3);
   });

@@ -24,7 +24,8 @@ describe('loadBackend', () => {
     const loading = loadBackend('native', { native: fails, wasm: loads('wasm'), reference: loads('reference') });
     await expect(loading).rejects.toThrow(InputError);
     await expect(loading).rejects.toThrow(
-      'the native backend does not load (no such file): `npx ivit build-native` compiles it where there is a C compiler',
+      'the native backend does not load (no such file): `npx ivit build-native` compiles it ' +
+        'where there is a C compiler',
     );
   });
 });

@@ -77,8 +77,8 @@ export class Data {
   }
 
   /**
-   * Multipliers and a shift for |v| < 2^bits, so that results fall around the output's range: often inside, at times far
-   * beyond or all zero. |v·multiplier + offset + 2^(shift−1)| < 2^63.
+   * Multipliers and a shift for |v| < 2^bits, so that results fall around the output's range: often inside, at times
+   * far beyond or all zero. |v·multiplier + offset + 2^(shift−1)| < 2^63.
    */
   requantization(
     out: Output,
@@ -103,7 +103,9 @@ export class Data {
   }
 }
 
-/** Multipliers and a shift that bring results of about `typical` bits (all below `bits`) well into the output's range. */
+/**
+ * Multipliers and a shift that bring results of about `typical` bits (all below `bits`) well into the output's range.
+ */
 export function fittingRequantization(
   data: Data,
   out: Output,

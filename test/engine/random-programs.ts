@@ -121,7 +121,9 @@ function feedForward(b: Builder, x: ValueId): ValueId {
   return linear(b, activated, cols, { type: 'i32' }, b.data.integer(0, 3) > 0 ? x : null);
 }
 
-/** A layer of all rows, the first of which are then replaced by those of one with the same weights and 16-bit inputs. */
+/**
+ * A layer of all rows, the first of which are then replaced by those of one with the same weights and 16-bit inputs.
+ */
 function separateRows(b: Builder, x: ValueId): void {
   const { data } = b;
   const { rows, cols } = b.of(x);

@@ -145,8 +145,8 @@ describe('attendRow', () => {
   };
 
   it('weighs the values by their keys', () => {
-    // Scores 256 and 0, an octave apart: weights 255 and (255·(2^13 + 7) + 2^13) >> 14 = 128, of 383. ⌊2^31/383⌋ = 5607006;
-    // ((255·100 − 128·100)·5607006 + 128) >> 8 = 278160063, and 12700/383·2^23 = 278160073
+    // Scores 256 and 0, an octave apart: weights 255 and (255·(2^13 + 7) + 2^13) >> 14 = 128, of 383. ⌊2^31/383⌋ =
+    // 5607006; ((255·100 − 128·100)·5607006 + 128) >> 8 = 278160063, and 12700/383·2^23 = 278160073
     expect(attend(attention())).toBe(278160063);
   });
 

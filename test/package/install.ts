@@ -18,8 +18,8 @@ export interface InstallOptions {
 }
 
 /**
- * Lays the built package out in a folder as an installation does: its dependencies are there, and nothing that it needs for
- * development alone, unless named.
+ * Lays the built package out in a folder as an installation does: its dependencies are there, and nothing that it needs
+ * for development alone, unless named.
  *
  * @returns the path of its executable
  */

@@ -91,15 +91,18 @@ afterAll(() => {
     .sort((a, b) => a.name.localeCompare(b.name))
     .map(
       (r) =>
-        `| ${r.name} | ${r.family} | ${r.exporter} | ${r.opset} | ${r.relativeError.toExponential(1)} | ${r.sqnrDb.toFixed(1)} |`,
+        `| ${r.name} | ${r.family} | ${r.exporter} | ${r.opset} | ${r.relativeError.toExponential(1)} | ` +
+        `${r.sqnrDb.toFixed(1)} |`,
     );
   writeFileSync(
     table,
     [
       '# The zoo, model by model',
       '',
-      'Made by `npm run zoo` from `fixtures/zoo`. Float: largest error of the canonical graph against the exporter’s own logits,',
-      'relative to the largest logit. Integer: SQNR of the logits of the `lut` kernels with static scales, quantized with the',
+      'Made by `npm run zoo` from `fixtures/zoo`. Float: largest error of the canonical graph against the ' +
+        'exporter’s own logits,',
+      'relative to the largest logit. Integer: SQNR of the logits of the `lut` kernels with static scales, ' +
+        'quantized with the',
       'model’s own three images; equal on `reference` and `wasm`.',
       '',
       '| model | family | exporter | opset | float error | integer SQNR, dB |',

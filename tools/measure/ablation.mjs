@@ -1,6 +1,6 @@
 /**
- * `npm run ablation -- model.onnx --images calibration/`: what each technique of the quantizer contributes, as the Markdown
- * table of docs/accuracy.md. Tables of one model compare with each other, not with figures on other images.
+ * `npm run ablation -- model.onnx --images calibration/`: what each technique of the quantizer contributes, as the
+ * Markdown table of docs/accuracy.md. Tables of one model compare with each other, not with figures on other images.
  */
 import { parseArgs } from 'node:util';
 import { prepare } from '../prepare.mjs';
@@ -17,7 +17,8 @@ const { values, positionals } = parseArgs({
 });
 if (positionals.length !== 1 || values.images === undefined) {
   process.stderr.write(
-    'usage: npm run ablation -- model.onnx --images folder [--fit 128] [--held 128] [--kernels shift|lut] [--scales static|dynamic]\n',
+    'usage: npm run ablation -- model.onnx --images folder [--fit 128] [--held 128] [--kernels shift|lut] ' +
+      '[--scales static|dynamic]\n',
   );
   process.exit(2);
 }
@@ -37,7 +38,8 @@ try {
     options: { kernels, scales },
     onRow: ({ left, agreement: { top1Agreement, kl, sqnrDb }, seconds }) =>
       process.stdout.write(
-        `| ${left} | ${(100 * top1Agreement).toFixed(1)} % | ${kl.toFixed(5)} | ${sqnrDb.toFixed(1)} dB | ${seconds.toFixed(0)} s |\n`,
+        `| ${left} | ${(100 * top1Agreement).toFixed(1)} % | ${kl.toFixed(5)} | ${sqnrDb.toFixed(1)} dB | ` +
+          `${seconds.toFixed(0)} s |\n`,
       ),
   });
 } catch (error) {

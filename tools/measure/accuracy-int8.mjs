@@ -1,6 +1,7 @@
 /**
- * `npm run accuracy:int8 -- model.onnx --like model.ivit --dataset val/`: ONNX Runtime's own int8 (dynamic: DynamicQuantizeLinear
- * and MatMulInteger, weights per channel) beside the float model, on the images and with the pre-processing of `ivit eval`.
+ * `npm run accuracy:int8 -- model.onnx --like model.ivit --dataset val/`: ONNX Runtime's own int8 (dynamic:
+ * DynamicQuantizeLinear and MatMulInteger, weights per channel) beside the float model, on the images and with the
+ * pre-processing of `ivit eval`.
  */
 import { parseArgs } from 'node:util';
 import { prepare } from '../prepare.mjs';
@@ -62,7 +63,8 @@ try {
   const percent = (share) => `${(100 * share).toFixed(2)} %`;
   const { top1Agreement, kl, sqnrDb, images } = agreement.result();
   process.stdout.write(
-    `images     ${images}\ntop-1      ${percent(accuracy.int8.result().top1)}   float ${percent(accuracy.float.result().top1)}\n`,
+    `images     ${images}\ntop-1      ${percent(accuracy.int8.result().top1)}   float ` +
+      `${percent(accuracy.float.result().top1)}\n`,
   );
   process.stdout.write(
     `agreement  ${percent(top1Agreement)}, KL ${kl.toFixed(5)}, SQNR ${sqnrDb.toFixed(1)} dB (${float.runtime})\n`,

@@ -1,7 +1,7 @@
 /**
- * `node tools/measure/model-hashes.mjs [CHECKOUT] [--data DIR]`: quantizes a fixed list of models with the `ivit` of a built
- * checkout (default: this one) and prints the SHA-256 of each file. Two checkouts that print the same list make the same
- * models, byte for byte:
+ * `node tools/measure/model-hashes.mjs [CHECKOUT] [--data DIR]`: quantizes a fixed list of models with the `ivit` of a
+ * built checkout (default: this one) and prints the SHA-256 of each file. Two checkouts that print the same list make
+ * the same models, byte for byte:
  *
  *     node tools/measure/model-hashes.mjs ../before > before.txt
  *     node tools/measure/model-hashes.mjs           > after.txt

@@ -29,7 +29,8 @@ export function drawPlot({ title, x, y, series }: Plot): string {
   for (let i = 0; i <= 4; i++) {
     const [vx, vy] = [(right * i) / 4, (top * i) / 4];
     parts.push(
-      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${toY(vy)}" y2="${toY(vy)}" stroke="#888" stroke-opacity="0.3"/>`,
+      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${toY(vy)}" y2="${toY(vy)}" stroke="#888" ` +
+        'stroke-opacity="0.3"/>',
     );
     parts.push(text(MARGIN.left - 6, toY(vy) + 4, label(vy), 'text-anchor="end"'));
     parts.push(text(toX(vx), HEIGHT - MARGIN.bottom + 16, label(vx), 'text-anchor="middle"'));
@@ -44,7 +45,9 @@ export function drawPlot({ title, x, y, series }: Plot): string {
       parts.push(`<circle cx="${point.split(',')[0]}" cy="${point.split(',')[1]}" r="3" fill="${colour}"/>`);
     parts.push(text(MARGIN.left + 10, MARGIN.top + 12 + 16 * i, name, `fill="${colour}"`));
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" fill="#888">\n${parts.join('\n')}\n</svg>\n`;
+  const font = 'font-family="sans-serif" font-size="12" fill="#888"';
+  const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" ${font}>`;
+  return `${open}\n${parts.join('\n')}\n</svg>\n`;
 }
 
 /** The least of 1, 2, 4, 5, 8, 10 times a power of ten that is not below. */

@@ -38,7 +38,8 @@ const { values: flags, positionals } = parseArgs({
 });
 if (positionals.length !== 1 || flags.images === undefined) {
   process.stderr.write(
-    'usage: npm run real-sizes -- folder --images calibration/ [--num-images n] [--effort fast|normal] [--kernels shift|lut] [--backends native,wasm,reference] [--only name]\n',
+    'usage: npm run real-sizes -- folder --images calibration/ [--num-images n] [--effort fast|normal] ' +
+      '[--kernels shift|lut] [--backends native,wasm,reference] [--only name]\n',
   );
   process.exit(2);
 }

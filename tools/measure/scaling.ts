@@ -1,6 +1,6 @@
 /**
- * How the cost of a Vision Transformer grows: with tokens, width, images at a time and threads. Native backend, synthetic
- * programs of DeiT's build. Writes docs/performance/*.svg and prints the tables of docs/performance.md.
+ * How the cost of a Vision Transformer grows: with tokens, width, images at a time and threads. Native backend,
+ * synthetic programs of DeiT's build. Writes docs/performance/*.svg and prints the tables of docs/performance.md.
  *
  *   npm run bench:scaling
  */

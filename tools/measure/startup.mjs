@@ -1,6 +1,6 @@
 /**
- * How long `ivit infer` on one image takes from the start of the process to its first output and to its end, and how much
- * memory it takes at most, beside a Node that does nothing. Everything gets a turn in every round.
+ * How long `ivit infer` on one image takes from the start of the process to its first output and to its end, and how
+ * much memory it takes at most, beside a Node that does nothing. Everything gets a turn in every round.
  *
  *   node tools/measure/startup.mjs MODEL.ivit IMAGE [rounds]
  */

@@ -30,7 +30,9 @@ export interface EngineOp<T extends Op> {
   /** Runs it with `src/kernels`: slow, readable, what every other backend must equal bit for bit. */
   run(op: T, operands: readonly Value[], input: Program['input']): Value;
   encode(op: T, surroundings: Surroundings): EncodedOp;
-  /** Asks for what rows `runs` read of the operands. Left out: the same rows, in the row length that `readLength` says. */
+  /**
+   * Asks for what rows `runs` read of the operands. Left out: the same rows, in the row length that `readLength` says.
+   */
   request?(step: Step & { readonly op: T }, runs: readonly Run[], values: readonly ValueSpec[], request: Request): void;
   /** The row length in which operand i is read. Left out: the op's own columns. */
   readLength?(op: T, i: number): number;
@@ -44,5 +46,8 @@ export interface EngineOp<T extends Op> {
   multiplications?(op: T, rows: number, cols: number, x: Output): number;
 }
 
-/** Inputs of 16 bits and softmax weights of 12 are multiplied as two planes of bytes, where the machine multiplies bytes. */
+/**
+ * Inputs of 16 bits and softmax weights of 12 are multiplied as two planes of bytes, where the machine multiplies
+ * bytes.
+ */
 export const planes = (isWide: boolean): number => (isWide ? 2 : 1);

@@ -31,7 +31,9 @@ interface Layout {
   readonly placeOf: readonly number[];
 }
 
-/** Places every value: in the arena where several stages see it, else in the memory of the thread that runs its stage. */
+/**
+ * Places every value: in the arena where several stages see it, else in the memory of the thread that runs its stage.
+ */
 export function placeValues(
   work: Work,
   lowered: Omit<Layout, 'placeOf'>,
@@ -103,7 +105,9 @@ function entriesOf(id: number, { cols, out }: ValueSpec, rows: number, time: { f
   return [own, { id, scale: true, span: { bytes: 4 * rows, ...time } }];
 }
 
-/** Offsets such that spans whose times meet do not overlap: the largest first, each at the lowest place that is free. */
+/**
+ * Offsets such that spans whose times meet do not overlap: the largest first, each at the lowest place that is free.
+ */
 function packSpans(spans: readonly Span[]): { offsets: number[]; bytes: number } {
   const offsets = new Array<number>(spans.length).fill(0);
   const order = spans.map((_, i) => i).sort((a, b) => spans[b].bytes - spans[a].bytes);
@@ -130,8 +134,8 @@ function packSpans(spans: readonly Span[]): { offsets: number[]; bytes: number }
 const LOOKS = 512;
 
 /**
- * Spans placed so far, by time. Each is entered at all of its times, and looked for at all of another's: in all that may
- * take so many looks a span, which keeps the work of packing linear; beyond, spans are laid end to end.
+ * Spans placed so far, by time. Each is entered at all of its times, and looked for at all of another's: in all that
+ * may take so many looks a span, which keeps the work of packing linear; beyond, spans are laid end to end.
  */
 class Neighbours {
   private readonly at = new Map<number, number[]>();

@@ -27,7 +27,10 @@ export function cutRuns(runs: readonly Run[], end: number): readonly Run[] {
   return runs.filter(([first]) => first < end).map(([first, last]) => [first, Math.min(last, end)]);
 }
 
-/** Runs without gaps of less than a register tile, which costs no more whole, and from the first row on if less is missing. */
+/**
+ * Runs without gaps of less than a register tile, which costs no more whole, and from the first row on if less is
+ * missing.
+ */
 export function fillTiles(runs: readonly Run[], rows: number): readonly Run[] {
   const [[first, end], ...others] = runs;
   return closeGaps([[first < rows ? 0 : first, end], ...others], rows);

@@ -43,7 +43,9 @@ export function formStages(
   return stages;
 }
 
-/** Whether a step of some rows can run beside one of `stageRows`: of as many, or of so few that one block has them all. */
+/**
+ * Whether a step of some rows can run beside one of `stageRows`: of as many, or of so few that one block has them all.
+ */
 function canJoin(rows: number, stageRows: number, tile: Tile): boolean {
   return rows === stageRows || (rows < stageRows && rows <= tile.rows);
 }

@@ -2,9 +2,10 @@ import type { OnnxWriter } from '../onnx-writer.js';
 import type { NodeBase, NodeDefinition } from './definition.js';
 
 /**
- * Where attention reads one of its operands: the d channels of head h of token i of batch entry w lie at
- * row `rows[w·n + i]` (or row w·n + i where `rows` is null), columns `offset + h·headStride …`, the source's buffer being
- * re-read in rows of `stride` elements. `stride` is the source's `cols` but for norms per head, whose rows are narrower.
+ * Where attention reads one of its operands: the d channels of head h of token i of batch entry w lie at row
+ * `rows[w·n + i]` (or row w·n + i where `rows` is null), columns `offset + h·headStride …`, the source's buffer being
+ * re-read in rows of `stride` elements. `stride` is the source's `cols` but for norms per head, whose rows are
+ * narrower.
  */
 export interface AttentionView {
   readonly source: string;
@@ -28,7 +29,9 @@ export interface AttentionNode extends NodeBase {
   readonly valueDim: number;
   /** One factor per head. */
   readonly scale: Float32Array;
-  /** [biasBatch, biasHeads, queries, keys], biasBatch 1 or batch, biasHeads 1 or heads; −Infinity is clamped to −1e9. */
+  /**
+   * [biasBatch, biasHeads, queries, keys], biasBatch 1 or batch, biasHeads 1 or heads; −Infinity is clamped to −1e9.
+   */
   readonly bias: Float32Array | null;
   readonly biasBatch: number;
   readonly biasHeads: number;

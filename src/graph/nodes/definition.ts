@@ -40,8 +40,8 @@ export interface NodeDefinition<N extends NodeBase> {
   /** Left out: nothing to tell. */
   describe?(node: N): Partial<NodeDescription>;
   /**
-   * Which rows of the operand it reads to make `wanted` rows of its own (null: all); null: all. Left out: row r of a value
-   * of as many rows, for row r.
+   * Which rows of the operand it reads to make `wanted` rows of its own (null: all); null: all. Left out: row r of a
+   * value of as many rows, for row r.
    */
   rowsRead?(
     node: N,

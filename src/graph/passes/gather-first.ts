@@ -3,9 +3,9 @@ import type { GatherNode, GraphNode, LayerNormNode, LinearNode } from '../types.
 import type { Pass } from './pass.js';
 
 /**
- * Whole rows that are gathered from a linear layer's output alone are gathered from its input instead: that is 8-bit codes,
- * not 32-bit sums, rows that nobody wants are not computed, and the layer comes straight before the sum that it can be
- * fused with. So it is where Swin puts its windows back; SwinV2 has a norm in between.
+ * Whole rows that are gathered from a linear layer's output alone are gathered from its input instead: that is 8-bit
+ * codes, not 32-bit sums, rows that nobody wants are not computed, and the layer comes straight before the sum that it
+ * can be fused with. So it is where Swin puts its windows back; SwinV2 has a norm in between.
  */
 export const gatherFirst: Pass = ({ nodes, output, hints, note }) => {
   const byId = new Map(nodes.map((node) => [node.id, node]));

@@ -20,7 +20,10 @@ export interface RecipeFlags {
   readonly interpolation?: Interpolation;
 }
 
-/** The flags as typed: `--size N|HxW --crop-pct P --resize N|HxW --preset NAME --mean R,G,B --std R,G,B --interpolation NAME`. */
+/**
+ * The flags as typed:
+ * `--size N|HxW --crop-pct P --resize N|HxW --preset NAME --mean R,G,B --std R,G,B --interpolation NAME`.
+ */
 export interface RecipeFlagTexts {
   readonly size?: string;
   readonly cropPct?: string;

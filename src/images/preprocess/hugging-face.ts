@@ -82,7 +82,9 @@ function given(content: Readonly<Record<string, unknown>>): Record<string, unkno
   return Object.fromEntries(Object.entries(content).filter(([, value]) => value !== null && value !== undefined));
 }
 
-/** `ViT` for ViTImageProcessor, ViTImageProcessorFast and ViTFeatureExtractor; undefined for a type that is not known. */
+/**
+ * `ViT` for ViTImageProcessor, ViTImageProcessorFast and ViTFeatureExtractor; undefined for a type that is not known.
+ */
 function processorType(content: Readonly<Record<string, unknown>>, modelType: unknown): string | undefined {
   const named = content['image_processor_type'] ?? content['feature_extractor_type'];
   if (typeof named === 'string') {

@@ -1,4 +1,6 @@
-/** Finds out how a model wants its images: from flags, the files beside it, its ONNX metadata, or ImageNet's defaults. */
+/**
+ * Finds out how a model wants its images: from flags, the files beside it, its ONNX metadata, or ImageNet's defaults.
+ */
 import path from 'node:path';
 import * as v from 'valibot';
 import { InputError, UsageError } from '../../errors.js';
@@ -39,8 +41,8 @@ export interface ResolvedRecipe {
 
 /**
  * Settles every part of the recipe from the first source that has it: flags, `preprocessor_config.json`, `config.json`,
- * ONNX metadata, ImageNet's defaults. The size is the model's where that is fixed; a resize that a file gives for another
- * size is scaled to it. Notices say what was assumed, for the user to read.
+ * ONNX metadata, ImageNet's defaults. The size is the model's where that is fixed; a resize that a file gives for
+ * another size is scaled to it. Notices say what was assumed, for the user to read.
  *
  * @throws InputError for a file or metadata whose values make no sense
  * @throws UsageError for a `--size` that the model's fixed input contradicts

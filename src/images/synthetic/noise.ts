@@ -5,9 +5,9 @@ import type { Random } from '../random.js';
 export const TILE = 256;
 
 /**
- * A tile of noise with mean 0 and variance 1 that repeats seamlessly: white noise on grids of 2, 4, … 256, each smoothly
- * upsampled and added to the next. `decay` is the ratio of amplitudes from octave to octave: 1 gives a 1/f² power spectrum,
- * as natural images have; ½ gives clouds.
+ * A tile of noise with mean 0 and variance 1 that repeats seamlessly: white noise on grids of 2, 4, … 256, each
+ * smoothly upsampled and added to the next. `decay` is the ratio of amplitudes from octave to octave: 1 gives a 1/f²
+ * power spectrum, as natural images have; ½ gives clouds.
  */
 export function noiseTile(random: Random, decay: number): Float32Array {
   let tile: Float32Array = new Float32Array(1);

@@ -45,7 +45,10 @@ function timesSigmoid(c: Parameters<Operator>[0], alpha: number): Expr {
   return c.b.mul(x, c.b.scalarOp('sigmoid', c.b.mul(x, c.b.scalar(alpha))));
 }
 
-/** Dense where the kinds differ (GELU and its tanh form are 0.0004 apart), and far out, where others (ReLU6) are bounded. */
+/**
+ * Dense where the kinds differ (GELU and its tanh form are 0.0004 apart), and far out, where others (ReLU6) are
+ * bounded.
+ */
 const GRID = Float64Array.from([...Array.from({ length: 121 }, (_, i) => (i - 60) / 10), -100, -30, -10, 10, 30, 100]);
 
 /** Far below what tells the kinds apart, far above what constants rounded to float16 (√2, 1.702) cause. */

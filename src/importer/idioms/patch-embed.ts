@@ -52,8 +52,8 @@ export const patchEmbed: Idiom = {
 };
 
 /**
- * Zeros around a [1, channels, height, width] image, as models add them to images that are no multiple of the patch: they
- * become the convolution's own padding.
+ * Zeros around a [1, channels, height, width] image, as models add them to images that are no multiple of the patch:
+ * they become the convolution's own padding.
  * @returns What is padded, and by how much: top, left, bottom, right.
  */
 function withoutPadding(x: Expr): { of: Expr; border: readonly number[] } {

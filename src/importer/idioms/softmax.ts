@@ -1,8 +1,8 @@
 import { isOperation, sameExpr, scalarValue, type Expr } from '../expr.js';
 
 /**
- * x of softmax(x) along the last axis, also where it is written out, exp(x − max x) / Σ exp(x − max x), as runtimes do that
- * expand the operator; null where `expr` is no softmax.
+ * x of softmax(x) along the last axis, also where it is written out, exp(x − max x) / Σ exp(x − max x), as runtimes do
+ * that expand the operator; null where `expr` is no softmax.
  */
 export function softmaxInput(expr: Expr): Expr | null {
   if (!('inputs' in expr)) return null;

@@ -4,8 +4,9 @@ import { elements, type OpBase, type ValueId } from '../value.js';
 import { integer, multiplierOf, offsetOf, type OpDefinition } from './definition.js';
 
 /**
- * An activation x·σ(x)-like: y = max(x, 0) − H(|x|), H even, given by 64 knots at multiples of 2^spacing, linear between
- * them, 0 from 64·2^spacing on (see `activate`). x is `i16`; y has x's fraction bits. Then requantize with `offset`.
+ * An activation x·σ(x)-like: y = max(x, 0) − H(|x|), H even, given by 64 knots at multiples of 2^spacing, linear
+ * between them, 0 from 64·2^spacing on (see `activate`). x is `i16`; y has x's fraction bits. Then requantize with
+ * `offset`.
  */
 export interface ActivationOp extends OpBase {
   readonly op: 'activation';
@@ -16,7 +17,9 @@ export interface ActivationOp extends OpBase {
   readonly spacing: number;
   /** [cols]. */
   readonly multiplier: Int32Array;
-  /** [cols]: an input range need not be symmetric, nor the same for all channels; the next layer's bias takes it back. */
+  /**
+   * [cols]: an input range need not be symmetric, nor the same for all channels; the next layer's bias takes it back.
+   */
   readonly offset: BigInt64Array;
   readonly shift: number;
 }

@@ -5,7 +5,9 @@ import { ACCUMULATOR_BITS, checkProducts, requantized, within } from '../proof.j
 import { elements, type OpBase, type ValueId, type ValueInfo } from '../value.js';
 import { integer, multiplierOf, type OpDefinition } from './definition.js';
 
-/** Where attention finds an operand; the same as the float graph's `AttentionView`, on an i8 value of `stride` columns. */
+/**
+ * Where attention finds an operand; the same as the float graph's `AttentionView`, on an i8 value of `stride` columns.
+ */
 export interface OperandView {
   readonly x: ValueId;
   /** Row length of the source. */
@@ -37,7 +39,8 @@ export interface PaperSoftmax {
  * 2^−fractionBits; weights w = exponential(max − x) of softmaxBits bits; o = Σ w·v normalised by Σw; requantize.
  * Writes [batch·queries, heads·valueDim].
  *
- * With the published softmax x is clamped to ±127, w = Shiftmax of the row in units of 2^−(bits−1), and o = Σ w·v as it is.
+ * With the published softmax x is clamped to ±127, w = Shiftmax of the row in units of 2^−(bits−1), and o = Σ w·v as it
+ * is.
  */
 export interface AttentionOp extends OpBase {
   readonly op: 'attention';
@@ -172,8 +175,8 @@ function validateSoftmax(op: AttentionOp, check: OpCheck): void {
 }
 
 /**
- * Most of Σw. e ≤ −x0·2^15, and Σe·⌊(2^31 − 1)/Σe⌋ < 2^31, so that Σw < 2^(bits−1) as long as Σe is not cut off; where it
- * may be, the factor is 1 for e ≤ 2^30, and each w is below 2^(bits−1).
+ * Most of Σw. e ≤ −x0·2^15, and Σe·⌊(2^31 − 1)/Σe⌋ < 2^31, so that Σw < 2^(bits−1) as long as Σe is not cut off; where
+ * it may be, the factor is 1 for e ≤ 2^30, and each w is below 2^(bits−1).
  */
 function paperWeights(keys: number, { x0, bits }: PaperSoftmax): bigint {
   const one = (1n << BigInt(bits - 1)) - 1n;

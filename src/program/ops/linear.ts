@@ -6,11 +6,10 @@ import { elements, type OpBase, type ValueId, type ValueInfo } from '../value.js
 import { integer, multiplierOf, perChannel, type OpDefinition, type Surroundings } from './definition.js';
 
 /**
- * A linear layer. x is `u8` (acc = bias[n] + Σ (x − zero)·w), `i16` (acc = bias[n] + Σ x·w, the kernels split x into two
- * 8-bit planes), or `rows`: acc = bias[n] + ((M'·Σ (x − 128)·w + 2^(rowShift−1)) >> rowShift).
- * |acc| < 2^31, proven from the weights (`i16`: |acc| < 2^40). Then requantize by `multiplier`, `shift`.
- * With `residual` (a value of type i32, same shape, `out` i32) the clamped result is added to it and the sum clamped
- * again.
+ * A linear layer. x is `u8` (acc = bias[n] + Σ (x − zero)·w), `i16` (acc = bias[n] + Σ x·w, the kernels split x into
+ * two 8-bit planes), or `rows`: acc = bias[n] + ((M'·Σ (x − 128)·w + 2^(rowShift−1)) >> rowShift). |acc| < 2^31, proven
+ * from the weights (`i16`: |acc| < 2^40). Then requantize by `multiplier`, `shift`. With `residual` (a value of type
+ * i32, same shape, `out` i32) the clamped result is added to it and the sum clamped again.
  */
 export interface LinearOp extends OpBase {
   readonly op: 'linear';

@@ -3,7 +3,10 @@ import { larger, requantized } from '../proof.js';
 import { elements, type OpBase, type ValueId } from '../value.js';
 import { integer, multiplierOf, offsetOf, type OpDefinition } from './definition.js';
 
-/** The published ShiftGELU over runs of `cols` elements of an i8 value of one scale S (see `shiftGeluRow`), in units of S·2^−7. */
+/**
+ * The published ShiftGELU over runs of `cols` elements of an i8 value of one scale S (see `shiftGeluRow`), in units of
+ * S·2^−7.
+ */
 export interface PaperGeluOp extends OpBase {
   readonly op: 'paperGelu';
   readonly x: ValueId;

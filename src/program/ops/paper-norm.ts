@@ -4,7 +4,9 @@ import { elements, type OpBase, type ValueId } from '../value.js';
 import { integer, multiplierOf, offsetOf, type OpDefinition } from './definition.js';
 import { NORMALIZED } from './layer-norm.js';
 
-/** The published I-LayerNorm over runs of `cols` elements of an i32 value (see `paperNormRow`): ten iterations, no ε. */
+/**
+ * The published I-LayerNorm over runs of `cols` elements of an i32 value (see `paperNormRow`): ten iterations, no ε.
+ */
 export interface PaperNormOp extends OpBase {
   readonly op: 'paperNorm';
   readonly x: ValueId;

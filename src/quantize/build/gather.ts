@@ -4,8 +4,8 @@ import type { NodeBuilder } from './definition.js';
 export const gather: NodeBuilder<GatherNode> = {
   demand: (node, _operand, forms) => forms.get(node.id)!,
   form(node, wanted, { nodes, consumers, inputs }) {
-    // Per-channel scales survive a gather only if whole rows move, of one source or of some that are made for it alone to
-    // scales of its own; row scales don't.
+    // Per-channel scales survive a gather only if whole rows move, of one source or of some that are made for it alone
+    // to scales of its own; row scales don't.
     const isOwn = (id: string): boolean =>
       wanted === 'operand' && consumers.get(id)!.length === 1 && !node.index.includes(-1);
     const alike = node.sources.length === 1 || node.sources.every(isOwn);

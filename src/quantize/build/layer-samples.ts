@@ -89,8 +89,8 @@ export async function sampleTargets(
 }
 
 /**
- * [to − from, N]: the float outputs of a layer (with the residual that it is fused with) on sampled rows from … to − 1, counted
- * over all images.
+ * [to − from, N]: the float outputs of a layer (with the residual that it is fused with) on sampled rows from … to − 1,
+ * counted over all images.
  */
 export async function floatOutputs(
   node: LinearNode,

@@ -64,8 +64,8 @@ function floatWeights({ node, input }: Layer, unit: number): Pick<FitProblem, 'w
 }
 
 /**
- * Weights taken over from a layer whose input scales are in the same proportions, with the bias that leaves no mean error
- * on the rows given, as far as these are enough to tell.
+ * Weights taken over from a layer whose input scales are in the same proportions, with the bias that leaves no mean
+ * error on the rows given, as far as these are enough to tell.
  *
  * @param inputScale [K]
  * @param rows x [rows, K]: integers less their zero point; target [rows, N]

@@ -27,7 +27,9 @@ export const linear: NodeBuilder<LinearNode> = {
   },
 };
 
-/** Fits and emits one linear layer: an op for each plane of its weights, the second adding to the first one's result. */
+/**
+ * Fits and emits one linear layer: an op for each plane of its weights, the second adding to the first one's result.
+ */
 export async function buildLayer(
   layer: Layer,
   target: Encoding,

@@ -25,7 +25,10 @@ export const patchEmbed: NodeBuilder<PatchEmbedNode> = {
   },
 };
 
-/** The patches of the image. A pixel p stands for (p/255 − mean)/std: the scale goes into the weights, the shift into the bias. */
+/**
+ * The patches of the image. A pixel p stands for (p/255 − mean)/std: the scale goes into the weights, the shift into
+ * the bias.
+ */
 function cutPatches(
   { name, rows, kernel, stride, pads, dilation, outSize }: PatchEmbedNode,
   context: BuildContext,
@@ -54,8 +57,8 @@ function cutPatches(
 }
 
 /**
- * [rows, cols]: what padded taps add wrongly. They read pixel 0, which stands for center[k], where the model has a real zero;
- * null where there are none.
+ * [rows, cols]: what padded taps add wrongly. They read pixel 0, which stands for center[k], where the model has a real
+ * zero; null where there are none.
  */
 function borderCorrection(node: PatchEmbedNode, center: Float64Array, image: Program['input']): Float32Array | null {
   if (node.pads.every((p) => p === 0)) return null;

@@ -23,7 +23,9 @@ export const WIDE: Output = { type: 'i32' };
 const FORMS: readonly Demand[] = ['codes', 'operand', 'activation', 'wide'];
 const key = (id: string, form: Demand): string => `${form} ${id}`;
 
-/** A program under construction: its ops so far, and every value on all calibration images, as far as it is still read. */
+/**
+ * A program under construction: its ops so far, and every value on all calibration images, as far as it is still read.
+ */
 export class ProgramBuilder {
   readonly ops: Op[] = [];
   private readonly built = new Map<string, Built>();

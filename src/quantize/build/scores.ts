@@ -7,7 +7,9 @@ export const MAX_FINE_KEYS = 4096;
 /** The real value of one step of a score. */
 export const SCORE_UNIT = 1 / (Math.LOG2E * 2 ** SCORE_BITS);
 
-/** Score multipliers [heads] in few bits, rounded up, so that |score·b| fits 32 bits whatever q and k of `dim` channels. */
+/**
+ * Score multipliers [heads] in few bits, rounded up, so that |score·b| fits 32 bits whatever q and k of `dim` channels.
+ */
 export function scoreMultipliers(wanted: Float64Array, dim: number): { multiplier: Int32Array; shift: number } {
   const bits = Math.max(1, 31 - 1 - Math.ceil(Math.log2(dim * QUANTIZED_LIMIT * QUANTIZED_LIMIT)));
   const max = wanted.reduce((a, b) => Math.max(a, b), 0);

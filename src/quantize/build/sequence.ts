@@ -19,8 +19,9 @@ export interface BuiltProgram {
 }
 
 /**
- * Builds the integer program node by node, in the graph's order, running all calibration images through every op as soon as
- * it is made: each linear layer is fitted to the integer inputs that it will really get. Floating point ends here.
+ * Builds the integer program node by node, in the graph's order, running all calibration images through every op as
+ * soon as it is made: each linear layer is fitted to the integer inputs that it will really get. Floating point ends
+ * here.
  */
 export async function buildProgram(
   request: BuildRequest,

@@ -14,7 +14,10 @@ export type Kind = 'inputs' | 'softmax' | 'weights';
 /** What could get more bits. */
 export interface Candidate {
   readonly kind: Kind;
-  /** Whose value the error is added to: for the linear layers that read it, or, if it is that of weights, for all who do. */
+  /**
+   * Whose value the error is added to: for the linear layers that read it, or, if it is that of weights, for all who
+   * do.
+   */
   readonly node: GraphNode;
   readonly macs: number;
   readonly bytes: number;
@@ -31,7 +34,10 @@ export function findCandidates(quantization: Quantization): Candidate[] {
 /** Multiply-adds of the rows of a layer that reach the output. */
 export const macsOf = (plan: Plan, node: LinearNode): number => rowsNeeded(plan, node) * node.cols * node.inFeatures;
 
-/** The values that linear layers read, those with a layer left out that has 16 bits already or whose bits the user chose. */
+/**
+ * The values that linear layers read, those with a layer left out that has 16 bits already or whose bits the user
+ * chose.
+ */
 function inputCandidates({ calibration, encodings, scheme }: Quantization): Candidate[] {
   const { graph, plan } = calibration;
   const readers = new Map<string, LinearNode[]>();
@@ -77,7 +83,10 @@ function softmaxCandidates({ calibration, encodings, scheme }: Quantization): Ca
     }));
 }
 
-/** Multiply-adds in the time of reading a byte that no layer has read before: 10 GB/s beside 240 GMAC/s, on one core of a server. */
+/**
+ * Multiply-adds in the time of reading a byte that no layer has read before: 10 GB/s beside 240 GMAC/s, on one core of
+ * a server.
+ */
 const READ_MACS = 24;
 
 /** The linear layers of so few rows that a second plane of weights costs little but its place in the file. */

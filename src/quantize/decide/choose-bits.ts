@@ -2,7 +2,10 @@
 import type { Sensitive } from './bit-widths.js';
 import type { Sensitivities, Sensitivity } from './sensitivity.js';
 
-/** Least share of the whole error that is worth a share of work or file: the model is to be as near to float as its speed allows. */
+/**
+ * Least share of the whole error that is worth a share of work or file: the model is to be as near to float as its
+ * speed allows.
+ */
 const LEAST_WORTH = 1 / 3;
 
 /** What a share of the file costs, beside the same share of work. */
@@ -10,8 +13,8 @@ const FILE_COST = 1 / 2;
 
 /**
  * What to give more bits: what takes the most error away for its cost, as long as the share of the whole error that
- * each takes away is at least a third of its cost, and all together add no more than `most` to the work of linear layers.
- * The cost is the share that it adds to that work, plus half the share that it adds to the file's weights.
+ * each takes away is at least a third of its cost, and all together add no more than `most` to the work of linear
+ * layers. The cost is the share that it adds to that work, plus half the share that it adds to the file's weights.
  */
 export function chooseSensitive(
   { inputs, softmax, weights, otherWeights, work, weightBytes }: Sensitivities,

@@ -17,7 +17,8 @@ export function matchesGlob(name: string, pattern: string): boolean {
 }
 
 /**
- * Checks that every pattern matches a linear layer. The layer that reads the pixels is none of them: pixels have 8 bits.
+ * Checks that every pattern matches a linear layer. The layer that reads the pixels is none of them: pixels have
+ * 8 bits.
  *
  * @throws InputError naming the pattern and the layers whose names are nearest to it
  */

@@ -1,6 +1,6 @@
 /**
- * Per-channel input scales of linear layers, folded into the weights (SmoothQuant, arXiv 2211.10438): the migration strength α
- * between one scale a tensor (0) and one a channel (1), and the range margin.
+ * Per-channel input scales of linear layers, folded into the weights (SmoothQuant, arXiv 2211.10438): the migration
+ * strength α between one scale a tensor (0) and one a channel (1), and the range margin.
  */
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import { QUANTIZED_LIMIT } from './encoding.js';
@@ -48,11 +48,11 @@ export interface ChosenRanges {
 }
 
 /**
- * The codes' range of every channel, for layers that read them with `weight`: h·reach^α·largest^(1−α) above and below its
- * centre. The range margin h and the alpha α between per tensor (0) and per channel (1) are those that make the least
- * error at the layers' output, by rounding activations, by rounding weights, and by clipping on unseen images. Of these,
- * each calibration image is one in turn: a range chosen without it clips what it reaches beyond, and only the image that
- * reaches farthest does.
+ * The codes' range of every channel, for layers that read them with `weight`: h·reach^α·largest^(1−α) above and below
+ * its centre. The range margin h and the alpha α between per tensor (0) and per channel (1) are those that make the
+ * least error at the layers' output, by rounding activations, by rounding weights, and by clipping on unseen images. Of
+ * these, each calibration image is one in turn: a range chosen without it clips what it reaches beyond, and only the
+ * image that reaches farthest does.
  *
  * @param alphas to choose among
  */

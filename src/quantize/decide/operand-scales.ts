@@ -14,15 +14,18 @@ export interface OperandScales {
   readonly product: Float64Array;
 }
 
-/** The column of a view's source, of `columns` columns, that holds channel c of head h. Norms per head share columns. */
+/**
+ * The column of a view's source, of `columns` columns, that holds channel c of head h. Norms per head share columns.
+ */
 export const viewColumn = (view: AttentionView, columns: number, h: number, c: number): number =>
   (view.offset + h * view.headStride + c) % columns;
 
 /**
- * Scales of q, k and v, per channel. Only the product σ of q's and k's scale must be the same for all channels of a head:
- * with the ranges A of q and B of k, s_q = √(σ·A/B) and s_k = √(σ·B/A) share what a channel has to spare evenly between the
- * two. A constant added to k adds the same to all scores of a query, which softmax ignores, so k is centred; v is centred
- * too, as Σ softmax = 1 hands its centre through to the output. σ, and v's range margin, are chosen as `chooseRanges` does.
+ * Scales of q, k and v, per channel. Only the product σ of q's and k's scale must be the same for all channels of a
+ * head: with the ranges A of q and B of k, s_q = √(σ·A/B) and s_k = √(σ·B/A) share what a channel has to spare evenly
+ * between the two. A constant added to k adds the same to all scores of a query, which softmax ignores, so k is
+ * centred; v is centred too, as Σ softmax = 1 hands its centre through to the output. σ, and v's range margin, are
+ * chosen as `chooseRanges` does.
  */
 export function operandScales(
   node: AttentionNode,
@@ -165,7 +168,9 @@ function chooseProduct(
   return room ** 2 * largest;
 }
 
-/** The column of the values that column c of an attention's output is a weighted mean of; their source has `columns`. */
+/**
+ * The column of the values that column c of an attention's output is a weighted mean of; their source has `columns`.
+ */
 export function attentionColumn({ v, valueDim }: AttentionNode, columns: number, c: number): number {
   return viewColumn(v, columns, Math.floor(c / valueDim), c % valueDim);
 }

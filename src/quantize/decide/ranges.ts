@@ -70,7 +70,9 @@ function shrink(statistics: ChannelStatistics, c: number, full: Range, cost: Cos
   return best;
 }
 
-/** Sum of squared errors of quantizing the histogram to LEVELS steps over the range: rounding inside, clipping outside. */
+/**
+ * Sum of squared errors of quantizing the histogram to LEVELS steps over the range: rounding inside, clipping outside.
+ */
 function squaredError(counts: Float64Array, width: number, start: number, { lo, hi }: Range): number {
   const rounding = ((hi - lo) / LEVELS) ** 2 / 12;
   let sum = 0;

@@ -55,8 +55,8 @@ export function roundedWeights(
 }
 
 /**
- * What weights rounded to the nearest of so many bits add to a linear layer's output, element by element, once the bias has
- * taken back the mean.
+ * What weights rounded to the nearest of so many bits add to a linear layer's output, element by element, once the bias
+ * has taken back the mean.
  *
  * @param statistics of the layer's input
  */
@@ -76,8 +76,8 @@ export async function weightsError(
 }
 
 /**
- * What softmax weights of 8 bits instead of 12 add to an attention's output, element by element: see `attendRow`. Queries,
- * keys and values are those of the float model.
+ * What softmax weights of 8 bits instead of 12 add to an attention's output, element by element: see `attendRow`.
+ * Queries, keys and values are those of the float model.
  */
 export function softmaxError(node: AttentionNode, kind: SoftmaxKind, valueOf: ValueOf): Float32Array {
   return attend(node, valueOf, (scores, query) => {

@@ -43,9 +43,9 @@ export const NOTHING_MEASURED: Sensitivities = {
 };
 
 /**
- * Measures, for every value that linear layers read in 8 bits, what its rounding and clipping alone does to the logits, and
- * the same of every softmax with 8-bit weights and of every layer's weights: the float model runs once for each and each
- * image, with that error added. Values for whose layers the user asked for a number of bits are left out.
+ * Measures, for every value that linear layers read in 8 bits, what its rounding and clipping alone does to the logits,
+ * and the same of every softmax with 8-bit weights and of every layer's weights: the float model runs once for each and
+ * each image, with that error added. Values for whose layers the user asked for a number of bits are left out.
  *
  * @param runs of the float model, about; each image takes one for every candidate
  */
@@ -145,14 +145,17 @@ function sizesOf({ calibration, scheme }: Quantization): Pick<Sensitivities, 'wo
   };
 }
 
-/** The constant that stands for an error, to be given; softmax weights' errors are those of the attention's output, as its quantized values' are. */
+/**
+ * The constant that stands for an error, to be given; softmax weights' errors are those of the attention's output, as
+ * its quantized values' are.
+ */
 const errorId = ({ kind, node }: Candidate): string => `${node.id}#${kind === 'weights' ? 'weights' : 'codes'}`;
 const roundedId = (id: string): string => `${id}#rounded`;
 const exactId = (id: string): string => `${id}#exact`;
 
 /**
- * The graph in which linear layers read each candidate's value plus its error, and everything the outputs of linear layers
- * plus those of their weights.
+ * The graph in which linear layers read each candidate's value plus its error, and everything the outputs of linear
+ * layers plus those of their weights.
  */
 function withErrors({ calibration }: Quantization, candidates: readonly Candidate[]): Graph {
   const { graph, plan } = calibration;

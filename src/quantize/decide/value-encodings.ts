@@ -10,8 +10,9 @@ import { InputEncodings } from './input-encodings.js';
 import { OperandEncodings } from './operand-encodings.js';
 
 /**
- * Margin of the residual stream above the largest value seen: a rare token can be ten times larger than all those of the
- * calibration images (ViT-Tiny), and 24 bits leave a thousand steps to a value of 1/500 of the largest all the same.
+ * Margin of the residual stream above the largest value seen: a rare token can be ten times larger than all those of
+ * the calibration images (ViT-Tiny), and 24 bits leave a thousand steps to a value of 1/500 of the largest all the
+ * same.
  */
 const WIDE_MARGIN = 32;
 /** Margin of an activation's 16-bit input, for the same rare tokens. */
@@ -76,7 +77,9 @@ export class ValueEncodings {
   }
 }
 
-/** Fraction bits of an activation's i16 input: its range is that of the positive values, which activations hand through. */
+/**
+ * Fraction bits of an activation's i16 input: its range is that of the positive values, which activations hand through.
+ */
 function activationBits({ max }: ChannelStatistics): number {
   const largest = max.reduce((a, b) => Math.max(a, b), 0);
   const bits = Math.floor(Math.log2(32768 / Math.max(largest * ACTIVATION_MARGIN, ACTIVATION_DEPTH)));

@@ -22,7 +22,10 @@ export interface FitProblem {
 
 /** Quantized weights and bias of a linear layer. */
 export interface Fit extends WeightPlane, Omit<Correction, 'delta'> {
-  /** The residual weight plane, for this layer or one tied to it: what quantization leaves of the weights; null: for none. */
+  /**
+   * The residual weight plane, for this layer or one tied to it: what quantization leaves of the weights; null: for
+   * none.
+   */
   readonly residualPlane: WeightPlane | null;
   /** [N]. */
   readonly bias: Float64Array;
@@ -50,9 +53,9 @@ const ROWS_PER_INPUT = 5;
 const ROWS_FOR_BIAS = 32;
 
 /**
- * Fits one linear layer to what it really sees (`FitProblem`): the weights are corrected (`correctWeights`), rounded one
- * input channel at a time with each rounding error passed on to the channels still to come (`roundInOrder`), what that
- * leaves of them is rounded once more where there is a residual plane, and the bias makes the mean error zero.
+ * Fits one linear layer to what it really sees (`FitProblem`): the weights are corrected (`correctWeights`), rounded
+ * one input channel at a time with each rounding error passed on to the channels still to come (`roundInOrder`), what
+ * that leaves of them is rounded once more where there is a residual plane, and the bias makes the mean error zero.
  */
 export async function fitLinear(
   problem: FitProblem,

@@ -20,8 +20,8 @@ export interface Correction {
   /** The ridge strength chosen. */
   readonly ridge: number | null;
   /**
-   * Squared error on the held-out rows as a share of the wanted output's energy, with the float weights and with the best
-   * of the ridge strengths, weights not rounded; null where there was none to try.
+   * Squared error on the held-out rows as a share of the wanted output's energy, with the float weights and with the
+   * best of the ridge strengths, weights not rounded; null where there was none to try.
    */
   readonly heldOutError: { readonly before: number; readonly after: number } | null;
 }
@@ -32,8 +32,8 @@ export const NO_CORRECTION: Correction = { delta: null, ridge: null, heldOutErro
 const DAMPING = 1e-3;
 
 /**
- * The ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE of centred inputs X and residual E = T − X·Wᵀ. λ is the strength that
- * leaves the least error on the held-out rows; where none leaves less than the float weights do, these stay.
+ * The ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE of centred inputs X and residual E = T − X·Wᵀ. λ is the strength
+ * that leaves the least error on the held-out rows; where none leaves less than the float weights do, these stay.
  *
  * @param gram [K, K] of all rows of x
  * @param ridges strengths to try, as shares of the Gram matrix's diagonal
@@ -72,8 +72,8 @@ export async function correctWeights(
 }
 
 /**
- * ΔW [N, K], or null where the system cannot be factored. The factor is inverted in double precision; the products may be
- * in single precision, as the ridge bounds the condition number.
+ * ΔW [N, K], or null where the system cannot be factored. The factor is inverted in double precision; the products may
+ * be in single precision, as the ridge bounds the condition number.
  */
 async function ridgeSolution(
   gram: Float64Array,

@@ -1,4 +1,7 @@
-/** Rounding of weights: to the nearest, or GPTQ / LDLQ (Chee et al., arXiv 2307.13304; Frantar et al., arXiv 2210.17323). */
+/**
+ * Rounding of weights: to the nearest, or GPTQ / LDLQ (Chee et al., arXiv 2307.13304; Frantar et al., arXiv
+ * 2210.17323).
+ */
 import { cholesky, meanDiagonal } from './linalg.js';
 
 /** Quantized weights of one layer, or the residual weight plane of one. */

@@ -12,7 +12,9 @@ export type Demand = 'codes' | 'operand' | 'activation' | 'wide';
 export interface Plan {
   readonly nodes: ReadonlyMap<string, GraphNode>;
   readonly consumers: ReadonlyMap<string, readonly GraphNode[]>;
-  /** The form in which each node writes its value; consumers that demand another get it by a `rescale` of the wide one. */
+  /**
+   * The form in which each node writes its value; consumers that demand another get it by a `rescale` of the wide one.
+   */
   readonly form: ReadonlyMap<string, Demand>;
   /** Rows of each node's value that reach the output; null: all. */
   readonly needed: ReadonlyMap<string, Int32Array | null>;

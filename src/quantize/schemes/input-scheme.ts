@@ -10,7 +10,10 @@ export interface InputScheme {
   readonly canClip: boolean;
   /** The greatest migration strength to choose. */
   readonly mostAlpha: number;
-  /** What more bits of sensitive inputs and softmax weights may cost, as a share of all multiply-adds of linear layers in 8 bits. */
+  /**
+   * What more bits of sensitive inputs and softmax weights may cost, as a share of all multiply-adds of linear layers
+   * in 8 bits.
+   */
   readonly sensitiveWork: number;
   /** The encoding of channels that reach `half` to either side of `center`. */
   encode(half: Float64Array, center: Float64Array): Encoding;

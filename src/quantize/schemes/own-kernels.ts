@@ -9,8 +9,8 @@ import type { KernelScheme } from './kernel-scheme.js';
 import { INPUT_SCHEMES } from './inputs.js';
 
 /**
- * The ridge strength for images that were made up: strong, as what they say of the errors' directions holds for photographs
- * in part only. With 0.1 to 10, dynamic scales and no data cost ViT-Tiny 4 dB.
+ * The ridge strength for images that were made up: strong, as what they say of the errors' directions holds for
+ * photographs in part only. With 0.1 to 10, dynamic scales and no data cost ViT-Tiny 4 dB.
  */
 const SYNTHETIC_RIDGES = [100];
 

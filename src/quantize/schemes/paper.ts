@@ -1,6 +1,6 @@
 /**
- * `--kernels paper`: symmetric 8-bit scales, one a tensor, straight from the observed ranges, weights rounded to nearest, and
- * the integer constants of the published kernels.
+ * `--kernels paper`: symmetric 8-bit scales, one a tensor, straight from the observed ranges, weights rounded to
+ * nearest, and the integer constants of the published kernels.
  */
 import { UsageError } from '../../errors.js';
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
@@ -16,7 +16,10 @@ import type { Techniques } from '../techniques.js';
 import type { AttentionOperands, KernelScheme } from './kernel-scheme.js';
 import { shiftKernels } from './own-kernels.js';
 
-/** The paper's softmax output: with 8 bits a weight of 1/197 is less than one step, and accuracy falls by 15 points more. */
+/**
+ * The paper's softmax output: with 8 bits a weight of 1/197 is less than one step, and accuracy falls by 15 points
+ * more.
+ */
 const SOFTMAX_BITS = 16;
 /** Below this a bias of scores is a mask, which must not widen the scores' scale. */
 const MASK = -50;

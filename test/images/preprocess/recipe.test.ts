@@ -63,7 +63,8 @@ describe('applyRecipe', () => {
     );
 
   for (const { expected, length, cropHeight, cropWidth, interpolation, ...one } of golden.recipes) {
-    it(`equals Pillow's Resize(${length}), CenterCrop(${cropHeight}, ${cropWidth}) of ${one.width}×${one.height}, ${interpolation}`, () => {
+    const steps = `Resize(${length}), CenterCrop(${cropHeight}, ${cropWidth})`;
+    it(`equals Pillow's ${steps} of ${one.width}×${one.height}, ${interpolation}`, () => {
       const recipe: ResizeRecipe = {
         size: { height: cropHeight, width: cropWidth },
         resize: shortest(length),

@@ -8,7 +8,9 @@ import { operandScales, viewColumn } from '../../../src/quantize/decide/operand-
 const DIM = 4;
 const RANGE = { method: 'minmax', rangeMargins: [1], clipWeight: 0, centred: true } as const;
 
-/** Where a source of `columns` columns holds the heads of each token side by side, or (one head wide) below each other. */
+/**
+ * Where a source of `columns` columns holds the heads of each token side by side, or (one head wide) below each other.
+ */
 const view = (source: string, heads: number): AttentionView => ({
   source,
   stride: heads * DIM,

@@ -47,7 +47,10 @@ function withConstant(graph: Graph, node: GraphNode, value: Float32Array, reader
   return { ...graph, nodes: [constant, ...nodes] };
 }
 
-/** Attention with the shift exponential in real numbers, its weights rounded to 8 bits with the kernels' dither, or not at all. */
+/**
+ * Attention with the shift exponential in real numbers, its weights rounded to 8 bits with the kernels' dither, or not
+ * at all.
+ */
 function shiftAttention(node: AttentionNode, valueOf: (id: string) => Float32Array, rounded: boolean): Float32Array {
   const { queries, keys, dim, valueDim, heads } = node;
   const [q, k, v] = [node.q, node.k, node.v].map(({ source }) => valueOf(source));
@@ -201,7 +204,8 @@ describe('what 8-bit inputs do to the logits', () => {
       const readers = plan.consumers.get(node.id)!.map(({ id }) => id);
       const logits = evaluateGraph(withConstant(graph, node, value, new Set(readers)), zoo[0].normalised);
       const wanted = logits.reduce((sum, v, c) => sum + (v - exact[c]) ** 2, 0) / energy;
-      // Where weights lie near the border between two codes, scores in steps of 2^−10 decide otherwise than real numbers.
+      // Where weights lie near the border between two codes, scores in steps of 2^−10 decide otherwise than real
+      // numbers.
       expect(error / wanted).toBeGreaterThan(0.3);
       expect(error / wanted).toBeLessThan(3);
       measured += error;
