@@ -81,7 +81,7 @@ export async function ablate({
   const request = {
     graph: imported.graph,
     images: drawn.images,
-    ...normalizationOf(recipe),
+    normalization: normalizationOf(recipe),
     options,
     threads: availableParallelism(),
   };

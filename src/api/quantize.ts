@@ -120,11 +120,13 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     graph,
     images,
     synthetic: request.images === undefined,
-    ...normalization,
+    normalization,
     options,
-    statistics,
-    observeImages: statistics === undefined || request.images !== undefined,
-    histograms: request.saveStats !== undefined,
+    statistics: {
+      given: statistics,
+      observeImages: statistics === undefined || request.images !== undefined,
+      histograms: request.saveStats !== undefined,
+    },
     threads,
     onProgress: request.onProgress,
   });

@@ -1,8 +1,10 @@
-import type { Graph } from '../graph/types.js';
+import type { Graph, GraphNode } from '../graph/types.js';
 import { partToOnnx } from '../graph/write.js';
 import { cutGraph } from './parts.js';
+import type { GraphPart } from './parts.js';
 import { RowStore } from './row-store.js';
 import { openFloatModel } from './runtime.js';
+import type { FloatModel } from './runtime.js';
 import { ChannelStatistics } from './statistics.js';
 
 /** What one pass of the float model over the calibration images gathers. */
@@ -16,26 +18,42 @@ export interface Collected {
   readonly runtime: string;
 }
 
+/** What the float model's input is made with: (p/255 − mean)/std, per channel. */
+export interface Normalization {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
 export interface CollectRequest {
   readonly graph: Graph;
   /** u8 HWC pixels of each image, of the graph's input size. */
   readonly images: readonly Uint8Array[];
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-  /** Node ids to gather statistics of. */
-  readonly statistics: ReadonlySet<string>;
-  /** Statistics come from the first so many images: the rest are held out. */
-  readonly statisticsImages: number;
-  /** Whether the range method needs histograms. */
-  readonly histograms: boolean;
-  /** Node id → the value that it is given for image i, instead of computing it: [rows, cols]. */
-  readonly given?: ReadonlyMap<string, (image: number) => Float32Array | Promise<Float32Array>>;
+  readonly normalization: Normalization;
+  readonly statistics: StatisticsRequest;
   /** Node id → which rows of its value to keep for image i. */
   readonly samples: ReadonlyMap<string, (image: number) => Int32Array>;
+  /** Node id → the value that it is given for image i, instead of computing it: [rows, cols]. */
+  readonly given?: ReadonlyMap<string, (image: number) => Float32Array | Promise<Float32Array>>;
+  readonly runtime: RuntimeSettings;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+interface StatisticsRequest {
+  /** Node ids to gather statistics of. */
+  readonly nodes: ReadonlySet<string>;
+  /** Statistics come from the first so many images: the rest are held out. */
+  readonly images: number;
+  /** Whether the range method needs histograms. */
+  readonly histograms: boolean;
+}
+
+/** Nothing is observed. */
+export const NO_STATISTICS: StatisticsRequest = { nodes: new Set(), images: 0, histograms: false };
+
+interface RuntimeSettings {
   readonly threads: number;
   /** Most weights of one part, in bytes; default: see `cutGraph`. */
   readonly partBytes?: number;
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** (p/255 − mean)/std as planar float32 [channels, height, width], the float model's input. */
@@ -56,82 +74,122 @@ export function normalizePixels(
 }
 
 /**
- * Runs the float graph on every image once, keeping statistics and sampled rows only. A large graph is run in parts,
+ * Runs the float graph on every image once and keeps statistics and sampled rows only. A large graph is run in parts,
  * one after the other, each on all images.
  */
 export async function collect(request: CollectRequest): Promise<Collected> {
-  const { graph, images, given = new Map<string, never>() } = request;
-  const { channels, height, width, name } = graph.input;
-  const byId = new Map(graph.nodes.map((node) => [node.id, node]));
-  const statistics = new Map(
-    [...request.statistics].map((id) => [id, new ChannelStatistics(byId.get(id)!.cols, request.histograms)]),
-  );
-  const samples = new RowStore(
-    new Map(
-      [...request.samples].map(([id, rowsOf]) => [
-        id,
-        images.reduce((n, _, i) => n + rowsOf(i).length, 0) * byId.get(id)!.cols,
-      ]),
-    ),
-  );
-  const written = new Map<string, number>();
-  const logits: Float32Array[] = [];
-  /** What later parts read of earlier ones, of every image. */
-  const carried = images.map(() => new Map<string, Float32Array>());
-  const parts = cutGraph(graph, request.partBytes);
-  let runtime = '';
+  const { graph, images, onProgress } = request;
+  const parts = cutGraph(graph, request.runtime.partBytes);
+  const pass = new Pass(request);
   try {
     for (const [p, part] of parts.entries()) {
-      const seen = part.nodes
-        .map(({ id }) => id)
-        .filter((id) => statistics.has(id) || request.samples.has(id) || id === graph.output);
-      const carriedOn = part.carried.filter((id) => !given.has(id));
-      const outputs = [...new Set([...seen, ...carriedOn])];
       const readLater = new Set(parts.slice(p + 1).flatMap(({ inputs }) => inputs));
-      const computed = part.nodes.filter(({ id }) => !given.has(id));
-      const inputs = [...part.inputs, ...part.nodes.map(({ id }) => id).filter((id) => given.has(id))];
-      const model = await openFloatModel(partToOnnx(graph, computed, inputs, outputs), { threads: request.threads });
-      ({ runtime } = model);
-      try {
-        for (const [i, pixels] of images.entries()) {
-          const feeds: Record<string, { data: Float32Array; shape: number[] }> = {};
-          for (const id of inputs) {
-            feeds[id] = {
-              data: (await given.get(id)?.(i)) ?? carried[i].get(id)!,
-              shape: [byId.get(id)!.rows, byId.get(id)!.cols],
-            };
-          }
-          if (model.inputNames.includes(name)) {
-            feeds[name] = {
-              data: normalizePixels(pixels, channels, request.mean, request.std),
-              shape: [1, channels, height, width],
-            };
-          }
-          const values = await model.run(feeds, outputs);
-          for (const id of seen) {
-            const value = values.get(id)!;
-            if (i < request.statisticsImages) statistics.get(id)?.observe(value);
-            const rowsOf = request.samples.get(id);
-            if (rowsOf === undefined) continue;
-            const rows = takeRows(value, byId.get(id)!.cols, rowsOf(i));
-            const at = written.get(id) ?? 0;
-            samples.write(id, at, rows);
-            written.set(id, at + rows.length);
-          }
-          if (values.has(graph.output)) logits.push(values.get(graph.output)!);
-          for (const id of carriedOn) carried[i].set(id, values.get(id)!);
-          for (const id of carried[i].keys()) if (!readLater.has(id)) carried[i].delete(id);
-          request.onProgress?.(Math.floor((p * images.length + i + 1) / parts.length), images.length);
-        }
-      } finally {
-        await model.close();
-      }
+      const report = (i: number): void =>
+        onProgress?.(Math.floor((p * images.length + i + 1) / parts.length), images.length);
+      await pass.run(part, readLater, report);
     }
   } catch (error) {
-    samples.close();
+    pass.samples.close();
     throw error;
   }
+  const { statistics, samples, logits, runtime } = pass;
   return { statistics, samples, logits, runtime };
+}
+
+/** A pass over the images, part by part: what is gathered, and what later parts still read. */
+class Pass {
+  readonly statistics: Map<string, ChannelStatistics>;
+  readonly samples: RowStore;
+  readonly logits: Float32Array[] = [];
+  runtime = '';
+
+  readonly #request: CollectRequest;
+  readonly #nodes: ReadonlyMap<string, GraphNode>;
+  readonly #given: NonNullable<CollectRequest['given']>;
+  /** How many sampled numbers of each node have been written. */
+  readonly #written = new Map<string, number>();
+  /** What later parts read of earlier ones, of every image. */
+  readonly #carried: readonly Map<string, Float32Array>[];
+
+  constructor(request: CollectRequest) {
+    const { graph, images, statistics, samples } = request;
+    this.#request = request;
+    this.#given = request.given ?? new Map<string, never>();
+    this.#nodes = new Map(graph.nodes.map((node) => [node.id, node]));
+    this.#carried = images.map(() => new Map<string, Float32Array>());
+    this.statistics = new Map(
+      [...statistics.nodes].map((id) => [id, new ChannelStatistics(this.#node(id).cols, statistics.histograms)]),
+    );
+    const sampled = (rowsOf: (image: number) => Int32Array): number =>
+      images.reduce((n, _, i) => n + rowsOf(i).length, 0);
+    this.samples = new RowStore(
+      new Map([...samples].map(([id, rowsOf]) => [id, sampled(rowsOf) * this.#node(id).cols])),
+    );
+  }
+
+  /** Runs one part on every image. */
+  async run(part: GraphPart, readLater: ReadonlySet<string>, report: (image: number) => void): Promise<void> {
+    const { graph, images, runtime, samples } = this.#request;
+    const given = this.#given;
+    const ids = part.nodes.map(({ id }) => id);
+    const seen = ids.filter((id) => this.statistics.has(id) || samples.has(id) || id === graph.output);
+    const carriedOn = part.carried.filter((id) => !given.has(id));
+    const outputs = [...new Set([...seen, ...carriedOn])];
+    const computed = part.nodes.filter(({ id }) => !given.has(id));
+    const inputs = [...part.inputs, ...ids.filter((id) => given.has(id))];
+    const model = await openFloatModel(partToOnnx(graph, computed, inputs, outputs), { threads: runtime.threads });
+    this.runtime = model.runtime;
+    try {
+      for (const i of images.keys()) {
+        const values = await model.run(await this.#feeds(model, inputs, i), outputs);
+        for (const id of seen) this.#keep(id, values.get(id)!, i);
+        if (values.has(graph.output)) this.logits.push(values.get(graph.output)!);
+        const carried = this.#carried[i];
+        for (const id of carriedOn) carried.set(id, values.get(id)!);
+        for (const id of carried.keys()) if (!readLater.has(id)) carried.delete(id);
+        report(i);
+      }
+    } finally {
+      await model.close();
+    }
+  }
+
+  /** What a part reads for image i: values of other parts, [rows, cols], and the image where it begins with it. */
+  async #feeds(model: FloatModel, inputs: readonly string[], i: number): Promise<Record<string, Feed>> {
+    const { graph, images, normalization } = this.#request;
+    const { channels, height, width, name } = graph.input;
+    const feeds: Record<string, Feed> = {};
+    for (const id of inputs) {
+      const { rows, cols } = this.#node(id);
+      feeds[id] = { data: (await this.#given.get(id)?.(i)) ?? this.#carried[i].get(id)!, shape: [rows, cols] };
+    }
+    if (model.inputNames.includes(name)) {
+      const data = normalizePixels(images[i], channels, normalization.mean, normalization.std);
+      feeds[name] = { data, shape: [1, channels, height, width] };
+    }
+    return feeds;
+  }
+
+  /** Observes a node's value for image i, [rows, cols], and keeps the rows asked for. */
+  #keep(id: string, value: Float32Array, i: number): void {
+    const { statistics, samples } = this.#request;
+    if (i < statistics.images) this.statistics.get(id)?.observe(value);
+    const rowsOf = samples.get(id);
+    if (rowsOf === undefined) return;
+    const rows = takeRows(value, this.#node(id).cols, rowsOf(i));
+    const at = this.#written.get(id) ?? 0;
+    this.samples.write(id, at, rows);
+    this.#written.set(id, at + rows.length);
+  }
+
+  #node(id: string): GraphNode {
+    return this.#nodes.get(id)!;
+  }
+}
+
+interface Feed {
+  readonly data: Float32Array;
+  readonly shape: number[];
 }
 
 function takeRows(data: Float32Array, cols: number, rows: Int32Array): Float32Array {

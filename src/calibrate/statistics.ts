@@ -68,8 +68,8 @@ export class ChannelStatistics {
           'the float model produced a value that is not finite; check the model and its pre-processing',
         );
       }
-      nextMin[c] = secondLeast(this.images, min[c], nextMin[c], 1, low[c], low[c]);
-      nextMax[c] = -secondLeast(this.images, -max[c], -nextMax[c], 1, -high[c], -high[c]);
+      nextMin[c] = secondLeast(this.leastOf(c), { size: 1, least: low[c], second: low[c] });
+      nextMax[c] = -secondLeast(this.leastNegativeOf(c), { size: 1, least: -high[c], second: -high[c] });
       min[c] = Math.min(min[c], low[c]);
       max[c] = Math.max(max[c], high[c]);
       this.momentumMin[c] = this.images === 0 ? low[c] : MOMENTUM * this.momentumMin[c] + (1 - MOMENTUM) * low[c];
@@ -91,22 +91,8 @@ export class ChannelStatistics {
     if (other.images === 0) return;
     const weight = other.images / (this.images + other.images);
     for (let c = 0; c < this.channels; c++) {
-      this.nextMin[c] = secondLeast(
-        this.images,
-        this.min[c],
-        this.nextMin[c],
-        other.images,
-        other.min[c],
-        other.nextMin[c],
-      );
-      this.nextMax[c] = -secondLeast(
-        this.images,
-        -this.max[c],
-        -this.nextMax[c],
-        other.images,
-        -other.max[c],
-        -other.nextMax[c],
-      );
+      this.nextMin[c] = secondLeast(this.leastOf(c), other.leastOf(c));
+      this.nextMax[c] = -secondLeast(this.leastNegativeOf(c), other.leastNegativeOf(c));
       this.min[c] = Math.min(this.min[c], other.min[c]);
       this.max[c] = Math.max(this.max[c], other.max[c]);
       this.momentumMin[c] += weight * (other.momentumMin[c] - this.momentumMin[c]);
@@ -149,6 +135,16 @@ export class ChannelStatistics {
     this.widen(c, reach);
   }
 
+  /** What is known of the images' least values of channel c. */
+  private leastOf(c: number): Least {
+    return { size: this.images, least: this.min[c], second: this.nextMin[c] };
+  }
+
+  /** The same of the largest values, negated. */
+  private leastNegativeOf(c: number): Least {
+    return { size: this.images, least: -this.max[c], second: -this.nextMax[c] };
+  }
+
   private widen(c: number, reach: number): void {
     if (reach === 0 || this.reach[c] === 0) return;
     const h = this.histogram.subarray(c * BINS, (c + 1) * BINS);
@@ -161,19 +157,16 @@ export class ChannelStatistics {
   }
 }
 
-/**
- * The second least of two sets of numbers together, from the size, least and second least of each; of one number,
- * itself.
- */
-function secondLeast(
-  sizeA: number,
-  leastA: number,
-  secondA: number,
-  sizeB: number,
-  leastB: number,
-  secondB: number,
-): number {
-  if (sizeA === 0) return secondB;
-  const second = Math.max(leastA, leastB);
-  return Math.min(second, sizeA > 1 ? secondA : second, sizeB > 1 ? secondB : second);
+/** What is known of a set of numbers: of one number, the second least is that number itself. */
+interface Least {
+  readonly size: number;
+  readonly least: number;
+  readonly second: number;
+}
+
+/** The second least of two sets of numbers together. */
+function secondLeast(a: Least, b: Least): number {
+  if (a.size === 0) return b.second;
+  const second = Math.max(a.least, b.least);
+  return Math.min(second, a.size > 1 ? a.second : second, b.size > 1 ? b.second : second);
 }

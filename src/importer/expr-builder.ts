@@ -135,7 +135,7 @@ export class ExprBuilder {
     if (k !== l) throw shapeError('cannot be multiplied', a.shape, b.shape);
     const batch = this.#broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
     elementCount([...batch, n, m], 'a product', isConstant(a) && isConstant(b) ? MAX_FOLDED : MAX_ELEMENTS);
-    if (isConstant(a) && isConstant(b)) return this.constant(multiply(a.value, b.value, batch, n, k, m));
+    if (isConstant(a) && isConstant(b)) return this.constant(multiply(a.value, b.value, batch, [n, k, m]));
     return this.#operation('matmul', [...batch, n, m], [a, b]);
   }
 

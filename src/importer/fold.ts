@@ -27,9 +27,7 @@ export function multiply(
   a: Constant,
   b: Constant,
   batch: readonly number[],
-  n: number,
-  k: number,
-  m: number,
+  [n, k, m]: readonly [n: number, k: number, m: number],
 ): Constant {
   const count = sizeOf(batch);
   const [x, y] = [a.data, b.data];

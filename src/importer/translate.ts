@@ -133,64 +133,94 @@ export function translate(
   const unknown = live.nodes.filter((node) => !Object.hasOwn(operators, operatorName(node)));
   if (unknown.length > 0) throw new UnsupportedModelError(unknown.map(unknownOperator));
 
-  const builder = new ExprBuilder();
-  const constant = (tensor: OnnxTensor): Constant => {
-    tensors.check(tensor);
-    return new Constant(tensor.dims, dataTypeKind(tensor.dataType)!, () => tensors.read(tensor), tensor.name);
-  };
-  const run = (
-    graph: OnnxGraph,
-    nodes: readonly OnnxNode[],
-    outer: (name: string) => Expr | null,
-    outputs: readonly string[],
-  ): Expr[] => {
-    const values = new Map<string, Expr>();
-    const find = (name: string): Expr | null => {
-      const known = values.get(name);
-      if (known) return known;
-      const tensor = graph.initializers.get(name);
-      if (!tensor) return outer(name);
-      const expr = { ...builder.constant(constant(tensor)), origin: null };
-      values.set(name, expr);
-      return expr;
-    };
-    const lookUp = (name: string): Expr => {
-      const expr = find(name);
-      if (!expr) throw new InputError(`${JSON.stringify(name)} is read but nowhere in the file`);
-      return expr;
-    };
+  const translation = new Translation(model, tensors);
+  const image = translation.builder.image(imageShape);
+  const scope = new Scope(model.graph, (name) => (name === live.input.name ? image : null));
+  const [output] = translation.run(live.nodes, scope, [live.output.name]);
+  return { builder: translation.builder, output };
+}
+
+/** The values of one graph by name; a subgraph's names are looked up outside of it too. */
+class Scope {
+  readonly #values = new Map<string, Expr>();
+
+  constructor(
+    readonly graph: OnnxGraph,
+    readonly outer: (name: string) => Expr | null,
+  ) {}
+
+  get(name: string): Expr | undefined {
+    return this.#values.get(name);
+  }
+
+  set(name: string, value: Expr): void {
+    this.#values.set(name, value);
+  }
+}
+
+/** Rewrites nodes as expressions. */
+class Translation {
+  readonly builder = new ExprBuilder();
+
+  constructor(
+    readonly model: OnnxModel,
+    readonly tensors: TensorReader,
+  ) {}
+
+  /** The values of `outputs`, after all of `nodes` have been rewritten. */
+  run(nodes: readonly OnnxNode[], scope: Scope, outputs: readonly string[]): Expr[] {
     const services: OperatorServices = {
-      builder,
-      constant,
-      subgraph: (inner) =>
-        run(
-          inner,
-          inner.nodes,
-          find,
-          inner.outputs.map((output) => output.name),
+      builder: this.builder,
+      constant: (tensor) => this.#constant(tensor),
+      subgraph: (graph) =>
+        this.run(
+          graph.nodes,
+          new Scope(graph, (name) => this.#find(name, scope)),
+          graph.outputs.map(({ name }) => name),
         ),
     };
     for (const node of nodes) {
-      const results = atNode(node, () => {
-        const inputs = node.inputs.map((name) => (name === '' ? null : lookUp(name)));
-        builder.origin = node;
-        const opset = model.opsets.get(node.domain) ?? model.opsets.get('') ?? 17;
-        const out = operators[operatorName(node)](new OperatorContext(node, opset, inputs, services));
-        return Array.isArray(out) ? (out as readonly Expr[]) : [out as Expr];
-      });
+      const results = atNode(node, () => this.#apply(node, scope, services));
       results.forEach((result, i) => {
         if (!node.outputs[i]) return;
         if (result.tensor === '' && result.origin === node) result.tensor = node.outputs[i];
-        values.set(node.outputs[i], result);
+        scope.set(node.outputs[i], result);
       });
     }
-    return outputs.map(lookUp);
-  };
-  const image = builder.image(imageShape);
-  const [output] = run(model.graph, live.nodes, (name) => (name === live.input.name ? image : null), [
-    live.output.name,
-  ]);
-  return { builder, output };
+    return outputs.map((name) => this.#lookUp(name, scope));
+  }
+
+  /** The results of one node. */
+  #apply(node: OnnxNode, scope: Scope, services: OperatorServices): readonly Expr[] {
+    const { opsets } = this.model;
+    const inputs = node.inputs.map((name) => (name === '' ? null : this.#lookUp(name, scope)));
+    this.builder.origin = node;
+    const opset = opsets.get(node.domain) ?? opsets.get('') ?? 17;
+    const out = operators[operatorName(node)](new OperatorContext(node, opset, inputs, services));
+    return Array.isArray(out) ? (out as readonly Expr[]) : [out as Expr];
+  }
+
+  #lookUp(name: string, scope: Scope): Expr {
+    const expr = this.#find(name, scope);
+    if (!expr) throw new InputError(`${JSON.stringify(name)} is read but nowhere in the file`);
+    return expr;
+  }
+
+  #find(name: string, scope: Scope): Expr | null {
+    const known = scope.get(name);
+    if (known) return known;
+    const tensor = scope.graph.initializers.get(name);
+    if (!tensor) return scope.outer(name);
+    const expr = { ...this.builder.constant(this.#constant(tensor)), origin: null };
+    scope.set(name, expr);
+    return expr;
+  }
+
+  #constant(tensor: OnnxTensor): Constant {
+    this.tensors.check(tensor);
+    const read = (): ReturnType<TensorReader['read']> => this.tensors.read(tensor);
+    return new Constant(tensor.dims, dataTypeKind(tensor.dataType)!, read, tensor.name);
+  }
 }
 
 /** Runs one node's translation; what goes wrong inside is reported with the node's name. */

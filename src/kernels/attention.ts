@@ -11,7 +11,7 @@ const KAPPA = 2811;
 
 /** x = clamp(((s·b + 2^(c−1)) >> c) + bias, ±2^30) of one score s, |s| < 2^31, |bias| ≤ 2^28. */
 export function scaleScore(s: number, b: number, c: number, bias: number): number {
-  const x = requantize(s, b, c, 0n, -SCORE_LIMIT, SCORE_LIMIT) + bias;
+  const x = requantize(s, { b, c }, 0n, -SCORE_LIMIT, SCORE_LIMIT) + bias;
   return Math.max(-SCORE_LIMIT, Math.min(SCORE_LIMIT, x));
 }
 
@@ -56,7 +56,7 @@ export function softmaxWeight(d: number, p: number, kind: SoftmaxKind, bits: Sof
  * @param sum Σw ≥ 255·2^(b−8)
  */
 export function normalizeSum(acc: number, sum: number, bits: SoftmaxBits = 8): number {
-  return requantize(acc, floorDivide(2147483648 * (1 << (bits - 8)), sum), bits, 0n, -2147483647, 2147483647);
+  return requantize(acc, { b: floorDivide(2147483648 * (1 << (bits - 8)), sum), c: bits }, 0n, -2147483647, 2147483647);
 }
 
 /**

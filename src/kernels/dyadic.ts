@@ -22,7 +22,7 @@ export function shiftRound(v: bigint, c: number): bigint {
 /**
  * clamp((v·b + 2^(c−1) + offset) >> c, lo, hi). The clamp acts on the 64-bit result, before narrowing.
  */
-export function requantize(v: number, b: number, c: number, offset: bigint, lo: number, hi: number): number {
+export function requantize(v: number, { b, c }: Dyadic, offset: bigint, lo: number, hi: number): number {
   const r = shiftRound(BigInt(v) * BigInt(b) + offset, c);
   return r < BigInt(lo) ? lo : r > BigInt(hi) ? hi : Number(r);
 }

@@ -27,7 +27,12 @@ export async function calibrate(
   { images, fitImages }: SplitImages,
   scheme: Scheme,
 ): Promise<Calibration> {
-  const { mean, std, options, statistics: given, threads = 1 } = request;
+  const {
+    normalization,
+    options,
+    statistics: { given, observeImages = true, histograms = false } = {},
+    threads = 1,
+  } = request;
   const separated = separateOutputRows(request.graph);
   const graph = scheme.kernels.separatesOutputRows ? separated : request.graph;
   const plan = planGraph(graph, scheme.inputs);
@@ -35,22 +40,20 @@ export async function calibrate(
   const collected = await collect({
     graph: separated,
     images,
-    mean,
-    std,
-    statistics: new Set(observedNodes(request.graph).map((node) => node.id)),
-    statisticsImages: request.observeImages === false ? 0 : fitImages,
-    histograms:
-      request.histograms === true ||
-      given !== undefined ||
-      (options.method !== 'minmax' && options.method !== 'momentum'),
+    normalization,
+    statistics: {
+      nodes: new Set(observedNodes(request.graph).map((node) => node.id)),
+      images: observeImages ? fitImages : 0,
+      histograms: histograms || given !== undefined || (options.method !== 'minmax' && options.method !== 'momentum'),
+    },
     samples: samples.wanted,
-    threads,
+    runtime: { threads },
     onProgress: (done, total) => request.onProgress?.('calibrate', done, total),
   });
   for (const [id, statistics] of given ?? []) collected.statistics.get(id)!.merge(statistics);
   const { statistics: observed } = collected;
   const statistics = withConstants(graph, observed);
-  return { graph, plan, images, fitImages, mean, std, threads, samples, collected, observed, statistics };
+  return { graph, plan, images, fitImages, normalization, threads, samples, collected, observed, statistics };
 }
 
 /** Adds the statistics of constants, which no image changes. */

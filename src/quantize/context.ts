@@ -1,5 +1,5 @@
 /** What the stages of one quantization have in common. */
-import type { Collected } from '../calibrate/collect.js';
+import type { Collected, Normalization } from '../calibrate/collect.js';
 import type { Products } from '../calibrate/products.js';
 import type { ChannelStatistics } from '../calibrate/statistics.js';
 import type { Graph } from '../graph/types.js';
@@ -16,9 +16,7 @@ export interface Calibration {
   /** u8 HWC pixels. Nothing is fitted to those from `fitImages` on. */
   readonly images: readonly Uint8Array[];
   readonly fitImages: number;
-  /** Of the float model's input: (p/255 − mean)/std, per channel. */
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
+  readonly normalization: Normalization;
   /** For the float model. */
   readonly threads: number;
   /** Which rows stand for each layer. */

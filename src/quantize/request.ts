@@ -1,3 +1,4 @@
+import type { Normalization } from '../calibrate/collect.js';
 import type { ChannelStatistics } from '../calibrate/statistics.js';
 import type { Graph } from '../graph/types.js';
 import type { Agreement } from '../metrics/agreement.js';
@@ -11,19 +12,22 @@ export interface QuantizeRequest {
   readonly images: readonly Uint8Array[];
   /** Whether they are made up. */
   readonly synthetic?: boolean;
-  /** Of the float model's input: (p/255 − mean)/std, per channel. */
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
+  readonly normalization: Normalization;
   readonly options: QuantizeOptions;
-  /** Statistics of `observedNodes` gathered before, with histograms; ranges are chosen on them too. */
-  readonly statistics?: ReadonlyMap<string, ChannelStatistics>;
-  /** False: ranges are chosen on `statistics` alone, the images serve for all else. */
-  readonly observeImages?: boolean;
-  /** Whether to gather histograms even where the range method needs none. */
-  readonly histograms?: boolean;
+  readonly statistics?: GivenStatistics;
   /** Threads for the float model; default 1. */
   readonly threads?: number;
   readonly onProgress?: (stage: FitStage, done: number, total: number) => void;
+}
+
+/** Statistics beside those of the images. */
+interface GivenStatistics {
+  /** Statistics of `observedNodes` gathered before, with histograms; ranges are chosen on them too. */
+  readonly given?: ReadonlyMap<string, ChannelStatistics>;
+  /** False: ranges are chosen on `given` alone, the images serve for all else. */
+  readonly observeImages?: boolean;
+  /** Whether to gather histograms even where the range method needs none. */
+  readonly histograms?: boolean;
 }
 
 export type FitStage = 'calibrate' | 'sensitivity' | 'quantize';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { collect } from '../../src/calibrate/collect.js';
+import { collect, NO_STATISTICS } from '../../src/calibrate/collect.js';
 import { cutGraph } from '../../src/calibrate/parts.js';
 import { openFloatModel } from '../../src/calibrate/runtime.js';
 import { importModel } from '../../src/importer/index.js';
@@ -47,6 +47,8 @@ test.each(NAMES)('%s gives its logits part by part', async (name) => {
   values.get(graph.output)!.forEach((v, i) => expect(v).toBeCloseTo(model.logits[0][i], 4));
 });
 
+const NORMALIZATION = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
 test('statistics, samples and logits do not depend on the cuts', async () => {
   const model = zooModel('timm_ts_opset17');
   const { graph } = await importModel(model.path);
@@ -55,16 +57,17 @@ test('statistics, samples and logits do not depend on the cuts', async () => {
   const request = {
     graph,
     images,
-    mean: [0.485, 0.456, 0.406],
-    std: [0.229, 0.224, 0.225],
-    statistics: new Set(graph.nodes.filter((node) => node.op !== 'constant').map(({ id }) => id)),
-    statisticsImages: 2,
-    histograms: false,
+    normalization: NORMALIZATION,
+    statistics: {
+      nodes: new Set(graph.nodes.filter((node) => node.op !== 'constant').map(({ id }) => id)),
+      images: 2,
+      histograms: false,
+    },
     samples: new Map([[linear.id, (image: number) => Int32Array.of(image, image + 1)]]),
-    threads: 1,
+    runtime: { threads: 1 },
   };
   const whole = await collect(request);
-  const cut = await collect({ ...request, partBytes: 20_000 });
+  const cut = await collect({ ...request, runtime: { threads: 1, partBytes: 20_000 } });
   expect(cut.logits.length).toBe(3);
   cut.logits.forEach((logits, i) => logits.forEach((v, c) => expect(v).toBeCloseTo(whole.logits[i][c], 4)));
   for (const [id, statistics] of whole.statistics) {
@@ -86,12 +89,9 @@ test('values that are given take the place of computed ones, wherever the cuts a
   const common = {
     graph,
     images,
-    mean: [0.485, 0.456, 0.406],
-    std: [0.229, 0.224, 0.225],
-    statistics: new Set<string>(),
-    statisticsImages: 0,
-    histograms: false,
-    threads: 1,
+    normalization: NORMALIZATION,
+    statistics: NO_STATISTICS,
+    runtime: { threads: 1 },
   };
   const linears = graph.nodes.filter((node) => node.op === 'linear').slice(0, 3);
   const rows = new Map(linears.map((node) => [node.id, () => Int32Array.from({ length: node.rows }, (_, r) => r)]));
@@ -104,7 +104,7 @@ test('values that are given take the place of computed ones, wherever the cuts a
     const same = await collect({
       ...common,
       samples: new Map(),
-      partBytes,
+      runtime: { threads: 1, partBytes },
       given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, image)])),
     });
     same.logits.forEach((logits, i) => logits.forEach((v, c) => expect(v).toBeCloseTo(computed.logits[i][c], 4)));
@@ -112,7 +112,7 @@ test('values that are given take the place of computed ones, wherever the cuts a
     const others = await collect({
       ...common,
       samples: new Map(),
-      partBytes,
+      runtime: { threads: 1, partBytes },
       given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, (image + 1) % 3)])),
     });
     others.logits.forEach((logits, i) =>

@@ -12,19 +12,19 @@ describe('requantize', () => {
     [-9, 1, 4, -1],
     [0, 12345, 31, 0],
   ])('%i·%i/2^%i = %i', (v, b, c, expected) => {
-    expect(requantize(v, b, c, 0n, -1000, 1000)).toBe(expected);
+    expect(requantize(v, { b, c }, 0n, -1000, 1000)).toBe(expected);
     expect(applyDyadic(v, { b, c })).toBe(expected);
   });
 
   it('adds the offset before the shift', () => {
     // (40·3 + 8 + 32) >> 4 = 160 >> 4 = 10
-    expect(requantize(40, 3, 4, 32n, -1000, 1000)).toBe(10);
+    expect(requantize(40, { b: 3, c: 4 }, 32n, -1000, 1000)).toBe(10);
   });
 
   it('clamps the 64-bit result before narrowing', () => {
     const most = 2 ** 31 - 1;
-    expect(requantize(most, most, 1, 0n, -127, 127)).toBe(127);
-    expect(requantize(-most, most, 1, 0n, -127, 127)).toBe(-127);
+    expect(requantize(most, { b: most, c: 1 }, 0n, -127, 127)).toBe(127);
+    expect(requantize(-most, { b: most, c: 1 }, 0n, -127, 127)).toBe(-127);
   });
 
   it('rounds v·b/2^c to the nearest integer', () => {

@@ -105,8 +105,7 @@ describe('output rows apart', () => {
     const { program, layers, attentions } = await quantizeGraph({
       graph: await graphOf(name),
       images,
-      mean: [0.485, 0.456, 0.406],
-      std: [0.229, 0.224, 0.225],
+      normalization: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
       options: { ...DEFAULT_OPTIONS, kernels: 'lut', scales },
     });
     const pairs = sharingPairs(program);

@@ -44,8 +44,7 @@ describe('every model of the zoo, as floats and as integers', () => {
     const { program, outputScale } = await quantizeGraph({
       graph,
       images: images.map(({ pixels }) => pixels),
-      mean: MEAN,
-      std: STD,
+      normalization: { mean: MEAN, std: STD },
       options: { ...DEFAULT_OPTIONS, kernels: 'lut' },
     });
     const integer = await outputs(

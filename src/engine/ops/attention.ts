@@ -20,7 +20,7 @@ export const attention: EngineOp<AttentionOp> = {
       for (let h = 0; h < op.heads; h++) {
         attendRow(op, operands, r, h, weighted);
         for (let j = 0, n = h * op.valueDim; j < op.valueDim; j++, n++) {
-          row[n] = requantize(weighted[j], op.multiplier[n], op.shift, 0n, lo, hi);
+          row[n] = requantize(weighted[j], { b: op.multiplier[n], c: op.shift }, 0n, lo, hi);
         }
       }
     });

@@ -14,7 +14,7 @@ export const linear: EngineOp<LinearOp> = {
     const input = { data: x.data as Uint8Array | Int16Array, zero: zeroPoint(x.out), rowScale: x.rowScale };
     return byRow(op, (r, row) => {
       accumulateRow(op, input, r, acc);
-      for (let n = 0; n < op.cols; n++) row[n] = requantize(acc[n], op.multiplier[n], op.shift, 0n, lo, hi);
+      for (let n = 0; n < op.cols; n++) row[n] = requantize(acc[n], { b: op.multiplier[n], c: op.shift }, 0n, lo, hi);
       if (residual === undefined) return;
       for (let n = 0, i = r * op.cols; n < op.cols; n++, i++) row[n] = addWide(row[n], residual.data[i]);
     });

@@ -30,6 +30,6 @@ export function requantizedByRow<V extends Int32Array | number[]>(
   return byRow(op, (r, row) => {
     compute(r, v);
     for (let n = 0; n < op.cols; n++)
-      row[n] = requantize(v[n], op.multiplier[n], op.shift, op.offset?.[n] ?? 0n, lo, hi);
+      row[n] = requantize(v[n], { b: op.multiplier[n], c: op.shift }, op.offset?.[n] ?? 0n, lo, hi);
   });
 }

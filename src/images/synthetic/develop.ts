@@ -8,20 +8,24 @@ export function blur({ data, width, height }: Canvas, radius: number): void {
   const line = new Float32Array(Math.max(width, height));
   for (let pass = 0; pass < 2; pass++) {
     for (let c = 0; c < 3; c++) {
-      for (let y = 0; y < height; y++) boxBlur(data, 3 * y * width + c, 3, width, radius, line);
-      for (let x = 0; x < width; x++) boxBlur(data, 3 * x + c, 3 * width, height, radius, line);
+      for (let y = 0; y < height; y++)
+        boxBlur({ data, start: 3 * y * width + c, step: 3, length: width }, radius, line);
+      for (let x = 0; x < width; x++)
+        boxBlur({ data, start: 3 * x + c, step: 3 * width, length: height }, radius, line);
     }
   }
 }
 
-function boxBlur(
-  data: Float32Array,
-  start: number,
-  step: number,
-  length: number,
-  radius: number,
-  line: Float32Array,
-): void {
+/** One channel of a row or column of a canvas: `length` elements of `data`, `step` apart from `start` on. */
+interface Strip {
+  readonly data: Float32Array;
+  readonly start: number;
+  readonly step: number;
+  readonly length: number;
+}
+
+/** Blurs a strip in place; `line` is room for a copy of it. */
+function boxBlur({ data, start, step, length }: Strip, radius: number, line: Float32Array): void {
   for (let i = 0; i < length; i++) line[i] = data[start + i * step]!;
   const last = length - 1;
   const share = 1 / (2 * radius + 1);

@@ -54,7 +54,7 @@ export function paintLeaves(canvas: Canvas, palette: Palette, textures: readonly
     const radius = powerLaw(random, smallest, Math.max(largest, smallest));
     const x = random.between(-radius, width + radius);
     const y = random.between(-radius, height + radius);
-    paint(canvas, makeShape(random, radius, x, y, softness), makeSurface(palette, textures, random, radius));
+    paint(canvas, makeShape(random, { radius, x, y, softness }), makeSurface(palette, textures, random, radius));
     area -= 2 * radius * radius;
   }
 }
@@ -111,14 +111,13 @@ export function paintFigures(
     const roundness = random.uniform() < 0.6 ? 1 : 0.3;
     for (let parts = 2 + random.integer(9); parts > 0; parts--) {
       const radius = size * random.between(0.15, 0.8);
-      const shape = makeShape(
-        random,
+      const shape = makeShape(random, {
         radius,
-        x + 0.6 * size * random.normal(),
-        y + 0.6 * size * random.normal(),
-        1,
+        x: x + 0.6 * size * random.normal(),
+        y: y + 0.6 * size * random.normal(),
+        softness: 1,
         roundness,
-      );
+      });
       const detail = random.uniform() < 0.35 ? makeSurface(palette, textures, random, radius) : skin;
       paint(canvas, shape, detail);
     }

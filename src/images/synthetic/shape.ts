@@ -76,14 +76,18 @@ function insideness(kind: number, u: number, v: number): number {
   }
 }
 
-export function makeShape(
-  random: Random,
-  radius: number,
-  x: number,
-  y: number,
-  softness: number,
-  roundness = 0.5,
-): Shape {
+/** Where a shape goes and how large it is. */
+interface Placement {
+  readonly radius: number;
+  readonly x: number;
+  readonly y: number;
+  /** Width of the edge in pixels. */
+  readonly softness: number;
+  /** How likely it is to be an ellipse: 0.5 is as likely as not, 1 almost certain. */
+  readonly roundness?: number;
+}
+
+export function makeShape(random: Random, { radius, x, y, softness, roundness = 0.5 }: Placement): Shape {
   const kind = random.uniform() + 0.5 - roundness;
   const aspect = random.uniform() < 0.15 ? random.between(0.03, 0.2) : random.between(0.35, 1);
   const [cos, sin] = random.uniform() < 0.3 ? [1, 0] : direction(random);

@@ -11,7 +11,7 @@ export const attentionOperators: Readonly<Record<string, Operator>> = {
 };
 
 /** softmax(scale·q·kᵀ + bias)·v for q, k, v of [batch, heads, tokens, dim]. */
-function attend(c: OperatorContext, q: Expr, k: Expr, v: Expr, scale: number, bias: Expr | null): Expr {
+function attend(c: OperatorContext, [q, k, v]: readonly Expr[], scale: number, bias: Expr | null): Expr {
   const scores = c.b.mul(c.b.matmul(q, c.b.transpose(k, [0, 1, 3, 2])), c.b.scalar(scale));
   return c.b.matmul(c.b.softmax(bias ? c.b.add(scores, bias) : scores), v);
 }
@@ -45,7 +45,7 @@ function onnxAttention(c: OperatorContext): Expr {
     return c.b.take(x, picks);
   };
   const scale = c.float('scale', 1 / Math.sqrt(q.shape[3]));
-  const out = attend(c, q, shared(k), shared(v), scale, c.has(3) ? maskAsBias(c, 3) : null);
+  const out = attend(c, [q, shared(k), shared(v)], scale, c.has(3) ? maskAsBias(c, 3) : null);
   return packed ? mergeHeads(c, out) : out;
 }
 
@@ -70,7 +70,7 @@ function packedAttention(c: OperatorContext): Expr {
     return splitHeads(c, c.b.take(qkv, [null, null, columns]), heads);
   });
   const scale = c.float('scale', 0) || 1 / Math.sqrt(q.shape[3]);
-  return mergeHeads(c, attend(c, q, k, v, scale, c.has(5) ? c.input(5) : null));
+  return mergeHeads(c, attend(c, [q, k, v], scale, c.has(5) ? c.input(5) : null));
 }
 
 /** ONNX Runtime's, with q, k and v of [batch, tokens, heads·dim] and one bias for the three. */
@@ -89,5 +89,5 @@ function multiHeadAttention(c: OperatorContext): Expr {
     return splitHeads(c, bias ? c.b.add(x, c.b.take(bias, [columns])) : x, heads);
   });
   const scale = c.float('scale', 0) || 1 / Math.sqrt(q.shape[3]);
-  return mergeHeads(c, attend(c, q, k, v, scale, c.has(5) ? c.input(5) : null));
+  return mergeHeads(c, attend(c, [q, k, v], scale, c.has(5) ? c.input(5) : null));
 }

@@ -10,14 +10,21 @@ export const linear: Idiom = {
   lower(expr, lowerer) {
     if (!isOperation(expr, 'matmul')) return null;
     const [a, b] = expr.inputs;
-    if (isConstant(b) && isMatrix(b)) return multiplied(expr, a, lowerer.lower(a), matrix(b.value), b, lowerer);
+    if (isConstant(b) && isMatrix(b)) {
+      return multiplied(lowerer, expr, { operand: a, x: lowerer.lower(a), weight: matrix(b.value), named: b });
+    }
     if (isConstant(a) && isMatrix(a)) {
       // W·x = (xᵀ·Wᵀ)ᵀ
       const swap = (shape: readonly number[]): number[] =>
         [...shape.keys()].map((i, _, { length }) => (i < length - 2 ? i : 2 * length - 3 - i));
       const swapped = (shape: readonly number[]): number[] => swap(shape).map((axis) => shape[axis]);
       const x = lowerer.rearranged(lowerer.lower(b), permute(b.shape, swap(b.shape)), swapped(b.shape));
-      const product = multiplied(expr, b, x, Constant.transposeOf(matrix(a.value)), a, lowerer);
+      const product = multiplied(lowerer, expr, {
+        operand: b,
+        x,
+        weight: Constant.transposeOf(matrix(a.value)),
+        named: a,
+      });
       const shape = swapped(expr.shape);
       return lowerer.rearranged({ ...product, shape }, permute(shape, swap(shape)), expr.shape);
     }
@@ -30,8 +37,19 @@ const isMatrix = (expr: Expr): boolean => expr.shape.slice(0, -2).every((dim) =>
 const matrix = (value: Constant): Constant =>
   value.shape.length === 2 ? value : value.reshaped(value.shape.slice(-2));
 
-/** x·W with W [K, N]. */
-function multiplied(expr: Expr, operand: Expr, x: Lowered, weight: Constant, named: Expr, lowerer: Lowerer): Lowered {
+/**
+ * The two sides of a product: x, where it lies and the expression it comes from; W [K, N], and the tensor it is named
+ * by.
+ */
+interface Factors {
+  readonly operand: Expr;
+  readonly x: Lowered;
+  readonly weight: Constant;
+  readonly named: Expr;
+}
+
+/** x·W, as a linear node. */
+function multiplied(lowerer: Lowerer, expr: Expr, { operand, x, weight, named }: Factors): Lowered {
   const [inFeatures, cols] = weight.shape;
   const { x: source, rows, order } = lowerer.byRows(x, inFeatures, operand);
   const transposed = Constant.transposeOf(weight).data;

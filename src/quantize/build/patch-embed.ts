@@ -34,7 +34,7 @@ function cutPatches(
   context: BuildContext,
 ): Built {
   const { builder, request } = context;
-  const { mean, std } = request.calibration;
+  const { mean, std } = request.calibration.normalization;
   const { channels } = builder.input;
   const cols = kernel[0] * kernel[1] * channels;
   const out = { type: 'u8', zero: 0 } as const;

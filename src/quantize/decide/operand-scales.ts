@@ -68,8 +68,9 @@ export function operandScales(
       (_, c) => [viewColumn(node.q, qSeen.channels, h, c), viewColumn(node.k, kSeen.channels, h, c)] as const,
     ),
   );
+  const operands = { q, k, qEnergy, kEnergy };
   for (let h = 0; h < node.heads; h++) {
-    const product = chooseProduct(isShared ? columns.flat() : columns[h], q, k, qEnergy, kEnergy, qSeen.count, range);
+    const product = chooseProduct(isShared ? columns.flat() : columns[h], operands, qSeen.count, range);
     scales.product[h] = product;
     for (const [qc, kc] of columns[h]) {
       scales.q.scale[qc] = Math.sqrt((product * q.above[qc]) / k.above[kc]);
@@ -135,13 +136,18 @@ function chooseValueRoom(
   });
 }
 
-/** σ of a head with the least error of its scores. */
+/** What q and k of an attention reach, and their mean squares, per channel. */
+interface ScoreOperands {
+  readonly q: Reach;
+  readonly k: Reach;
+  readonly qEnergy: Float64Array;
+  readonly kEnergy: Float64Array;
+}
+
+/** σ of a head with the least error of its scores, which `count` rows of q and k were seen of. */
 function chooseProduct(
   channels: readonly (readonly [q: number, k: number])[],
-  q: Reach,
-  k: Reach,
-  qEnergy: Float64Array,
-  kEnergy: Float64Array,
+  { q, k, qEnergy, kEnergy }: ScoreOperands,
   count: number,
   { rangeMargins, clipWeight }: RangeOptions,
 ): number {

@@ -1,5 +1,5 @@
 /** What too few bits do to the logits, measured in the float model. */
-import { collect, type Collected } from '../../calibrate/collect.js';
+import { collect, NO_STATISTICS, type Collected } from '../../calibrate/collect.js';
 import { withOperands } from '../../graph/nodes/index.js';
 import type { ConstantNode, Graph, GraphNode } from '../../graph/types.js';
 import { agreementOf } from '../../metrics/agreement.js';
@@ -59,8 +59,8 @@ export async function measureSensitivities(
   if (candidates.length === 0) return NOTHING_MEASURED;
   const fitted = calibration.images.slice(0, calibration.fitImages);
   const images = spread(fitted, Math.max(1, Math.floor(runs / candidates.length)));
-  const { mean, std, threads } = calibration;
-  const common = { mean, std, threads, statistics: new Set<string>(), statisticsImages: 0, histograms: false };
+  const { normalization, threads } = calibration;
+  const common = { normalization, runtime: { threads }, statistics: NO_STATISTICS };
   const rowsOf = (id: string): number => calibration.plan.nodes.get(id)!.rows;
   const sampled = new Set(candidates.flatMap(({ sources }) => sources));
   const allRows = new Map([...sampled].map((id) => [id, () => Int32Array.from({ length: rowsOf(id) }, (_, r) => r)]));

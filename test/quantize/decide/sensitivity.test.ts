@@ -121,7 +121,7 @@ describe('what 8-bit inputs do to the logits', () => {
     const options = { ...DEFAULT_OPTIONS, effort: 'fast', scales: scaleMode } as const;
     const scheme = withFewRows(resolveScheme(options), 0);
     const calibration = await calibrate(
-      { graph: imported, images, mean: MEAN, std: STD, options },
+      { graph: imported, images, normalization: { mean: MEAN, std: STD }, options },
       { images, fitImages: images.length },
       scheme,
     );
@@ -248,7 +248,12 @@ describe('what 8-bit inputs do to the logits', () => {
     const images = (await zooImages(model)).map(({ pixels }) => pixels);
     const quantized = async (layerBits: typeof DEFAULT_OPTIONS.layerBits) =>
       (
-        await quantizeGraph({ graph, images, mean: MEAN, std: STD, options: { ...DEFAULT_OPTIONS, layerBits } })
+        await quantizeGraph({
+          graph,
+          images,
+          normalization: { mean: MEAN, std: STD },
+          options: { ...DEFAULT_OPTIONS, layerBits },
+        })
       ).layers.filter(({ rows }) => rows > 4);
 
     const layers = (await quantized([])).filter(({ input }) => input.range !== null);
@@ -278,7 +283,7 @@ describe('weights of 12 bits', () => {
       const images = (await zooImages(model)).map(({ pixels }) => pixels);
       const options = { ...DEFAULT_OPTIONS, scales: scaleMode };
       const scheme = resolveScheme(options);
-      const request = { graph, images, mean: MEAN, std: STD, options };
+      const request = { graph, images, normalization: { mean: MEAN, std: STD }, options };
       const split = { images: [...images, ...images], fitImages: images.length };
       const calibration = await calibrate(request, split, scheme);
       const { plan, collected } = calibration;
@@ -332,8 +337,14 @@ describe('weights of 12 bits', () => {
     const { graph } = await importModel(model.path);
     const images = (await zooImages(model)).map(({ pixels }) => pixels);
     const quantized = async (weightBits: 6 | 8) =>
-      (await quantizeGraph({ graph, images, mean: MEAN, std: STD, options: { ...DEFAULT_OPTIONS, weightBits } }))
-        .layers;
+      (
+        await quantizeGraph({
+          graph,
+          images,
+          normalization: { mean: MEAN, std: STD },
+          options: { ...DEFAULT_OPTIONS, weightBits },
+        })
+      ).layers;
     const finer = (await quantized(8)).filter(({ weightBits }) => weightBits === 12);
     expect(finer.length).toBeGreaterThan(0);
     expect(finer.every(({ weightSensitivity }) => weightSensitivity! > 0)).toBe(true);

@@ -13,8 +13,7 @@ const images = Array.from({ length: 24 }, (_, i) => Uint8Array.from(syntheticIma
 const request = {
   graph,
   images,
-  mean: [0.5, 0.5, 0.5],
-  std: [0.5, 0.5, 0.5],
+  normalization: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
   options: { ...DEFAULT_OPTIONS, kernels: 'paper' as const },
 };
 
