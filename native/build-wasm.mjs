@@ -13,30 +13,17 @@ const dist = join(here, '..', 'dist');
 /** What is built below dist/, each with its own flags. */
 const targets = { 'ivit.wasm': [], 'ivit-relaxed.wasm': ['-mrelaxed-simd'] };
 
-const folders = ['.', 'wasm', 'lanes'];
+const folders = ['.', 'program', 'wasm', 'lanes'];
 const files = folders.flatMap((folder) =>
   readdirSync(join(here, folder))
     .filter((name) => /\.[ch]$/.test(name))
     .map((name) => join(folder, name)),
 );
 
-/** What the engine calls; everything else is internal. */
-const exported = [
-  'ivit_allocate',
-  'ivit_default_isa',
-  'ivit_isa_name',
-  'ivit_tile_rows',
-  'ivit_tile_cols',
-  'ivit_program_create',
-  'ivit_program_step',
-  'ivit_program_layout',
-  'ivit_context_create',
-  'ivit_context_data',
-  'ivit_context_scale',
-  'ivit_context_profile',
-  'ivit_context_begin',
-  'ivit_context_run',
-];
+/** What the engine calls, as native/generated.h lists it; everything else is internal. */
+const exported = [...readFileSync(join(here, 'generated.h'), 'utf8').matchAll(/^ {2}X\((\w+)\)/gm)].map(
+  ([, name]) => name,
+);
 
 const flags = [
   '--target=wasm32',

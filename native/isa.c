@@ -1,3 +1,4 @@
+/* The instruction sets compiled in, best first. A new one is a line in `candidates`. */
 #include "ivit.h"
 
 typedef struct {
@@ -65,6 +66,13 @@ static const candidate candidates[] = {
 static int same(const char *a, const char *b) {
   while (*a && *a == *b) a++, b++;
   return *a == *b;
+}
+
+const ivit_isa *ivit_supported_isa(size_t index) {
+  for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
+    if (candidates[i].supported() && index-- == 0) return candidates[i].isa;
+  }
+  return NULL;
 }
 
 const ivit_isa *ivit_find_isa(const char *name) {

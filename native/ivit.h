@@ -18,20 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IVIT_ALIGN 64
-#define IVIT_SLACK 64
+#include "generated.h"
 
-/* Limits of i32 values, of u-hat before row quantization, of scores; as src/kernels. */
-#define IVIT_WIDE_LIMIT ((1 << 24) - 1)
-#define IVIT_ROW_LIMIT ((1 << 22) - 1)
-#define IVIT_SCORE_LIMIT (1 << 30)
-#define IVIT_KNOTS 64
 /* Limits of what row primitives requantize: |y-hat| of a norm; |y| of an activation whose H is between 0 and |x|. */
 #define IVIT_NORM_LIMIT (1 << 30)
 #define IVIT_ACTIVATION_LIMIT 32767
-
-/* src/program/types.ts, Output. IVIT_ROWS: u8 codes with zero 128, and one i32 scale M' a row beside them. */
-typedef enum { IVIT_U8, IVIT_I8, IVIT_I16, IVIT_I32, IVIT_ROWS } ivit_type;
 
 /*
  * requantize(v, n) = clamp((v*multiplier[n] + 2^(shift-1) + offset[n]) >> shift, lo, hi), then + zero where `type` is u8.
@@ -60,8 +51,8 @@ typedef struct ivit_linear {
   int32_t row_shift;   /* IVIT_ROWS only */
   ivit_output out;     /* `offset` is NULL */
   const int8_t *weight; /* [cols][in_features], only while packing */
-  /* IVIT_I16: a layer with the same weights, no twin itself, which this one reads where that one packed them; or NULL. */
-  const struct ivit_linear *twin;
+  /* IVIT_I16: a layer with the same weights, which has weights of its own, which this one reads where that one packed them; or NULL. */
+  const struct ivit_linear *weights_of;
   const int32_t *bias;  /* [cols] */
   void *packed;         /* what linear_pack wrote */
   const void *next;     /* `packed` of the program's next linear layer, to be fetched towards the end of this one; or NULL */
@@ -108,8 +99,6 @@ typedef struct {
   ivit_output out;
 } ivit_paper_gelu;
 
-typedef enum { IVIT_SOFTMAX_SHIFT, IVIT_SOFTMAX_QUADRATIC, IVIT_SOFTMAX_PAPER } ivit_softmax;
-
 /* src/kernels/attention.ts. The value written is [batch*queries, heads*value_dim], channel n = head*value_dim + j. */
 typedef struct {
   int32_t batch, heads, queries, keys, dim, value_dim;
@@ -138,7 +127,7 @@ typedef struct {
   int32_t tile_rows, tile_cols;
 
   /*
-   * Packs weights (but those of a twin, which is packed before), and whatever else the GEMM wants beside them, once.
+   * Packs weights (but tied ones, which is packed before), and whatever else the GEMM wants beside them, once.
    * `packed` has linear_pack_size bytes; op->weight is gone afterwards.
    */
   size_t (*linear_pack_size)(const ivit_linear *op);
@@ -229,5 +218,7 @@ extern const ivit_isa ivit_isa_neon_dot;
  * that name; NULL if there is none.
  */
 const ivit_isa *ivit_find_isa(const char *name);
+/* Number `index` of those that this machine can run, best first; NULL where there are no more. */
+const ivit_isa *ivit_supported_isa(size_t index);
 
 #endif

@@ -49,7 +49,7 @@ typedef struct {
 static linear_layout lay_out_linear(const ivit_linear *op) {
   size_t panels = round_up((size_t)op->cols, CHUNK) / CHUNK;
   linear_layout l = {.header = round_up(sizeof(linear_header), IVIT_ALIGN), .panels = panels * sizeof(panel)};
-  if (op->twin) return l;
+  if (op->weights_of) return l;
   l.weights = round_up(panels * weights_size(groups_of(op->in_features)), IVIT_ALIGN);
   l.sums = round_up((size_t)op->cols * sizeof(column_sums), IVIT_ALIGN);
   return l;
@@ -97,8 +97,8 @@ static void linear_pack(const ivit_linear *op, void *packed) {
   linear_header *h = packed;
   *h = (linear_header){.groups = groups_of(op->in_features), .panels = (panel *)(sums + l.sums)};
   __builtin_memset(weights, 0, l.weights + l.sums + l.panels);
-  if (op->twin) {
-    const linear_header *twin = op->twin->packed;
+  if (op->weights_of) {
+    const linear_header *twin = op->weights_of->packed;
     h->weight = twin->weight;
     h->sums = twin->sums;
   } else {

@@ -5,12 +5,12 @@ static size_t padded(size_t n) { return (n + 63) & ~(size_t)63; }
 
 /* Packed: i32 correction[padded cols] = -zero*sum_k w[n][k], then the weights as they were. */
 size_t ivit_portable_linear_pack_size(const ivit_linear *op) {
-  if (op->twin) return 0;
+  if (op->weights_of) return 0;
   return padded((size_t)op->cols) * sizeof(int32_t) + (size_t)op->cols * (size_t)op->in_features;
 }
 
 void ivit_portable_linear_pack(const ivit_linear *op, void *packed) {
-  if (op->twin) return;
+  if (op->weights_of) return;
   int32_t *correction = packed;
   int8_t *weight = (int8_t *)(correction + padded((size_t)op->cols));
   const int8_t *w = op->weight;
@@ -32,7 +32,7 @@ size_t ivit_portable_linear_scratch(const ivit_linear *op) {
 void ivit_portable_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x,
                           const int32_t *x_scale, const int32_t *residual, void *out, void *scratch) {
   (void)scratch;
-  const int32_t *correction = op->twin ? op->twin->packed : op->packed;
+  const int32_t *correction = op->weights_of ? op->weights_of->packed : op->packed;
   const int8_t *weights = (const int8_t *)(correction + padded((size_t)op->cols));
   int32_t features = op->in_features;
   for (int32_t r = 0; r < rows; r++) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "pool.h"
-#include "../program.h"
+#include "../program/program.h"
 
 #define MAX_CONSTANTS 8
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -117,6 +117,19 @@ static napi_value describe(napi_env env, napi_callback_info info) {
   napi_create_int32(env, isa->tile_cols, &parts[2]);
   napi_create_array_with_length(env, 3, &result);
   for (uint32_t i = 0; i < 3; i++) napi_set_element(env, result, i, parts[i]);
+  return result;
+}
+
+/* isas() -> the names of the instruction sets that this machine can run, best first. */
+static napi_value isas(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value result, name;
+  napi_create_array(env, &result);
+  const ivit_isa *isa;
+  for (uint32_t i = 0; (isa = ivit_supported_isa(i)); i++) {
+    napi_create_string_utf8(env, isa->name, NAPI_AUTO_LENGTH, &name);
+    napi_set_element(env, result, i, name);
+  }
   return result;
 }
 
@@ -358,7 +371,8 @@ static napi_value init(napi_env env, napi_value exports) {
     const char *name;
     napi_callback function;
   } functions[] = {
-      {"describe", describe}, {"create", create}, {"close", close_handle}, {"run", run}, {"runAll", run_all},
+      {"isas", isas},        {"describe", describe}, {"create", create},  {"close", close_handle},
+      {"run", run},          {"runAll", run_all},
       {"profile", profile},   {"measurePeak", measure_peak}};
   for (size_t i = 0; i < COUNT(functions); i++) {
     napi_value function;

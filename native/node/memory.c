@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../program.h"
+#include "../program/program.h"
 
 void *ivit_allocate(size_t bytes) {
   void *memory;

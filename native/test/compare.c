@@ -142,14 +142,14 @@ static void compare_linear(const ivit_isa *isa) {
   int32_t *residual = buffer(M * N * sizeof *residual);
   fill_i32(residual, M * N, 24);
 
-  ivit_linear twin = op;
+  ivit_linear tied = op;
   if (op.x_type == IVIT_I16 && chance(60)) {
-    int32_t *twin_bias = buffer(padded(op.cols) * sizeof *twin_bias);
-    fill_i32(twin_bias, N, bits);
-    twin.x_type = chance(30) ? IVIT_I16 : chance(50) ? IVIT_U8 : IVIT_ROWS;
-    twin.x_zero = twin.x_type == IVIT_U8 ? pick(0, 255) : twin.x_type == IVIT_ROWS ? 128 : 0;
-    twin.bias = twin_bias;
-    op.twin = &twin;
+    int32_t *tied_bias = buffer(padded(op.cols) * sizeof *tied_bias);
+    fill_i32(tied_bias, N, bits);
+    tied.x_type = chance(30) ? IVIT_I16 : chance(50) ? IVIT_U8 : IVIT_ROWS;
+    tied.x_zero = tied.x_type == IVIT_U8 ? pick(0, 255) : tied.x_type == IVIT_ROWS ? 128 : 0;
+    tied.bias = tied_bias;
+    op.weights_of = &tied;
   }
 
   size_t bytes = M * N * wide_size_of(op.out.type);
@@ -158,9 +158,9 @@ static void compare_linear(const ivit_isa *isa) {
   for (int t = 0; t < 2; t++) {
     out[t] = buffer(bytes);
     memset(out[t], 0x55, bytes);
-    if (op.twin) {
-      twin.packed = buffer(tables[t]->linear_pack_size(&twin));
-      tables[t]->linear_pack(&twin, twin.packed);
+    if (op.weights_of) {
+      tied.packed = buffer(tables[t]->linear_pack_size(&tied));
+      tables[t]->linear_pack(&tied, tied.packed);
       op.weight = NULL;
     }
     op.packed = buffer(tables[t]->linear_pack_size(&op));
@@ -176,8 +176,8 @@ static void compare_linear(const ivit_isa *isa) {
     op.weight = weight;
   }
   char detail[200];
-  snprintf(detail, sizeof detail, "rows %d cols %d features %d x %d twin %d out %d shift %d row shift %d residual %d", rows,
-           op.cols, op.in_features, op.x_type, op.twin != NULL, op.out.type, op.out.shift, op.row_shift, with_residual);
+  snprintf(detail, sizeof detail, "rows %d cols %d features %d x %d tied %d out %d shift %d row shift %d residual %d", rows,
+           op.cols, op.in_features, op.x_type, op.weights_of != NULL, op.out.type, op.out.shift, op.row_shift, with_residual);
   check("linear", out[0], out[1], bytes, detail);
 }
 

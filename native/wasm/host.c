@@ -1,5 +1,5 @@
 /* What program.h wants of its host, for a WebAssembly instance with one program: memory only grows. */
-#include "program.h"
+#include "../program/program.h"
 
 extern uint8_t __heap_base;
 

@@ -138,7 +138,7 @@ static void multiply_any(const arguments *a, int32_t r, int32_t n, tile_sums *t)
   const uint8_t *x = a->x + (size_t)r * a->x_stride, *low = split ? x + split_half(op) : x;
   const int32_t rows = a->rows - r;
   if (rows == 1) {
-    if (r == 0 && !op->twin) fetch_ahead(h, n); /* a twin's weights were just read */
+    if (r == 0 && !op->weights_of) fetch_ahead(h, n); /* a layer with tied weights's weights were just read */
     if (split) multiply_row(low, x, h, n, t->sums, t->high);
     else multiply_row(x, NULL, h, n, t->sums, NULL);
     return;

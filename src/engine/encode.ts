@@ -1,8 +1,8 @@
 /** A plan in the words that native/program reads. */
 import { OP_KINDS } from '../program/ops/index.js';
 import { engineOpOf } from './ops/index.js';
-import type { Constant, Surroundings } from './ops/definition.js';
-import { typeWord } from './ops/words.js';
+import { REST, type Constant, type Surroundings } from './ops/definition.js';
+import { halves, typeWord } from './ops/words.js';
 import type { Plan, Run, Work } from './plan/types.js';
 
 export type { Constant } from './ops/definition.js';
@@ -15,6 +15,14 @@ export interface EncodedStep {
 
 /** The values of `IVIT_STEP_…`. */
 export const STEP_KINDS = [...OP_KINDS, 'quantize'] as const;
+/** Words of a program's header. */
+export const HEADER_WORDS = { values: 1, steps: 1, stages: 1 };
+/** Words of a step, before its op's own. */
+export const STEP_WORDS = { kind: 1, out: 1, in: 3, rows: 1, cols: 1 };
+/** Words of the layout, before its values and stages: sizes in bytes, 64 bits each. */
+export const LAYOUT_WORDS = { arenaBytes: 2, localBytes: 2 };
+/** Words of a value in the layout; offsets have 64 bits. */
+export const VALUE_WORDS = { place: 1, offset: 2, scaleOffset: 2, type: 1, rows: 1, cols: 1 };
 /** The values of `IVIT_PLACE_…`. */
 export const PLACES = ['arena', 'local', 'constant'] as const;
 
@@ -34,11 +42,17 @@ function encodeStep(surroundings: Surroundings): EncodedStep {
   const { op, out, operands } = plan.steps[index];
   const { rows, cols } = plan.values[out];
   const [a = -1, b = -1, c = -1] = operands;
-  const { words, constants } = op === null ? { words: [], constants: [] } : engineOpOf(op).encode(op, surroundings);
-  return {
-    words: new Int32Array([STEP_KINDS.indexOf(op?.op ?? 'quantize'), out, a, b, c, rows, cols, ...words]),
-    constants,
-  };
+  const words = [STEP_KINDS.indexOf(op?.op ?? 'quantize'), out, a, b, c, rows, cols];
+  if (op === null) return { words: new Int32Array(words), constants: [] };
+  const handling = engineOpOf(op);
+  const encoded = handling.encode(op, surroundings);
+  for (const [name, count] of Object.entries(handling.words)) {
+    const value = encoded.words[name];
+    const own = typeof value === 'number' ? [value] : value;
+    if (count !== REST && own.length !== count) throw new Error(`${op.op}: ${name} takes ${count} words`);
+    for (const word of own) words.push(word);
+  }
+  return { words: new Int32Array(words), constants: handling.constants.map((name) => encoded.constants[name]) };
 }
 
 /** By index of an op, the step that computes it. */
@@ -48,10 +62,10 @@ function stepsOfOps({ steps }: Plan): number[] {
 
 /** Memory, values and stages, after all steps. */
 export function encodeLayout(plan: Plan): Int32Array {
-  const words = [plan.arenaBytes, plan.localBytes];
+  const words = [...wide(plan.arenaBytes), ...wide(plan.localBytes)];
   plan.values.forEach(({ out, rows, cols }, i) => {
     const { place, offset, scaleOffset } = plan.places[i];
-    words.push(PLACES.indexOf(place), offset, scaleOffset, typeWord(out), rows, cols);
+    words.push(PLACES.indexOf(place), ...wide(offset), ...wide(scaleOffset), typeWord(out), rows, cols);
   });
   for (const { attention, blockRows, runs, uses } of plan.stages) {
     words.push(attention ? 1 : 0, blockRows);
@@ -69,3 +83,6 @@ function pushRuns(words: number[], runs: readonly Run[]): void {
   words.push(runs.length);
   for (const [first, end] of runs) words.push(first, end);
 }
+
+/** A size in bytes as two words. */
+const wide = (bytes: number): [number, number] => halves(BigInt(bytes));

@@ -16,6 +16,8 @@ type Array8To32 = Value['data'];
 
 /** What native/addon.c exports. */
 export interface NativeKernels {
+  /** The instruction sets that this machine can run, best first. */
+  isas(): string[];
   describe(isa: string | null): [name: string, tileRows: number, tileCols: number] | null;
   create(
     isa: string,
@@ -39,14 +41,6 @@ export interface NativeKernels {
   runAll(handle: Handle, images: readonly Uint8Array[], output: number, outputs: readonly Int32Array[]): Promise<void>;
 }
 
-/** The instruction sets of native/isa.c, best first. */
-export const NATIVE_ISAS = ['avx512vnni', 'avxvnni', 'avx2', 'neon-dot', 'portable'] as const;
-
-/** Those that this machine has. */
-export function nativeIsas(kernels: NativeKernels): string[] {
-  return NATIVE_ISAS.filter((isa) => kernels.describe(isa) !== null);
-}
-
 interface Created {
   readonly handle: Handle;
   readonly isa: string;
@@ -62,7 +56,7 @@ function create(kernels: NativeKernels, work: Work, threads: number, isa: string
   return { handle: kernels.create(name, encodeHeader(plan), steps, encodeLayout(plan), threads), isa: name, plan };
 }
 
-/** @param isa one of `nativeIsas`; default: the best */
+/** @param isa one of `kernels.isas()`; default: the best */
 export function createNativeRunner(kernels: NativeKernels, isa: string | null = null): OpRunner {
   return {
     backend: 'native',
@@ -87,7 +81,7 @@ export function createNativeRunner(kernels: NativeKernels, isa: string | null = 
 /**
  * All threads work on an image that comes alone; images that come together take one thread each.
  *
- * @param isa one of `nativeIsas`; default: the best
+ * @param isa one of `kernels.isas()`; default: the best
  */
 export function createNativeEngine(
   kernels: NativeKernels,

@@ -2,6 +2,7 @@ import type { Op, Program } from '../program/types.js';
 import type { IntegerArray } from '../program/value.js';
 import { clock } from './clock.js';
 import { encodeHeader, encodeLayout, encodeSteps } from './encode.js';
+import type { WasmExports } from './wasm-exports.js';
 import { describeTimes } from './profile.js';
 import type { Profiler, StepProfile } from './profile.js';
 import { planWork, workOfOp, workOfProgram } from './plan/index.js';
@@ -10,27 +11,8 @@ import type { LoadedOp, OpRunner } from './types.js';
 import { allocate, checkOperands, imageData } from './values.js';
 import type { ValueData, ValueSpec } from './values.js';
 
-/** What native/build-wasm.mjs exports; addresses are numbers. */
-interface Exports {
-  readonly memory: WebAssembly.Memory;
-  ivit_allocate(bytes: number): number;
-  ivit_default_isa(): number;
-  ivit_isa_name(): number;
-  ivit_tile_rows(): number;
-  ivit_tile_cols(): number;
-  ivit_program_create(isa: number, words: number): number;
-  ivit_program_step(program: number, index: number, words: number, constants: number): void;
-  ivit_program_layout(program: number, words: number): void;
-  ivit_context_create(program: number, threads: number): number;
-  ivit_context_data(context: number, value: number): number;
-  ivit_context_scale(context: number, value: number): number;
-  ivit_context_profile(context: number, times: number): void;
-  ivit_context_begin(context: number): void;
-  ivit_context_run(context: number, thread: number): void;
-}
-
-function instantiate(module: WebAssembly.Module): Exports {
-  return new WebAssembly.Instance(module, { host: { clock } }).exports as unknown as Exports;
+function instantiate(module: WebAssembly.Module): WasmExports {
+  return new WebAssembly.Instance(module, { host: { clock } }).exports as unknown as WasmExports;
 }
 
 /**
@@ -63,7 +45,7 @@ export interface Snapshot {
 export class WasmProgram {
   readonly isa: string;
   private readonly plan: Plan;
-  private readonly kernels: Exports;
+  private readonly kernels: WasmExports;
   private readonly context: number;
 
   constructor(

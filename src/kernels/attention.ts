@@ -1,9 +1,8 @@
 import type { AttentionOp, OperandView, SoftmaxBits, SoftmaxKind } from '../program/types.js';
+import { SCORE_LIMIT } from '../program/limits.js';
 import { floorDivide, requantize } from './dyadic.js';
 import { shiftmaxRow } from './paper-rows.js';
 
-/** Clamp of a score in log2 units: far beyond where a weight is 0, far below overflow. */
-const SCORE_LIMIT = 1 << 30;
 /** Clamp of the published softmax's 8-bit scores. */
 const PAPER_SCORE_LIMIT = 127;
 /** 0.17157 = 4·(3/4 − 2^(−1/2)) in Q14: makes 1 − r/2 − κ·r·(1 − r) equal 2^−r at r = ½. */

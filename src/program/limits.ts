@@ -6,6 +6,8 @@ export const WIDE_LIMIT = (1 << 24) - 1;
 export const ROW_LIMIT = (1 << 22) - 1;
 /** Longest row of a norm: its sum of squares stays within 63 bits. */
 export const MAX_NORM_LENGTH = 16384;
+/** Clamp of a score in log2 units: far beyond where a weight is 0, far below overflow. */
+export const SCORE_LIMIT = 1 << 30;
 /** Limit of a position bias or mask in an attention's score unit. */
 export const SCORE_BIAS_LIMIT = 1 << 28;
 /** Largest ε of a norm, in units of its sum of squares. */

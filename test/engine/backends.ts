@@ -1,5 +1,5 @@
 import { compileWasm, loadNativeKernels, WASM_ISAS } from '../../src/engine/load.js';
-import { createNativeRunner, nativeIsas } from '../../src/engine/native.js';
+import { createNativeRunner } from '../../src/engine/native.js';
 import type { NativeKernels } from '../../src/engine/native.js';
 import type { OpRunner } from '../../src/engine/types.js';
 import type { WasmIsa } from '../../src/engine/load.js';
@@ -29,5 +29,5 @@ export const RUNNERS: readonly { name: string; runner: OpRunner }[] = [
   ...WASM.map(({ isa, module }) => ({ name: `wasm ${isa}`, runner: createWasmRunner(module) })),
   ...(NATIVE === null
     ? []
-    : nativeIsas(NATIVE).map((isa) => ({ name: `native ${isa}`, runner: createNativeRunner(NATIVE, isa) }))),
+    : NATIVE.isas().map((isa) => ({ name: `native ${isa}`, runner: createNativeRunner(NATIVE, isa) }))),
 ];

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEIT_TINY, syntheticImage, syntheticVit } from '../../tools/measure/synthetic-vit.js';
 import { createEngine } from '../../src/engine/engine.js';
-import { createNativeEngine, nativeIsas } from '../../src/engine/native.js';
+import { createNativeEngine } from '../../src/engine/native.js';
 import type { NativeKernels } from '../../src/engine/native.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
 import type { Engine } from '../../src/engine/types.js';
@@ -25,7 +25,7 @@ const ENGINES: readonly (readonly [string, MakeEngine])[] = [
 ];
 
 function nativeEngines(kernels: NativeKernels): [string, MakeEngine][] {
-  return nativeIsas(kernels).flatMap((isa) =>
+  return kernels.isas().flatMap((isa) =>
     [1, 2, 3].map((threads): [string, MakeEngine] => [
       `native ${isa}, ${threads} threads`,
       (program) => createNativeEngine(kernels, program, threads, isa),

@@ -2,7 +2,7 @@ import { activate } from '../../kernels/activation.js';
 import type { ActivationOp } from '../../program/types.js';
 import type { EngineOp } from './definition.js';
 import { requantizedByRow } from './rows.js';
-import { outputWords } from './words.js';
+import { OUTPUT_WORDS, countOf, outputWords } from './words.js';
 
 export const activation: EngineOp<ActivationOp> = {
   run(op, [x]) {
@@ -11,8 +11,10 @@ export const activation: EngineOp<ActivationOp> = {
       for (let n = 0; n < cols; n++) y[n] = activate(x.data[r * cols + n], knots, spacing);
     });
   },
-  encode: (op) => ({
-    words: [...outputWords(op.out, op.shift), op.spacing],
-    constants: [op.multiplier, op.offset, op.knots],
+  words: { out: countOf(OUTPUT_WORDS), spacing: 1 },
+  constants: ['multiplier', 'offset', 'knots'],
+  encode: ({ out, shift, spacing, multiplier, offset, knots }) => ({
+    words: { out: outputWords(out, shift), spacing },
+    constants: { multiplier, offset, knots },
   }),
 };

@@ -8,5 +8,7 @@ export const add: EngineOp<AddOp> = {
     byRow(op, (r, row) => {
       for (let n = 0, i = r * op.cols; n < op.cols; n++, i++) row[n] = addWide(a.data[i], b.data[i]);
     }),
-  encode: () => ({ words: [], constants: [] }),
+  words: {},
+  constants: [],
+  encode: () => ({ words: {}, constants: {} }),
 };

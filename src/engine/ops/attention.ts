@@ -6,7 +6,7 @@ import { pickRows, scaleRuns } from '../plan/runs.js';
 import type { Run } from '../plan/types.js';
 import { planes, type EngineOp } from './definition.js';
 import { byRow } from './rows.js';
-import { outputWords, viewWords } from './words.js';
+import { OUTPUT_WORDS, VIEW_WORDS, countOf, outputWords, viewWords } from './words.js';
 
 /** The values of `ivit_softmax`. */
 export const SOFTMAXES = ['shift', 'quadratic', 'paper'] as const;
@@ -25,27 +25,29 @@ export const attention: EngineOp<AttentionOp> = {
       }
     });
   },
+  words: {
+    out: countOf(OUTPUT_WORDS),
+    ...{ batch: 1, heads: 1, queries: 1, keys: 1, dim: 1, valueDim: 1 },
+    ...{ softmax: 1, fractionBits: 1, scoreShift: 1, biasBatch: 1, biasHeads: 1, x0: 1, softmaxBits: 1 },
+    ...{ q: countOf(VIEW_WORDS), k: countOf(VIEW_WORDS), v: countOf(VIEW_WORDS) },
+  },
+  constants: ['qRows', 'kRows', 'vRows', 'scoreMultiplier', 'bias', 'multiplier'],
   encode(op) {
-    const { softmax } = op;
+    const { batch, heads, queries, keys, dim, valueDim, softmax, fractionBits, scoreShift, biasBatch, biasHeads } = op;
     const isPaper = typeof softmax !== 'string';
     return {
-      words: [
-        ...outputWords(op.out, op.shift),
-        op.batch,
-        op.heads,
-        op.queries,
-        op.keys,
-        op.dim,
-        op.valueDim,
-        SOFTMAXES.indexOf(isPaper ? softmax.kind : softmax),
-        op.fractionBits,
-        op.scoreShift,
-        op.biasBatch,
-        op.biasHeads,
-        ...(isPaper ? [softmax.x0, softmax.bits] : [0, op.softmaxBits]),
-        ...[op.q, op.k, op.v].flatMap(viewWords),
-      ],
-      constants: [op.q.rows, op.k.rows, op.v.rows, op.scoreMultiplier, op.bias, op.multiplier],
+      words: {
+        out: outputWords(op.out, op.shift),
+        ...{ batch, heads, queries, keys, dim, valueDim, fractionBits, scoreShift, biasBatch, biasHeads },
+        softmax: SOFTMAXES.indexOf(isPaper ? softmax.kind : softmax),
+        x0: isPaper ? softmax.x0 : 0,
+        softmaxBits: isPaper ? softmax.bits : op.softmaxBits,
+        ...{ q: viewWords(op.q), k: viewWords(op.k), v: viewWords(op.v) },
+      },
+      constants: {
+        ...{ qRows: op.q.rows, kRows: op.k.rows, vRows: op.v.rows },
+        ...{ scoreMultiplier: op.scoreMultiplier, bias: op.bias, multiplier: op.multiplier },
+      },
     };
   },
   request({ op, operands }, runs, values, request) {

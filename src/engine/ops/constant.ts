@@ -5,5 +5,7 @@ import { typeWord } from './words.js';
 
 export const constant: EngineOp<ConstantOp> = {
   run: (op) => ({ ...allocate(op), data: op.data.slice() }),
-  encode: (op) => ({ words: [typeWord(op.out)], constants: [op.data] }),
+  words: { type: 1 },
+  constants: ['data'],
+  encode: ({ out, data }) => ({ words: { type: typeWord(out) }, constants: { data } }),
 };

@@ -6,10 +6,16 @@ import type { ValueSpec } from '../values.js';
 /** An array that the C kernels copy or pack when a step is loaded. */
 export type Constant = Int8Array | Int16Array | Int32Array | BigInt64Array;
 
-/** An op as native/program reads it: words, and constants in the order that it takes them. */
+/** The words of an op by name, in order, and how many each takes; `REST`: all that are left. */
+export type WordLayout = Readonly<Record<string, number>>;
+
+/** Of the last name of a layout. */
+export const REST = 0;
+
+/** An op as native/program reads it: its words and constants by name. */
 export interface EncodedOp {
-  readonly words: readonly number[];
-  readonly constants: readonly (Constant | null)[];
+  readonly words: Readonly<Record<string, number | readonly number[]>>;
+  readonly constants: Readonly<Record<string, Constant | null>>;
 }
 
 /** What an op's encoding may depend on. */
@@ -29,6 +35,10 @@ export type Request = (id: number, runs: readonly Run[], columns?: Run) => void;
 export interface EngineOp<T extends Op> {
   /** Runs it with `src/kernels`: slow, readable, what every other backend must equal bit for bit. */
   run(op: T, operands: readonly Value[], input: Program['input']): Value;
+  /** What native/generated.h is made from, beside its kind. */
+  readonly words: WordLayout;
+  /** The constants by name, in order. */
+  readonly constants: readonly string[];
   encode(op: T, surroundings: Surroundings): EncodedOp;
   /**
    * Asks for what rows `runs` read of the operands. Left out: the same rows, in the row length that `readLength` says.

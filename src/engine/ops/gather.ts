@@ -3,7 +3,7 @@ import type { GatherOp } from '../../program/types.js';
 import { closeGaps, rowsOf, scaleRuns, sortedAt } from '../plan/runs.js';
 import type { Run } from '../plan/types.js';
 import { allocate, type ValueSpec } from '../values.js';
-import type { EngineOp } from './definition.js';
+import { REST, type EngineOp } from './definition.js';
 
 export const gather: EngineOp<GatherOp> = {
   /** A gather of whole dynamic rows takes their scales along; a filled row has scale 1. */
@@ -20,9 +20,11 @@ export const gather: EngineOp<GatherOp> = {
     }
     return value;
   },
-  encode(op, { plan, index }) {
+  words: { piece: 1, fill: 1, sourceCount: 1, sources: REST },
+  constants: ['index'],
+  encode({ piece, fill, index: pieces }, { plan, index }) {
     const { operands } = plan.steps[index];
-    return { words: [op.piece, op.fill, operands.length, ...operands], constants: [op.index] };
+    return { words: { piece, fill, sourceCount: operands.length, sources: operands }, constants: { index: pieces } };
   },
   request({ op, operands }, runs, values, request) {
     const order = sortedAt(op.index, scaleRuns(runs, op.cols, op.piece));

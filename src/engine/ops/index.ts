@@ -33,3 +33,6 @@ const engineOps = {
 export function engineOpOf({ op }: Op): EngineOp<Op> {
   return engineOps[op] as unknown as EngineOp<Op>;
 }
+
+/** What native/generated.h says of each kind of op: its words and constants. */
+export const encodings: Readonly<Record<OpKind, Pick<EngineOp<Op>, 'words' | 'constants'>>> = engineOps;

@@ -2,7 +2,7 @@ import { normalizeRow } from '../../kernels/layer-norm.js';
 import type { LayerNormOp } from '../../program/types.js';
 import type { EngineOp } from './definition.js';
 import { requantizedByRow } from './rows.js';
-import { halves, outputWords } from './words.js';
+import { OUTPUT_WORDS, countOf, halves, outputWords } from './words.js';
 
 export const layerNorm: EngineOp<LayerNormOp> = {
   run(op, [x]) {
@@ -12,8 +12,10 @@ export const layerNorm: EngineOp<LayerNormOp> = {
       normalizeRow(data.subarray(r * cols, (r + 1) * cols), center, epsilon, normalized),
     );
   },
-  encode: (op) => ({
-    words: [...outputWords(op.out, op.shift), op.center ? 1 : 0, ...halves(op.epsilon)],
-    constants: [op.multiplier, op.offset],
+  words: { out: countOf(OUTPUT_WORDS), center: 1, epsilon: 2 },
+  constants: ['multiplier', 'offset'],
+  encode: ({ out, shift, center, epsilon, multiplier, offset }) => ({
+    words: { out: outputWords(out, shift), center: center ? 1 : 0, epsilon: halves(epsilon) },
+    constants: { multiplier, offset },
   }),
 };

@@ -5,7 +5,7 @@ import type { LinearOp } from '../../program/types.js';
 import { zeroPoint } from '../../program/value.js';
 import { planes, type EngineOp } from './definition.js';
 import { byRow } from './rows.js';
-import { outputWords, typeWord } from './words.js';
+import { OUTPUT_WORDS, countOf, outputWords, typeWord } from './words.js';
 
 export const linear: EngineOp<LinearOp> = {
   run(op, [x, residual]) {
@@ -19,6 +19,8 @@ export const linear: EngineOp<LinearOp> = {
       for (let n = 0, i = r * op.cols; n < op.cols; n++, i++) row[n] = addWide(row[n], residual.data[i]);
     });
   },
+  words: { out: countOf(OUTPUT_WORDS), inFeatures: 1, xType: 1, xZero: 1, rowShift: 1, weightsOf: 1 },
+  constants: ['weight', 'bias', 'multiplier'],
   encode(op, { plan, stepOf, index }) {
     const x = plan.values[plan.steps[index].operands[0]].out;
     // Packed weights of 16-bit inputs serve every layer that they are tied to (`ivit_linear.weights_of`).
@@ -26,8 +28,15 @@ export const linear: EngineOp<LinearOp> = {
     // An op that runs alone has no layer before it.
     const owner = tied !== undefined && tied < index ? tied : -1;
     return {
-      words: [...outputWords(op.out, op.shift), op.inFeatures, typeWord(x), zeroPoint(x), op.rowShift, owner],
-      constants: [owner < 0 ? op.weight : null, op.bias, op.multiplier],
+      words: {
+        out: outputWords(op.out, op.shift),
+        inFeatures: op.inFeatures,
+        xType: typeWord(x),
+        xZero: zeroPoint(x),
+        rowShift: op.rowShift,
+        weightsOf: owner,
+      },
+      constants: { weight: owner < 0 ? op.weight : null, bias: op.bias, multiplier: op.multiplier },
     };
   },
   readLength: (op, i) => (i === 0 ? op.inFeatures : op.cols),

@@ -2,7 +2,7 @@ import { shiftGeluRow } from '../../kernels/paper-rows.js';
 import type { PaperGeluOp } from '../../program/types.js';
 import type { EngineOp } from './definition.js';
 import { requantizedByRow } from './rows.js';
-import { outputWords } from './words.js';
+import { OUTPUT_WORDS, countOf, outputWords } from './words.js';
 
 export const paperGelu: EngineOp<PaperGeluOp> = {
   run(op, [x]) {
@@ -11,5 +11,10 @@ export const paperGelu: EngineOp<PaperGeluOp> = {
       shiftGeluRow(x.data.subarray(r * cols, (r + 1) * cols), BigInt(x0)).forEach((v, n) => (y[n] = Number(v))),
     );
   },
-  encode: (op) => ({ words: [...outputWords(op.out, op.shift), op.x0], constants: [op.multiplier, op.offset] }),
+  words: { out: countOf(OUTPUT_WORDS), x0: 1 },
+  constants: ['multiplier', 'offset'],
+  encode: ({ out, shift, x0, multiplier, offset }) => ({
+    words: { out: outputWords(out, shift), x0 },
+    constants: { multiplier, offset },
+  }),
 };

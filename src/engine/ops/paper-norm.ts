@@ -2,7 +2,7 @@ import { paperNormRow } from '../../kernels/paper-rows.js';
 import type { PaperNormOp } from '../../program/types.js';
 import type { EngineOp } from './definition.js';
 import { requantizedByRow } from './rows.js';
-import { outputWords } from './words.js';
+import { OUTPUT_WORDS, countOf, outputWords } from './words.js';
 
 export const paperNorm: EngineOp<PaperNormOp> = {
   run(op, [x]) {
@@ -12,5 +12,10 @@ export const paperNorm: EngineOp<PaperNormOp> = {
       paperNormRow(data.subarray(r * cols, (r + 1) * cols)).forEach((v, n) => (y[n] = Number(v))),
     );
   },
-  encode: (op) => ({ words: outputWords(op.out, op.shift), constants: [op.multiplier, op.offset] }),
+  words: { out: countOf(OUTPUT_WORDS) },
+  constants: ['multiplier', 'offset'],
+  encode: ({ out, shift, multiplier, offset }) => ({
+    words: { out: outputWords(out, shift) },
+    constants: { multiplier, offset },
+  }),
 };

@@ -9,10 +9,10 @@ export const patches: EngineOp<PatchesOp> = {
     cutPatches(op, image.data as Uint8Array, { height, width, channels }, value.data as Uint8Array);
     return value;
   },
-  encode(op, { work }) {
-    const { height, width, channels } = work.image;
-    const geometry = [op.kernel, op.stride, op.pad, op.dilation].flatMap((pair) => [...pair]);
-    return { words: [...geometry, op.outSize[1], height, width, channels], constants: [] };
+  words: { kernel: 2, stride: 2, pad: 2, dilation: 2, outWidth: 1, height: 1, width: 1, channels: 1 },
+  constants: [],
+  encode({ kernel, stride, pad, dilation, outSize }, { work }) {
+    return { words: { kernel, stride, pad, dilation, outWidth: outSize[1], ...work.image }, constants: {} };
   },
   request({ operands }, _runs, values, request) {
     request(operands[0], [[0, values[operands[0]].rows]]);

@@ -1,7 +1,7 @@
 import type { RescaleOp } from '../../program/types.js';
 import type { EngineOp } from './definition.js';
 import { requantizedByRow } from './rows.js';
-import { outputWords } from './words.js';
+import { OUTPUT_WORDS, countOf, outputWords } from './words.js';
 
 export const rescale: EngineOp<RescaleOp> = {
   run(op, [x]) {
@@ -9,5 +9,10 @@ export const rescale: EngineOp<RescaleOp> = {
     const data = x.data as Int32Array;
     return requantizedByRow(op, new Int32Array(cols), (r, v) => v.set(data.subarray(r * cols, (r + 1) * cols)));
   },
-  encode: (op) => ({ words: outputWords(op.out, op.shift), constants: [op.multiplier, op.offset] }),
+  words: { out: countOf(OUTPUT_WORDS) },
+  constants: ['multiplier', 'offset'],
+  encode: ({ out, shift, multiplier, offset }) => ({
+    words: { out: outputWords(out, shift) },
+    constants: { multiplier, offset },
+  }),
 };

@@ -7,13 +7,22 @@ export const TYPES: readonly ValueType[] = ['u8', 'i8', 'i16', 'i32', 'rows'];
 
 export const typeWord = (out: Output): number => TYPES.indexOf(out.type);
 
-/** type, lo, hi, zero, shift. */
+/** Words of an output. */
+export const OUTPUT_WORDS = { type: 1, lo: 1, hi: 1, zero: 1, shift: 1 };
+/** Words of a view. */
+export const VIEW_WORDS = { stride: 1, offset: 1, headStride: 1, rowCount: 1 };
+
+/** How many words a layout takes. */
+export const countOf = (layout: Readonly<Record<string, number>>): number =>
+  Object.values(layout).reduce((sum, count) => sum + count, 0);
+
+/** See `OUTPUT_WORDS`. */
 export function outputWords(out: Output, shift: number): number[] {
   const { lo, hi } = outputRange(out);
   return [typeWord(out), lo, hi, out.type === 'u8' ? out.zero : 0, shift];
 }
 
-/** stride, offset, head stride, count of rows (0: none given). */
+/** See `VIEW_WORDS`; a count of 0: no rows are given. */
 export function viewWords(view: OperandView): number[] {
   return [view.stride, view.offset, view.headStride, view.rows?.length ?? 0];
 }

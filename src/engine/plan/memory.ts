@@ -5,9 +5,9 @@ import type { ValueSpec } from '../values.js';
 import type { Join } from './joins.js';
 import type { Place, Stage, Step, Work } from './types.js';
 
-/** native/ivit.h: alignment of values, and what may be read beyond their end. */
-const ALIGN = 64;
-const SLACK = 64;
+/** Alignment of values, and what may be read beyond their end, in bytes. */
+export const ALIGN = 64;
+export const SLACK = 64;
 
 /** A span of memory wanted from time `first` to time `last`, both included. */
 interface Span {

@@ -1,5 +1,5 @@
 /*
- * A whole program: steps (ops as src/engine/plan.ts lowered them) in stages, run block of rows by block of rows.
+ * A whole program: steps (ops as src/engine/plan lowered them) in stages, run block of rows by block of rows.
  *
  * A stage's steps are local to rows: a block of rows goes through all of them before the next block begins, so what lies
  * between them stays in cache, and threads share out the blocks. An attention is a stage by itself.
@@ -10,37 +10,16 @@
 #ifndef IVIT_PROGRAM_H
 #define IVIT_PROGRAM_H
 
-#include "ivit.h"
+#include "../ivit.h"
 
 typedef struct ivit_program ivit_program;
 typedef struct ivit_context ivit_context;
 
 /*
- * Words of the plan, all i32; src/engine/encode.ts writes them.
- *
- * program: values, steps, stages
- * step:    kind, out value, three operand values (or -1), rows, cols, then by kind as read in program.c
- * layout:  arena bytes, local bytes; per value: place, offset, scale offset, type, rows, cols; then the stages
- * stage:   attention?, block rows, count of runs, runs (first row, end), count of steps, steps
- *          (step, first column, end column, count of runs, runs)
+ * The words of a plan are those of generated.h; src/engine/encode.ts writes them. After the layout's own words come its
+ * values, then the stages: attention?, block rows, count of runs, runs (first row, end), count of steps, steps (step, first
+ * column, end column, count of runs, runs).
  */
-enum {
-  IVIT_STEP_PATCHES,
-  IVIT_STEP_CONSTANT,
-  IVIT_STEP_LINEAR,
-  IVIT_STEP_LAYER_NORM,
-  IVIT_STEP_ACTIVATION,
-  IVIT_STEP_ATTENTION,
-  IVIT_STEP_ADD,
-  IVIT_STEP_RESCALE,
-  IVIT_STEP_MEAN_ROWS,
-  IVIT_STEP_GATHER,
-  IVIT_STEP_PAPER_NORM,
-  IVIT_STEP_PAPER_GELU,
-  IVIT_STEP_QUANTIZE
-};
-enum { IVIT_PLACE_ARENA, IVIT_PLACE_LOCAL, IVIT_PLACE_CONSTANT };
-
 ivit_program *ivit_program_create(const ivit_isa *isa, const int32_t *words);
 /* Adds step `index`. The constants are copied or packed: they may go when this returns. */
 void ivit_program_step(ivit_program *program, int32_t index, const int32_t *words, const void *const *constants);

@@ -1,0 +1,265 @@
+/* Made by `npm run generate` from src/engine and src/program: do not edit. */
+
+#ifndef IVIT_GENERATED_H
+#define IVIT_GENERATED_H
+
+#define IVIT_ALIGN 64 /* alignment of values and constants, in bytes */
+#define IVIT_SLACK 64 /* bytes that may be read beyond the end of each */
+#define IVIT_WIDE_LIMIT 16777215 /* of int32 values */
+#define IVIT_ROW_LIMIT 4194303 /* of u-hat, before a dynamic row is quantized */
+#define IVIT_SCORE_LIMIT 1073741824 /* of scores in log2 units */
+#define IVIT_KNOTS 64 /* of an activation table */
+
+/* src/program/value.ts, Output. IVIT_ROWS: u8 with zero 128, and one i32 scale M' a row beside them. */
+typedef enum {
+  IVIT_U8,
+  IVIT_I8,
+  IVIT_I16,
+  IVIT_I32,
+  IVIT_ROWS
+} ivit_type;
+
+/* The exponential of a softmax. */
+typedef enum {
+  IVIT_SOFTMAX_SHIFT,
+  IVIT_SOFTMAX_QUADRATIC,
+  IVIT_SOFTMAX_PAPER
+} ivit_softmax;
+
+/* Kinds of steps. */
+enum {
+  IVIT_STEP_PATCHES,
+  IVIT_STEP_CONSTANT,
+  IVIT_STEP_LINEAR,
+  IVIT_STEP_LAYER_NORM,
+  IVIT_STEP_ACTIVATION,
+  IVIT_STEP_ATTENTION,
+  IVIT_STEP_ADD,
+  IVIT_STEP_RESCALE,
+  IVIT_STEP_MEAN_ROWS,
+  IVIT_STEP_GATHER,
+  IVIT_STEP_PAPER_NORM,
+  IVIT_STEP_PAPER_GELU,
+  IVIT_STEP_QUANTIZE
+};
+
+/* Where a value lies. */
+enum {
+  IVIT_PLACE_ARENA,
+  IVIT_PLACE_LOCAL,
+  IVIT_PLACE_CONSTANT
+};
+
+/* Words, all i32: of a program, of a step (its op's own follow), of a value; of an output and a view within them. */
+enum {
+  IVIT_HEADER_VALUES = 0,
+  IVIT_HEADER_STEPS = 1,
+  IVIT_HEADER_STAGES = 2,
+  IVIT_HEADER_WORDS = 3
+};
+
+enum {
+  IVIT_STEP_WORD_KIND = 0,
+  IVIT_STEP_WORD_OUT = 1,
+  IVIT_STEP_WORD_IN = 2,
+  IVIT_STEP_WORD_ROWS = 5,
+  IVIT_STEP_WORD_COLS = 6,
+  IVIT_STEP_WORD_WORDS = 7
+};
+
+enum {
+  IVIT_LAYOUT_ARENA_BYTES = 0,
+  IVIT_LAYOUT_LOCAL_BYTES = 2,
+  IVIT_LAYOUT_WORDS = 4
+};
+
+enum {
+  IVIT_VALUE_PLACE = 0,
+  IVIT_VALUE_OFFSET = 1,
+  IVIT_VALUE_SCALE_OFFSET = 3,
+  IVIT_VALUE_TYPE = 5,
+  IVIT_VALUE_ROWS = 6,
+  IVIT_VALUE_COLS = 7,
+  IVIT_VALUE_WORDS = 8
+};
+
+enum {
+  IVIT_OUTPUT_TYPE = 0,
+  IVIT_OUTPUT_LO = 1,
+  IVIT_OUTPUT_HI = 2,
+  IVIT_OUTPUT_ZERO = 3,
+  IVIT_OUTPUT_SHIFT = 4,
+  IVIT_OUTPUT_WORDS = 5
+};
+
+enum {
+  IVIT_VIEW_STRIDE = 0,
+  IVIT_VIEW_OFFSET = 1,
+  IVIT_VIEW_HEAD_STRIDE = 2,
+  IVIT_VIEW_ROW_COUNT = 3,
+  IVIT_VIEW_WORDS = 4
+};
+
+/* Words and constants of each op. */
+enum {
+  IVIT_PATCHES_KERNEL = 0,
+  IVIT_PATCHES_STRIDE = 2,
+  IVIT_PATCHES_PAD = 4,
+  IVIT_PATCHES_DILATION = 6,
+  IVIT_PATCHES_OUT_WIDTH = 8,
+  IVIT_PATCHES_HEIGHT = 9,
+  IVIT_PATCHES_WIDTH = 10,
+  IVIT_PATCHES_CHANNELS = 11,
+  IVIT_PATCHES_WORDS = 12
+};
+
+enum {
+  IVIT_CONSTANT_TYPE = 0,
+  IVIT_CONSTANT_WORDS = 1
+};
+
+enum {
+  IVIT_CONSTANT_CONSTANT_DATA
+};
+
+enum {
+  IVIT_LINEAR_OUT = 0,
+  IVIT_LINEAR_IN_FEATURES = 5,
+  IVIT_LINEAR_X_TYPE = 6,
+  IVIT_LINEAR_X_ZERO = 7,
+  IVIT_LINEAR_ROW_SHIFT = 8,
+  IVIT_LINEAR_WEIGHTS_OF = 9,
+  IVIT_LINEAR_WORDS = 10
+};
+
+enum {
+  IVIT_LINEAR_CONSTANT_WEIGHT,
+  IVIT_LINEAR_CONSTANT_BIAS,
+  IVIT_LINEAR_CONSTANT_MULTIPLIER
+};
+
+enum {
+  IVIT_LAYER_NORM_OUT = 0,
+  IVIT_LAYER_NORM_CENTER = 5,
+  IVIT_LAYER_NORM_EPSILON = 6,
+  IVIT_LAYER_NORM_WORDS = 8
+};
+
+enum {
+  IVIT_LAYER_NORM_CONSTANT_MULTIPLIER,
+  IVIT_LAYER_NORM_CONSTANT_OFFSET
+};
+
+enum {
+  IVIT_ACTIVATION_OUT = 0,
+  IVIT_ACTIVATION_SPACING = 5,
+  IVIT_ACTIVATION_WORDS = 6
+};
+
+enum {
+  IVIT_ACTIVATION_CONSTANT_MULTIPLIER,
+  IVIT_ACTIVATION_CONSTANT_OFFSET,
+  IVIT_ACTIVATION_CONSTANT_KNOTS
+};
+
+enum {
+  IVIT_ATTENTION_OUT = 0,
+  IVIT_ATTENTION_BATCH = 5,
+  IVIT_ATTENTION_HEADS = 6,
+  IVIT_ATTENTION_QUERIES = 7,
+  IVIT_ATTENTION_KEYS = 8,
+  IVIT_ATTENTION_DIM = 9,
+  IVIT_ATTENTION_VALUE_DIM = 10,
+  IVIT_ATTENTION_SOFTMAX = 11,
+  IVIT_ATTENTION_FRACTION_BITS = 12,
+  IVIT_ATTENTION_SCORE_SHIFT = 13,
+  IVIT_ATTENTION_BIAS_BATCH = 14,
+  IVIT_ATTENTION_BIAS_HEADS = 15,
+  IVIT_ATTENTION_X0 = 16,
+  IVIT_ATTENTION_SOFTMAX_BITS = 17,
+  IVIT_ATTENTION_Q = 18,
+  IVIT_ATTENTION_K = 22,
+  IVIT_ATTENTION_V = 26,
+  IVIT_ATTENTION_WORDS = 30
+};
+
+enum {
+  IVIT_ATTENTION_CONSTANT_Q_ROWS,
+  IVIT_ATTENTION_CONSTANT_K_ROWS,
+  IVIT_ATTENTION_CONSTANT_V_ROWS,
+  IVIT_ATTENTION_CONSTANT_SCORE_MULTIPLIER,
+  IVIT_ATTENTION_CONSTANT_BIAS,
+  IVIT_ATTENTION_CONSTANT_MULTIPLIER
+};
+
+enum {
+  IVIT_RESCALE_OUT = 0,
+  IVIT_RESCALE_WORDS = 5
+};
+
+enum {
+  IVIT_RESCALE_CONSTANT_MULTIPLIER,
+  IVIT_RESCALE_CONSTANT_OFFSET
+};
+
+enum {
+  IVIT_MEAN_ROWS_OUT = 0,
+  IVIT_MEAN_ROWS_GROUP = 5,
+  IVIT_MEAN_ROWS_WORDS = 6
+};
+
+enum {
+  IVIT_MEAN_ROWS_CONSTANT_MULTIPLIER
+};
+
+enum {
+  IVIT_GATHER_PIECE = 0,
+  IVIT_GATHER_FILL = 1,
+  IVIT_GATHER_SOURCE_COUNT = 2,
+  IVIT_GATHER_SOURCES = 3,
+  IVIT_GATHER_WORDS = 3
+};
+
+enum {
+  IVIT_GATHER_CONSTANT_INDEX
+};
+
+enum {
+  IVIT_PAPER_NORM_OUT = 0,
+  IVIT_PAPER_NORM_WORDS = 5
+};
+
+enum {
+  IVIT_PAPER_NORM_CONSTANT_MULTIPLIER,
+  IVIT_PAPER_NORM_CONSTANT_OFFSET
+};
+
+enum {
+  IVIT_PAPER_GELU_OUT = 0,
+  IVIT_PAPER_GELU_X0 = 5,
+  IVIT_PAPER_GELU_WORDS = 6
+};
+
+enum {
+  IVIT_PAPER_GELU_CONSTANT_MULTIPLIER,
+  IVIT_PAPER_GELU_CONSTANT_OFFSET
+};
+
+/* What a WebAssembly module exports: X(name). */
+#define IVIT_WASM_EXPORTS(X) \
+  X(ivit_allocate) \
+  X(ivit_default_isa) \
+  X(ivit_isa_name) \
+  X(ivit_tile_rows) \
+  X(ivit_tile_cols) \
+  X(ivit_program_create) \
+  X(ivit_program_step) \
+  X(ivit_program_layout) \
+  X(ivit_context_create) \
+  X(ivit_context_data) \
+  X(ivit_context_scale) \
+  X(ivit_context_profile) \
+  X(ivit_context_begin) \
+  X(ivit_context_run)
+
+#endif

@@ -1,0 +1,176 @@
+/* What the parts of a program's runtime share: the program, the memory to run it in, and a thread at work. */
+#ifndef IVIT_PROGRAM_INTERNAL_H
+#define IVIT_PROGRAM_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "../arith.h"
+#include "program.h"
+
+typedef struct {
+  int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, out_w;
+  int32_t height, width, channels;
+} patches;
+
+typedef struct {
+  int32_t group;
+  ivit_output out;
+} mean_rows;
+
+typedef struct {
+  int32_t piece, fill, source_count;
+  const int32_t *sources;
+  const int32_t *index;
+} gather;
+
+typedef struct {
+  int32_t kind, out, in[3], rows, cols;
+  union {
+    patches patches;
+    ivit_linear linear;
+    ivit_layer_norm layer_norm;
+    ivit_activation activation;
+    ivit_paper_norm paper_norm;
+    ivit_paper_gelu paper_gelu;
+    ivit_attention attention;
+    ivit_rescale rescale;
+    mean_rows mean_rows;
+    gather gather;
+    const void *constant;
+  } as;
+} step;
+
+typedef struct {
+  int32_t place;
+  size_t offset, scale_offset; /* bytes */
+  ivit_type type;
+  int32_t rows, cols;
+  const void *constant; /* [rows, cols], of a constant */
+} value;
+
+/* One step of a stage: its columns, and the rows anybody reads. */
+typedef struct {
+  int32_t step, n0, n1, run_count;
+  const int32_t *runs;
+} use;
+
+typedef struct {
+  int32_t is_attention, block_rows, run_count, use_count;
+  const int32_t *runs;
+  use *uses;
+} stage;
+
+/* Memory of a program or a context, freed together. */
+typedef struct chunk {
+  struct chunk *next;
+} chunk;
+typedef struct {
+  chunk *first;
+} heap;
+
+struct ivit_program {
+  heap heap;
+  const ivit_isa *isa;
+  int32_t value_count, step_count, stage_count;
+  value *values;
+  step *steps;
+  stage *stages;
+  size_t arena_bytes, local_bytes, scratch_bytes, packed_bytes;
+};
+
+/* Rows [r0, r1) of a row stage; of an attention, queries [r0, r1) of a window and head. */
+typedef struct {
+  int32_t r0, r1, window, head;
+} block;
+
+typedef struct {
+  block *blocks;
+  int32_t block_count;
+  /* Attention: windows with a query to answer. */
+  int32_t *windows;
+  int32_t window_count;
+  atomic_int next_block, next_pack;
+} schedule;
+
+struct ivit_context {
+  heap heap;
+  const ivit_program *program;
+  int32_t threads;
+  uint8_t *arena;
+  uint8_t *packed;
+  uint8_t **local, **scratch; /* [threads] */
+  schedule *schedules;        /* [stages] */
+  int64_t *times;             /* [threads][steps], or NULL: no profile is taken */
+  atomic_int arrived, generation;
+};
+
+/* memory.c: zeroed memory that is freed with its heap. */
+void *heap_allocate(heap *h, size_t bytes);
+void heap_free(heap *h);
+
+static inline void copy_bytes(void *to, const void *from, size_t bytes) { __builtin_memcpy(to, from, bytes); }
+
+static inline size_t size_of(ivit_type type) {
+  switch (type) {
+    case IVIT_I16: return 2;
+    case IVIT_I32: return 4;
+    default: return 1;
+  }
+}
+
+/* The table whose attention runs an op. */
+static inline const ivit_isa *attention_isa(const ivit_program *program, const ivit_attention *op) {
+  return op->softmax == IVIT_SOFTMAX_PAPER ? &ivit_isa_portable : program->isa;
+}
+
+/* Bytes that the keys and values of one window and head take, packed. */
+static inline size_t packed_head_bytes(const ivit_program *program, const ivit_attention *op) {
+  return round_up(attention_isa(program, op)->attention_pack_size(op), IVIT_ALIGN) + IVIT_ALIGN;
+}
+
+/* schedule.c: cuts the stages into blocks for so many threads. */
+void make_schedules(heap *h, ivit_context *context);
+
+/* A thread at work on rows r0, ... of a stage. */
+typedef struct {
+  const ivit_context *context;
+  uint8_t *local, *scratch;
+  int32_t r0;
+  int64_t *times; /* [steps], or NULL */
+} worker;
+
+/* Where row `row` of a value lies for a worker. */
+static inline void *row_data(const worker *w, int32_t v, int32_t row) {
+  const value *d = &w->context->program->values[v];
+  size_t row_bytes = (size_t)d->cols * size_of(d->type);
+  switch (d->place) {
+    case IVIT_PLACE_LOCAL: return w->local + d->offset + (size_t)(row - w->r0) * row_bytes;
+    case IVIT_PLACE_CONSTANT: return (uint8_t *)(uintptr_t)d->constant + (size_t)row * row_bytes;
+    default: return w->context->arena + d->offset + (size_t)row * row_bytes;
+  }
+}
+
+/* The scale of row `row`, where the value has dynamic rows; else NULL. */
+static inline int32_t *row_scale(const worker *w, int32_t v, int32_t row) {
+  const value *d = &w->context->program->values[v];
+  if (d->type != IVIT_ROWS) return NULL;
+  if (d->place == IVIT_PLACE_LOCAL) return (int32_t *)(w->local + d->scale_offset) + (row - w->r0);
+  return (int32_t *)(w->context->arena + d->scale_offset) + row;
+}
+
+/*
+ * An operand's elements from `at` on, for readers with a row length of their own. An operand made in this stage has the
+ * reader's rows (the plan sees to it), so `at` lies within the block.
+ */
+static inline void *element_data(const worker *w, int32_t v, size_t at) {
+  const value *d = &w->context->program->values[v];
+  size_t row = at / (size_t)d->cols;
+  return (uint8_t *)row_data(w, v, (int32_t)row) + (at - row * (size_t)d->cols) * size_of(d->type);
+}
+
+/* layout_ops.c: rows s0 to s1 of the ops that move, or add up, whole rows. */
+void run_patches(const worker *w, const step *s, int32_t s0, int32_t s1);
+void run_gather(const worker *w, const step *s, int32_t s0, int32_t s1);
+void run_mean_rows(const worker *w, const step *s, int32_t s0, int32_t s1);
+
+#endif

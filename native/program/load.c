@@ -1,0 +1,277 @@
+/* Reads a plan: steps with their constants packed, then where every value lies, and the stages. */
+#include "internal.h"
+
+/* A copy of a constant, followed by zeros as ivit.h promises. */
+static const void *keep(ivit_program *program, const void *from, size_t count, size_t size) {
+  if (!from) return NULL;
+  void *to = heap_allocate(&program->heap, round_up(count, 64) * size);
+  copy_bytes(to, from, count * size);
+  return to;
+}
+
+ivit_program *ivit_program_create(const ivit_isa *isa, const int32_t *words) {
+  heap h = {NULL};
+  ivit_program *program = heap_allocate(&h, sizeof *program);
+  program->heap = h;
+  program->isa = isa;
+  program->value_count = words[IVIT_HEADER_VALUES];
+  program->step_count = words[IVIT_HEADER_STEPS];
+  program->stage_count = words[IVIT_HEADER_STAGES];
+  program->values = heap_allocate(&program->heap, (size_t)program->value_count * sizeof(value));
+  program->steps = heap_allocate(&program->heap, (size_t)program->step_count * sizeof(step));
+  program->stages = heap_allocate(&program->heap, (size_t)program->stage_count * sizeof(stage));
+  return program;
+}
+
+void ivit_program_free(ivit_program *program) {
+  heap h = program->heap;
+  heap_free(&h);
+}
+
+static void need_scratch(ivit_program *program, size_t bytes) {
+  if (bytes > program->scratch_bytes) program->scratch_bytes = bytes;
+}
+
+/* 64 bits in two words, the low ones first. */
+static int64_t read_wide(const int32_t *w) {
+  return (int64_t)(((uint64_t)(uint32_t)w[1] << 32) | (uint32_t)w[0]);
+}
+
+/* An output; multiplier [cols], offset [cols] or NULL. */
+static ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, const void *multiplier,
+                               const void *offset) {
+  return (ivit_output){.type = (ivit_type)w[IVIT_OUTPUT_TYPE],
+                       .lo = w[IVIT_OUTPUT_LO],
+                       .hi = w[IVIT_OUTPUT_HI],
+                       .zero = w[IVIT_OUTPUT_ZERO],
+                       .shift = w[IVIT_OUTPUT_SHIFT],
+                       .multiplier = keep(program, multiplier, (size_t)cols, sizeof(int32_t)),
+                       .offset = keep(program, offset, (size_t)cols, sizeof(int64_t))};
+}
+
+/* For row primitives: values up to `limit`. */
+static void pack_output(ivit_program *program, ivit_output *out, int32_t cols, int64_t limit) {
+  const ivit_isa *isa = program->isa;
+  if (!isa->output_pack) return;
+  out->packed = heap_allocate(&program->heap, isa->output_pack_size(cols));
+  isa->output_pack(out, cols, limit, out->packed);
+}
+
+/* A view; rows: as many as it counts, or NULL. */
+static ivit_view read_view(ivit_program *program, const int32_t *w, const void *rows) {
+  return (ivit_view){.stride = w[IVIT_VIEW_STRIDE],
+                     .offset = w[IVIT_VIEW_OFFSET],
+                     .head_stride = w[IVIT_VIEW_HEAD_STRIDE],
+                     .rows = keep(program, rows, (size_t)w[IVIT_VIEW_ROW_COUNT], sizeof(int32_t))};
+}
+
+static void read_patches(patches *op, const int32_t *w) {
+  *op = (patches){.kernel_h = w[IVIT_PATCHES_KERNEL],
+                  .kernel_w = w[IVIT_PATCHES_KERNEL + 1],
+                  .stride_h = w[IVIT_PATCHES_STRIDE],
+                  .stride_w = w[IVIT_PATCHES_STRIDE + 1],
+                  .pad_top = w[IVIT_PATCHES_PAD],
+                  .pad_left = w[IVIT_PATCHES_PAD + 1],
+                  .dilation_h = w[IVIT_PATCHES_DILATION],
+                  .dilation_w = w[IVIT_PATCHES_DILATION + 1],
+                  .out_w = w[IVIT_PATCHES_OUT_WIDTH],
+                  .height = w[IVIT_PATCHES_HEIGHT],
+                  .width = w[IVIT_PATCHES_WIDTH],
+                  .channels = w[IVIT_PATCHES_CHANNELS]};
+}
+
+static void read_linear(ivit_program *program, ivit_linear *op, int32_t cols, const int32_t *w,
+                        const void *const *constants) {
+  op->cols = cols;
+  op->out = read_output(program, w + IVIT_LINEAR_OUT, cols, constants[IVIT_LINEAR_CONSTANT_MULTIPLIER], NULL);
+  op->in_features = w[IVIT_LINEAR_IN_FEATURES];
+  op->x_type = (ivit_type)w[IVIT_LINEAR_X_TYPE];
+  op->x_zero = w[IVIT_LINEAR_X_ZERO];
+  op->row_shift = w[IVIT_LINEAR_ROW_SHIFT];
+  int32_t owner = w[IVIT_LINEAR_WEIGHTS_OF];
+  op->weights_of = owner < 0 ? NULL : &program->steps[owner].as.linear;
+  op->weight = constants[IVIT_LINEAR_CONSTANT_WEIGHT];
+  op->bias = keep(program, constants[IVIT_LINEAR_CONSTANT_BIAS], (size_t)cols, sizeof(int32_t));
+  op->packed = heap_allocate(&program->heap, program->isa->linear_pack_size(op));
+  program->isa->linear_pack(op, op->packed);
+  op->weight = NULL;
+  need_scratch(program, program->isa->linear_scratch(op));
+}
+
+static void read_attention(ivit_program *program, ivit_attention *op, int32_t cols, const int32_t *w,
+                           const void *const *constants) {
+  op->out = read_output(program, w + IVIT_ATTENTION_OUT, cols, constants[IVIT_ATTENTION_CONSTANT_MULTIPLIER], NULL);
+  op->batch = w[IVIT_ATTENTION_BATCH];
+  op->heads = w[IVIT_ATTENTION_HEADS];
+  op->queries = w[IVIT_ATTENTION_QUERIES];
+  op->keys = w[IVIT_ATTENTION_KEYS];
+  op->dim = w[IVIT_ATTENTION_DIM];
+  op->value_dim = w[IVIT_ATTENTION_VALUE_DIM];
+  op->softmax = (ivit_softmax)w[IVIT_ATTENTION_SOFTMAX];
+  op->fraction_bits = w[IVIT_ATTENTION_FRACTION_BITS];
+  op->score_shift = w[IVIT_ATTENTION_SCORE_SHIFT];
+  op->bias_batch = w[IVIT_ATTENTION_BIAS_BATCH];
+  op->bias_heads = w[IVIT_ATTENTION_BIAS_HEADS];
+  op->x0 = w[IVIT_ATTENTION_X0];
+  op->softmax_bits = w[IVIT_ATTENTION_SOFTMAX_BITS];
+  op->q = read_view(program, w + IVIT_ATTENTION_Q, constants[IVIT_ATTENTION_CONSTANT_Q_ROWS]);
+  op->k = read_view(program, w + IVIT_ATTENTION_K, constants[IVIT_ATTENTION_CONSTANT_K_ROWS]);
+  op->v = read_view(program, w + IVIT_ATTENTION_V, constants[IVIT_ATTENTION_CONSTANT_V_ROWS]);
+  op->score_multiplier =
+      keep(program, constants[IVIT_ATTENTION_CONSTANT_SCORE_MULTIPLIER], (size_t)op->heads, sizeof(int32_t));
+  size_t tables = (size_t)op->bias_batch * (size_t)op->bias_heads;
+  op->bias = keep(program, constants[IVIT_ATTENTION_CONSTANT_BIAS],
+                  tables * (size_t)op->queries * (size_t)op->keys, sizeof(int32_t));
+  size_t packed = packed_head_bytes(program, op);
+  size_t heads = (size_t)op->batch * (size_t)op->heads;
+  /* More than memory can have: the allocation fails, where the product would wrap. */
+  packed = packed > SIZE_MAX / 2 / heads ? SIZE_MAX / 2 : packed * heads;
+  if (packed > program->packed_bytes) program->packed_bytes = packed;
+  need_scratch(program, attention_isa(program, op)->attention_scratch(op));
+}
+
+static void read_gather(ivit_program *program, gather *op, const step *s, const int32_t *w, const void *index) {
+  op->piece = w[IVIT_GATHER_PIECE];
+  op->fill = w[IVIT_GATHER_FILL];
+  op->source_count = w[IVIT_GATHER_SOURCE_COUNT];
+  op->sources = keep(program, w + IVIT_GATHER_SOURCES, (size_t)op->source_count, sizeof(int32_t));
+  op->index = keep(program, index, (size_t)s->rows * (size_t)s->cols / (size_t)op->piece, sizeof(int32_t));
+}
+
+/* The ops that requantize rows: output first, then what is their own. w: the op's words. */
+static void read_row_op(ivit_program *program, step *s, const int32_t *w, const void *const *constants) {
+  int32_t cols = s->cols;
+  switch (s->kind) {
+    case IVIT_STEP_LAYER_NORM: {
+      ivit_layer_norm *op = &s->as.layer_norm;
+      op->cols = cols;
+      op->out = read_output(program, w + IVIT_LAYER_NORM_OUT, cols, constants[IVIT_LAYER_NORM_CONSTANT_MULTIPLIER],
+                            constants[IVIT_LAYER_NORM_CONSTANT_OFFSET]);
+      pack_output(program, &op->out, cols, IVIT_NORM_LIMIT);
+      op->center = w[IVIT_LAYER_NORM_CENTER];
+      op->epsilon = read_wide(w + IVIT_LAYER_NORM_EPSILON);
+      break;
+    }
+    case IVIT_STEP_ACTIVATION: {
+      ivit_activation *op = &s->as.activation;
+      op->cols = cols;
+      op->out = read_output(program, w + IVIT_ACTIVATION_OUT, cols, constants[IVIT_ACTIVATION_CONSTANT_MULTIPLIER],
+                            constants[IVIT_ACTIVATION_CONSTANT_OFFSET]);
+      pack_output(program, &op->out, cols, IVIT_ACTIVATION_LIMIT);
+      op->spacing = w[IVIT_ACTIVATION_SPACING];
+      copy_bytes(op->knots, constants[IVIT_ACTIVATION_CONSTANT_KNOTS], IVIT_KNOTS * sizeof(int16_t));
+      break;
+    }
+    case IVIT_STEP_PAPER_NORM: {
+      ivit_paper_norm *op = &s->as.paper_norm;
+      op->cols = cols;
+      op->out = read_output(program, w + IVIT_PAPER_NORM_OUT, cols, constants[IVIT_PAPER_NORM_CONSTANT_MULTIPLIER],
+                            constants[IVIT_PAPER_NORM_CONSTANT_OFFSET]);
+      break;
+    }
+    case IVIT_STEP_PAPER_GELU: {
+      ivit_paper_gelu *op = &s->as.paper_gelu;
+      op->cols = cols;
+      op->out = read_output(program, w + IVIT_PAPER_GELU_OUT, cols, constants[IVIT_PAPER_GELU_CONSTANT_MULTIPLIER],
+                            constants[IVIT_PAPER_GELU_CONSTANT_OFFSET]);
+      op->x0 = w[IVIT_PAPER_GELU_X0];
+      break;
+    }
+    case IVIT_STEP_RESCALE: {
+      ivit_rescale *op = &s->as.rescale;
+      op->cols = cols;
+      op->out = read_output(program, w + IVIT_RESCALE_OUT, cols, constants[IVIT_RESCALE_CONSTANT_MULTIPLIER],
+                            constants[IVIT_RESCALE_CONSTANT_OFFSET]);
+      pack_output(program, &op->out, cols, IVIT_WIDE_LIMIT);
+      break;
+    }
+    default: {
+      mean_rows *op = &s->as.mean_rows;
+      op->out = read_output(program, w + IVIT_MEAN_ROWS_OUT, cols, constants[IVIT_MEAN_ROWS_CONSTANT_MULTIPLIER], NULL);
+      op->group = w[IVIT_MEAN_ROWS_GROUP];
+      break;
+    }
+  }
+}
+
+void ivit_program_step(ivit_program *program, int32_t index, const int32_t *words, const void *const *constants) {
+  step *s = &program->steps[index];
+  const int32_t *w = words + IVIT_STEP_WORD_WORDS;
+  s->kind = words[IVIT_STEP_WORD_KIND];
+  s->out = words[IVIT_STEP_WORD_OUT];
+  for (int32_t i = 0; i < 3; i++) s->in[i] = words[IVIT_STEP_WORD_IN + i];
+  s->rows = words[IVIT_STEP_WORD_ROWS];
+  s->cols = words[IVIT_STEP_WORD_COLS];
+  need_scratch(program, ivit_row_scratch(s->cols));
+
+  switch (s->kind) {
+    case IVIT_STEP_PATCHES: read_patches(&s->as.patches, w); break;
+    case IVIT_STEP_CONSTANT: {
+      size_t size = size_of((ivit_type)w[IVIT_CONSTANT_TYPE]);
+      s->as.constant =
+          keep(program, constants[IVIT_CONSTANT_CONSTANT_DATA], (size_t)s->rows * (size_t)s->cols, size);
+      break;
+    }
+    case IVIT_STEP_LINEAR: read_linear(program, &s->as.linear, s->cols, w, constants); break;
+    case IVIT_STEP_ATTENTION: read_attention(program, &s->as.attention, s->cols, w, constants); break;
+    case IVIT_STEP_GATHER:
+      read_gather(program, &s->as.gather, s, w, constants[IVIT_GATHER_CONSTANT_INDEX]);
+      break;
+    case IVIT_STEP_ADD:
+    case IVIT_STEP_QUANTIZE: break;
+    default: read_row_op(program, s, w, constants); break;
+  }
+}
+
+static const int32_t *read_runs(ivit_program *program, const int32_t **w, int32_t *count) {
+  *count = **w;
+  const int32_t *runs = keep(program, *w + 1, 2 * (size_t)*count, sizeof(int32_t));
+  *w += 1 + 2 * (size_t)*count;
+  return runs;
+}
+
+/* Tells each linear layer which weights come after its own. Tied weights were just read. */
+static void link_linears(ivit_program *program) {
+  const ivit_linear *next = NULL;
+  for (int32_t i = program->step_count - 1; i >= 0; i--) {
+    ivit_linear *op = &program->steps[i].as.linear;
+    if (program->steps[i].kind != IVIT_STEP_LINEAR || op->weights_of) continue;
+    if (next) op->next = next->packed;
+    next = op;
+  }
+}
+
+void ivit_program_layout(ivit_program *program, const int32_t *w) {
+  link_linears(program);
+  program->arena_bytes = (size_t)read_wide(w + IVIT_LAYOUT_ARENA_BYTES);
+  program->local_bytes = (size_t)read_wide(w + IVIT_LAYOUT_LOCAL_BYTES);
+  w += IVIT_LAYOUT_WORDS;
+  for (int32_t i = 0; i < program->value_count; i++, w += IVIT_VALUE_WORDS) {
+    program->values[i] = (value){.place = w[IVIT_VALUE_PLACE],
+                                 .offset = (size_t)read_wide(w + IVIT_VALUE_OFFSET),
+                                 .scale_offset = (size_t)read_wide(w + IVIT_VALUE_SCALE_OFFSET),
+                                 .type = (ivit_type)w[IVIT_VALUE_TYPE],
+                                 .rows = w[IVIT_VALUE_ROWS],
+                                 .cols = w[IVIT_VALUE_COLS]};
+  }
+  for (int32_t i = 0; i < program->step_count; i++) {
+    step *s = &program->steps[i];
+    if (s->kind == IVIT_STEP_CONSTANT) program->values[s->out].constant = s->as.constant;
+  }
+  for (int32_t i = 0; i < program->stage_count; i++) {
+    stage *g = &program->stages[i];
+    g->is_attention = w[0];
+    g->block_rows = w[1];
+    w += 2;
+    g->runs = read_runs(program, &w, &g->run_count);
+    g->use_count = *w++;
+    g->uses = heap_allocate(&program->heap, (size_t)g->use_count * sizeof(use));
+    for (int32_t u = 0; u < g->use_count; u++) {
+      g->uses[u].step = w[0];
+      g->uses[u].n0 = w[1];
+      g->uses[u].n1 = w[2];
+      w += 3;
+      g->uses[u].runs = read_runs(program, &w, &g->uses[u].run_count);
+    }
+  }
+}

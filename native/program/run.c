@@ -1,0 +1,182 @@
+/* Runs a program on one image: contexts, and the share of each thread. */
+#include "internal.h"
+
+ivit_context *ivit_context_create(const ivit_program *program, int32_t threads) {
+  heap h = {NULL};
+  ivit_context *context = heap_allocate(&h, sizeof *context);
+  context->program = program;
+  context->threads = threads;
+  context->arena = heap_allocate(&h, program->arena_bytes);
+  context->packed = heap_allocate(&h, program->packed_bytes);
+  context->local = heap_allocate(&h, (size_t)threads * sizeof(uint8_t *));
+  context->scratch = heap_allocate(&h, (size_t)threads * sizeof(uint8_t *));
+  for (int32_t t = 0; t < threads; t++) {
+    context->local[t] = heap_allocate(&h, program->local_bytes);
+    context->scratch[t] = heap_allocate(&h, program->scratch_bytes);
+  }
+  make_schedules(&h, context);
+  context->heap = h;
+  return context;
+}
+
+void ivit_context_free(ivit_context *context) {
+  heap h = context->heap;
+  heap_free(&h);
+}
+
+void ivit_context_profile(ivit_context *context, int64_t *times) { context->times = times; }
+
+void *ivit_context_data(const ivit_context *context, int32_t v) {
+  const value *d = &context->program->values[v];
+  return d->place == IVIT_PLACE_CONSTANT ? (void *)(uintptr_t)d->constant : context->arena + d->offset;
+}
+
+int32_t *ivit_context_scale(const ivit_context *context, int32_t v) {
+  return (int32_t *)(context->arena + context->program->values[v].scale_offset);
+}
+
+/* A profile's clock; costs nothing where none is taken. */
+static int64_t start_clock(const worker *w) { return w->times ? ivit_clock() : 0; }
+static void stop_clock(const worker *w, int32_t step, int64_t start) {
+  if (w->times) w->times[step] += ivit_clock() - start;
+}
+
+static void run_linear(const worker *w, const step *s, int32_t n0, int32_t n1, int32_t s0, int32_t s1) {
+  const ivit_linear *op = &s->as.linear;
+  const void *x = element_data(w, s->in[0], (size_t)s0 * (size_t)op->in_features);
+  const int32_t *residual = s->in[1] < 0 ? NULL : element_data(w, s->in[1], (size_t)s0 * (size_t)s->cols);
+  w->context->program->isa->linear(op, s1 - s0, n0, n1, x, row_scale(w, s->in[0], s0), residual,
+                                   row_data(w, s->out, s0), w->scratch);
+}
+
+/* Rows s0 to s1 of one step. */
+static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
+  const ivit_program *program = w->context->program;
+  const ivit_isa *isa = program->isa;
+  const step *s = &program->steps[u->step];
+  int32_t rows = s1 - s0;
+  size_t at = (size_t)s0 * (size_t)s->cols;
+  void *out = row_data(w, s->out, s0);
+  int32_t *scale = row_scale(w, s->out, s0);
+  switch (s->kind) {
+    case IVIT_STEP_PATCHES: run_patches(w, s, s0, s1); break;
+    case IVIT_STEP_LINEAR: run_linear(w, s, u->n0, u->n1, s0, s1); break;
+    case IVIT_STEP_LAYER_NORM:
+      isa->layer_norm(&s->as.layer_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
+    case IVIT_STEP_ACTIVATION:
+      isa->activation(&s->as.activation, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
+    case IVIT_STEP_PAPER_NORM:
+      ivit_portable_paper_norm(&s->as.paper_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
+    case IVIT_STEP_PAPER_GELU:
+      ivit_portable_paper_gelu(&s->as.paper_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
+    case IVIT_STEP_ADD:
+      isa->add((size_t)rows * (size_t)s->cols, element_data(w, s->in[0], at), element_data(w, s->in[1], at), out);
+      break;
+    case IVIT_STEP_RESCALE:
+      isa->rescale(&s->as.rescale, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
+    case IVIT_STEP_MEAN_ROWS: run_mean_rows(w, s, s0, s1); break;
+    case IVIT_STEP_GATHER: run_gather(w, s, s0, s1); break;
+    case IVIT_STEP_QUANTIZE:
+      isa->quantize_rows(rows, s->cols, element_data(w, s->in[0], at), out, scale);
+      break;
+    default: break;
+  }
+}
+
+/* The rows of block [r0, r1) that a step must compute: from the first to the last that its runs touch. */
+static int clip_to_runs(const use *u, int32_t r0, int32_t r1, int32_t *s0, int32_t *s1) {
+  *s0 = r1;
+  *s1 = r0;
+  for (int32_t i = 0; i < u->run_count; i++) {
+    int32_t a = ivit_max(u->runs[2 * i], r0), b = ivit_min(u->runs[2 * i + 1], r1);
+    if (a >= b) continue;
+    *s0 = ivit_min(*s0, a);
+    *s1 = ivit_max(*s1, b);
+  }
+  return *s0 < *s1;
+}
+
+static void barrier(ivit_context *context) {
+  if (context->threads == 1) return;
+  int generation = atomic_load_explicit(&context->generation, memory_order_relaxed);
+  if (atomic_fetch_add(&context->arrived, 1) == context->threads - 1) {
+    atomic_store_explicit(&context->arrived, 0, memory_order_relaxed);
+    atomic_fetch_add(&context->generation, 1);
+    return;
+  }
+  for (int spins = 0; atomic_load_explicit(&context->generation, memory_order_acquire) == generation; spins++) {
+    if (spins > 1000) ivit_yield();
+  }
+}
+
+static uint8_t *packed_head(const ivit_context *context, const ivit_attention *op, int32_t window, int32_t head) {
+  size_t at = (size_t)window * (size_t)op->heads + (size_t)head;
+  return context->packed + at * packed_head_bytes(context->program, op);
+}
+
+static void run_attention(ivit_context *context, const worker *w, const stage *g, schedule *schedule) {
+  const step *s = &context->program->steps[g->uses[0].step];
+  const ivit_attention *op = &s->as.attention;
+  const ivit_isa *isa = attention_isa(context->program, op);
+  const int8_t *q = row_data(w, s->in[0], 0), *k = row_data(w, s->in[1], 0), *v = row_data(w, s->in[2], 0);
+  void *out = row_data(w, s->out, 0);
+  int64_t start = start_clock(w);
+  for (;;) {
+    int32_t item = atomic_fetch_add(&schedule->next_pack, 1);
+    if (item >= schedule->window_count * op->heads) break;
+    int32_t window = schedule->windows[item / op->heads], head = item % op->heads;
+    isa->attention_pack(op, window, head, k, v, packed_head(context, op, window, head));
+  }
+  stop_clock(w, g->uses[0].step, start);
+  barrier(context);
+  start = start_clock(w);
+  for (;;) {
+    int32_t item = atomic_fetch_add(&schedule->next_block, 1);
+    if (item >= schedule->block_count) break;
+    const block *b = &schedule->blocks[item];
+    isa->attention(op, b->window, b->head, b->r0, b->r1, q, packed_head(context, op, b->window, b->head), out,
+                   w->scratch);
+  }
+  stop_clock(w, g->uses[0].step, start);
+}
+
+void ivit_context_begin(ivit_context *context) {
+  for (int32_t i = 0; i < context->program->stage_count; i++) {
+    atomic_store_explicit(&context->schedules[i].next_block, 0, memory_order_relaxed);
+    atomic_store_explicit(&context->schedules[i].next_pack, 0, memory_order_relaxed);
+  }
+}
+
+void ivit_context_run(ivit_context *context, int32_t thread) {
+  const ivit_program *program = context->program;
+  worker w = {.context = context, .local = context->local[thread], .scratch = context->scratch[thread]};
+  if (context->times) w.times = context->times + (size_t)thread * (size_t)program->step_count;
+  for (int32_t i = 0; i < program->stage_count; i++) {
+    const stage *g = &program->stages[i];
+    schedule *schedule = &context->schedules[i];
+    if (g->is_attention) {
+      w.r0 = 0;
+      run_attention(context, &w, g, schedule);
+    } else {
+      for (;;) {
+        int32_t item = atomic_fetch_add(&schedule->next_block, 1);
+        if (item >= schedule->block_count) break;
+        const block *b = &schedule->blocks[item];
+        w.r0 = b->r0;
+        for (int32_t u = 0; u < g->use_count; u++) {
+          int32_t s0, s1;
+          if (!clip_to_runs(&g->uses[u], b->r0, b->r1, &s0, &s1)) continue;
+          int64_t start = start_clock(&w);
+          run_step(&w, &g->uses[u], s0, s1);
+          stop_clock(&w, g->uses[u].step, start);
+        }
+      }
+    }
+    barrier(context);
+  }
+}
