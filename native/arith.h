@@ -5,9 +5,7 @@
 
 #include "ivit.h"
 
-static inline int32_t ivit_clamp(int64_t v, int32_t lo, int32_t hi) {
-  return v < lo ? lo : v > hi ? hi : (int32_t)v;
-}
+static inline int32_t ivit_clamp(int64_t v, int32_t lo, int32_t hi) { return v < lo ? lo : v > hi ? hi : (int32_t)v; }
 
 static inline int32_t ivit_min(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t ivit_max(int32_t a, int32_t b) { return a > b ? a : b; }
@@ -93,15 +91,15 @@ static inline int32_t ivit_softmax_dither(int32_t query, int32_t key, int32_t bi
 
 /* The same for rows of keys: from element (key + 45*query) & 63 on, it is that of `key` and those after it. */
 #define IVIT_DITHER(k) ((39 * (k) & 63) - 32)
-#define IVIT_DITHERS_8(k)                                                                                        \
+#define IVIT_DITHERS_8(k)                                                                                             \
   IVIT_DITHER(k), IVIT_DITHER(k + 1), IVIT_DITHER(k + 2), IVIT_DITHER(k + 3), IVIT_DITHER(k + 4), IVIT_DITHER(k + 5), \
       IVIT_DITHER(k + 6), IVIT_DITHER(k + 7)
-#define IVIT_DITHERS                                                                                                \
-  {                                                                                                                 \
-    IVIT_DITHERS_8(0), IVIT_DITHERS_8(8), IVIT_DITHERS_8(16), IVIT_DITHERS_8(24), IVIT_DITHERS_8(32),               \
-        IVIT_DITHERS_8(40), IVIT_DITHERS_8(48), IVIT_DITHERS_8(56), IVIT_DITHERS_8(64)                              \
-  }
-static inline int32_t ivit_dither_at(int32_t query, int32_t key) { return (int32_t)((uint32_t)key + 45 * (uint32_t)query) & 63; }
+#define IVIT_DITHERS                                                                                   \
+  {IVIT_DITHERS_8(0),  IVIT_DITHERS_8(8),  IVIT_DITHERS_8(16), IVIT_DITHERS_8(24), IVIT_DITHERS_8(32), \
+   IVIT_DITHERS_8(40), IVIT_DITHERS_8(48), IVIT_DITHERS_8(56), IVIT_DITHERS_8(64)}
+static inline int32_t ivit_dither_at(int32_t query, int32_t key) {
+  return (int32_t)((uint32_t)key + 45 * (uint32_t)query) & 63;
+}
 
 /* 12-bit weights, where bytes are multiplied, are their upper 8 bits and in a plane of their own the bits below. */
 enum { IVIT_LOW_BITS = 4 };
@@ -133,7 +131,8 @@ static inline int64_t ivit_shift_exponential(int32_t x, int32_t x0, int32_t n) {
 /* floor((2^31 - 1) / min(sum, 2^31 - 1)). */
 static inline int32_t ivit_paper_reciprocal(int64_t sum) { return 0x7fffffff / ivit_clamp(sum, 1, 0x7fffffff); }
 
-/* normalizeSum's factor floor(2^(23 + bits) / sum), sum >= 255 << (bits - 8); o = (acc*factor + 2^(bits - 1)) >> bits. */
+/* normalizeSum's factor floor(2^(23 + bits) / sum), sum >= 255 << (bits - 8); o = (acc*factor + 2^(bits - 1)) >> bits.
+ */
 static inline int32_t ivit_sum_factor(int32_t sum, int32_t bits) {
   return (int32_t)(((uint64_t)1 << (23 + bits)) / (uint32_t)sum);
 }

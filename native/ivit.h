@@ -8,8 +8,8 @@
  *
  * Memory that primitives may rely on:
  * - matrices are row-major without gaps: row r of [rows, cols] starts at r*cols elements;
- * - every buffer (values, scratch, packed weights, constants) starts on 64 bytes and has IVIT_SLACK readable bytes after
- *   its last element. Nothing may be written beyond the rows and columns asked for: another thread owns them;
+ * - every buffer (values, scratch, packed weights, constants) starts on 64 bytes and has IVIT_SLACK readable bytes
+ * after its last element. Nothing may be written beyond the rows and columns asked for: another thread owns them;
  * - per-channel constants (multiplier, offset, bias) are followed by zeros up to a multiple of 64 elements.
  */
 #ifndef IVIT_H
@@ -25,9 +25,9 @@
 #define IVIT_ACTIVATION_LIMIT 32767
 
 /*
- * requantize(v, n) = clamp((v*multiplier[n] + 2^(shift-1) + offset[n]) >> shift, lo, hi), then + zero where `type` is u8.
- * `shift` is 0 to 62 (0: no rounding term). |v*multiplier + offset| < 2^62 always.
- * Where `type` is IVIT_ROWS the result is u-hat, still to be quantized by its row's maximum (ivit_isa.quantize_rows).
+ * requantize(v, n) = clamp((v*multiplier[n] + 2^(shift-1) + offset[n]) >> shift, lo, hi), then + zero where `type` is
+ * u8. `shift` is 0 to 62 (0: no rounding term). |v*multiplier + offset| < 2^62 always. Where `type` is IVIT_ROWS the
+ * result is u-hat, still to be quantized by its row's maximum (ivit_isa.quantize_rows).
  */
 typedef struct {
   ivit_type type;
@@ -44,18 +44,20 @@ typedef struct {
  * residual clamp(residual + that, +-IVIT_WIDE_LIMIT).
  */
 typedef struct ivit_linear {
-  int32_t cols;        /* N, outputs */
-  int32_t in_features; /* K */
-  ivit_type x_type;    /* IVIT_U8, IVIT_I16 or IVIT_ROWS */
-  int32_t x_zero;      /* IVIT_U8: its zero point; IVIT_ROWS: 128; IVIT_I16: 0 */
-  int32_t row_shift;   /* IVIT_ROWS only */
-  ivit_output out;     /* `offset` is NULL */
+  int32_t cols;         /* N, outputs */
+  int32_t in_features;  /* K */
+  ivit_type x_type;     /* IVIT_U8, IVIT_I16 or IVIT_ROWS */
+  int32_t x_zero;       /* IVIT_U8: its zero point; IVIT_ROWS: 128; IVIT_I16: 0 */
+  int32_t row_shift;    /* IVIT_ROWS only */
+  ivit_output out;      /* `offset` is NULL */
   const int8_t *weight; /* [cols][in_features], only while packing */
-  /* IVIT_I16: a layer with the same weights, which has weights of its own, which this one reads where that one packed them; or NULL. */
+  /* IVIT_I16: a layer with the same weights, which has weights of its own, which this one reads where that one packed
+   * them; or NULL. */
   const struct ivit_linear *weights_of;
-  const int32_t *bias;  /* [cols] */
-  void *packed;         /* what linear_pack wrote */
-  const void *next;     /* `packed` of the program's next linear layer, to be fetched towards the end of this one; or NULL */
+  const int32_t *bias; /* [cols] */
+  void *packed;        /* what linear_pack wrote */
+  const void
+      *next; /* `packed` of the program's next linear layer, to be fetched towards the end of this one; or NULL */
 } ivit_linear;
 
 /* I-LayerNorm of each row of `cols` i32, |x| < 2^24: src/kernels/norm.ts. */
@@ -80,7 +82,8 @@ typedef struct {
   ivit_output out;
 } ivit_rescale;
 
-/* Channels of head h of token t (counted over all windows): row (rows ? rows[t] : t), columns offset + h*head_stride. */
+/* Channels of head h of token t (counted over all windows): row (rows ? rows[t] : t), columns offset + h*head_stride.
+ */
 typedef struct {
   int32_t stride;
   int32_t offset;
@@ -111,14 +114,14 @@ typedef struct {
   int32_t bias_batch, bias_heads;
   int32_t x0;           /* IVIT_SOFTMAX_PAPER only */
   int32_t softmax_bits; /* 8 or 12; IVIT_SOFTMAX_PAPER: 8 or 16 */
-  ivit_output out; /* `offset` is NULL */
+  ivit_output out;      /* `offset` is NULL */
 } ivit_attention;
 
 /*
  * The primitives of one instruction set.
  *
- * `scratch`: memory of the calling thread, IVIT_ALIGN aligned: what the *_scratch function asked for; row primitives get
- * ivit_row_scratch(cols) bytes.
+ * `scratch`: memory of the calling thread, IVIT_ALIGN aligned: what the *_scratch function asked for; row primitives
+ * get ivit_row_scratch(cols) bytes.
  */
 typedef struct {
   const char *name;
@@ -134,9 +137,9 @@ typedef struct {
   void (*linear_pack)(const ivit_linear *op, void *packed);
   size_t (*linear_scratch)(const ivit_linear *op);
   /*
-   * Columns n0 to n1 of `rows` rows. x: u8 (IVIT_U8, IVIT_ROWS) or i16, [rows, in_features]; x_scale: M' of each row, or
-   * NULL. residual: i32 [rows, cols] or NULL; it may be `out` itself. out: [rows, cols] of op->out.type, where IVIT_ROWS
-   * means the i32 u-hat (quantize_rows follows).
+   * Columns n0 to n1 of `rows` rows. x: u8 (IVIT_U8, IVIT_ROWS) or i16, [rows, in_features]; x_scale: M' of each row,
+   * or NULL. residual: i32 [rows, cols] or NULL; it may be `out` itself. out: [rows, cols] of op->out.type, where
+   * IVIT_ROWS means the i32 u-hat (quantize_rows follows).
    */
   void (*linear)(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, const void *x, const int32_t *x_scale,
                  const int32_t *residual, void *out, void *scratch);
@@ -171,7 +174,8 @@ typedef struct {
   void (*attention)(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                     const int8_t *q, const void *packed, void *out, void *scratch);
 
-  /* The GEMM's multiply-adds on registers alone, to measure the machine's peak: returns how many were done. NULL: none. */
+  /* The GEMM's multiply-adds on registers alone, to measure the machine's peak: returns how many were done. NULL: none.
+   */
   int64_t (*multiply_in_registers)(int32_t rounds);
 } ivit_isa;
 

@@ -5,7 +5,8 @@
  *   GROUP             elements of a row that one 32-bit element of the product takes: 4 of 8 bits or 2 of 16
  *   GROUP_STEP        groups that the product takes at a time
  *   weight_t          what weights are multiplied as; codes have as many bits, and CODE_OFFSET is taken from them
- *   panel             the constants of CHUNK columns: int32_t start[CHUNK], multiplier[CHUNK], bias[CHUNK], what else it likes
+ *   panel             the constants of CHUNK columns: int32_t start[CHUNK], multiplier[CHUNK], bias[CHUNK], what else
+ * it likes
  *
  * 16-bit inputs are multiplied in one of two ways:
  * - as they are, where codes have 16 bits and the accumulator is proven to fit 32: pairs of products fit as well
@@ -22,16 +23,14 @@
 typedef struct {
   requantize_plan plan;
   int32_t groups;
-  int32_t bias_bound; /* max |bias| */
-  int64_t sum_bound;  /* max over n of |sum x*w|, before row scale and bias */
+  int32_t bias_bound;      /* max |bias| */
+  int64_t sum_bound;       /* max over n of |sum x*w|, before row scale and bias */
   const weight_t *weight;  /* [panels][groups][CHUNK][GROUP]; the layer's own or its twin's, as the sums */
   const column_sums *sums; /* [cols] */
   panel *panels;
 } linear_header;
 
-static int32_t groups_of(int32_t elements) {
-  return (int32_t)round_up((size_t)elements, GROUP * GROUP_STEP) / GROUP;
-}
+static int32_t groups_of(int32_t elements) { return (int32_t)round_up((size_t)elements, GROUP * GROUP_STEP) / GROUP; }
 
 static size_t weights_size(int32_t groups) { return (size_t)groups * CHUNK * GROUP * sizeof(weight_t); }
 
@@ -78,16 +77,18 @@ static int64_t split_constant(const ivit_linear *op, const linear_header *h, int
 }
 
 /*
- * `start`: where accumulators begin. `bias`: what is added to them after a row's scale or, modulo 2^32, to the joined sums
- * of the two rows of a 16-bit input.
+ * `start`: where accumulators begin. `bias`: what is added to them after a row's scale or, modulo 2^32, to the joined
+ * sums of the two rows of a 16-bit input.
  */
 static void pack_column(const ivit_linear *op, const linear_header *h, int32_t n) {
   panel *to = h->panels + n / CHUNK;
   int32_t c = n % CHUNK, bias = op->bias[n];
   int split = op->x_type == IVIT_I16 && !multiplies_words(h);
   to->bias[c] = split ? (int32_t)(uint32_t)split_constant(op, h, n) : bias;
-  if (op->x_type == IVIT_I16) to->start[c] = split ? 0 : bias;
-  else to->start[c] = (CODE_OFFSET - op->x_zero) * h->sums[n].sum + (op->x_type == IVIT_U8 ? bias : 0);
+  if (op->x_type == IVIT_I16)
+    to->start[c] = split ? 0 : bias;
+  else
+    to->start[c] = (CODE_OFFSET - op->x_zero) * h->sums[n].sum + (op->x_type == IVIT_U8 ? bias : 0);
   to->multiplier[c] = (int32_t)((uint32_t)op->out.multiplier[n] << h->plan.scale);
 }
 

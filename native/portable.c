@@ -60,8 +60,10 @@ void ivit_portable_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32
 /* Row r of the result, held as u-hat or r in `row`: to its codes, or to the output's type. */
 static void store_row(const ivit_output *out, int32_t r, int32_t cols, const int32_t *row, void *data, int32_t *scale) {
   size_t at = (size_t)r * (size_t)cols;
-  if (out->type == IVIT_ROWS) ivit_portable_quantize_rows(1, cols, row, (uint8_t *)data + at, scale + r);
-  else for (int32_t n = 0; n < cols; n++) ivit_store(out, data, at + (size_t)n, row[n]);
+  if (out->type == IVIT_ROWS)
+    ivit_portable_quantize_rows(1, cols, row, (uint8_t *)data + at, scale + r);
+  else
+    for (int32_t n = 0; n < cols; n++) ivit_store(out, data, at + (size_t)n, row[n]);
 }
 
 void ivit_portable_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
@@ -223,7 +225,8 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
         w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax, op->softmax_bits, dither);
       }
       sum += w;
-      if (w) for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
+      if (w)
+        for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
     }
 
     int32_t factor = is_paper ? 0 : ivit_sum_factor(sum, op->softmax_bits);

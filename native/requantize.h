@@ -71,9 +71,9 @@ static inline int64_t sum_bound(const ivit_linear *op, column_sums w) {
 
 /*
  * The plan of a linear layer's sums that is right for every input; with row scales, for rows whose accumulators the
- * caller checks. Anything but WIDE means, other than with row scales, that no accumulator passes 32 bits, whatever its parts
- * do: they may be summed modulo 2^32. `sums`: of each column. Writes max over n of |sum x*w|, before row scale and bias,
- * and max |bias|.
+ * caller checks. Anything but WIDE means, other than with row scales, that no accumulator passes 32 bits, whatever its
+ * parts do: they may be summed modulo 2^32. `sums`: of each column. Writes max over n of |sum x*w|, before row scale
+ * and bias, and max |bias|.
  */
 static inline requantize_plan plan_sums(const ivit_linear *op, const column_sums *sums, int64_t *most_sum,
                                         int32_t *most_bias) {

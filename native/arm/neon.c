@@ -44,14 +44,13 @@ typedef struct {
 
 FN vec low_halves(wide w) { return vuzp1q_s32(vreinterpretq_s32_s64(w.low), vreinterpretq_s32_s64(w.high)); }
 FN vec high_halves(wide w) { return vuzp2q_s32(vreinterpretq_s32_s64(w.low), vreinterpretq_s32_s64(w.high)); }
-FN wide multiply(vec a, vec b) {
-  return (wide){vmull_s32(vget_low_s32(a), vget_low_s32(b)), vmull_high_s32(a, b)};
-}
+FN wide multiply(vec a, vec b) { return (wide){vmull_s32(vget_low_s32(a), vget_low_s32(b)), vmull_high_s32(a, b)}; }
 FN wide load_wide(const int64_t *p) { return (wide){vld1q_s64(p), vld1q_s64(p + 2)}; }
 FN wide wide_zero(void) { return (wide){vdupq_n_s64(0), vdupq_n_s64(0)}; }
 FN vec mul_high(vec a, vec b) { return high_halves(multiply(a, b)); }
 FN vec mul_add_high(vec a, vec b, wide offset) {
-  return high_halves((wide){vmlal_s32(offset.low, vget_low_s32(a), vget_low_s32(b)), vmlal_high_s32(offset.high, a, b)});
+  return high_halves(
+      (wide){vmlal_s32(offset.low, vget_low_s32(a), vget_low_s32(b)), vmlal_high_s32(offset.high, a, b)});
 }
 FN vec mul_shift(vec a, vec b, int32_t count) {
   wide p = multiply(a, b);
@@ -99,13 +98,13 @@ static void multiply_tile(int32_t sums[TILE_ROWS][16], const code_t *const rows[
     int8x16_t a1 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x1 + 4 * g), flip));
     int8x16_t a2 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x2 + 4 * g), flip));
     int8x16_t a3 = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x3 + 4 * g), flip));
-#define ADD_GROUP(lane)                                \
-  for (int j = 0; j < 4; j++, w += 16) {               \
-    int8x16_t b = vld1q_s8(w);                         \
-    s[0][j] = vdotq_laneq_s32(s[0][j], b, a0, lane);   \
-    s[1][j] = vdotq_laneq_s32(s[1][j], b, a1, lane);   \
-    s[2][j] = vdotq_laneq_s32(s[2][j], b, a2, lane);   \
-    s[3][j] = vdotq_laneq_s32(s[3][j], b, a3, lane);   \
+#define ADD_GROUP(lane)                              \
+  for (int j = 0; j < 4; j++, w += 16) {             \
+    int8x16_t b = vld1q_s8(w);                       \
+    s[0][j] = vdotq_laneq_s32(s[0][j], b, a0, lane); \
+    s[1][j] = vdotq_laneq_s32(s[1][j], b, a1, lane); \
+    s[2][j] = vdotq_laneq_s32(s[2][j], b, a2, lane); \
+    s[3][j] = vdotq_laneq_s32(s[3][j], b, a3, lane); \
   }
     ADD_GROUP(0)
     ADD_GROUP(1)

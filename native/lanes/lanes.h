@@ -3,20 +3,18 @@
  *
  *   LANES             lanes of 32 bits: 4 or 8
  *   vec               a vector of them; load, store, set1, add, sub, mullo, min, max, abs_of, shift_left, shift_right
- *                     (arithmetic, by one count), shift_right_each (of numbers >= 0, a count for each lane), load_i16, reduce_max,
- *                     reduce_add
- *   mul_high          high 32 bits of the 64-bit products
- *   mul_shift         low 32 bits of the 64-bit products >> count, 0 to 32
- *   wide              64-bit products of a vec's lanes in any order, OFFSET_SLOT(i) the place of lane i: load_wide,
- *                     mul_add_high (high 32 bits of product + wide), wide_zero, add_squares, reduce_wide
+ *                     (arithmetic, by one count), shift_right_each (of numbers >= 0, a count for each lane), load_i16,
+ * reduce_max, reduce_add mul_high          high 32 bits of the 64-bit products mul_shift         low 32 bits of the
+ * 64-bit products >> count, 0 to 32 wide              64-bit products of a vec's lanes in any order, OFFSET_SLOT(i) the
+ * place of lane i: load_wide, mul_add_high (high 32 bits of product + wide), wide_zero, add_squares, reduce_wide
  *   look_up           32-bit entries of a table, by lane
  *   store_bytes_u8, store_bytes_i8, store_words   16 values, saturated; u8 after adding a zero point
  *
  *   TILE_ROWS         rows of the register tile; its columns are 16
  *   GROUP             elements of a row that one 32-bit element of the product takes: 4 of 8 bits or 2 of 16
  *   GROUP_STEP        groups that multiply_tile takes at a time
- *   weight_t, code_t  what weights and codes are multiplied as; CODE_OFFSET is taken from codes when they are multiplied
- *   multiply_tile     sums[i][c] = start[c] + sum_k (rows[i][k] - CODE_OFFSET)*w[k / GROUP][c][k % GROUP]
+ *   weight_t, code_t  what weights and codes are multiplied as; CODE_OFFSET is taken from codes when they are
+ * multiplied multiply_tile     sums[i][c] = start[c] + sum_k (rows[i][k] - CODE_OFFSET)*w[k / GROUP][c][k % GROUP]
  *   ISA_NAME, ISA_TABLE
  */
 #include <string.h>

@@ -16,11 +16,12 @@ INLINE void point_to_rows(const code_t *x, size_t stride, int32_t rows, const co
 }
 
 /*
- * One row of a tile's sums to the layer's output: columns n to n + count. `high`: where the row is one of two codes, the
- * sums of the upper ones, else NULL.
+ * One row of a tile's sums to the layer's output: columns n to n + count. `high`: where the row is one of two codes,
+ * the sums of the upper ones, else NULL.
  */
 INLINE void finish_row(const ivit_linear *op, const linear_header *h, const panel *w, const int32_t *sums,
-                       const int32_t *high, int32_t scale, const int32_t *residual, void *out, int32_t n, int32_t count) {
+                       const int32_t *high, int32_t scale, const int32_t *residual, void *out, int32_t n,
+                       int32_t count) {
   if (high && h->plan.path == WIDE) {
     finish_split_row(op, high, sums, residual, out, n, count);
     return;
@@ -67,7 +68,8 @@ static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_
       code_t *to = codes + 2 * (size_t)i * stride;
       uint8_t *high = sizeof(code_t) == 1 ? (uint8_t *)to : bytes;
       split_row(x + (size_t)(r0 + i) * features, op->in_features, high, high + stride);
-      if (sizeof(code_t) != 1) for (size_t k = 0; k < 2 * stride; k++) to[k] = high[k];
+      if (sizeof(code_t) != 1)
+        for (size_t k = 0; k < 2 * stride; k++) to[k] = high[k];
     }
     for (int32_t n = n0; n < n1; n += CHUNK) {
       const panel *w = panel_at(h, n);
@@ -79,8 +81,8 @@ static void linear_split(const ivit_linear *op, int32_t rows, int32_t n0, int32_
         multiply_tile(sums, tile, h->groups, weight, w->start);
         for (int32_t i = 0; i < live; i++) {
           size_t at = (size_t)(r0 + r + i) * cols + (size_t)n;
-          finish_row(op, h, w, sums[2 * i + 1], sums[2 * i], 0, residual ? residual + at : NULL, (int8_t *)out + at * size,
-                     n, ivit_min(n1 - n, CHUNK));
+          finish_row(op, h, w, sums[2 * i + 1], sums[2 * i], 0, residual ? residual + at : NULL,
+                     (int8_t *)out + at * size, n, ivit_min(n1 - n, CHUNK));
         }
       }
     }

@@ -44,7 +44,9 @@ typedef struct {
 
 static size_t channels_of(int32_t cols) { return round_up((size_t)cols, CHUNK); }
 
-static size_t output_pack_size(int32_t cols) { return IVIT_ALIGN + channels_of(cols) * (sizeof(int32_t) + sizeof(int64_t)); }
+static size_t output_pack_size(int32_t cols) {
+  return IVIT_ALIGN + channels_of(cols) * (sizeof(int32_t) + sizeof(int64_t));
+}
 
 static int32_t *multipliers_of(const output_header *h) { return (int32_t *)((int8_t *)h + IVIT_ALIGN); }
 
@@ -74,8 +76,10 @@ static void output_pack(const ivit_output *out, int32_t cols, int64_t limit, voi
   for (int32_t n = 0; n < cols; n++) {
     int64_t o = half + (out->offset ? out->offset[n] : 0);
     multiplier[n] = (int32_t)((uint32_t)out->multiplier[n] << scale);
-    if (h->path == NARROW) ((int32_t *)offset)[n] = (int32_t)o;
-    else offset[n / LANES * LANES + OFFSET_SLOT(n % LANES)] = (int64_t)((uint64_t)o << scale);
+    if (h->path == NARROW)
+      ((int32_t *)offset)[n] = (int32_t)o;
+    else
+      offset[n / LANES * LANES + OFFSET_SLOT(n % LANES)] = (int64_t)((uint64_t)o << scale);
   }
 }
 

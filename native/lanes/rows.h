@@ -7,8 +7,10 @@ INLINE void requantize_chunk(const output_header *h, int32_t cols, int32_t n, ve
   for (int j = 0; j < CHUNK_VECTORS; j++) {
     int32_t at = n + LANES * j;
     vec b = load(multiplier + at);
-    if (h->path == NARROW) v[j] = shift_right(add(mullo(v[j], b), load((const int32_t *)offset + at)), h->shift);
-    else v[j] = shift_right(mul_add_high(v[j], b, load_wide(offset + at)), h->shift);
+    if (h->path == NARROW)
+      v[j] = shift_right(add(mullo(v[j], b), load((const int32_t *)offset + at)), h->shift);
+    else
+      v[j] = shift_right(mul_add_high(v[j], b, load_wide(offset + at)), h->shift);
   }
 }
 

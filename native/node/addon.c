@@ -190,9 +190,7 @@ static napi_value close_handle(napi_env env, napi_callback_info info) {
 
 /* --- running --- */
 
-static void run_together(void *argument, int thread) {
-  ivit_context_run(((handle *)argument)->together, thread);
-}
+static void run_together(void *argument, int thread) { ivit_context_run(((handle *)argument)->together, thread); }
 
 static void run_one(handle *h) {
   ivit_context_begin(h->together);
@@ -200,8 +198,8 @@ static void run_one(handle *h) {
 }
 
 /*
- * run(handle, [data, scale | null, data, scale | null, ...], output value, output data, output scale | null): one run on
- * the calling thread and the pool. Inputs are values 0, 1, ...
+ * run(handle, [data, scale | null, data, scale | null, ...], output value, output data, output scale | null): one run
+ * on the calling thread and the pool. Inputs are values 0, 1, ...
  */
 static napi_value run(napi_env env, napi_callback_info info) {
   napi_value args[5];
@@ -224,8 +222,8 @@ static napi_value run(napi_env env, napi_callback_info info) {
 }
 
 /*
- * profile(handle, image, times): one run on the calling thread and the pool; adds the nanoseconds that each thread spends
- * in each step to `times`, a BigInt64Array [threads][steps].
+ * profile(handle, image, times): one run on the calling thread and the pool; adds the nanoseconds that each thread
+ * spends in each step to `times`, a BigInt64Array [threads][steps].
  */
 static napi_value profile(napi_env env, napi_callback_info info) {
   napi_value args[3];
@@ -370,10 +368,8 @@ static napi_value init(napi_env env, napi_value exports) {
   static const struct {
     const char *name;
     napi_callback function;
-  } functions[] = {
-      {"isas", isas},        {"describe", describe}, {"create", create},  {"close", close_handle},
-      {"run", run},          {"runAll", run_all},
-      {"profile", profile},   {"measurePeak", measure_peak}};
+  } functions[] = {{"isas", isas}, {"describe", describe}, {"create", create},   {"close", close_handle},
+                   {"run", run},   {"runAll", run_all},    {"profile", profile}, {"measurePeak", measure_peak}};
   for (size_t i = 0; i < COUNT(functions); i++) {
     napi_value function;
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].function, NULL, &function);

@@ -28,9 +28,12 @@ void run_patches(const worker *w, const step *s, int32_t s0, int32_t s1) {
 
 static void fill_elements(void *out, int32_t fill, size_t count, ivit_type type) {
   for (size_t i = 0; i < count; i++) {
-    if (type == IVIT_I32) ((int32_t *)out)[i] = fill;
-    else if (type == IVIT_I16) ((int16_t *)out)[i] = (int16_t)fill;
-    else ((uint8_t *)out)[i] = (uint8_t)fill;
+    if (type == IVIT_I32)
+      ((int32_t *)out)[i] = fill;
+    else if (type == IVIT_I16)
+      ((int16_t *)out)[i] = (int16_t)fill;
+    else
+      ((uint8_t *)out)[i] = (uint8_t)fill;
   }
 }
 
@@ -82,8 +85,10 @@ void run_mean_rows(const worker *w, const step *s, int32_t s0, int32_t s1) {
       int64_t sum = 0;
       for (int32_t i = 0; i < m->group; i++) sum += x[(size_t)i * (size_t)s->cols + (size_t)n];
       int32_t r = ivit_requantize(&m->out, sum, n);
-      if (m->out.type == IVIT_ROWS) wide[n] = r;
-      else ivit_store(&m->out, out, (size_t)n, r);
+      if (m->out.type == IVIT_ROWS)
+        wide[n] = r;
+      else
+        ivit_store(&m->out, out, (size_t)n, r);
     }
     if (m->out.type == IVIT_ROWS) {
       w->context->program->isa->quantize_rows(1, s->cols, wide, out, row_scale(w, s->out, row));

@@ -33,9 +33,7 @@ static void need_scratch(ivit_program *program, size_t bytes) {
 }
 
 /* 64 bits in two words, the low ones first. */
-static int64_t read_wide(const int32_t *w) {
-  return (int64_t)(((uint64_t)(uint32_t)w[1] << 32) | (uint32_t)w[0]);
-}
+static int64_t read_wide(const int32_t *w) { return (int64_t)(((uint64_t)(uint32_t)w[1] << 32) | (uint32_t)w[0]); }
 
 /* An output; multiplier [cols], offset [cols] or NULL. */
 static ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, const void *multiplier,
@@ -120,8 +118,8 @@ static void read_attention(ivit_program *program, ivit_attention *op, int32_t co
   op->score_multiplier =
       keep(program, constants[IVIT_ATTENTION_CONSTANT_SCORE_MULTIPLIER], (size_t)op->heads, sizeof(int32_t));
   size_t tables = (size_t)op->bias_batch * (size_t)op->bias_heads;
-  op->bias = keep(program, constants[IVIT_ATTENTION_CONSTANT_BIAS],
-                  tables * (size_t)op->queries * (size_t)op->keys, sizeof(int32_t));
+  op->bias = keep(program, constants[IVIT_ATTENTION_CONSTANT_BIAS], tables * (size_t)op->queries * (size_t)op->keys,
+                  sizeof(int32_t));
   size_t packed = packed_head_bytes(program, op);
   size_t heads = (size_t)op->batch * (size_t)op->heads;
   /* More than memory can have: the allocation fails, where the product would wrap. */
@@ -208,15 +206,12 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
     case IVIT_STEP_PATCHES: read_patches(&s->as.patches, w); break;
     case IVIT_STEP_CONSTANT: {
       size_t size = size_of((ivit_type)w[IVIT_CONSTANT_TYPE]);
-      s->as.constant =
-          keep(program, constants[IVIT_CONSTANT_CONSTANT_DATA], (size_t)s->rows * (size_t)s->cols, size);
+      s->as.constant = keep(program, constants[IVIT_CONSTANT_CONSTANT_DATA], (size_t)s->rows * (size_t)s->cols, size);
       break;
     }
     case IVIT_STEP_LINEAR: read_linear(program, &s->as.linear, s->cols, w, constants); break;
     case IVIT_STEP_ATTENTION: read_attention(program, &s->as.attention, s->cols, w, constants); break;
-    case IVIT_STEP_GATHER:
-      read_gather(program, &s->as.gather, s, w, constants[IVIT_GATHER_CONSTANT_INDEX]);
-      break;
+    case IVIT_STEP_GATHER: read_gather(program, &s->as.gather, s, w, constants[IVIT_GATHER_CONSTANT_INDEX]); break;
     case IVIT_STEP_ADD:
     case IVIT_STEP_QUANTIZE: break;
     default: read_row_op(program, s, w, constants); break;

@@ -1,8 +1,8 @@
 /*
  * A whole program: steps (ops as src/engine/plan lowered them) in stages, run block of rows by block of rows.
  *
- * A stage's steps are local to rows: a block of rows goes through all of them before the next block begins, so what lies
- * between them stays in cache, and threads share out the blocks. An attention is a stage by itself.
+ * A stage's steps are local to rows: a block of rows goes through all of them before the next block begins, so what
+ * lies between them stays in cache, and threads share out the blocks. An attention is a stage by itself.
  *
  * Values lie in a context's arena, at the offsets that the plan gave them; those that only live within a stage lie in
  * the running thread's local memory, and begin with the block's first row.
@@ -17,8 +17,8 @@ typedef struct ivit_context ivit_context;
 
 /*
  * The words of a plan are those of generated.h; src/engine/encode.ts writes them. After the layout's own words come its
- * values, then the stages: attention?, block rows, count of runs, runs (first row, end), count of steps, steps (step, first
- * column, end column, count of runs, runs).
+ * values, then the stages: attention?, block rows, count of runs, runs (first row, end), count of steps, steps (step,
+ * first column, end column, count of runs, runs).
  */
 ivit_program *ivit_program_create(const ivit_isa *isa, const int32_t *words);
 /* Adds step `index`. The constants are copied or packed: they may go when this returns. */

@@ -67,7 +67,9 @@ void make_schedules(heap *h, ivit_context *context) {
     const stage *g = &program->stages[i];
     schedule *s = &context->schedules[i];
     int32_t tile = program->isa->tile_rows;
-    if (g->is_attention) schedule_attention(h, s, g, &program->steps[g->uses[0].step].as.attention, tile, context->threads);
-    else schedule_rows(h, s, g, tile, context->threads);
+    if (g->is_attention)
+      schedule_attention(h, s, g, &program->steps[g->uses[0].step].as.attention, tile, context->threads);
+    else
+      schedule_rows(h, s, g, tile, context->threads);
   }
 }

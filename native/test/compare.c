@@ -1,7 +1,7 @@
 /*
  * Compares every primitive of an instruction set's table with plain C on random operands: shapes off the tile, every
- * output type, multipliers and shifts that lead to each path. compare.mjs builds and runs it; test/engine compares whole
- * backends with src/kernels.
+ * output type, multipliers and shifts that lead to each path. compare.mjs builds and runs it; test/engine compares
+ * whole backends with src/kernels.
  *
  *   compare <isa> [rounds] [seed]
  */
@@ -137,7 +137,9 @@ static void compare_linear(const ivit_isa *isa) {
         ((int16_t *)x)[i * K + k] = (int16_t)(extreme_x ? end : pick(INT16_MIN, INT16_MAX));
       }
     }
-  } else for (size_t i = 0; i < M * K; i++) ((uint8_t *)x)[i] = (uint8_t)(op.x_type == IVIT_ROWS ? pick(1, 255) : pick(0, 255));
+  } else
+    for (size_t i = 0; i < M * K; i++)
+      ((uint8_t *)x)[i] = (uint8_t)(op.x_type == IVIT_ROWS ? pick(1, 255) : pick(0, 255));
   int with_residual = op.out.type == IVIT_I32 && chance(60);
   int32_t *residual = buffer(M * N * sizeof *residual);
   fill_i32(residual, M * N, 24);
@@ -176,8 +178,9 @@ static void compare_linear(const ivit_isa *isa) {
     op.weight = weight;
   }
   char detail[200];
-  snprintf(detail, sizeof detail, "rows %d cols %d features %d x %d tied %d out %d shift %d row shift %d residual %d", rows,
-           op.cols, op.in_features, op.x_type, op.weights_of != NULL, op.out.type, op.out.shift, op.row_shift, with_residual);
+  snprintf(detail, sizeof detail, "rows %d cols %d features %d x %d tied %d out %d shift %d row shift %d residual %d",
+           rows, op.cols, op.in_features, op.x_type, op.weights_of != NULL, op.out.type, op.out.shift, op.row_shift,
+           with_residual);
   check("linear", out[0], out[1], bytes, detail);
 }
 
@@ -227,7 +230,8 @@ static void compare_layer_norm(const ivit_isa *isa) {
   size_t count = (size_t)rows * (size_t)op.cols;
   int32_t *x = buffer(count * sizeof *x);
   fill_i32(x, count, bits);
-  if (chance(30)) for (size_t i = 0; i < count; i++) x[i] = x[0];
+  if (chance(30))
+    for (size_t i = 0; i < count; i++) x[i] = x[0];
   compare_rows(isa, "layer norm", call_layer_norm, &op, rows, op.cols, &op.out, IVIT_NORM_LIMIT, x);
 }
 
@@ -242,7 +246,8 @@ static void compare_activation(const ivit_isa *isa) {
   int32_t rows = pick(1, 20);
   size_t count = (size_t)rows * (size_t)op.cols;
   int16_t *x = buffer(count * sizeof *x);
-  for (size_t i = 0; i < count; i++) x[i] = (int16_t)(chance(2) ? (chance(50) ? 32767 : -32767) : (int32_t)pick_bits(pick(1, 15)));
+  for (size_t i = 0; i < count; i++)
+    x[i] = (int16_t)(chance(2) ? (chance(50) ? 32767 : -32767) : (int32_t)pick_bits(pick(1, 15)));
   compare_rows(isa, "activation", call_activation, &op, rows, op.cols, &op.out, IVIT_ACTIVATION_LIMIT, x);
 }
 
@@ -352,8 +357,10 @@ static void compare_attention(const ivit_isa *isa) {
     }
   }
   char detail[200];
-  snprintf(detail, sizeof detail, "queries %d keys %d dim %d value dim %d softmax bits %d bits %d score shift %d bias %d out %d shift %d",
-           op.queries, op.keys, op.dim, op.value_dim, op.softmax_bits, bits, op.score_shift, op.bias != NULL, op.out.type, op.out.shift);
+  snprintf(detail, sizeof detail,
+           "queries %d keys %d dim %d value dim %d softmax bits %d bits %d score shift %d bias %d out %d shift %d",
+           op.queries, op.keys, op.dim, op.value_dim, op.softmax_bits, bits, op.score_shift, op.bias != NULL,
+           op.out.type, op.out.shift);
   check("attention", out[0], out[1], bytes, detail);
 }
 
@@ -365,8 +372,8 @@ int main(int argc, char **argv) {
   }
   int rounds = argc > 2 ? atoi(argv[2]) : 500;
   state = argc > 3 ? (uint64_t)atoll(argv[3]) : 1;
-  void (*const comparisons[])(const ivit_isa *) = {compare_linear,  compare_layer_norm,    compare_activation,
-                                                   compare_rescale, compare_quantize_rows, compare_add,
+  void (*const comparisons[])(const ivit_isa *) = {compare_linear,   compare_layer_norm,    compare_activation,
+                                                   compare_rescale,  compare_quantize_rows, compare_add,
                                                    compare_attention};
   for (int round = 0; round < rounds && failures < 10; round++) {
     for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {

@@ -4,8 +4,8 @@
 enum { QUERIES = 24 };
 
 /*
- * Packed keys and values of one window and head: panels of 8 keys, then panels of 8 value channels. Queries become u8 by
- * adding 128; a panel's `start` takes that back, and CODE_OFFSET.
+ * Packed keys and values of one window and head: panels of 8 keys, then panels of 8 value channels. Queries become u8
+ * by adding 128; a panel's `start` takes that back, and CODE_OFFSET.
  */
 typedef struct {
   int32_t start[PANEL];
@@ -72,10 +72,10 @@ static void attention_pack(const ivit_attention *op, int32_t window, int32_t hea
 }
 
 typedef struct {
-  int32_t *scores; /* [QUERIES][key_stride] */
-  int32_t *sums;   /* [QUERIES] */
-  code_t *queries; /* tiles */
-  code_t *weights; /* tiles */
+  int32_t *scores;     /* [QUERIES][key_stride] */
+  int32_t *sums;       /* [QUERIES] */
+  code_t *queries;     /* tiles */
+  code_t *weights;     /* tiles */
   code_t *low_weights; /* tiles; NULL where weights are not split */
   size_t key_stride, size;
 } workspace;
@@ -131,8 +131,8 @@ INLINE exponential exponential_of(int32_t p, int32_t bits) {
 }
 
 /*
- * softmaxWeight of eight distances, 0 to REACH << p. The shift of m by q = d >> p is a product with 2^-q in Q15, rounded;
- * taken of m less half of 2^q it is the floor. 2^-0 does not fit Q15, but -2^15 does: the sign is dropped.
+ * softmaxWeight of eight distances, 0 to REACH << p. The shift of m by q = d >> p is a product with 2^-q in Q15,
+ * rounded; taken of m less half of 2^q it is the floor. 2^-0 does not fit Q15, but -2^15 does: the sign is dropped.
  */
 INLINE v128 softmax_eight(v128 d, const exponential *k, const ivit_softmax kind, v128 dither) {
   v128 q = wasm_u16x8_shr(d, k->fraction_bits), fraction = wasm_v128_and(d, k->fraction);
@@ -231,9 +231,8 @@ static void sum_values(const ivit_attention *op, const workspace *w, int32_t hea
                        const uint8_t *panels, void *out) {
   const size_t out_cols = (size_t)op->heads * (size_t)op->value_dim;
   const int32_t first = head * op->value_dim;
-  const requantize_plan plan =
-      plan_requantize((int64_t)1 << 30, INT64_MAX >> 1, largest_multiplier(op->out.multiplier + first, op->value_dim),
-                      op->out.shift);
+  const requantize_plan plan = plan_requantize(
+      (int64_t)1 << 30, INT64_MAX >> 1, largest_multiplier(op->out.multiplier + first, op->value_dim), op->out.shift);
   const int32_t bits = op->softmax_bits;
   const v128 rounding = wasm_i64x2_splat((int64_t)1 << (bits - 1));
   for (int32_t n = 0; n < op->value_dim; n += PANEL, panels += head_panel_size(op->keys)) {
@@ -257,7 +256,8 @@ static void sum_values(const ivit_attention *op, const workspace *w, int32_t hea
         for (int32_t j = 2 * i; j < 2 * i + 2; j++) {
           v128 low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(sums[j], factor), rounding);
           v128 high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(sums[j], factor), rounding);
-          sums[j] = low_words(wasm_u64x2_shr(low, (uint32_t)bits), wasm_u64x2_shr(high, (uint32_t)bits)); /* below 2^30 */
+          sums[j] =
+              low_words(wasm_u64x2_shr(low, (uint32_t)bits), wasm_u64x2_shr(high, (uint32_t)bits)); /* below 2^30 */
         }
       }
       requantize_tile(sums, &plan, scaled, multiplier, op->out.shift);

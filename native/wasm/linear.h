@@ -142,8 +142,10 @@ static void linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t n1, 
     for (int32_t r = 0; r < count; r += TILE) {
       const size_t at = (size_t)(first + r) * features;
       code_t *tile = tiles + (size_t)(r / TILE) * tile_size;
-      if (words) interleave_words_of((const int16_t *)x + at, count - r, op->in_features, tile);
-      else interleave_codes_of((const uint8_t *)x + at, features, count - r, op->in_features, tile);
+      if (words)
+        interleave_words_of((const int16_t *)x + at, count - r, op->in_features, tile);
+      else
+        interleave_codes_of((const uint8_t *)x + at, features, count - r, op->in_features, tile);
     }
     for (int32_t r = 0; x_scale && r < count; r++) factors[r] = factor_of(op, h, x_scale[first + r]);
 

@@ -189,17 +189,18 @@ INLINE void put_group(weight_t *to, const int8_t *const rows[GROUP]) {
 INLINE size_t tile_elements(int32_t length) { return ((size_t)length + 7) / 8 * 8 * TILE; }
 
 /* Row i of a tile times the 8 columns of a group; `x` points to the tile's group, w0 and w1 hold the columns. */
-#define MULTIPLY_ROW(x, i, a0, a1)                             \
-  do {                                                         \
+#define MULTIPLY_ROW(x, i, a0, a1)                                \
+  do {                                                            \
     const v128 codes = wasm_v128_load32_splat((x) + GROUP * (i)); \
-    a0 = multiply_add(a0, codes, w0);                          \
-    a1 = multiply_add(a1, codes, w1);                          \
+    a0 = multiply_add(a0, codes, w0);                             \
+    a1 = multiply_add(a1, codes, w1);                             \
   } while (0)
 
 enum { GROUP_WEIGHTS = GROUP * PANEL, GROUP_CODES = GROUP * TILE };
 
 /* sums[2i + j] = start[4j] to [4j + 3] + row i . columns 4j to 4j + 3, over `groups` >= 1 groups of elements. */
-INLINE void multiply_tile(v128 sums[2 * TILE], const code_t *x, int32_t groups, const weight_t *w, const int32_t *start) {
+INLINE void multiply_tile(v128 sums[2 * TILE], const code_t *x, int32_t groups, const weight_t *w,
+                          const int32_t *start) {
   v128 a0 = load(start), a1 = load(start + 4), b0 = a0, b1 = a1, c0 = a0, c1 = a1, d0 = a0, d1 = a1;
   const weight_t *end = w + (size_t)groups * GROUP_WEIGHTS;
 #ifdef __wasm_relaxed_simd__

@@ -127,10 +127,8 @@ INLINE v128 look_up(const v128 parts[4], const v128 indices[4]) {
   return wasm_v128_or(a, b);
 }
 
-#define INTERLEAVE_LOW(a, b) \
-  wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define INTERLEAVE_HIGH(a, b) \
-  wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define INTERLEAVE_LOW(a, b) wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define INTERLEAVE_HIGH(a, b) wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
 /* activate() of eight values: q15mulr is (step*fraction + 2^14) >> 15. */
 INLINE v128 activate_eight(v128 x, v128 magnitude, v128 knot, v128 step, v128 mask, v128 factor) {

@@ -42,8 +42,8 @@ INLINE v128 requantize_any(v128 v, v128 b, int32_t shift) {
 #define UNROLL_ROWS _Pragma("clang loop unroll(full)")
 
 /*
- * A tile of sums to requantized values, in place. `scaled`: the 8 multipliers, scaled as the plan says; `multiplier`: as
- * they are.
+ * A tile of sums to requantized values, in place. `scaled`: the 8 multipliers, scaled as the plan says; `multiplier`:
+ * as they are.
  */
 static void requantize_tile(v128 v[2 * TILE], const requantize_plan *plan, const int32_t *scaled,
                             const int32_t *multiplier, int32_t shift) {
@@ -110,8 +110,8 @@ INLINE void store_eight(const ivit_output *out, void *data, size_t at, v128 a, v
 }
 
 /*
- * The first `rows` rows of a tile of requantized values to the output's type, from element `at` on, `cols` elements from
- * row to row: `count` columns of them.
+ * The first `rows` rows of a tile of requantized values to the output's type, from element `at` on, `cols` elements
+ * from row to row: `count` columns of them.
  */
 static void store_tile(const ivit_output *out, void *data, size_t at, size_t cols, const v128 v[2 * TILE], int32_t rows,
                        int32_t count) {

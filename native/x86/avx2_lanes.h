@@ -47,9 +47,7 @@ typedef struct {
 FN vec odd_lanes(vec v) { return _mm256_srli_epi64(v, 32); }
 FN vec high_halves(__m256i even, __m256i odd) { return _mm256_blend_epi32(odd_lanes(even), odd, 0xaa); }
 FN vec low_halves(__m256i even, __m256i odd) { return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa); }
-FN wide multiply(vec a, vec b) {
-  return (wide){_mm256_mul_epi32(a, b), _mm256_mul_epi32(odd_lanes(a), odd_lanes(b))};
-}
+FN wide multiply(vec a, vec b) { return (wide){_mm256_mul_epi32(a, b), _mm256_mul_epi32(odd_lanes(a), odd_lanes(b))}; }
 FN wide load_wide(const int64_t *p) { return (wide){load(p), load(p + 4)}; }
 FN wide wide_zero(void) { return (wide){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 FN wide wide_sum(wide a, wide b) { return (wide){_mm256_add_epi64(a.even, b.even), _mm256_add_epi64(a.odd, b.odd)}; }
@@ -92,12 +90,13 @@ FN void store_bytes_i8(void *p, const vec v[2]) {
 FN void store_words(void *p, const vec v[2]) { store(p, _mm256_max_epi16(words_of(v), _mm256_set1_epi16(-32767))); }
 
 /*
- * The loop of the register tile: 6 rows by 2 vectors of 8 columns, in assembly for the same reason as AVX-512's. ymm0 and
- * ymm1 hold the weights of a group, ymm2 the codes of one row; STEP multiplies and adds.
+ * The loop of the register tile: 6 rows by 2 vectors of 8 columns, in assembly for the same reason as AVX-512's. ymm0
+ * and ymm1 hold the weights of a group, ymm2 the codes of one row; STEP multiplies and adds.
  */
-#define TILE_ROW(pointer, i) "vpbroadcastd (%%" pointer ",%%rax), %%ymm2\n" STEP("%%ymm0", "%[a" i "]") STEP("%%ymm1", "%[b" i "]")
+#define TILE_ROW(pointer, i) \
+  "vpbroadcastd (%%" pointer ",%%rax), %%ymm2\n" STEP("%%ymm0", "%[a" i "]") STEP("%%ymm1", "%[b" i "]")
 #define TILE_START(i) "vmovdqu (%[start]), %[a" i "]\n vmovdqu 32(%[start]), %[b" i "]\n"
-#define MULTIPLY_TILE_LOOP                                                                                          \
+#define MULTIPLY_TILE_LOOP \
   __asm__ volatile(                                                                                                 \
       TILE_START("0") TILE_START("1") TILE_START("2") TILE_START("3") TILE_START("4") TILE_START("5")               \
       "mov (%[x]), %%r8\n mov 8(%[x]), %%r9\n mov 16(%[x]), %%r10\n"                                                \
@@ -115,15 +114,15 @@ FN void store_words(void *p, const vec v[2]) { store(p, _mm256_max_epi16(words_o
       : "rax", "r8", "r9", "r10", "r11", "r12", "r13", "xmm0", "xmm1", "xmm2", "xmm3", "memory", "cc")
 
 /* For each table: `rows` are of its code_t, `w` of its weight_t. */
-#define DEFINE_MULTIPLY_TILE                                                                                   \
-  static void multiply_tile(int32_t sums[TILE_ROWS][16], const code_t *const rows[TILE_ROWS], int32_t groups,  \
-                            const weight_t *w, const int32_t *start) {                                         \
-    vec a[TILE_ROWS], b[TILE_ROWS];                                                                            \
-    MULTIPLY_TILE_LOOP;                                                                                        \
-    for (int i = 0; i < TILE_ROWS; i++) {                                                                      \
-      store(sums[i], a[i]);                                                                                    \
-      store(sums[i] + LANES, b[i]);                                                                            \
-    }                                                                                                          \
+#define DEFINE_MULTIPLY_TILE                                                                                  \
+  static void multiply_tile(int32_t sums[TILE_ROWS][16], const code_t *const rows[TILE_ROWS], int32_t groups, \
+                            const weight_t *w, const int32_t *start) {                                        \
+    vec a[TILE_ROWS], b[TILE_ROWS];                                                                           \
+    MULTIPLY_TILE_LOOP;                                                                                       \
+    for (int i = 0; i < TILE_ROWS; i++) {                                                                     \
+      store(sums[i], a[i]);                                                                                   \
+      store(sums[i] + LANES, b[i]);                                                                           \
+    }                                                                                                         \
   }
 
 #endif

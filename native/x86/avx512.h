@@ -6,7 +6,8 @@
 #define IVIT_AVX512_H
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), \
+                             apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 #endif
@@ -38,7 +39,8 @@ typedef struct {
   const uint8_t *row[TILE_ROWS];
 } tile_rows;
 
-/* Written one by one: a struct copied at once would wait for its fields to leave the store queue, and the loop with it. */
+/* Written one by one: a struct copied at once would wait for its fields to leave the store queue, and the loop with it.
+ */
 INLINE void point_to_rows(tile_rows *t, const uint8_t *x, size_t stride, int32_t rows) {
   UNROLL_ROWS for (int i = 0; i < TILE_ROWS; i++) t->row[i] = x + (size_t)(i < rows ? i : rows - 1) * stride;
 }
@@ -58,7 +60,7 @@ INLINE void point_to_rows(tile_rows *t, const uint8_t *x, size_t stride, int32_t
 #define LOAD_2 LOAD_1 "vmovdqu64 64(%[w]), %%zmm1\n"
 #define LOAD_3 LOAD_2 "vmovdqu64 128(%[w]), %%zmm2\n"
 #define LOAD_4 LOAD_3 "vmovdqu64 192(%[w]), %%zmm3\n"
-#define START_COLUMN(j, offset)                                                                                     \
+#define START_COLUMN(j, offset)                                                                                        \
   "vmovdqu64 " offset "(%[start]), %[a0" j "]\n vmovdqa64 %[a0" j "], %[a1" j "]\n vmovdqa64 %[a0" j "], %[a2" j "]\n" \
   "vmovdqa64 %[a0" j "], %[a3" j "]\n vmovdqa64 %[a0" j "], %[a4" j "]\n vmovdqa64 %[a0" j "], %[a5" j "]\n"
 #define START_1 START_COLUMN("0", "")
@@ -70,18 +72,17 @@ INLINE void point_to_rows(tile_rows *t, const uint8_t *x, size_t stride, int32_t
 #define SUMS_2(i) SUMS_1(i), SUM(i, 1)
 #define SUMS_3(i) SUMS_2(i), SUM(i, 2)
 #define SUMS_4(i) SUMS_3(i), SUM(i, 3)
-#define TILE_MULTIPLY(V)                                                                                            \
-  __asm__ volatile(                                                                                                 \
-      START_##V                                                                                                     \
-      "mov (%[x]), %%r8\n mov 8(%[x]), %%r9\n mov 16(%[x]), %%r10\n"                                                \
-      "mov 24(%[x]), %%r11\n mov 32(%[x]), %%r12\n mov 40(%[x]), %%r13\n"                                           \
-      "xor %%eax, %%eax\n"                                                                                          \
-      ".p2align 5\n"                                                                                                \
-      "0:\n" LOAD_##V STEP_##V("r8", "0") STEP_##V("r9", "1") STEP_##V("r10", "2") STEP_##V("r11", "3")             \
-      STEP_##V("r12", "4") STEP_##V("r13", "5")                                                                     \
-      "add $" #V "*64, %[w]\n add $4, %%rax\n cmp %[end], %%rax\n jne 0b\n"                                         \
-      : SUMS_##V(0), SUMS_##V(1), SUMS_##V(2), SUMS_##V(3), SUMS_##V(4), SUMS_##V(5), [w] "+r"(w)                   \
-      : [start] "r"(start), [x] "r"(x->row), [end] "r"((size_t)groups * 4)                                          \
+#define TILE_MULTIPLY(V)                                                                                           \
+  __asm__ volatile(                                                                                                \
+      START_##V "mov (%[x]), %%r8\n mov 8(%[x]), %%r9\n mov 16(%[x]), %%r10\n"                                     \
+                "mov 24(%[x]), %%r11\n mov 32(%[x]), %%r12\n mov 40(%[x]), %%r13\n"                                \
+                "xor %%eax, %%eax\n"                                                                               \
+                ".p2align 5\n"                                                                                     \
+                "0:\n" LOAD_##V STEP_##V("r8", "0") STEP_##V("r9", "1") STEP_##V("r10", "2") STEP_##V("r11", "3")  \
+                    STEP_##V("r12", "4")                                                                           \
+                        STEP_##V("r13", "5") "add $" #V "*64, %[w]\n add $4, %%rax\n cmp %[end], %%rax\n jne 0b\n" \
+      : SUMS_##V(0), SUMS_##V(1), SUMS_##V(2), SUMS_##V(3), SUMS_##V(4), SUMS_##V(5), [w] "+r"(w)                  \
+      : [start] "r"(start), [x] "r"(x->row), [end] "r"((size_t)groups * 4)                                         \
       : "rax", "r8", "r9", "r10", "r11", "r12", "r13", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "memory", "cc")
 
 INLINE void tile_multiply(tile acc, const int32_t *start, const tile_rows *x, int32_t groups, const int8_t *w,
@@ -111,8 +112,8 @@ INLINE __m512i clamp_i32(__m512i v, int32_t limit) {
 }
 
 /*
- * A plan's numbers as operands of a tile's epilogue. Shifts by a count for each lane: those by one count for all take the
- * units that multiply (Zen 5) or a shuffle more (Intel).
+ * A plan's numbers as operands of a tile's epilogue. Shifts by a count for each lane: those by one count for all take
+ * the units that multiply (Zen 5) or a shuffle more (Intel).
  */
 typedef struct {
   __m512i round, shift, lift;
@@ -165,16 +166,20 @@ INLINE void store_values(const ivit_type type, const __m512i v[4], __m512i zero,
     case IVIT_U8:
     case IVIT_I8: {
       __m512i codes = type == IVIT_U8 ? pack_u8(v, zero) : pack_i8(v);
-      if (count >= 64) _mm512_storeu_si512(out, codes);
-      else _mm512_mask_storeu_epi8(out, first64(count), codes);
+      if (count >= 64)
+        _mm512_storeu_si512(out, codes);
+      else
+        _mm512_mask_storeu_epi8(out, first64(count), codes);
       break;
     }
     case IVIT_I16: {
       const __m512i least = _mm512_set1_epi16(-32767);
       UNROLL_VECTORS for (int j = 0; j < 2; j++) {
         __m512i words = _mm512_max_epi16(pack_words(v[2 * j], v[2 * j + 1]), least);
-        if (count >= 64) _mm512_storeu_si512((int16_t *)out + 32 * j, words);
-        else _mm512_mask_storeu_epi16((int16_t *)out + 32 * j, first32(count - 32 * j), words);
+        if (count >= 64)
+          _mm512_storeu_si512((int16_t *)out + 32 * j, words);
+        else
+          _mm512_mask_storeu_epi16((int16_t *)out + 32 * j, first32(count - 32 * j), words);
       }
       break;
     }
@@ -183,8 +188,10 @@ INLINE void store_values(const ivit_type type, const __m512i v[4], __m512i zero,
       const int32_t limit = type == IVIT_I32 ? IVIT_WIDE_LIMIT : IVIT_ROW_LIMIT;
       UNROLL_VECTORS for (int j = 0; j < 4; j++) {
         __m512i r = clamp_i32(v[j], limit);
-        if (count >= 64) _mm512_storeu_si512((int32_t *)out + 16 * j, r);
-        else _mm512_mask_storeu_epi32((int32_t *)out + 16 * j, first16(count - 16 * j), r);
+        if (count >= 64)
+          _mm512_storeu_si512((int32_t *)out + 16 * j, r);
+        else
+          _mm512_mask_storeu_epi32((int32_t *)out + 16 * j, first16(count - 16 * j), r);
       }
       break;
     }

@@ -1,4 +1,5 @@
-/* Fused attention: scores, exponential and weighted sum of 6 queries at a time; only a strip of scores exists at once. */
+/* Fused attention: scores, exponential and weighted sum of 6 queries at a time; only a strip of scores exists at once.
+ */
 #include "avx512.h"
 
 #define UNROLL_ALL _Pragma("GCC unroll 16")
@@ -9,8 +10,8 @@
  * `start` takes back: -128*sum_d k.
  */
 typedef struct {
-  int32_t groups;       /* of 4 query channels */
-  int32_t key_panels;   /* of 64 keys; the last has key_vectors*16 */
+  int32_t groups;     /* of 4 query channels */
+  int32_t key_panels; /* of 64 keys; the last has key_vectors*16 */
   int32_t key_vectors;
   int32_t weight_groups; /* of 4 keys */
   int32_t value_panels;
@@ -53,9 +54,10 @@ static int plan_head(const ivit_attention *op, int32_t head, head_plan *plan) {
   plan->score = plan_requantize((int64_t)op->dim << 14, bound, b, op->score_shift);
   const int32_t *multiplier = op->out.multiplier + head * op->value_dim;
   /* Their unit is so fine that no product is narrow. */
-  plan->value = plan_requantize((int64_t)1 << 30, INT64_MAX >> 1, largest_multiplier(multiplier, op->value_dim), op->out.shift);
+  plan->value =
+      plan_requantize((int64_t)1 << 30, INT64_MAX >> 1, largest_multiplier(multiplier, op->value_dim), op->out.shift);
   return (plan->score.path == NARROW || plan->score.path == HIGH) && plan->value.path == HIGH &&
-          ivit_shift_round(bound, op->score_shift) <= SAFE_SCORE;
+         ivit_shift_round(bound, op->score_shift) <= SAFE_SCORE;
 }
 
 size_t ivit_avx512_attention_pack_size(const ivit_attention *op) {
@@ -87,7 +89,8 @@ INLINE void transpose16(__m512i v[16]) {
   }
   UNROLL_ALL for (int c = 0; c < 4; c++) {
     __m512i lo0 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0x44), hi0 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0xee);
-    __m512i lo1 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x44), hi1 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xee);
+    __m512i lo1 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x44),
+            hi1 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xee);
     v[c] = _mm512_shuffle_i32x4(lo0, lo1, 0x88);
     v[4 + c] = _mm512_shuffle_i32x4(lo0, lo1, 0xdd);
     v[8 + c] = _mm512_shuffle_i32x4(hi0, hi1, 0x88);
@@ -197,8 +200,8 @@ size_t ivit_avx512_attention_scratch(const ivit_attention *op) {
 }
 
 /*
- * The functions of one register tile below are never inlined: in a function of their own, compilers keep all accumulators
- * in registers.
+ * The functions of one register tile below are never inlined: in a function of their own, compilers keep all
+ * accumulators in registers.
  */
 #define NEVER_INLINE static __attribute__((noinline)) void
 
@@ -249,14 +252,14 @@ INLINE void score_panel(score_tile *t, const int8_t *keys, const int32_t *start,
 }
 
 typedef void score_function(score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores);
-#define SCORE_PANEL(name, path, vectors, wide)                                                                      \
-  NEVER_INLINE name(score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores) {           \
-    score_panel(t, keys, start, key, scores, path, vectors, wide);                                                  \
+#define SCORE_PANEL(name, path, vectors, wide)                                                            \
+  NEVER_INLINE name(score_tile *t, const int8_t *keys, const int32_t *start, int32_t key, void *scores) { \
+    score_panel(t, keys, start, key, scores, path, vectors, wide);                                        \
   }
-#define SCORE_PANELS(name, path, wide)    \
-  SCORE_PANEL(name##1, path, 1, wide)     \
-  SCORE_PANEL(name##2, path, 2, wide)     \
-  SCORE_PANEL(name##3, path, 3, wide)     \
+#define SCORE_PANELS(name, path, wide) \
+  SCORE_PANEL(name##1, path, 1, wide)  \
+  SCORE_PANEL(name##2, path, 2, wide)  \
+  SCORE_PANEL(name##3, path, 3, wide)  \
   SCORE_PANEL(name##4, path, 4, wide)
 SCORE_PANELS(score_narrow, NARROW, 0)
 SCORE_PANELS(score_high, HIGH, 0)
@@ -299,14 +302,16 @@ INLINE exponential exponential_of(int32_t p, int32_t bits) {
                        .twice = _mm512_set1_epi16((int16_t)(15 - p))};
 }
 
-/* softmaxDither of a query and 32 keys from a multiple of 64 on, or from 32 more, in the order that packing leaves them in. */
+/* softmaxDither of a query and 32 keys from a multiple of 64 on, or from 32 more, in the order that packing leaves them
+ * in. */
 INLINE __m512i dither_words(int32_t query, int32_t key) {
   /* 39*key modulo 64. */
   static const int16_t keys[32] = {
-      DITHER_STEPS(0),  DITHER_STEPS(16), DITHER_STEPS(4),  DITHER_STEPS(20),
-      DITHER_STEPS(8),  DITHER_STEPS(24), DITHER_STEPS(12), DITHER_STEPS(28),
+      DITHER_STEPS(0), DITHER_STEPS(16), DITHER_STEPS(4),  DITHER_STEPS(20),
+      DITHER_STEPS(8), DITHER_STEPS(24), DITHER_STEPS(12), DITHER_STEPS(28),
   };
-  __m512i steps = _mm512_add_epi16(_mm512_loadu_si512(keys), _mm512_set1_epi16((int16_t)((27 * (query & 63) + 39 * key) & 63)));
+  __m512i steps =
+      _mm512_add_epi16(_mm512_loadu_si512(keys), _mm512_set1_epi16((int16_t)((27 * (query & 63) + 39 * key) & 63)));
   return _mm512_sub_epi16(_mm512_and_si512(steps, _mm512_set1_epi16(63)), _mm512_set1_epi16(32));
 }
 
@@ -342,16 +347,16 @@ INLINE int32_t reduce_max_words(__m512i v) {
 }
 
 /*
- * Whether a row whose largest score is `top` lost none that matters to 16 bits: one at the top, or one at the bottom that
- * is near enough to have a weight.
+ * Whether a row whose largest score is `top` lost none that matters to 16 bits: one at the top, or one at the bottom
+ * that is near enough to have a weight.
  */
 INLINE int top_fits(int32_t top, int32_t fraction_bits) {
   return top != INT16_MAX && top - INT16_MIN >= 16 << fraction_bits;
 }
 
 /*
- * Weights of `keys` 16-bit scores, the largest of which is `top`, and zeros up to a multiple of 64. Returns their sum. `low`:
- * see IVIT_LOW_BITS; written for 12 bits only.
+ * Weights of `keys` 16-bit scores, the largest of which is `top`, and zeros up to a multiple of 64. Returns their sum.
+ * `low`: see IVIT_LOW_BITS; written for 12 bits only.
  */
 INLINE int32_t softmax_row(const int16_t *scores, int32_t keys, int32_t query, int32_t top, const exponential *k,
                            uint8_t *weights, uint8_t *low, const ivit_softmax kind, const int32_t bits) {
@@ -448,10 +453,10 @@ INLINE void value_panel(const value_tile *t, const int8_t *values, const int32_t
 
 typedef void value_function(const value_tile *t, const int8_t *values, const int32_t *multiplier,
                             const int32_t *multiplier_odd, void *out, int32_t count);
-#define VALUE_PANEL(name, type, bits, vectors)                                                                  \
-  NEVER_INLINE name(const value_tile *t, const int8_t *values, const int32_t *multiplier,                       \
-                    const int32_t *multiplier_odd, void *out, int32_t count) {                                  \
-    value_panel(t, values, multiplier, multiplier_odd, out, count, type, bits, vectors);                        \
+#define VALUE_PANEL(name, type, bits, vectors)                                            \
+  NEVER_INLINE name(const value_tile *t, const int8_t *values, const int32_t *multiplier, \
+                    const int32_t *multiplier_odd, void *out, int32_t count) {            \
+    value_panel(t, values, multiplier, multiplier_odd, out, count, type, bits, vectors);  \
   }
 VALUE_PANEL(values_u8_1, IVIT_U8, 8, 1)
 VALUE_PANEL(values_u8_2, IVIT_U8, 8, 2)
@@ -516,9 +521,12 @@ INLINE void weigh_rows(const ivit_attention *op, const layout *l, const void *pa
     uint8_t *weights = w->weights + at, *low = w->low_weights + at;
     const int16_t *words = (const int16_t *)w->scores + at;
     int32_t sum;
-    if (!fits) sum = softmax_row_wide(op, (const int32_t *)w->scores + at, query + i, weights, low);
-    else if (op->softmax_bits > 8) sum = softmax_row(words, op->keys, query + i, top[i], &k, weights, low, kind, 12);
-    else sum = softmax_row(words, op->keys, query + i, top[i], &k, weights, low, kind, 8);
+    if (!fits)
+      sum = softmax_row_wide(op, (const int32_t *)w->scores + at, query + i, weights, low);
+    else if (op->softmax_bits > 8)
+      sum = softmax_row(words, op->keys, query + i, top[i], &k, weights, low, kind, 12);
+    else
+      sum = softmax_row(words, op->keys, query + i, top[i], &k, weights, low, kind, 8);
     factor[i] = ivit_sum_factor(sum, op->softmax_bits);
   }
 }

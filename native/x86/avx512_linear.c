@@ -1,4 +1,5 @@
-/* Linear layers: GEMM whose register tiles become outputs (requantization, residual, row scales) while the next is at work. */
+/* Linear layers: GEMM whose register tiles become outputs (requantization, residual, row scales) while the next is at
+ * work. */
 #include "avx512.h"
 
 /* Columns of a panel: a register tile is 6 rows by 2 vectors, so that two tiles fit the registers. */
@@ -80,7 +81,8 @@ typedef struct {
   int32_t sums[TILE_ROWS * PANEL_COLS], high[TILE_ROWS * PANEL_COLS];
 } tile_sums;
 
-static void multiply_rows(const uint8_t *x, size_t stride, int32_t rows, const linear_header *h, int32_t n, int32_t *sums) {
+static void multiply_rows(const uint8_t *x, size_t stride, int32_t rows, const linear_header *h, int32_t n,
+                          int32_t *sums) {
   tile_rows pointers;
   tile acc;
   point_to_rows(&pointers, x, stride, rows);
@@ -99,8 +101,8 @@ static void fetch_ahead(const linear_header *h, int32_t n) {
 }
 
 /*
- * The sums of one row of codes, or of the two (`b`, else NULL) of a 16-bit row: in a tile five rows would be computed for
- * nothing, and two tiles would read the weights twice.
+ * The sums of one row of codes, or of the two (`b`, else NULL) of a 16-bit row: in a tile five rows would be computed
+ * for nothing, and two tiles would read the weights twice.
  */
 INLINE void multiply_row(const uint8_t *a, const uint8_t *b, const linear_header *h, int32_t n, int32_t *a_sums,
                          int32_t *b_sums) {
@@ -139,8 +141,10 @@ static void multiply_any(const arguments *a, int32_t r, int32_t n, tile_sums *t)
   const int32_t rows = a->rows - r;
   if (rows == 1) {
     if (r == 0 && !op->weights_of) fetch_ahead(h, n); /* a layer with tied weights's weights were just read */
-    if (split) multiply_row(low, x, h, n, t->sums, t->high);
-    else multiply_row(x, NULL, h, n, t->sums, NULL);
+    if (split)
+      multiply_row(low, x, h, n, t->sums, t->high);
+    else
+      multiply_row(x, NULL, h, n, t->sums, NULL);
     return;
   }
   multiply_rows(low, a->x_stride, rows, h, n, t->sums);
@@ -157,7 +161,8 @@ static void finish_tile(const arguments *a, int32_t r, int32_t n, const tile_sum
   for (int32_t i = 0; i < rows; i++) {
     size_t at = (size_t)(r + i) * (size_t)op->cols + (size_t)n;
     row_factor f = op->x_type == IVIT_ROWS ? factor_of(op, a->x_scale[r + i]) : (row_factor){0};
-    __m512i v[TILE_VECTORS] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    __m512i v[TILE_VECTORS] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                               _mm512_setzero_si512()};
     UNROLL_VECTORS for (int j = 0; j < PANEL_VECTORS; j++) {
       __m512i s = _mm512_loadu_si512(t->sums + PANEL_COLS * i + 16 * j), bias = _mm512_loadu_si512(w->bias + 16 * j);
       if (op->x_type == IVIT_ROWS) {
@@ -192,8 +197,8 @@ static void multiply_tiles(const arguments *a) {
 
 /*
  * The multiply-adds keep two of the four vector units busy; requantization finds room on the others, if it lies between
- * them in the program. So a tile's loop is cut into six, and after each part one row of the tile before is finished, out
- * of the other half of the accumulators. All in assembly: no register is left to a compiler.
+ * them in the program. So a tile's loop is cut into six, and after each part one row of the tile before is finished,
+ * out of the other half of the accumulators. All in assembly: no register is left to a compiler.
  *
  *   zmm8 to zmm19, zmm20 to zmm31   sums of two tiles, two vectors a row, in turns
  *   zmm0 to zmm4                    2 vectors of weights, codes of a row, 2 for requantization
@@ -207,9 +212,9 @@ static void multiply_tiles(const arguments *a) {
  *
  * The residual's rows are too far apart to be fetched unasked: those of the next tile are asked for.
  *
- * With 16-bit inputs the first three parts multiply the high codes of the tile's rows and the others the low ones, which lie
- * behind them. Between the two the sums are multiplied by 256, and `bias` is added: modulo 2^32, as linear_packing.h
- * allows.
+ * With 16-bit inputs the first three parts multiply the high codes of the tile's rows and the others the low ones,
+ * which lie behind them. Between the two the sums are multiplied by 256, and `bias` is added: modulo 2^32, as
+ * linear_packing.h allows.
  */
 typedef struct {
   __m512i order;        /* index that puts packed elements in order */
@@ -219,12 +224,12 @@ typedef struct {
 
 /* A job is an array of 64-bit words: */
 #define JOB_CONSTANTS 0
-#define JOB_WEIGHT 1     /* of the first panel; from one panel to the next */
+#define JOB_WEIGHT 1 /* of the first panel; from one panel to the next */
 #define JOB_WEIGHT_STEP 2
-#define JOB_PANELS 3     /* left, this one counted */
-#define JOB_TILES 4      /* left in this panel, and in each */
+#define JOB_PANELS 3 /* left, this one counted */
+#define JOB_TILES 4  /* left in this panel, and in each */
 #define JOB_TILES_START 5
-#define JOB_X 6          /* this tile's, and the first's; from row to row and from tile to tile */
+#define JOB_X 6 /* this tile's, and the first's; from row to row and from tile to tile */
 #define JOB_X_START 7
 #define JOB_X_STRIDE 8
 #define JOB_X_STEP 9
@@ -289,15 +294,16 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
 #define V1(H, i) "%%zmm" NEXT_##H##i
 
 #define BEGIN_ROW(H, i) "vmovdqa64 %%zmm0, " V0(H, i) "\n vmovdqa64 %%zmm1, " V1(H, i) "\n"
-#define BEGIN_TILE(H)                                                                                   \
+#define BEGIN_TILE(H) \
   "lea (%%r9,%%r9,2), %%r10\n add %%r8, %%r10\n mov %%r12, %%rsi\n mov " OF_JOB(PANEL) ", %%rcx\n"   \
   "vmovdqu64 (%%rcx), %%zmm0\n vmovdqu64 64(%%rcx), %%zmm1\n"                                          \
   BEGIN_ROW(H, 0) BEGIN_ROW(H, 1) BEGIN_ROW(H, 2) BEGIN_ROW(H, 3) BEGIN_ROW(H, 4) BEGIN_ROW(H, 5)
-#define ADD_ROW(H, i, code)                                                                             \
-  "vpbroadcastd " code ", %%zmm2\n"                                                                     \
+#define ADD_ROW(H, i, code) \
+  "vpbroadcastd " code      \
+  ", %%zmm2\n"              \
   "vpdpbusd %%zmm0, %%zmm2, " V0(H, i) "\n vpdpbusd %%zmm1, %%zmm2, " V1(H, i) "\n"
 /* Part i of the loop, which may be empty; some lines of what comes next are fetched meanwhile. */
-#define LOOP(H, i)                                                                                      \
+#define LOOP(H, i) \
   "mov 8*" TEXT(i) "+" OF_JOB(STOPS) ", %%rcx\n add %%r12, %%rcx\n"                                     \
   "prefetcht1 (%%rax)\n prefetcht1 64(%%rax)\n add $128, %%rax\n"                                       \
   "cmp %%rcx, %%rsi\n je 3f\n .p2align 5\n 2:\n"                                                        \
@@ -307,45 +313,50 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
   "add $4, %%r8\n add $4, %%r10\n sub $-128, %%rsi\n cmp %%rcx, %%rsi\n jne 2b\n 3:\n"
 
 /* From the high codes to the low ones, where inputs have 16 bits. */
-#define JOIN_ROW(H, i)                                                                                  \
+#define JOIN_ROW(H, i) \
   "vpslld $8, " V0(H, i) ", " V0(H, i) "\n vpaddd %%zmm0, " V0(H, i) ", " V0(H, i) "\n"               \
   "vpslld $8, " V1(H, i) ", " V1(H, i) "\n vpaddd %%zmm1, " V1(H, i) ", " V1(H, i) "\n"
-#define JOIN(H)                                                                                         \
+#define JOIN(H) \
   "cmpq $0, " OF_JOB(SPLIT) "\n je 4f\n mov %%r12, %%rsi\n mov " OF_JOB(PANEL) ", %%rcx\n"             \
   "vmovdqu64 384(%%rcx), %%zmm0\n vmovdqu64 448(%%rcx), %%zmm1\n"                                      \
   JOIN_ROW(H, 0) JOIN_ROW(H, 1) JOIN_ROW(H, 2) JOIN_ROW(H, 3) JOIN_ROW(H, 4) JOIN_ROW(H, 5) "4:\n"
 
 /* The sums v, times the row's scale where there is one; `offset`: bytes of the vector's place in the panel. */
 #define SCALE_STATIC(v, offset)
-#define SCALE_DYNAMIC(v, offset)                                                                        \
-  "vpmulld (%%r13)%{1to16%}, " v ", " v "\n vpaddd 4(%%r13)%{1to16%}, " v ", " v "\n"                   \
-  "vpsravd 8(%%r13)%{1to16%}, " v ", " v "\n"                                                            \
+#define SCALE_DYNAMIC(v, offset)                                                 \
+  "vpmulld (%%r13)%{1to16%}, " v ", " v "\n vpaddd 4(%%r13)%{1to16%}, " v ", " v \
+  "\n"                                                                           \
+  "vpsravd 8(%%r13)%{1to16%}, " v ", " v                                         \
+  "\n"                                                                           \
   "vpaddd 384+" offset "(%%r14), " v ", " v "\n"
-#define REQUANTIZE_NARROW(v, offset)                                                                    \
-  "vpmulld 128+" offset "(%%r14), " v ", " v "\n"                                            \
+#define REQUANTIZE_NARROW(v, offset)         \
+  "vpmulld 128+" offset "(%%r14), " v ", " v \
+  "\n"                                       \
   "vpaddd " ROUND ", " v ", " v "\n vpsravd %%zmm5, " v ", " v "\n"
-#define REQUANTIZE_HIGH(v, offset)                                                                      \
-  "vpshufd $0xf5, " v ", %%zmm3\n"                                                                      \
-  "vpmuldq 128+" offset "(%%r14), " v ", " v "\n"                                            \
-  "vpmuldq 256+" offset "(%%r14), %%zmm3, %%zmm3\n vpshufd $0xf5, " v ", %%zmm3%{%%k1%}\n"           \
+#define REQUANTIZE_HIGH(v, offset)                                    \
+  "vpshufd $0xf5, " v                                                 \
+  ", %%zmm3\n"                                                        \
+  "vpmuldq 128+" offset "(%%r14), " v ", " v                          \
+  "\n"                                                                \
+  "vpmuldq 256+" offset "(%%r14), %%zmm3, %%zmm3\n vpshufd $0xf5, " v \
+  ", %%zmm3%{%%k1%}\n"                                                \
   "vpaddd " ROUND ", %%zmm3, %%zmm3\n vpsravd %%zmm5, %%zmm3, " v "\n"
 #define REQUANTIZE_LIFTED(v, offset) "vpsllvd %%zmm7, " v ", " v "\n" REQUANTIZE_HIGH(v, offset)
-#define RESULTS(S, P, H, i)                                                                             \
-  S(V0(H, i), "0") P(V0(H, i), "0") S(V1(H, i), "64") P(V1(H, i), "64")
+#define RESULTS(S, P, H, i) S(V0(H, i), "0") P(V0(H, i), "0") S(V1(H, i), "64") P(V1(H, i), "64")
 #define CLAMP(v) "vpminsd " LIMIT ", " v ", " v "\n vpmaxsd " LEAST ", " v ", " v "\n"
 
 /* Finishes row i of half H. */
-#define FINISH_I8(S, P, H, i)                                                                           \
+#define FINISH_I8(S, P, H, i) \
   RESULTS(S, P, H, i) "vpackssdw " V1(H, i) ", " V0(H, i) ", %%zmm3\n vpacksswb %%zmm3, %%zmm3, %%zmm3\n"  \
   "vpermd %%zmm3, %%zmm6, %%zmm3\n vpmaxsb " LEAST ", %%ymm3, %%ymm3\n"                   \
   "vmovdqu %%ymm3, (%%rdx)\n" NEXT_ROW
-#define FINISH_I16(S, P, H, i)                                                                          \
+#define FINISH_I16(S, P, H, i) \
   RESULTS(S, P, H, i) "vpackssdw " V1(H, i) ", " V0(H, i) ", %%zmm3\n vpermq %%zmm3, %%zmm6, %%zmm3\n"    \
   "vpmaxsw " LEAST ", %%zmm3, %%zmm3\n vmovdqu64 %%zmm3, (%%rdx)\n" NEXT_ROW
-#define FINISH_I32(S, P, H, i)                                                                          \
-  RESULTS(S, P, H, i) CLAMP(V0(H, i)) CLAMP(V1(H, i))                                                   \
-  "vmovdqu64 " V0(H, i) ", (%%rdx)\n vmovdqu64 " V1(H, i) ", 64(%%rdx)\n" NEXT_ROW
-#define FINISH_SUM(S, P, H, i)                                                                          \
+#define FINISH_I32(S, P, H, i) \
+  RESULTS(S, P, H, i)          \
+  CLAMP(V0(H, i)) CLAMP(V1(H, i)) "vmovdqu64 " V0(H, i) ", (%%rdx)\n vmovdqu64 " V1(H, i) ", 64(%%rdx)\n" NEXT_ROW
+#define FINISH_SUM(S, P, H, i) \
   RESULTS(S, P, H, i) CLAMP(V0(H, i)) CLAMP(V1(H, i))                                                   \
   "vpaddd (%%rbx), " V0(H, i) ", " V0(H, i) "\n vpaddd 64(%%rbx), " V1(H, i) ", " V1(H, i) "\n"          \
   "mov " OF_JOB(OUT_STEP) ", %%rcx\n prefetcht0 (%%rbx,%%rcx)\n prefetcht0 64(%%rbx,%%rcx)\n"            \
@@ -354,7 +365,7 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
 #define NEXT_ROW "add %%r11, %%rdx\n add %%r11, %%rbx\n add $16, %%r13\n"
 
 /* Makes this tile the one before, and goes on to the next; to label `end` where there is none. */
-#define ADVANCE(end)                                                                                    \
+#define ADVANCE(end) \
   "mov " OF_JOB(OUT) ", %%rdx\n mov " OF_JOB(RESIDUAL) ", %%rbx\n mov " OF_JOB(FACTORS) ", %%r13\n"     \
   "mov " OF_JOB(PANEL) ", %%r14\n decq " OF_JOB(TILES) "\n jz 4f\n"                                    \
   "mov " OF_JOB(X) ", %%r8\n add " OF_JOB(X_STEP) ", %%r8\n mov %%r8, " OF_JOB(X) "\n"                   \
@@ -372,12 +383,12 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
   "add " OF_JOB(WEIGHT_STEP) ", %%r12\n mov %%r12, %%rax\n add " OF_JOB(WEIGHT_STEP) ", %%rax\n"        \
   "cmpq $1, " OF_JOB(PANELS) "\n cmove " OF_JOB(AFTER) ", %%rax\n"                                       \
   "5:\n"
-#define WORK(F, S, P, H, OLD)                                                                           \
-  BEGIN_TILE(H) LOOP(H, 0) F(S, P, OLD, 0) LOOP(H, 1) F(S, P, OLD, 1) LOOP(H, 2) F(S, P, OLD, 2)        \
-  JOIN(H) LOOP(H, 3) F(S, P, OLD, 3) LOOP(H, 4) F(S, P, OLD, 4) LOOP(H, 5) F(S, P, OLD, 5)
-#define FINISH_ALL(F, S, P, H) \
-  F(S, P, H, 0) F(S, P, H, 1) F(S, P, H, 2) F(S, P, H, 3) F(S, P, H, 4) F(S, P, H, 5)
-#define RUN_JOB(F, S, P)                                                                                \
+#define WORK(F, S, P, H, OLD)                                                                                         \
+  BEGIN_TILE(H)                                                                                                       \
+  LOOP(H, 0) F(S, P, OLD, 0) LOOP(H, 1) F(S, P, OLD, 1) LOOP(H, 2) F(S, P, OLD, 2) JOIN(H) LOOP(H, 3) F(S, P, OLD, 3) \
+      LOOP(H, 4) F(S, P, OLD, 4) LOOP(H, 5) F(S, P, OLD, 5)
+#define FINISH_ALL(F, S, P, H) F(S, P, H, 0) F(S, P, H, 1) F(S, P, H, 2) F(S, P, H, 3) F(S, P, H, 4) F(S, P, H, 5)
+#define RUN_JOB(F, S, P) \
   __asm__ volatile(                                                                                     \
       "mov " OF_JOB(CONSTANTS) ", %%r15\n mov $0x5555, %%eax\n kmovw %%eax, %%k1\n"                     \
       "vpbroadcastd " SHIFT ", %%zmm5\n vmovdqa64 " ORDER ", %%zmm6\n"             \
@@ -392,10 +403,10 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
       : "D"(job)                                                                                        \
       : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "k1",  \
         "memory", "cc", ALL_ZMM)
-#define ALL_ZMM                                                                                         \
-  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",     \
-      "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", \
-      "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31"
+#define ALL_ZMM                                                                                                       \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", \
+      "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",     \
+      "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31"
 
 typedef void job_function(int64_t job[JOB_WORDS]);
 #define JOB(name, F, S, P) \
@@ -413,12 +424,14 @@ JOBS(to_i32, FINISH_I32)
 JOBS(to_sum, FINISH_SUM)
 
 /* u8 outputs are rare: multiply_tiles does them. */
-#define JOB_NAMES(name) \
-  {{name##_narrow, name##_high, name##_lifted}, {name##_rows_narrow, name##_rows_high, name##_rows_lifted}}
+#define JOB_NAMES(name)                                                                                       \
+  {                                                                                                           \
+    {name##_narrow, name##_high, name##_lifted}, { name##_rows_narrow, name##_rows_high, name##_rows_lifted } \
+  }
 enum { WITH_RESIDUAL = IVIT_ROWS + 1 };
 /* [output type, or WITH_RESIDUAL][x has row scales][path] */
 static job_function *const jobs[WITH_RESIDUAL + 1][2][3] = {
-    [IVIT_I8] = JOB_NAMES(to_i8),    [IVIT_I16] = JOB_NAMES(to_i16),        [IVIT_I32] = JOB_NAMES(to_i32),
+    [IVIT_I8] = JOB_NAMES(to_i8),    [IVIT_I16] = JOB_NAMES(to_i16),      [IVIT_I32] = JOB_NAMES(to_i32),
     [IVIT_ROWS] = JOB_NAMES(to_i32), [WITH_RESIDUAL] = JOB_NAMES(to_sum),
 };
 
@@ -511,7 +524,8 @@ static void finish_wide(const arguments *a, int32_t r, int32_t n, const tile_sum
     __m512i b = _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(live, out->multiplier + n + j));
     __m512i bias = _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(live, op->bias + n + j));
     int64_t split[8] = {0};
-    for (int32_t c = 0; op->x_type == IVIT_I16 && c < ivit_min(count - j, 8); c++) split[c] = split_constant(op, h, n + j + c);
+    for (int32_t c = 0; op->x_type == IVIT_I16 && c < ivit_min(count - j, 8); c++)
+      split[c] = split_constant(op, h, n + j + c);
     for (int32_t i = 0; i < rows; i++) {
       size_t at = (size_t)(r + i) * (size_t)op->cols + (size_t)(n + j);
       __m512i acc = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(t->sums + PANEL_COLS * i + j)));
@@ -575,8 +589,10 @@ static void multiply_split(const arguments *a, const int16_t *x, uint8_t *codes)
       uint8_t *high = codes + (size_t)i * part.x_stride;
       split_row(x + (size_t)(r + i) * features, op->in_features, high, high + half);
     }
-    if (h->plan.path == WIDE) multiply_block_wide(&part);
-    else multiply_block(&part);
+    if (h->plan.path == WIDE)
+      multiply_block_wide(&part);
+    else
+      multiply_block(&part);
   }
 }
 
@@ -613,8 +629,10 @@ void ivit_avx512_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t
     int narrow = tile_fits(&a, r, &end);
     while (end < rows && tile_fits(&a, end, &next) == narrow) end = next;
     arguments part = rows_of(&a, r, end);
-    if (narrow) multiply_block(&part);
-    else multiply_block_wide(&part);
+    if (narrow)
+      multiply_block(&part);
+    else
+      multiply_block_wide(&part);
     r = end;
   }
 }

@@ -148,8 +148,10 @@ INLINE void quantize_row(const int32_t *u, int32_t cols, int32_t scale, uint8_t 
     __m512i bytes = _mm512_packs_epi16(words0, words1);
     bytes = word_order ? _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), bytes) : in_order(bytes);
     bytes = _mm512_xor_si512(bytes, flip);
-    if (cols - n >= 64) _mm512_storeu_si512(codes + n, bytes);
-    else _mm512_mask_storeu_epi8(codes + n, first64(cols - n), bytes);
+    if (cols - n >= 64)
+      _mm512_storeu_si512(codes + n, bytes);
+    else
+      _mm512_mask_storeu_epi8(codes + n, first64(cols - n), bytes);
   }
 }
 
@@ -211,7 +213,8 @@ INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, con
       v[j] = _mm512_setzero_si512();
       continue;
     }
-    __m512i y = count >= 64 ? _mm512_loadu_si512(x + 16 * j) : _mm512_maskz_loadu_epi32(first16(count - 16 * j), x + 16 * j);
+    __m512i y =
+        count >= 64 ? _mm512_loadu_si512(x + 16 * j) : _mm512_maskz_loadu_epi32(first16(count - 16 * j), x + 16 * j);
     y = _mm512_sub_epi32(y, mean);
     __m512i even = _mm512_srav_epi64(_mm512_mul_epi32(y, f), t);
     __m512i others = _mm512_srav_epi64(_mm512_mul_epi32(odd(y), f), t);
@@ -219,7 +222,8 @@ INLINE void normalize(const int32_t *x, int32_t count, const norm_factor *k, con
   }
 }
 
-/* A row's y-hat, requantized; where the output is IVIT_ROWS its u-hat, to `u`. Returns the largest |u-hat|, 16 lanes. */
+/* A row's y-hat, requantized; where the output is IVIT_ROWS its u-hat, to `u`. Returns the largest |u-hat|, 16 lanes.
+ */
 INLINE __m512i normalize_row(const ivit_layer_norm *op, const int32_t *x, const norm_factor *k, void *out, int32_t *u,
                              const output_path path, const ivit_type type) {
   const output_header *h = op->out.packed;
@@ -245,8 +249,8 @@ INLINE __m512i normalize_row(const ivit_layer_norm *op, const int32_t *x, const 
 }
 
 /*
- * The factors of several rows are found together, as each waits long for its divisions. Codes of a row wait for its maximum:
- * the next row's values come in between.
+ * The factors of several rows are found together, as each waits long for its divisions. Codes of a row wait for its
+ * maximum: the next row's values come in between.
  */
 INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, int32_t *u,
                       const output_path path, const ivit_type type) {
@@ -266,7 +270,8 @@ INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x,
       int32_t r = r0 + i;
       if (i < live) {
         size_t at = (size_t)r * cols;
-        __m512i most = normalize_row(op, x + at, &factors[i], (int8_t *)out + at * size, u + (size_t)(i & 1) * stride, path, type);
+        __m512i most =
+            normalize_row(op, x + at, &factors[i], (int8_t *)out + at * size, u + (size_t)(i & 1) * stride, path, type);
         if (type == IVIT_ROWS) scale[r] = ivit_row_scale(row_maximum(most));
       }
       if (type == IVIT_ROWS && i > 0) {
@@ -280,10 +285,14 @@ INLINE void norm_rows(const ivit_layer_norm *op, int32_t rows, const int32_t *x,
 void ivit_avx512_layer_norm(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                             void *scratch) {
   const output_header *h = op->out.packed;
-  if (h->path == OUTPUT_WIDE) norm_rows(op, rows, x, out, scale, scratch, OUTPUT_WIDE, op->out.type);
-  else if (op->out.type == IVIT_U8) norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, IVIT_U8);
-  else if (op->out.type == IVIT_ROWS) norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, IVIT_ROWS);
-  else norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, op->out.type);
+  if (h->path == OUTPUT_WIDE)
+    norm_rows(op, rows, x, out, scale, scratch, OUTPUT_WIDE, op->out.type);
+  else if (op->out.type == IVIT_U8)
+    norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, IVIT_U8);
+  else if (op->out.type == IVIT_ROWS)
+    norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, IVIT_ROWS);
+  else
+    norm_rows(op, rows, x, out, scale, scratch, OUTPUT_HIGH, op->out.type);
 }
 
 /* --- rescale --- */
@@ -380,8 +389,8 @@ INLINE void requantize_words(__m512i y, const word_channels *c, __m512i shift, _
 }
 
 /* A row; where the output is IVIT_ROWS its u-hat, to `u`. Returns the largest |u-hat|, 16 lanes. */
-INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table, const int16_t *x, void *out, int32_t *u,
-                              const ivit_type type, const int bounded) {
+INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table, const int16_t *x, void *out,
+                              int32_t *u, const ivit_type type, const int bounded) {
   const word_channels *channels = (const word_channels *)((const output_header *)op->out.packed + 1);
   const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero), shift = _mm512_set1_epi32(op->out.shift);
   const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), least = _mm512_set1_epi16(-32767);
@@ -407,14 +416,17 @@ INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table
     if (type == IVIT_ROWS) continue;
     if (type == IVIT_I16) {
       UNROLL_VECTORS for (int j = 0; j < 2; j++) {
-        _mm512_mask_storeu_epi16((int16_t *)out + n + 32 * j, first32(cols - n - 32 * j), _mm512_max_epi16(words[j], least));
+        _mm512_mask_storeu_epi16((int16_t *)out + n + 32 * j, first32(cols - n - 32 * j),
+                                 _mm512_max_epi16(words[j], least));
       }
       continue;
     }
     UNROLL_VECTORS for (int j = 0; j < 2; j++) words[j] = _mm512_adds_epi16(words[j], zero);
     __m512i codes = _mm512_permutexvar_epi64(order, _mm512_packus_epi16(words[0], words[1]));
-    if (cols - n >= 64) _mm512_storeu_si512((uint8_t *)out + n, codes);
-    else _mm512_mask_storeu_epi8((uint8_t *)out + n, first64(cols - n), codes);
+    if (cols - n >= 64)
+      _mm512_storeu_si512((uint8_t *)out + n, codes);
+    else
+      _mm512_mask_storeu_epi8((uint8_t *)out + n, first64(cols - n), codes);
   }
   return most;
 }
@@ -427,11 +439,13 @@ INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16
   for (int32_t r = 0; r <= rows; r++) {
     if (r < rows) {
       size_t at = (size_t)r * cols;
-      __m512i most = activation_row(op, &table, x + at, (uint8_t *)out + at * size, u + (size_t)(r & 1) * stride, type, bounded);
+      __m512i most =
+          activation_row(op, &table, x + at, (uint8_t *)out + at * size, u + (size_t)(r & 1) * stride, type, bounded);
       if (type == IVIT_ROWS) scale[r] = ivit_row_scale(row_maximum(most));
     }
     if (type == IVIT_ROWS && r > 0) {
-      quantize_row(u + (size_t)((r - 1) & 1) * stride, op->cols, scale[r - 1], (uint8_t *)out + (size_t)(r - 1) * cols, 1);
+      quantize_row(u + (size_t)((r - 1) & 1) * stride, op->cols, scale[r - 1], (uint8_t *)out + (size_t)(r - 1) * cols,
+                   1);
     }
   }
 }
@@ -455,12 +469,18 @@ static void activation_rows_wide(const ivit_activation *op, int32_t rows, const 
 void ivit_avx512_activation(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                             void *scratch) {
   const output_header *h = op->out.packed;
-  if (!hump_fits(op)) ivit_portable_activation(op, rows, x, out, scale, scratch);
-  else if (h->path != OUTPUT_WORDS) activation_rows_wide(op, rows, x, out, scale, scratch);
-  else if (op->out.type == IVIT_U8) activation_rows(op, rows, x, out, scale, scratch, IVIT_U8, 1);
-  else if (op->out.type == IVIT_I16) activation_rows(op, rows, x, out, scale, scratch, IVIT_I16, 1);
-  else if (h->bounded) activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 1);
-  else activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 0);
+  if (!hump_fits(op))
+    ivit_portable_activation(op, rows, x, out, scale, scratch);
+  else if (h->path != OUTPUT_WORDS)
+    activation_rows_wide(op, rows, x, out, scale, scratch);
+  else if (op->out.type == IVIT_U8)
+    activation_rows(op, rows, x, out, scale, scratch, IVIT_U8, 1);
+  else if (op->out.type == IVIT_I16)
+    activation_rows(op, rows, x, out, scale, scratch, IVIT_I16, 1);
+  else if (h->bounded)
+    activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 1);
+  else
+    activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 0);
 }
 
 void ivit_avx512_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
