@@ -5,8 +5,8 @@
  *
  *   node native/build-addon.mjs [--verbose]
  *
- * Does nothing where the result is newer than every source. Where there is no compiler, or the compiler fails, it says so
- * in one line and ends with 0: the WebAssembly kernels do the work then. `ivit build-native` does the same, and fails.
+ * Does nothing where the result is newer than every source. Where there is no compiler, or the compiler fails, it says
+ * so in one line and ends with 0: the WebAssembly kernels do the work then. `ivit build-native` does the same, and fails.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -100,8 +100,8 @@ async function compileAll(compiler, folder, verbose) {
 }
 
 /**
- * Compiles the add-on unless it is up to date. The result appears at once and whole, so that several processes may do this
- * at a time.
+ * Compiles the add-on unless it is up to date. The result appears at once and whole, so that several processes may do
+ * this at a time.
  *
  * @returns null where it is there now, else why not, in a few words
  */

@@ -50,7 +50,7 @@ enum {
   IVIT_PLACE_CONSTANT
 };
 
-/* Words, all i32: of a program, of a step (its op's own follow), of a value; of an output and a view within them. */
+/* Words, all i32: of a program, a step (its op's own follow), the layout, a value; of an output and a view. */
 enum {
   IVIT_HEADER_VALUES = 0,
   IVIT_HEADER_STEPS = 1,

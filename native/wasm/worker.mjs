@@ -1,6 +1,6 @@
 /**
- * Runs images through a copy of a program that the main thread has loaded: the instance's memory holds all of it, packed
- * weights included, so it is copied and nothing is loaded again.
+ * Runs images through a copy of a program that the main thread has loaded: the instance's memory holds all of it,
+ * packed weights included, so it is copied and nothing is loaded again.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 

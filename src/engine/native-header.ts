@@ -60,7 +60,7 @@ export function nativeHeader(): string {
     enumOf('IVIT_STEP_', STEP_KINDS),
     '/* Where a value lies. */',
     enumOf('IVIT_PLACE_', PLACES),
-    "/* Words, all i32: of a program, of a step (its op's own follow), of a value; of an output and a view within them. */",
+    "/* Words, all i32: of a program, a step (its op's own follow), the layout, a value; of an output and a view. */",
     wordsOf('IVIT_HEADER_', HEADER_WORDS),
     wordsOf('IVIT_STEP_WORD_', STEP_WORDS),
     wordsOf('IVIT_LAYOUT_', LAYOUT_WORDS),
