@@ -6,7 +6,8 @@
  *   node native/build-addon.mjs [--verbose]
  *
  * Does nothing where the result is newer than every source. Where there is no compiler, or the compiler fails, it says
- * so in one line and ends with 0: the WebAssembly kernels do the work then. `ivit build-native` does the same, and fails.
+ * so in one line and ends with 0: the WebAssembly kernels do the work then. `ivit build-native` does the same, and
+ * fails.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
