@@ -1,7 +1,7 @@
 import type { RangeMethod } from './decide/ranges.js';
 
 export const KERNEL_SETS = ['shift', 'lut', 'paper'] as const;
-/** Which integer kernels stand for softmax, GELU and LayerNorm; see docs/design.md. */
+/** Which integer kernels stand for softmax, GELU and LayerNorm; see docs/architecture.md. */
 export type KernelSet = (typeof KERNEL_SETS)[number];
 
 export const SCALE_MODES = ['static', 'dynamic'] as const;

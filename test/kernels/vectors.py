@@ -2,7 +2,7 @@
 
     python3 test/kernels/vectors.py > test/kernels/vectors.json
 
-Written from the formulas in docs/design.md alone, without a look at the TypeScript. Divisions of reals that the design
+Written from the formulas in docs/arithmetic.md, section 10, alone, without a look at the TypeScript. Divisions of reals that the design
 leaves in double precision (-1/S, 1.702 S, beta/gamma, sqrt(D)) are Python's, which are the same IEEE operations.
 """
 import json

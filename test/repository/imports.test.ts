@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 
 const SOURCE = path.resolve(import.meta.dirname, '../../src');
 
-/** Which folders the files of each folder may import, besides their own; the table of docs/design.md. */
+/** Which folders the files of each folder may import, besides their own; the table of docs/architecture.md. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   onnx: [],
   graph: [],
