@@ -37,11 +37,11 @@ export interface LayerReport {
   readonly sqnrDb: number;
   /** Share of these outputs at the limit of their type. */
   readonly clipped: number;
-  /** Strength of the compensation that helped most on held-out rows; null: none did, the float weights were kept. */
+  /** Ridge strength that helped most on held-out rows; null: none did, the float weights were kept. */
   readonly ridge: number | null;
   /**
-   * Why: squared error on rows held out of the fit as a share of the output's energy, before and after compensation,
-   * weights not yet rounded; null: not tried, as the effort leaves it out or there were too few rows.
+   * Why: squared error on rows held out of the fit, as a share of the output's energy, before and after the correction,
+   * with weights not yet rounded. null: not tried, because the effort leaves it out or there were too few rows.
    */
   readonly heldOutError: { readonly before: number; readonly after: number } | null;
 }

@@ -176,7 +176,7 @@ describe('quantize', () => {
     expect((await loadModel(folder.path('bits.ivit'))).provenance.settings['layerBits']).toBe('fc*=16,fc2*=8');
   });
 
-  test('--effort fast: no compensation', async () => {
+  test('--effort fast: no weight correction', async () => {
     const { code } = await ivit(
       ['quantize', 'model.onnx', '-o', 'fast.ivit', '--images', 'photos', '--report', 'fast.json', '--effort', 'fast'],
       { cwd: folder.path() },

@@ -1,5 +1,5 @@
 /**
- * Dense linear algebra in double precision on row-major Float64Arrays: just what ridge regression and second-order
+ * Dense linear algebra in double precision on row-major Float64Arrays: just what ridge regression and LDLQ
  * weight rounding need.
  */
 
