@@ -166,7 +166,7 @@ describe('eval refuses', () => {
       'a float model of another size',
       ['--dataset', 'val', '--float', 'float.onnx'],
       3,
-      /^note: float\.onnx is not the file that [^\n]* \(tiny\.onnx\)\.\nerror: float\.onnx cannot be run on 8×8 pixels: .*\n$/,
+      /^note: float\.onnx is not the file [^\n]*tiny\.onnx\)\.\nerror: float\.onnx cannot be run on 8×8 pixels: .*\n$/,
     ],
     [
       'a model that is not there',

@@ -24,7 +24,6 @@ const KNOWN = {
     'src/cli/options.ts',
     'src/cli/quantize.ts',
     'src/images/datasets/index.ts',
-    'test/cli/eval.test.ts',
   ] as string[],
   functions: ['src/api/quantize.ts: quantize', 'src/cli/inspect.ts: inspectOnnx'] as string[],
   parameters: [] as string[],
