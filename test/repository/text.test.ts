@@ -57,6 +57,6 @@ test('the README gives the accuracy that its page does', () => {
       .split('\n')
       .filter((line) => /^\| (DeiT|ViT)-Tiny \|/.test(line));
   const shown = rowsOf('README.md');
-  expect(shown.length).toBeGreaterThan(8);
+  expect(shown.length).toBeGreaterThan(3);
   expect(rowsOf('docs/accuracy.md')).toEqual(expect.arrayContaining(shown));
 });
