@@ -2,8 +2,8 @@ import { operandsOf } from '../graph/nodes/index.js';
 import type { Graph, GraphNode } from '../graph/types.js';
 
 /**
- * A run of a graph's nodes that is executed on its own: from other parts it reads `inputs`, of its own `carried` are
- * read later.
+ * A run of a graph's nodes that is executed on its own. It reads the values `inputs` of other parts; later parts read
+ * its values `carried`.
  */
 export interface GraphPart {
   readonly nodes: readonly GraphNode[];
@@ -15,8 +15,8 @@ export interface GraphPart {
 const PART_BYTES = 1 << 28;
 
 /**
- * Cuts a graph so that no part has more weights than `limit`, unless one node has: a model of any size then runs in
- * little memory, part by part over all images. Cuts are where the least is handed on: between blocks, most often.
+ * Cuts a graph so that no part has more weights than `limit`, unless one node has. A model of any size then runs in
+ * little memory, part by part, each over all images. Cuts are where the least is handed on, most often between blocks.
  */
 export function cutGraph(graph: Graph, limit = PART_BYTES): GraphPart[] {
   const { nodes } = graph;

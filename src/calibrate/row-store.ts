@@ -4,15 +4,12 @@ import path from 'node:path';
 import { InputError } from '../errors.js';
 
 /**
- * More than this is kept in a file: the sampled rows of ViT-L on 256 images are 3.3 GB, and one layer is read at a
- * time.
+ * Bytes from which on rows are kept in a file. The sampled rows of ViT-L on 256 images are 3.3 GB, and one layer is
+ * read at a time.
  */
 const MEMORY_LIMIT = 1 << 30;
 
-/**
- * Float rows by name, written once and read back a stretch at a time: in memory, or in a temporary file if they are
- * many.
- */
+/** Float rows by name, written once and read back a stretch at a time. Many rows are kept in a temporary file. */
 export class RowStore {
   readonly #arrays = new Map<string, Float32Array>();
   readonly #starts = new Map<string, number>();

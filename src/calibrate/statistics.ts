@@ -6,13 +6,13 @@ const MOMENTUM = 0.95;
 
 /**
  * Streaming statistics of one tensor, per channel: range, running (momentum) range, and a histogram over a symmetric
- * interval [−R, R) that doubles when a value falls outside. Memory does not grow with the number of images, and two
- * statistics of the same tensor can be merged.
+ * interval [−R, R). The interval doubles when a value falls outside. Memory does not grow with the number of images.
+ * Two statistics of the same tensor can be merged. Arrays without a shape beside them are [channels].
  */
 export class ChannelStatistics {
   readonly min: Float64Array;
   readonly max: Float64Array;
-  /** The range without the image that reaches farthest, on either side; of one image, its own. */
+  /** The range without the image that reaches farthest, on either side. Of a single image, its own range. */
   readonly nextMin: Float64Array;
   readonly nextMax: Float64Array;
   readonly momentumMin: Float64Array;
@@ -82,8 +82,8 @@ export class ChannelStatistics {
   }
 
   /**
-   * Adds what another instance saw of the same tensor. The momentum ranges, which depend on the order of the images,
-   * become their mean, weighed by the numbers of images; everything else is as if one instance had seen all.
+   * Adds what another instance saw of the same tensor. Momentum ranges depend on the order of the images: they become
+   * their mean, weighed by the numbers of images. Everything else is as if one instance had seen all.
    */
   merge(other: ChannelStatistics): void {
     if (other.channels !== this.channels) throw new InputError('statistics of another model: channel counts differ');

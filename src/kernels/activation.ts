@@ -4,9 +4,9 @@ import { floorDivide } from './dyadic.js';
 export const KNOTS = 64;
 
 /**
- * y = max(x, 0) − H(|x|) for one fixed-point number |x| ≤ 32767, in x's own unit. GELU, quick GELU, SiLU (x·σ(x) with
- * σ(−x) = 1 − σ(x)) and their shift forms are all of this shape with an even, bounded H; ReLU has H = 0. Between knots
- * H is linear: with a = |x|, i = a >> spacing and r the bits below, in Q15,
+ * y = max(x, 0) − H(|x|) for one fixed-point number |x| ≤ 32767, in x's own unit. GELU, quick GELU, SiLU and their
+ * shift forms all have this form with a bounded H, because they are x·σ(x) with σ(−x) = 1 − σ(x). ReLU has H = 0.
+ * Between knots H is linear. With a = |x|, i = a >> spacing and r the bits below, in Q15:
  *
  *     H = knots[i] + (((knots[i+1] − knots[i])·r + 2^14) >> 15)
  */
@@ -23,9 +23,9 @@ export function activate(x: number, knots: Int16Array, spacing: number): number 
 const LOG2_E = 23637;
 
 /**
- * ShiftGELU's even part at one point: H(a) = a·σ(−t), t = α·a + γ·a³, for a ≥ 0 in fixed point with g fraction bits, σ
- * from the shift exponential of −t, which is stable and elementwise (the published form subtracts the row's maximum and
- * fails once that exceeds about 9.4):
+ * ShiftGELU's even part at one point: H(a) = a·σ(−t), t = α·a + γ·a³, for a ≥ 0 in fixed point with g fraction bits. σ
+ * comes from the shift exponential of −t, which is stable and elementwise. (The published form subtracts the row's
+ * maximum, and fails once that exceeds about 9.4.)
  *
  *     u = ⌊⌊a²/2^g⌋·a/2^g⌋,  t = ⌊(a·α + u·γ)/2^14⌋,  z = min(⌊t·log2e/2^14⌋, 31·2^g)
  *     q = z >> g,  r = the low g bits of z in Q15

@@ -15,17 +15,19 @@ export function scaleScore(s: number, b: number, c: number, bias: number): numbe
 }
 
 /**
- * What is added to the exponential of key j in the row of query i before it is rounded to 8 bits, in Q14: −32 to 31,
- * half a step of the weight to either side, spread evenly along rows and columns. Errors of rounding then do not add
- * up: far more keys than not have a weight below half a step. Weights of 12 bits are not in need of it: theirs is 0.
+ * The dither of a softmax weight: what is added to the exponential of key j in the row of query i before it is rounded
+ * to 8 bits, in Q14. It lies between −32 and 31, half a step of the weight to either side, and is spread evenly along
+ * rows and columns. Most keys have a weight below half a step; without dither they would all become 0, and what they
+ * hold together would be lost. Weights of 12 bits need none: theirs is 0.
  */
 export function softmaxDither(query: number, key: number, bits: SoftmaxBits = 8): number {
   return bits > 8 ? 0 : ((27 * query + 39 * key) & 63) - 32;
 }
 
 /**
- * The unnormalised softmax weight of a score d = max − x ≥ 0 below the row's maximum, d in log2 units with p fraction
- * bits: W·2^(−d/2^p) up to the exponential's approximation, rounded; W, at d = 0, is 255 for 8 bits, 16·255 for 12.
+ * The softmax weight, before normalisation, of a score x that lies d = max − x ≥ 0 below the row's maximum. d is in
+ * log2 units with p fraction bits. The weight is W·2^(−d/2^p), up to the exponential's approximation, rounded. W, the
+ * weight at d = 0, is 255 for 8 bits and 16·255 for 12.
  *
  *     q = d >> p,  r = the low p bits of d in Q14
  *     shift:      m = 2^14 − (r >> 1)
@@ -46,7 +48,7 @@ export function softmaxWeight(d: number, p: number, kind: SoftmaxKind, bits: Sof
 }
 
 /**
- * Deferred normalisation: the weighted mean of v in units of 2^−23, of weights of b bits
+ * Deferred normalisation: the weighted mean of v in units of 2^−23, for weights w of b bits:
  *
  *     o = (Σ w·v · ⌊2^(23+b) / Σw⌋ + 2^(b−1)) >> b
  *
@@ -59,16 +61,16 @@ export function normalizeSum(acc: number, sum: number, bits: SoftmaxBits = 8): n
 }
 
 /**
- * o = Σ w·v / Σw of one query row and one head (see `normalizeSum` for its unit): integer attention before its output
- * requantization. With the published softmax o = Σ w·v, |o| < 2^31, in units of 2^−(bits−1).
+ * Integer attention of one query row and one head, before its output is requantized: o = Σ w·v / Σw (`normalizeSum` has
+ * its unit). With the published softmax o = Σ w·v, |o| < 2^31, in units of 2^−(bits−1).
  *
- * @param codes the values q, k and v are views of
+ * @param sources the quantized values that q, k and v are views of
  * @param row window·queries + query
  * @param out [valueDim], overwritten
  */
 export function attendRow(
   op: AttentionOp,
-  codes: { readonly q: Int8Array; readonly k: Int8Array; readonly v: Int8Array },
+  sources: { readonly q: Int8Array; readonly k: Int8Array; readonly v: Int8Array },
   row: number,
   head: number,
   out: Int32Array,
@@ -84,7 +86,7 @@ export function attendRow(
   for (let j = 0; j < keys; j++) {
     const kAt = locate(op.k, window * keys + j, head);
     let s = 0;
-    for (let i = 0; i < dim; i++) s += codes.q[qAt + i] * codes.k[kAt + i];
+    for (let i = 0; i < dim; i++) s += sources.q[qAt + i] * sources.k[kAt + i];
     scores[j] = scaleScore(s, op.scoreMultiplier[head], op.scoreShift, op.bias === null ? 0 : op.bias[biasAt + j]);
     max = Math.max(max, scores[j]);
   }
@@ -94,7 +96,7 @@ export function attendRow(
     out.fill(0);
     shiftmaxRow(x, BigInt(op.softmax.x0), op.softmax.bits).forEach((w, j) => {
       const vAt = locate(op.v, window * keys + j, head);
-      for (let i = 0; i < valueDim; i++) out[i] += Number(w) * codes.v[vAt + i];
+      for (let i = 0; i < valueDim; i++) out[i] += Number(w) * sources.v[vAt + i];
     });
     return;
   }
@@ -111,7 +113,7 @@ export function attendRow(
     );
     const vAt = locate(op.v, window * keys + j, head);
     sum += w;
-    for (let i = 0; i < valueDim; i++) out[i] += w * codes.v[vAt + i];
+    for (let i = 0; i < valueDim; i++) out[i] += w * sources.v[vAt + i];
   }
   for (let i = 0; i < valueDim; i++) out[i] = normalizeSum(out[i], sum, softmaxBits);
 }

@@ -20,7 +20,8 @@ export function shiftRound(v: bigint, c: number): bigint {
 }
 
 /**
- * clamp((v·b + 2^(c−1) + offset) >> c, lo, hi). The clamp acts on the 64-bit result, before narrowing.
+ * Requantization of an accumulator v: clamp((v·b + 2^(c−1) + offset) >> c, lo, hi). The clamp acts on the 64-bit
+ * result, before it is narrowed.
  */
 export function requantize(v: number, { b, c }: Dyadic, offset: bigint, lo: number, hi: number): number {
   const r = shiftRound(BigInt(v) * BigInt(b) + offset, c);

@@ -1,7 +1,7 @@
 import type { GatherOp } from '../program/types.js';
 import type { IntegerArray } from '../program/value.js';
 
-/** out piece i = piece index[i] of the sources laid end to end, or `fill` where index[i] is −1. */
+/** Piece i of the result is piece index[i] of the sources laid end to end, or `fill` where index[i] is −1. */
 export function gatherPieces(
   sources: readonly IntegerArray[],
   { piece, index, fill }: Pick<GatherOp, 'piece' | 'index' | 'fill'>,

@@ -1,6 +1,9 @@
 import type { PatchesOp } from '../program/types.js';
 
-/** Cuts the u8 HWC image into patches, one a row, (ky, kx, channel) within a row; 0 outside the image. */
+/**
+ * Cuts the u8 image [height, width, channels] into patches, one a row: [patches, kernel·kernel·channels] in (ky, kx,
+ * channel) order. Pixels outside the image read 0.
+ */
 export function cutPatches(
   op: PatchesOp,
   image: Uint8Array,

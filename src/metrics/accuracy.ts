@@ -1,4 +1,4 @@
-/** Shares of images whose class is the first, or among the first five, of the logits. */
+/** Top-1 and top-5 accuracy: the share of images whose class has the largest logit, or one of the five largest. */
 export interface Accuracy {
   readonly images: number;
   readonly top1: number;
@@ -23,7 +23,7 @@ export class AccuracyMeter {
   }
 }
 
-/** How many classes come before `label`; of equal logits the lowest index comes first. */
+/** How many classes come before `label`. Of equal logits the lowest index comes first. */
 export function rankOf(logits: ArrayLike<number>, label: number): number {
   const own = logits[label];
   let before = 0;
@@ -33,7 +33,7 @@ export function rankOf(logits: ArrayLike<number>, label: number): number {
   return before;
 }
 
-/** The indices of the `count` largest logits, largest first; of equal ones the lowest index first. */
+/** The indices of the `count` largest logits, largest first. Of equal ones the lowest index comes first. */
 export function topIndices(logits: ArrayLike<number>, count: number): number[] {
   return Array.from(logits, (_, i) => i)
     .sort((a, b) => logits[b] - logits[a] || a - b)

@@ -1,15 +1,15 @@
 /** How near the integer model's logits are to the float model's on the same images. */
 export interface Agreement {
   readonly images: number;
-  /** Share of images with the same first class; ties go to the lowest index. */
+  /** Share of images with the same first class. Ties go to the lowest index. */
   readonly top1Agreement: number;
-  /** Mean over images of KL(softmax(float) ‖ softmax(integer)). */
+  /** Mean over images of KL(softmax(float) ‖ softmax(integer)), in nats. */
   readonly kl: number;
-  /** 10·log10(Σ float² / Σ (float − integer)²), pooled over all logits. */
+  /** Signal-to-quantization-noise ratio: 10·log10(Σ float² / Σ (float − integer)²), pooled over all logits, in dB. */
   readonly sqnrDb: number;
 }
 
-/** Takes pairs of logits one image at a time, so that a dataset of any size needs no memory. */
+/** Takes pairs of logits one image at a time, so that memory does not grow with the dataset. */
 export class AgreementMeter {
   private images = 0;
   private same = 0;

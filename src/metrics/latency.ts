@@ -5,7 +5,7 @@ export interface Latency {
   readonly p99: number;
 }
 
-/** Nearest-rank percentiles: the smallest time that at least so many per cent of all do not exceed. */
+/** Nearest-rank percentiles: the smallest time that at least so many per cent of all times do not exceed. */
 export function latencyOf(times: readonly number[]): Latency {
   const sorted = [...times].sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];

@@ -60,7 +60,7 @@ export function syntheticVit(shape: VitShape, seed = 1): Program {
     };
   };
   const input: Output = shape.scales === 'static' ? { type: 'u8', zero: 128 } : { type: 'rows' };
-  /** What a linear layer's input is quantized to, in units of one standard deviation: 127 codes or 2^20 make four. */
+  /** How a linear layer's input is quantized: 127 steps, or 2^20, make four standard deviations. */
   const inputUnit = shape.scales === 'static' ? 32 : 1 << 18;
   const rowShift = (inFeatures: number) => (shape.scales === 'static' ? 0 : 12 + bitLength(inFeatures) - 8);
 
@@ -75,7 +75,7 @@ export function syntheticVit(shape: VitShape, seed = 1): Program {
     image = false,
   ): ValueId => {
     const shift = image ? 0 : rowShift(inFeatures);
-    // A dynamic code's sum grows by M'/2^rowShift, M' about 2^20.
+    // A dynamic row's sum grows by M'/2^rowShift, M' about 2^20.
     const gain =
       (image ? 73 : 32) * 42 * Math.sqrt(inFeatures) * (image || shape.scales === 'static' ? 1 : 2 ** (20 - shift));
     return add({
