@@ -1,6 +1,7 @@
 import { loadEngine } from '../engine/engine.js';
 import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
 import type { RgbImage } from '../images/image.js';
+import { labelText } from '../images/labels.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { loadModel } from '../program/file.js';
 import { classCount } from '../program/model.js';
@@ -11,7 +12,7 @@ import { softmax } from '../metrics/agreement.js';
 export interface Prediction {
   /** Index of the class. */
   readonly index: number;
-  /** Its name; null where the model has no labels. */
+  /** Its name, without a WordNet id in front; null where the model has no labels. */
   readonly label: string | null;
   /** For display: softmax of the logits in floating point, after all decisions have been made on integers. */
   readonly probability: number;
@@ -114,7 +115,7 @@ export class Model {
     const probabilities = softmax(logits, this.logitScale);
     return topIndices(logits, top).map((index) => ({
       index,
-      label: this.labels?.[index] ?? null,
+      label: this.labels?.[index] === undefined ? null : labelText(this.labels[index]),
       probability: probabilities[index],
     }));
   }

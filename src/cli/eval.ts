@@ -29,7 +29,7 @@ export function addEvalCommand(program: Command): void {
   const command = program
     .command('eval')
     .description('measure accuracy and speed of an integer model on a dataset')
-    .requiredOption('--dataset <dir>', 'a folder of class folders, or one with labels.txt, val.txt or labels.csv')
+    .requiredOption('--dataset <dir>', 'a folder of class folders, or a table or list of images and classes')
     .option('--float <model.onnx>', 'compare with the float model on the same images')
     .option('--limit <n>', 'use only so many images, spread evenly', positiveInteger)
     .option('--predictions <file.csv>', 'write the decision for each image')

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { InputError } from '../errors.js';
 import { UnsupportedModelError, describeGraph } from '../importer/index.js';
 import type { ImportedModel, Problem } from '../importer/index.js';
+import { labelText } from '../images/labels.js';
 import { describeRecipe } from '../images/preprocess/recipe.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
 import { importWithRecipe } from '../api/recipe.js';
@@ -71,7 +72,7 @@ function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number
     ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
     [
       'outputs',
-      `${classCount(program)}${labels === null ? ', without labels' : ` (${labels.slice(0, 3).join('; ')}${labels.length > 3 ? '; …' : ''})`}`,
+      `${classCount(program)}${labels === null ? ', without labels' : ` (${labels.slice(0, 3).map(labelText).join('; ')}${labels.length > 3 ? '; …' : ''})`}`,
     ],
     ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],
     [

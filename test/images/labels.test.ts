@@ -2,8 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { InputError } from '../../src/errors.js';
-import { findLabels, labelIndex, labelSynset, labelText, readLabels } from '../../src/images/labels.js';
+import { findLabels, labelIndex } from '../../src/images/labels.js';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'ivit-labels-'))));
@@ -14,45 +13,6 @@ function put(name: string, content: string): string {
   writeFileSync(file, content);
   return file;
 }
-
-describe('readLabels', () => {
-  it('reads one label per line, WordNet ids kept for matching and not shown', async () => {
-    const labels = await readLabels(
-      put('words.txt', '\uFEFFn01440764 tench, Tinca tinca\r\nn01443537 goldfish\n\n'),
-      2,
-    );
-    expect(labels.map(labelText)).toEqual(['tench, Tinca tinca', 'goldfish']);
-    expect(labels.map(labelSynset)).toEqual(['n01440764', 'n01443537']);
-    expect([labelText('n12'), labelSynset('nice cat')]).toEqual(['n12', undefined]);
-  });
-
-  it.each([
-    ['an array', '["ant", "bee "]'],
-    ['id2label', '{"model_type": "vit", "id2label": {"1": "bee", "0": "ant"}}'],
-    ['the map itself', ' {"0": "ant", "1": "bee"}'],
-  ])('reads JSON: %s', async (_, content) => {
-    expect(await readLabels(put('labels.json', content))).toEqual(['ant', 'bee']);
-  });
-
-  it.each<[string, string, RegExp]>([
-    ['an empty file', '', /is empty/],
-    ['a gap', 'ant\n\nbee\n', /line 2: no label/],
-    ['another number of classes', 'ant\nbee\ncat\n', /has 3 labels, but the model has 2 classes/],
-    ['broken JSON', '{"0": ', /is not JSON/],
-    ['an array of numbers', '["a", 2]', /the label of class 1 is not a text/],
-    ['a missing id', '{"0": "ant", "2": "bee"}', /id2label has no label for class 1/],
-  ])('refuses %s', async (_, content, message) => {
-    const attempt = readLabels(put('labels', content), 2);
-    await expect(attempt).rejects.toThrow(InputError);
-    await expect(attempt).rejects.toThrow(message);
-  });
-
-  it('names a missing file', async () => {
-    await expect(readLabels(path.join(folder, 'absent.txt'))).rejects.toThrow(
-      /Cannot read the labels .*absent\.txt: no such file/,
-    );
-  });
-});
 
 describe('findLabels', () => {
   const model = () => path.join(folder, 'model.onnx');

@@ -74,7 +74,7 @@ describe('listImages', () => {
       'list.txt',
       /list\.txt, line 2: no such image: b\.png/,
     ],
-    ['a binary file', () => put(['model.onnx', 'a\0b']), 'model.onnx', /neither a folder nor a text file/],
+    ['a binary file', () => put(['model.onnx', 'a\0b']), 'model.onnx', /is not a text file/],
   ])('refuses %s', async (_, make, source, message) => {
     make();
     const attempt = listImages(path.join(folder, source));
@@ -130,19 +130,63 @@ describe('class folders', () => {
     expect((await open({}, 'set')).items).toEqual([['set/ant/a.jpg', 0]]);
   });
 
-  it('fewer than classes are taken for the first, with a notice', async () => {
+  it('fewer than classes are refused, where nothing says which they are', async () => {
     put('a/1.jpg', 'b/1.jpg');
-    expect((await open({ classCount: 1000 })).notices[0]).toMatch(
-      /^2 class folders, in name order, .* first of the model's 1000 classes/,
-    );
+    expect(await refusal({ classCount: 1000 })).toMatch(/2 class folders \(a, b\), but the model has 1000 classes/);
   });
+
+  it('of other names than the labels are refused, with what was found and what to give', async () => {
+    put('owl/1.jpg', 'wolf/1.jpg', 'yak/1.jpg');
+    const plain = { labels: ['tench', 'goldfish', 'shark'] };
+    expect(await refusal(plain)).toMatch(/none of its 3 folders \(owl, wolf, yak\) names one of .* 3 labels \(tench, /);
+  });
+
+  it.each([
+    ['WordNet ids', ['n01440764', 'n01443537'], /WordNet ids: give the model labels that begin with them/],
+    ['train and val', ['train', 'val'], /train, val are parts of a dataset; choose one, as in --dataset .*val$/],
+    ['Training and Test_set', ['Test_set', 'Training'], /parts of a dataset; .*Test_set$/],
+    ['images', ['images'], /images is no class/],
+  ])('called %s are refused for plain labels', async (_, folders, message) => {
+    put(...folders.map((name) => `${name}/cat/1.jpg`));
+    expect(await refusal({ labels: ['tench', 'goldfish'] })).toMatch(message);
+  });
+
+  it('with a number each are ordered by it, else as Python sorts, which is said', async () => {
+    put(...Array.from({ length: 12 }, (_, i) => `class${i}/x.jpg`));
+    const { items, notices } = await open({ labels: Array.from({ length: 12 }, (_, i) => `animal${i}`) });
+    expect(Object.fromEntries(items)).toMatchObject({ 'class2/x.jpg': 2, 'class10/x.jpg': 10 });
+    expect(notices).toEqual(['Class folders with numbers in their names: taken as class indices.']);
+    rmSync(path.join(folder, 'class0'), { recursive: true });
+    expect((await open({ classCount: 11 })).notices).toEqual([
+      'Class folders are numbered from 0 in the order class1, class10, class11, class2, class3, class4, class5, class6, class7, class8, class9, as Python sorts them.',
+    ]);
+  });
+
+  it.each([
+    ['plain', 'cat\nant\n'],
+    ['numbered', '0 cat\n1 ant\n'],
+  ])(
+    'are not hidden by a labels.txt of class names, %s, which numbers the classes of a model without labels',
+    async (_, names) => {
+      put('ant/0.jpg', 'cat/0.jpg', ['labels.txt', names]);
+      const { kind, items, notices } = await open({ classCount: 2 });
+      expect({ kind, items }).toEqual({
+        kind: 'class folders',
+        items: [
+          ['ant/0.jpg', 1],
+          ['cat/0.jpg', 0],
+        ],
+      });
+      expect(notices[0]).toMatch(/classes are numbered by .*labels\.txt/);
+    },
+  );
 
   it('are refused when they do not fit the model', async () => {
     put('tench/1.jpg', 'goldfish/1.jpg', 'unicorn/1.jpg');
     expect(await refusal({ labels: IMAGENET_LIKE })).toMatch(
       /2 of 3 class folders name one of the model's labels, but unicorn does not/,
     );
-    expect(await refusal({ classCount: 2 })).toMatch(/3 class folders, but the model has 2 classes/);
+    expect(await refusal({ classCount: 2 })).toMatch(/3 class folders \(.*\), but the model has 2 classes/);
     put('n01440764/1.jpg');
     rmSync(path.join(folder, 'unicorn'), { recursive: true });
     expect(await refusal({ labels: IMAGENET_LIKE })).toMatch(/two class folders.* label n01440764 tench/);
@@ -236,8 +280,61 @@ describe('label files', () => {
 
 it('a folder that is no dataset is refused', async () => {
   put('a.png', 'b.png');
-  expect(await refusal()).toMatch(
-    /is not a dataset: it has neither class folders nor one of labels\.txt, val\.txt, labels\.csv/,
-  );
+  expect(await refusal()).toMatch(/is not a dataset: it has none of labels\.csv, .*one folder per class/);
   expect(await refusal({}, 'absent')).toMatch(/No such file or folder/);
+});
+
+describe('tables', () => {
+  const PLAIN = { labels: ['ant', 'bee', 'cat'] };
+  const EXPECTED = [
+    ['images/a.jpg', 1],
+    ['images/b.png', 2],
+  ];
+
+  it.each<[string, string, string]>([
+    ['ImageId,Class, without extensions', 'labels.csv', 'ImageId,Class\na,bee\nb,cat\n'],
+    ['image_id,label', 'labels.csv', 'image_id,label\nimages/a.jpg,1\nimages/b.png,2\n'],
+    ['id,breed', 'labels.csv', '\uFEFFid,breed\r\na,bee\r\nb,cat\r\n'],
+    [
+      'ImageId,PredictionString',
+      'labels.csv',
+      'ImageId,PredictionString\na,bee 1 2 30 40 \nb,cat 1 1 2 2 cat 3 3 4 4\n',
+    ],
+    ['semicolons and quotes', 'labels.csv', '"path";"label"\n"images/a.jpg";"bee"\n"images/b.png";2\n'],
+    ['tabs', 'labels.tsv', 'path\tlabel\na.jpg\t1\nb.png\t2\n'],
+    ['one-hot columns', 'labels.csv', 'filename,cat,ant,bee\na.jpg,0,0,1\nb.png,1,0,0\n'],
+    ['one-hot columns of decimals', 'Labels.CSV', 'id,cat,ant,bee\na,0.0,0.0,1.0\nb,1.0,0.0,0.0\n'],
+    ["Hugging Face's metadata.csv", 'metadata.csv', 'file_name,label\nimages/a.jpg,1\nimages/b.png,2\n'],
+    [
+      "Hugging Face's metadata.jsonl",
+      'metadata.jsonl',
+      '{"label": 1, "file_name": "images/a.jpg"}\n{"file_name": "images/b.png", "label": "cat"}\n',
+    ],
+    ["Tiny-ImageNet's annotations", 'val_annotations.txt', 'a.jpg\tbee\t0\t0\t63\t63\nb.png\tcat\t0\t0\t1\t2\n'],
+    ['a table of another name', 'train_v2.csv', 'when,photo,species\nnow,a.jpg,bee\nthen,b.png,cat\n'],
+  ])('%s', async (_, name, content) => {
+    put('images/a.jpg', 'images/b.png', [name, content]);
+    expect((await open(PLAIN)).items).toEqual(EXPECTED);
+  });
+
+  it('of UTF-16 are read', async () => {
+    put('images/a.jpg', 'images/b.png');
+    writeFileSync(path.join(folder, 'labels.csv'), Buffer.from('\uFEFFpath,label\na,1\nb,2\n', 'utf16le'));
+    expect((await open(PLAIN)).items).toEqual(EXPECTED);
+  });
+
+  it.each<[string, string, DatasetOptions, RegExp]>([
+    ['two classes marked', 'id,ant,bee,cat\na,1,0,0\nb,1,1,0\n', PLAIN, /line 3: 2 classes are marked/],
+    ['an unknown class column', 'id,ant,bee,yak\na,1,0,0\n', PLAIN, /header: class yak is neither/],
+    ['too few class columns', 'id,ant,bee\na,1,0\n', { classCount: 3 }, /2 class columns, but the model has 3 classes/],
+    ['indices from 1', 'id,label\na,1\nb,3\n', PLAIN, /line 3: class index 3, .*do the indices count from 1/],
+  ])('with %s are refused', async (_, content, options, message) => {
+    put('images/a.jpg', 'images/b.png', ['labels.csv', content]);
+    expect(await refusal(options)).toMatch(message);
+  });
+
+  it('of which there are several are listed', async () => {
+    put('images/a.jpg', ['one.csv', 'id,label\na,1\n'], ['two.csv', 'id,label\na,1\n']);
+    expect(await refusal(PLAIN)).toMatch(/several tables of images, .*one\.csv, .*two\.csv/);
+  });
 });

@@ -1,0 +1,89 @@
+/** Finds image files in folders. */
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { InputError } from '../../errors.js';
+
+/** Extensions taken for images; a file whose format proves unknown is then skipped by name, not overlooked. */
+const IMAGE = /\.(jpe?g|jpe|jfif|png|webp|tiff?|gif|avif|bmp|p[gnp]m|heic|heif|jxl|jp2)$/i;
+/** Folders that archivers and editors leave, never classes. */
+const LEFTOVER = /^(\.|__MACOSX$|@eaDir$)/;
+
+export function isImageName(name: string): boolean {
+  return IMAGE.test(name);
+}
+
+/** All images below a folder, in the order of their paths; hidden folders and files are left out. */
+export async function imagesBelow(folder: string): Promise<string[]> {
+  const images: string[] = [];
+  for (const entry of (await readdir(folder, { withFileTypes: true })).sort((a, b) => byCodeUnits(a.name, b.name))) {
+    const file = path.join(folder, entry.name);
+    if (LEFTOVER.test(entry.name)) continue;
+    if (entry.isDirectory()) images.push(...(await imagesBelow(file)));
+    else if (isImageName(entry.name)) images.push(file);
+  }
+  return images;
+}
+
+/** Names of the folders in a folder, links to folders too, in name order. */
+export async function subfolders(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (LEFTOVER.test(entry.name)) continue;
+    const target = await stat(path.join(folder, entry.name)).catch(() => undefined);
+    if (target?.isDirectory()) names.push(entry.name);
+  }
+  return names.sort(byCodeUnits);
+}
+
+/** The same order on every machine, and Python's for all but rare characters; never the locale's. */
+export function byCodeUnits(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+export function within(folder: string, file: string): string {
+  return path.isAbsolute(file) ? file : path.join(folder, file);
+}
+
+export async function isFile(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => undefined))?.isFile() ?? false;
+}
+
+/** @throws InputError where there is neither file nor folder, or a device */
+export async function isFolder(source: string): Promise<boolean> {
+  const info = await stat(source).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+      throw new InputError(`No such file or folder: ${source}`, { cause: error });
+    throw new InputError(`Cannot open ${source}: ${error.message}`, { cause: error });
+  });
+  if (!info.isDirectory() && !info.isFile()) throw new InputError(`${source} is neither a folder nor a regular file`);
+  return info.isDirectory();
+}
+
+/** Finds the images that a list means, which may leave out their folder or extension. */
+export class ImageFinder {
+  private byName: Map<string, string | 'ambiguous'> | undefined;
+
+  constructor(private readonly folder: string) {}
+
+  /** The image's path; undefined where there is none, or several of the name. */
+  async find(name: string): Promise<string | undefined> {
+    const direct = within(this.folder, name);
+    if (await isFile(direct)) return direct;
+    this.byName ??= await this.index();
+    const found = this.byName.get(path.posix.normalize(name.replaceAll('\\', '/')));
+    return found === 'ambiguous' ? undefined : found;
+  }
+
+  /** Each image below the folder under the ends of its path: `images/cat.jpg`, `cat.jpg`, `cat`. */
+  private async index(): Promise<Map<string, string | 'ambiguous'>> {
+    const byName = new Map<string, string | 'ambiguous'>();
+    for (const file of await imagesBelow(this.folder)) {
+      const parts = path.relative(this.folder, file).split(path.sep);
+      for (const [i] of parts.entries()) {
+        const end = parts.slice(i).join('/');
+        for (const name of [end, end.replace(IMAGE, '')]) byName.set(name, byName.has(name) ? 'ambiguous' : file);
+      }
+    }
+    return byName;
+  }
+}
