@@ -9,7 +9,8 @@ const HOLDERS = ['id2label', 'label2id', 'class_to_idx', 'label_names', 'names',
 /**
  * The labels in a file, in class order:
  * - one per line; with an index in front (`10: name`, `10 name`, `10,name`) or behind, the index counts;
- * - JSON, YAML or the text of a Python dict or list: names, `{index: name}`, `{name: index}`, `{index: [WordNet id, name]}`,
+ * - JSON, YAML or the text of a Python dict or list: names, `{index: name}`, `{name: index}`, `{index: [WordNet id,
+ *   name]}`,
  *   `[{id, name}]`, or an object that holds one of these as `id2label`, `class_to_idx`, `names` and the like.
  *
  * A WordNet id is kept in front of its name.
@@ -103,7 +104,8 @@ export function labelsOf(value: unknown, file: string): string[] {
     return fromIds(Object.fromEntries(entries.map(([name, index]) => [index as number, name])), entries.length, file);
   if (entries.length > 0 && !entries.some(([index]) => isIndex(index))) {
     throw new InputError(
-      `${file} holds no list of labels: expected names, {index: name} or {name: index}, or one of ${HOLDERS.join(', ')}`,
+      `${file} holds no list of labels: expected names, {index: name} or {name: index}, or one of ` +
+        `${HOLDERS.join(', ')}`,
     );
   }
   return fromIds(object, entries.length, file);

@@ -51,8 +51,8 @@ function canonical(name: string): string {
 }
 
 /**
- * The `id2label` of the `config.json` beside a model, when it names as many classes as the model has; undefined where there
- * is none. A repository's placeholder names (LABEL_0, LABEL_1, …) count as none.
+ * The `id2label` of the `config.json` beside a model, when it names as many classes as the model has; undefined where
+ * there is none. A repository's placeholder names (LABEL_0, LABEL_1, …) count as none.
  */
 export async function findLabels(modelPath: string, classCount: number): Promise<string[] | undefined> {
   const config = await readBeside(modelPath, 'config.json');

@@ -12,8 +12,8 @@ export interface TableRow {
 const SEPARATORS = [',', ';', '\t', '|'] as const;
 
 /**
- * Reads the rows of a table, a header among them, fields trimmed. Of JSON lines (`.jsonl`, `.ndjson`) the first row is made
- * of the keys.
+ * Reads the rows of a table, a header among them, fields trimmed. Of JSON lines (`.jsonl`, `.ndjson`) the first row
+ * is made of the keys.
  *
  * @throws InputError where it cannot be read, naming the line
  */

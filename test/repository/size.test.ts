@@ -23,7 +23,6 @@ const KNOWN = {
     'src/cli/main.ts',
     'src/cli/options.ts',
     'src/cli/quantize.ts',
-    'src/images/datasets/index.ts',
   ] as string[],
   functions: ['src/api/quantize.ts: quantize', 'src/cli/inspect.ts: inspectOnnx'] as string[],
   parameters: [] as string[],

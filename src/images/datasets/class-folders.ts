@@ -82,7 +82,8 @@ function matchLabels(
   const missing = found.indexOf(undefined);
   if (missing >= 0) {
     throw new InputError(
-      `${source}: ${matched} of ${folders.length} class folders name one of ${what}, but ${folders[missing]} does not (or names several)`,
+      `${source}: ${matched} of ${folders.length} class folders name one of ${what}, but ${folders[missing]} ` +
+        'does not (or names several)',
     );
   }
   const twice = found.findIndex((index, i) => found.indexOf(index) !== i);
@@ -98,12 +99,14 @@ function refuseParts(source: string, folders: readonly string[]): void {
   if (splits.length > 0 && splits.length > folders.length / 2) {
     const choice = splits.find((name) => /^(val|test|dev|eval)/i.test(name)) ?? splits[0]!;
     throw new InputError(
-      `${source} has no class folders: ${listed(folders)} are parts of a dataset; choose one, as in --dataset ${path.join(source, choice)}`,
+      `${source} has no class folders: ${listed(folders)} are parts of a dataset; choose one, as in --dataset ` +
+        `${path.join(source, choice)}`,
     );
   }
   if (folders.every((name) => UNSORTED.test(name))) {
     throw new InputError(
-      `${source} has no class folders: ${listed(folders)} is no class. Give a folder per class, or a file beside ${folders[0]} that lists images and classes (labels.csv, metadata.csv, val_annotations.txt)`,
+      `${source} has no class folders: ${listed(folders)} is no class. Give a folder per class, or a file beside ` +
+        `${folders[0]} that lists images and classes (labels.csv, metadata.csv, val_annotations.txt)`,
     );
   }
 }
@@ -147,7 +150,8 @@ function unmatched(source: string, folders: readonly string[], labels: readonly 
     ? "they are WordNet ids: give the model labels that begin with them (lines like 'n01440764 tench') with ivit label"
     : 'name the folders by label or by class index, or give the model other labels with ivit label';
   return new InputError(
-    `${source}: none of its ${folders.length} folders (${listed(folders)}) names one of the model's ${labels.length} labels (${listed(labels)}); ${remedy}`,
+    `${source}: none of its ${folders.length} folders (${listed(folders)}) names one of the model's ` +
+      `${labels.length} labels (${listed(labels)}); ${remedy}`,
   );
 }
 
@@ -167,7 +171,9 @@ async function namesBeside(
 function inNameOrder(source: string, folders: readonly string[], classCount?: number): Classes {
   if (classCount !== undefined && folders.length !== classCount) {
     throw new InputError(
-      `${source} has ${folders.length} class folders (${listed(folders)}), but the model has ${classCount} classes and no labels to match them by; give it labels with ivit label, or name the folders by class index`,
+      `${source} has ${folders.length} class folders (${listed(folders)}), but the model has ${classCount} ` +
+        'classes and no labels to match them by; give it labels with ivit label, or name the folders by class ' +
+        'index',
     );
   }
   const hasNumbers = folders.some((name) => /\d/.test(name));

@@ -1,4 +1,7 @@
-/** Finds images: to calibrate on, and, with their classes, to evaluate on. A kind of dataset is one file and one line here. */
+/**
+ * Finds images: to calibrate on, and, with their classes, to evaluate on. A kind of dataset is one file and one line
+ * here.
+ */
 import { InputError } from '../../errors.js';
 import { areLabels, classFolders } from './class-folders.js';
 import { labelFile } from './label-file.js';
@@ -22,8 +25,8 @@ export interface Dataset extends DatasetContent {
 }
 
 /**
- * Opens a dataset with classes: a folder of class folders, a folder with a file that lists images and classes, or such a
- * file itself. The classes are indices or the model's labels; each kind's own file says more.
+ * Opens a dataset with classes: a folder of class folders, a folder with a file that lists images and classes, or
+ * such a file itself. The classes are indices or the model's labels; each kind's own file says more.
  *
  * @throws InputError for a source of no kind, an empty dataset, or a class that the model does not have
  */

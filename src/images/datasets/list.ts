@@ -5,8 +5,8 @@ import { ImageFinder, imagesBelow, isFolder, isImageName } from './files.js';
 import { readLines, splitsOf } from './lines.js';
 
 /**
- * The images of a folder and all its subfolders in path order, those that a text file lists (one path per line, relative to
- * the file; a class after the path is ignored), or the one that `source` is.
+ * The images of a folder and all its subfolders in path order, those that a text file lists (one path per line,
+ * relative to the file; a class after the path is ignored), or the one that `source` is.
  *
  * @throws InputError when there is nothing
  */

@@ -1,6 +1,7 @@
 /**
- * A table of images and classes: CSV, TSV or JSON lines, as of Kaggle, of Hugging Face's imagefolder (`metadata.csv`) and of
- * Tiny-ImageNet (`val_annotations.txt`). Classes stand in a column, or in one column each of which one holds 1 (one-hot).
+ * A table of images and classes: CSV, TSV or JSON lines, as of Kaggle, of Hugging Face's imagefolder (`metadata.csv`)
+ * and of Tiny-ImageNet (`val_annotations.txt`). Classes stand in a column, or in one column each of which one holds 1
+ * (one-hot).
  */
 import path from 'node:path';
 import { InputError } from '../../errors.js';
@@ -14,7 +15,7 @@ const NAMES = /^(labels\.(csv|tsv)|metadata\.(csv|tsv|jsonl)|val_annotations\.tx
 const TABLE = /\.(csv|tsv|jsonl|ndjson)$|(^|[\\/])val_annotations\.txt$/i;
 const IMAGE_COLUMN = /^((image|img|file|photo|picture)[ _-]?)?(path|name|file|id|image|img|filename|filepath|uuid)s?$/i;
 const CLASS_COLUMN =
-  /^(class|label|target|category|breed|species|ground[ _-]?truth|y|prediction[ _-]?string)(es|s)?([ _-]?(id|index|idx|name|string))?$/i;
+  /^(class|label|target|category|breed|species|truth|y|prediction)(es|s)?([ _-]?(id|index|idx|name|string))?$/i;
 /** Rows that are looked at to tell the columns apart. */
 const PROBED = 10;
 
@@ -168,7 +169,8 @@ function oneHotReader(columns: readonly ClassColumn[], options: DatasetOptions, 
   const readClass = classReader(options);
   if (labels === undefined && classCount !== undefined && columns.length !== classCount) {
     throw new InputError(
-      `${file} has ${columns.length} class columns, but the model has ${classCount} classes and no labels to match them by`,
+      `${file} has ${columns.length} class columns, but the model has ${classCount} classes and no labels to ` +
+        'match them by',
     );
   }
   const indices = columns.map(({ name }, i) => (labels === undefined ? i : readClass(name, `${file}, header`)));

@@ -158,7 +158,9 @@ describe('class folders', () => {
     expect(notices).toEqual(['Class folders with numbers in their names: taken as class indices.']);
     rmSync(path.join(folder, 'class0'), { recursive: true });
     expect((await open({ classCount: 11 })).notices).toEqual([
-      'Class folders are numbered from 0 in the order class1, class10, class11, class2, class3, class4, class5, class6, class7, class8, class9, as Python sorts them.',
+      expect.stringMatching(
+        /^Class folders are numbered from 0 in the order class1, class10, class11, class2, class3, .*/,
+      ),
     ]);
   });
 
