@@ -1,4 +1,3 @@
-import { InputError } from '../../errors.js';
 import type { LinearOp } from '../../program/types.js';
 import type { Encoding } from '../decide/encoding.js';
 import type { WeightPlane } from '../fit/weight-rounding.js';
@@ -13,7 +12,6 @@ const MULTIPLIER_BITS_16 = 22;
  *
  * @param plane with its bias [N]
  * @param unit of dynamic rows, see `SampledInputs`
- * @throws InputError where a bias is too large for its channel's weights
  */
 export function linearOp(
   { node, input, residual }: Layer,
@@ -23,25 +21,69 @@ export function linearOp(
 ): LinearOp {
   const isDynamic = input.out.type === 'rows';
   const rowShift = isDynamic ? shiftOf(plane, node.inFeatures) : 0;
-  const step = plane.scale.map((s) => (isDynamic ? (s * 2 ** rowShift) / unit : s));
-  const factors = step.map((u, n) => u / target.scale[n]);
+  const steps = plane.scale.map((s) => (isDynamic ? (s * 2 ** rowShift) / unit : s));
+  const bias = plane.bias.map((b, n) => b - target.center[n]);
+  const carried = carry({ quantized: plane.quantized, steps, bias }, target.scale);
   const { multiplier, shift } = encodeMultipliers(
-    factors,
+    carried.steps.map((u, n) => u / target.scale[n]),
     node.name,
     input.out.type === 'i16' ? MULTIPLIER_BITS_16 : 31,
   );
-  const bias = Int32Array.from(step, (u, n) => {
-    const b = Math.round((plane.bias[n] - target.center[n]) / u);
-    if (Math.abs(b) >= 2 ** 30)
-      throw new InputError(`layer ${node.name}: the bias of channel ${n} is too large for its weights`);
-    return b;
-  });
   return {
     ...{ op: 'linear', name: node.name, rows: node.rows, cols: node.cols, out: target.out, x: input.value },
-    ...{ weight: plane.quantized, inFeatures: node.inFeatures, weightBits: plane.bits },
-    ...{ bias, multiplier, shift, rowShift, residual },
+    ...{ weight: carried.quantized, inFeatures: node.inFeatures, weightBits: plane.bits },
+    ...{
+      bias: Int32Array.from(bias, (b, n) => Math.round(b / carried.steps[n])),
+      multiplier,
+      shift,
+      rowShift,
+      residual,
+    },
   };
 }
+
+/** The accumulators of a layer: quantized weights [N, K], and the real value of one step of each channel [N]. */
+interface Accumulators {
+  readonly quantized: Int8Array;
+  readonly steps: Float64Array;
+  /** [N], real. */
+  readonly bias: Float64Array;
+}
+
+/** |bias| of an accumulator stays below. */
+const BIAS_LIMIT = 2 ** 30;
+/** The least multiplier of a layer, as a share of its largest: below, the few bits that are left of it would tell. */
+const LEAST_MULTIPLIER = 2 ** -20;
+
+/**
+ * Gives channels whose weights are next to nothing (pruned, or gone by weight decay) steps in which their bias fits, and
+ * which leave the multipliers of all others their bits. The weights of such a channel count for nothing in its new steps.
+ *
+ * @param scale [N]: real value of one step of the output
+ */
+function carry(
+  { quantized, steps, bias }: Accumulators,
+  scale: Float64Array,
+): Pick<Accumulators, 'quantized' | 'steps'> {
+  const N = steps.length;
+  const K = quantized.length / N;
+  const isZero = Array.from({ length: N }, (_, n) => quantized.subarray(n * K, (n + 1) * K).every((q) => q === 0));
+  const factors = steps.map((u, n) => (isZero[n] ? 0 : u / scale[n]));
+  const largest = factors.reduce((a, b) => Math.max(a, b), 0);
+  const raised = steps.map((u, n) => {
+    // Without weights any step will do.
+    const own = isZero[n] && largest > 0 ? largest * scale[n] : u;
+    const least = Math.max(own, LEAST_MULTIPLIER * largest * scale[n]);
+    return Math.round(Math.abs(bias[n]) / least) < BIAS_LIMIT ? least : Math.abs(bias[n]) / (BIAS_LIMIT / 2);
+  });
+  if (raised.every((u, n) => u === steps[n] || isZero[n])) return { quantized, steps: raised };
+  return {
+    quantized: quantized.map((q, i) => rescaled(q, steps[Math.floor(i / K)], raised[Math.floor(i / K)])),
+    steps: raised,
+  };
+}
+
+const rescaled = (q: number, from: number, to: number): number => (from === to ? q : Math.round((q * from) / to));
 
 /** rowShift: M' ≤ 2^22, so |M'·Σ| >> rowShift stays below 2^30, and the bias below that again. */
 function shiftOf({ quantized, scale }: WeightPlane, K: number): number {
