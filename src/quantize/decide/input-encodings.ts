@@ -15,6 +15,9 @@ const QUANTIZED_LIMIT_16 = 32767;
 /** 16 bits have room to spare: ranges are widened so far that nothing clips. With 4, class tokens did (DeiT-Tiny). */
 const MARGIN_16 = 16;
 
+/** The least half-width of an activation's output, as a share of the largest. */
+const LEAST_WIDTH = 2 ** -6;
+
 export class InputEncodings {
   private readonly known = new Map<string, Encoding>();
   /** The migration strength α of each linear layer's input, by its id. */
@@ -128,7 +131,7 @@ export class InputEncodings {
       alphas,
     );
     for (const reader of readers) this.alphas.set(reader.id, alpha);
-    return this.scheme.inputs.encode(half, middle);
+    return this.scheme.inputs.encode(this.raised(id, half), middle);
   }
 
   /** 8 bits (or 16 where the readers ask for them) for channels that reach `half` to either side of `center`. */
@@ -145,9 +148,19 @@ export class InputEncodings {
     const { perChannelInputs } = this.scheme.techniques;
     const alpha = !perChannel || weight.length === 0 ? 1 : perChannelInputs ? chosen() : 0;
     for (const reader of readers) this.alphas.set(reader.id, alpha);
-    const widths = withAlpha(half, alpha);
+    const widths = this.raised(id, withAlpha(half, alpha));
     if (!is16Bit) return this.scheme.inputs.encode(widths, center);
     return { out: { type: 'i16' }, scale: widths.map((w) => (w * MARGIN_16) / QUANTIZED_LIMIT_16), center };
+  }
+
+  /**
+   * Half-widths that the op which writes the value can tell apart: an activation's multipliers have 15 bits for all channels
+   * together, so that those of channels that hardly change must not take them from the others.
+   */
+  private raised(id: string, half: Float64Array): Float64Array {
+    if (this.plan.nodes.get(id)!.op !== 'activation') return half;
+    const least = LEAST_WIDTH * half.reduce((a, b) => Math.max(a, b), 0);
+    return half.map((h) => Math.max(h, least));
   }
 
   private get weightLimit(): number {
