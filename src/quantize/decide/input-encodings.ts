@@ -154,8 +154,8 @@ export class InputEncodings {
   }
 
   /**
-   * Half-widths that the op which writes the value can tell apart: an activation's multipliers have 15 bits for all channels
-   * together, so that those of channels that hardly change must not take them from the others.
+   * Half-widths that the op which writes the value can tell apart. An activation's multipliers have 15 bits for all
+   * channels together: channels that hardly change must not take them from the others.
    */
   private raised(id: string, half: Float64Array): Float64Array {
     if (this.plan.nodes.get(id)!.op !== 'activation') return half;
