@@ -56,8 +56,8 @@ const BIAS_LIMIT = 2 ** 30;
 const LEAST_MULTIPLIER = 2 ** -20;
 
 /**
- * Gives channels whose weights are next to nothing (pruned, or gone by weight decay) steps in which their bias fits. The
- * multipliers of all others keep their bits. The weights of such a channel count for nothing in its new steps.
+ * Gives channels whose weights are next to nothing (pruned, or gone by weight decay) steps in which their bias fits.
+ * The multipliers of all others keep their bits. The weights of such a channel count for nothing in its new steps.
  *
  * @param scale [N]: real value of one step of the output
  */
