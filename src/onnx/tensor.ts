@@ -63,12 +63,18 @@ export function elementCount(dims: readonly number[], what: string, limit = MAX_
 
 /** Reads tensors' data, external files included, from the folder of one model. */
 export class TensorReader {
-  readonly #folder: string;
+  /** The folder that the model is named in, and, where that is a link, the folder of the file itself. */
+  readonly #folders: readonly string[];
   readonly #files = new Map<string, { descriptor: number; size: number }>();
 
-  /** @param modelPath The ONNX file; external data must lie in its folder or below. */
+  /**
+   * External data must lie, links resolved, in the model's folder or below. Where the model is a link itself, as in the
+   * cache of Hugging Face, the folder of the file that it leads to counts too. This is ONNX Runtime's rule.
+   * @param modelPath The ONNX file.
+   */
   constructor(modelPath: string) {
-    this.#folder = realpathSync(path.dirname(modelPath));
+    const named = realpathSync(path.dirname(modelPath));
+    this.#folders = [...new Set([named, path.dirname(realPath(modelPath) ?? path.join(named, 'model'))])];
   }
 
   /** Bytes of external data files opened so far. */
@@ -161,17 +167,13 @@ export class TensorReader {
       `${what}: its external data ${JSON.stringify(location)} lies outside ` + "the model's folder, which is refused";
     if (location === '' || location.includes('\0')) throw new InputError(`${what} names no external data file`);
     if (path.isAbsolute(location) || path.win32.isAbsolute(location)) throw new InputError(outside);
-    const joined = path.resolve(this.#folder, location);
-    if (!isInside(this.#folder, joined)) throw new InputError(outside);
-    let real: string;
-    try {
-      real = realpathSync(joined);
-    } catch {
+    if (!isInside(this.#folders[0], path.resolve(this.#folders[0], location))) throw new InputError(outside);
+    const real = this.#folders.map((folder) => realPath(path.resolve(folder, location))).find((file) => file !== null);
+    if (!real)
       throw new InputError(
-        `${what}: its external data file ${location} is not there: put it beside the model (${this.#folder})`,
+        `${what}: its external data file ${location} is not there: put it beside the model (${this.#folders[0]})`,
       );
-    }
-    if (!isInside(this.#folder, real)) throw new InputError(outside);
+    if (!this.#folders.some((folder) => isInside(folder, real))) throw new InputError(outside);
     // Not blocking on a pipe that someone put there in place of a file.
     const descriptor = openSync(real, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const stat = fstatSync(descriptor);
@@ -186,6 +188,15 @@ export class TensorReader {
 }
 
 const describe = (tensor: OnnxTensor): string => `weight ${JSON.stringify(tensor.name)}`;
+
+/** The file that a path leads to, or null where there is none. */
+function realPath(file: string): string | null {
+  try {
+    return realpathSync(file);
+  } catch {
+    return null;
+  }
+}
 
 function isInside(folder: string, file: string): boolean {
   const relative = path.relative(folder, file);

@@ -110,6 +110,41 @@ describe('external data', () => {
     expect(() => tensors.read(model.graph.initializers.get('w')!)).toThrow(/outside/);
   });
 
+  test.each<[string, Record<string, string>]>([
+    ['model and data, as in the cache of Hugging Face', { 'model.onnx': 'blobs/m', 'w.bin': 'blobs/w.bin' }],
+    ['the model alone, its data where the link leads to', { 'model.onnx': 'blobs/m' }],
+    ['the model over two links, its data beside the first', { 'model.onnx': 'blobs/again', 'w.bin': 'blobs/w.bin' }],
+    ['the folder of both', { '.': 'blobs' }],
+  ])('links: %s', async (_, links) => {
+    const model = encodeModel({ nodes: [], outputs: ['w'], initializers: { w: spec({ location: 'w.bin' }) } });
+    const root = temporaryFolder({});
+    mkdirSync(path.join(root, 'blobs'));
+    writeFileSync(path.join(root, 'blobs/m'), model);
+    writeFileSync(path.join(root, 'blobs/model.onnx'), model);
+    writeFileSync(path.join(root, 'blobs/w.bin'), weights);
+    symlinkSync('m', path.join(root, 'blobs/again'));
+    if (links['.']) symlinkSync('blobs', path.join(root, 'snap'));
+    else {
+      mkdirSync(path.join(root, 'snap'));
+      for (const [name, to] of Object.entries(links)) symlinkSync(`../${to}`, path.join(root, 'snap', name));
+    }
+    const { model: read, tensors } = await loadOnnx(path.join(root, 'snap/model.onnx'));
+    expect(Array.from(tensors.read(read.graph.initializers.get('w')!))).toEqual([3, 4]);
+    tensors.close();
+  });
+
+  test('a link that leads out of both folders, the model’s and that of the file it links to, is refused', async () => {
+    const outside = temporaryFolder({ 'secret.bin': weights });
+    const blobs = temporaryFolder({
+      m: encodeModel({ nodes: [], outputs: ['w'], initializers: { w: spec({ location: 'w.bin' }) } }),
+    });
+    const folder = temporaryFolder({});
+    symlinkSync(path.join(blobs, 'm'), path.join(folder, 'model.onnx'));
+    symlinkSync(path.join(outside, 'secret.bin'), path.join(folder, 'w.bin'));
+    const { model, tensors } = await loadOnnx(path.join(folder, 'model.onnx'));
+    expect(() => tensors.read(model.graph.initializers.get('w')!)).toThrow(/outside/);
+  });
+
   test('a folder below the model’s is allowed, a folder in place of a file is not', async () => {
     const folder = temporaryFolder({});
     mkdirSync(path.join(folder, 'sub/dir'), { recursive: true });
