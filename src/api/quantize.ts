@@ -140,7 +140,10 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
       tool: `ivit ${VERSION}`,
       source: { name: path.basename(model), sha256, bytes: imported.bytes, parameters: imported.parameters },
       normalization: recordNormalization(recipe),
-      settings: recordSettings(options, statistics === undefined ? null : result.statistics.get(graph.output)!.images),
+      settings: {
+        ...recordSettings(options, statistics === undefined ? null : result.statistics.get(graph.output)!.images),
+        runtime: result.runtime,
+      },
       calibration: { images: images.length, source: request.images === undefined ? 'synthetic' : 'images' },
       layers: result.layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: decibels(sqnrDb) })),
     },
