@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { floats, ints, random, type TensorSpec } from '../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, TOKENS, type Step } from './idioms/stem.js';
+import { floats, ints, random, type TensorSpec, type NodeSpec } from '../onnx/build.js';
+import { nodesOf } from '../onnx/graph-builder.js';
+import { CHANNELS, importAndCompare, opsOf, TOKENS } from './idioms/stem.js';
 
 describe('layout operators compute what ONNX Runtime computes', () => {
   const list: Record<string, TensorSpec> = {
@@ -24,56 +25,56 @@ describe('layout operators compute what ONNX Runtime computes', () => {
     pads2: ints([1, 1]),
   };
 
-  test.each<[string, readonly Step[], number?]>([
-    ['Gather with several indices', [['Gather', ['x', 'i'], 'y', { axis: 1 }]]],
-    ['Gather with one', [['Gather', ['x', 'scalar'], 'y', { axis: -1 }]]],
-    ['GatherND', [['GatherND', ['x', 'nd'], 'y']]],
-    ['GatherElements', [['GatherElements', ['x', 'el'], 'y', { axis: 1 }]]],
-    ['Reshape with 0 and −1', [['Reshape', ['x', 'open'], 'y']]],
-    ['Slice backwards', [['Slice', ['x', 's', 'e', 'a', 'step'], 'y']]],
-    ['Pad and crop', [['Pad', ['x', 'pads'], 'y']]],
-    ['Pad, reflecting', [['Pad', ['x', 'pads2', '', 'padAxes'], 'y', { mode: 'reflect' }]], 18],
-    ['Pad, repeating the edge', [['Pad', ['x', 'pads2', '', 'padAxes'], 'y', { mode: 'edge' }]], 18],
-    ['Tile', [['Tile', ['x', 'two'], 'y']]],
-    ['Expand', [['Expand', ['x', 'target'], 'y']]],
-    ['Flatten', [['Flatten', ['x'], 'y', { axis: 2 }]]],
+  test.each<[string, readonly NodeSpec[], number?]>([
+    ['Gather with several indices', nodesOf('y = Gather(x, i; axis=1)')],
+    ['Gather with one', nodesOf('y = Gather(x, scalar; axis=-1)')],
+    ['GatherND', nodesOf('y = GatherND(x, nd)')],
+    ['GatherElements', nodesOf('y = GatherElements(x, el; axis=1)')],
+    ['Reshape with 0 and −1', nodesOf('y = Reshape(x, open)')],
+    ['Slice backwards', nodesOf('y = Slice(x, s, e, a, step)')],
+    ['Pad and crop', nodesOf('y = Pad(x, pads)')],
+    ['Pad, reflecting', nodesOf('y = Pad(x, pads2, , padAxes; mode="reflect")'), 18],
+    ['Pad, repeating the edge', nodesOf('y = Pad(x, pads2, , padAxes; mode="edge")'), 18],
+    ['Tile', nodesOf('y = Tile(x, two)')],
+    ['Expand', nodesOf('y = Expand(x, target)')],
+    ['Flatten', nodesOf('y = Flatten(x; axis=2)')],
     [
       'Unsqueeze and Squeeze',
-      [
-        ['Unsqueeze', ['x', 'axes'], 'u'],
-        ['Squeeze', ['u'], 'y'],
-      ],
+      nodesOf(`
+        u = Unsqueeze(x, axes)
+        y = Squeeze(u)
+      `),
     ],
     [
       'DepthToSpace',
-      [
-        ['Reshape', ['x', 'wide'], 'm'],
-        ['DepthToSpace', ['m'], 'y', { blocksize: 2 }],
-      ],
+      nodesOf(`
+        m = Reshape(x, wide)
+        y = DepthToSpace(m; blocksize=2)
+      `),
     ],
     [
       'DepthToSpace, column first',
-      [
-        ['Reshape', ['x', 'wide'], 'm'],
-        ['DepthToSpace', ['m'], 'y', { blocksize: 2, mode: 'CRD' }],
-      ],
+      nodesOf(`
+        m = Reshape(x, wide)
+        y = DepthToSpace(m; blocksize=2, mode="CRD")
+      `),
     ],
     [
       'SpaceToDepth',
-      [
-        ['Reshape', ['x', 'wide'], 'm'],
-        ['SpaceToDepth', ['m'], 'y', { blocksize: 2 }],
-      ],
+      nodesOf(`
+        m = Reshape(x, wide)
+        y = SpaceToDepth(m; blocksize=2)
+      `),
     ],
     [
       'Concat of pieces',
-      [
-        ['Slice', ['x', 's', 'e', 'a', 'step'], 'p'],
-        ['Concat', ['p', 'x'], 'y', { axis: 1 }],
-      ],
+      nodesOf(`
+        p = Slice(x, s, e, a, step)
+        y = Concat(p, x; axis=1)
+      `),
     ],
   ])('%s', async (_, steps, opset) => {
-    const { nodes } = await importAndCompare({ nodes: chain(...steps), initializers: list, opset });
+    const { nodes } = await importAndCompare({ nodes: steps, initializers: list, opset });
     expect(opsOf(nodes).every((op) => op === 'gather')).toBe(true);
   });
 
@@ -82,11 +83,11 @@ describe('layout operators compute what ONNX Runtime computes', () => {
       nodes: [
         { op: 'Split', in: ['x', 'parts'], out: ['a1', 'a2'], attributes: { axis: 1 } },
         { op: 'Split', in: ['x'], out: ['b1', 'b2'], attributes: { axis: 2 } },
-        ...chain(
-          ['Concat', ['a2', 'a1'], 'c', { axis: 1 }],
-          ['Concat', ['b2', 'b1'], 'd', { axis: 2 }],
-          ['Add', ['c', 'd'], 'y'],
-        ),
+        ...nodesOf(`
+          c = Concat(a2, a1; axis=1)
+          d = Concat(b2, b1; axis=2)
+          y = Add(c, d)
+        `),
       ],
       initializers: list,
     });
@@ -95,26 +96,26 @@ describe('layout operators compute what ONNX Runtime computes', () => {
 
   test('a roll costs one gather, a roll and its inverse none', async () => {
     const roll = (input: string, output: string, at: string) =>
-      chain(
-        ['Slice', [input, at, 'end', 'a'], `${output}1`],
-        ['Slice', [input, 'start', at, 'a'], `${output}2`],
-        ['Concat', [`${output}1`, `${output}2`], output, { axis: 1 }],
-      );
+      nodesOf(`
+        ${output}1 = Slice(${input}, ${at}, end, a)
+        ${output}2 = Slice(${input}, start, ${at}, a)
+        ${output} = Concat(${output}1, ${output}2; axis=1)
+      `);
     const initializers = { ...list, one: ints([1]), three: ints([3]), start: ints([0]), end: ints([1000]) };
     expect(opsOf((await importAndCompare({ nodes: roll('x', 'y', 'one'), initializers })).nodes)).toEqual(['gather']);
-    const both = [...roll('x', 'r', 'one'), ...roll('r', 'u', 'three'), ...chain(['Relu', ['u'], 'y'])];
+    const both = [...roll('x', 'r', 'one'), ...roll('r', 'u', 'three'), ...nodesOf('y = Relu(u)')];
     expect(opsOf((await importAndCompare({ nodes: both, initializers })).nodes)).toEqual(['activation']);
   });
 });
 
 /** Adds a constant expression to the tokens, so that folding it is compared with what ONNX Runtime computes. */
 async function foldsTo(
-  steps: readonly Step[],
+  steps: readonly NodeSpec[],
   initializers: Record<string, TensorSpec>,
   opset?: number,
 ): Promise<void> {
   const { nodes } = await importAndCompare({
-    nodes: chain(['Relu', ['x'], 'r'], ...steps, ['Add', ['r', 'c'], 'y']),
+    nodes: [...nodesOf('r = Relu(x)'), ...steps, ...nodesOf('y = Add(r, c)')],
     initializers,
     opset,
   });
@@ -125,7 +126,7 @@ describe('constants fold as ONNX Runtime computes them', () => {
   const a = random([TOKENS, CHANNELS], 31);
   const b = random([CHANNELS], 32);
   const bool = { dims: [CHANNELS], dataType: 9, rawData: Uint8Array.from({ length: CHANNELS }, (_, i) => i % 2) };
-  const float = (input: string): Step => ['Cast', [input], 'c', { to: 1 }];
+  const float = (input: string): string => `c = Cast(${input}; to=1)`;
   const all = {
     a,
     b,
@@ -151,115 +152,117 @@ describe('constants fold as ONNX Runtime computes them', () => {
     two: floats([], [2]),
   };
 
-  test.each<[string, readonly Step[], number?]>([
+  test.each<[string, readonly NodeSpec[], number?]>([
     [
       'arithmetic',
-      [
-        ['Sub', ['a', 'b'], 'd'],
-        ['Div', ['d', 'two'], 'e'],
-        ['Abs', ['e'], 'f'],
-        ['Sqrt', ['f'], 'c'],
-      ],
+      nodesOf(`
+        d = Sub(a, b)
+        e = Div(d, two)
+        f = Abs(e)
+        c = Sqrt(f)
+      `),
     ],
     [
       'integer division and modulus',
-      [['Div', ['n', 'm'], 'd'], ['Mod', ['n', 'm'], 'o'], ['Mul', ['d', 'o'], 'p'], float('p')],
+      nodesOf(`
+        d = Div(n, m)
+        o = Mod(n, m)
+        p = Mul(d, o)
+        ${float('p')}
+      `),
     ],
     [
       'comparisons and logic',
-      [
-        ['Greater', ['a', 'b'], 'g'],
-        ['Not', ['g'], 'h'],
-        ['Or', ['g', 'bool'], 'o'],
-        ['And', ['o', 'h'], 'p'],
-        float('p'),
-      ],
+      nodesOf(`
+        g = Greater(a, b)
+        h = Not(g)
+        o = Or(g, bool)
+        p = And(o, h)
+        ${float('p')}
+      `),
     ],
-    ['Where', [['Where', ['bool', 'a', 'b'], 'c']]],
-    ['Range and Expand', [['Range', ['zero', 'eight', 'one'], 'r2'], ['Expand', ['r2', 'dims'], 'e'], float('e')]],
+    ['Where', nodesOf('c = Where(bool, a, b)')],
+    [
+      'Range and Expand',
+      nodesOf(`
+        r2 = Range(zero, eight, one)
+        e = Expand(r2, dims)
+        ${float('e')}
+      `),
+    ],
     [
       'Shape, ConstantOfShape',
       [
-        ['Shape', ['a'], 's'],
-        ['ConstantOfShape', ['s'], 'o', { value: floats([1], [3]) }],
-        ['Add', ['o', 'a'], 'c'],
+        ...nodesOf('s = Shape(a)'),
+        { op: 'ConstantOfShape', in: ['s'], out: ['o'], attributes: { value: floats([1], [3]) } },
+        ...nodesOf('c = Add(o, a)'),
       ],
     ],
     [
       'Erf, Tanh, Sigmoid, Exp',
-      [
-        ['Erf', ['a'], 'd'],
-        ['Tanh', ['d'], 'e'],
-        ['Sigmoid', ['e'], 'f'],
-        ['Exp', ['f'], 'c'],
-      ],
+      nodesOf(`
+        d = Erf(a)
+        e = Tanh(d)
+        f = Sigmoid(e)
+        c = Exp(f)
+      `),
     ],
-    ['a product', [['MatMul', ['a', 'w'], 'c']]],
-    ['LayerNormalization', [['LayerNormalization', ['a', 'b', 'b'], 'c']]],
-    ['Softmax', [['Softmax', ['a'], 'c', { axis: -1 }]]],
+    ['a product', nodesOf('c = MatMul(a, w)')],
+    ['LayerNormalization', nodesOf('c = LayerNormalization(a, b, b)')],
+    ['Softmax', nodesOf('c = Softmax(a; axis=-1)')],
     [
       'reductions',
-      [
-        ['ReduceSum', ['a', 'axis'], 's'],
-        ['ReduceMax', ['a'], 'm2', { axes: [0] }],
-        ['Add', ['s', 'm2'], 'c'],
-      ],
+      nodesOf(`
+        s = ReduceSum(a, axis)
+        m2 = ReduceMax(a; axes=[0])
+        c = Add(s, m2)
+      `),
     ],
-    ['CumSum', [['CumSum', ['a', 'one'], 'c']]],
-    ['OneHot', [['OneHot', ['hot', 'depth', 'values'], 'c']]],
-    ['Trilu', [['Trilu', ['a'], 'c', { upper: 0 }]]],
-    ['ScatterND', [['ScatterND', ['a', 'at', 'rows'], 'c']]],
+    ['CumSum', nodesOf('c = CumSum(a, one)')],
+    ['OneHot', nodesOf('c = OneHot(hot, depth, values)')],
+    ['Trilu', nodesOf('c = Trilu(a; upper=0)')],
+    ['ScatterND', nodesOf('c = ScatterND(a, at, rows)')],
     [
       'Resize, cubic, to sizes',
-      [
-        [
-          'Resize',
-          ['pos', '', '', 'sizes'],
-          'z',
-          { mode: 'cubic', coordinate_transformation_mode: 'pytorch_half_pixel' },
-        ],
-        ['Reshape', ['z', 'rowsCols'], 'c'],
-      ],
+      nodesOf(`
+        z = Resize(pos, , , sizes; mode="cubic", coordinate_transformation_mode="pytorch_half_pixel")
+        c = Reshape(z, rowsCols)
+      `),
     ],
     [
       'Resize, cubic, by scales',
-      [
-        ['Resize', ['pos', 'roi', 'scales'], 'z', { mode: 'cubic' }],
-        ['Reshape', ['z', 'rowsCols'], 'c'],
-      ],
+      nodesOf(`
+        z = Resize(pos, roi, scales; mode="cubic")
+        c = Reshape(z, rowsCols)
+      `),
     ],
     [
       'Resize, linear, aligned corners',
-      [
-        ['Resize', ['pos', '', '', 'sizes'], 'z', { mode: 'linear', coordinate_transformation_mode: 'align_corners' }],
-        ['Reshape', ['z', 'rowsCols'], 'c'],
-      ],
+      nodesOf(`
+        z = Resize(pos, , , sizes; mode="linear", coordinate_transformation_mode="align_corners")
+        c = Reshape(z, rowsCols)
+      `),
     ],
     [
       'Resize, nearest',
-      [
-        [
-          'Resize',
-          ['pos', '', '', 'sizes'],
-          'z',
-          { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
-        ],
-        ['Reshape', ['z', 'rowsCols'], 'c'],
-      ],
+      nodesOf(`
+        z = Resize(pos, , , sizes; mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+        c = Reshape(z, rowsCols)
+      `),
     ],
     [
       'If with a known condition',
       [
-        ['Greater', ['eight', 'zero'], 'yes'],
-        [
-          'If',
-          ['yes'],
-          'c',
-          {
-            then_branch: { nodes: chain(['Abs', ['a'], 't']), outputs: ['t'] },
-            else_branch: { nodes: chain(['Exp', ['a'], 't2']), outputs: ['t2'] },
+        ...nodesOf('yes = Greater(eight, zero)'),
+        {
+          op: 'If',
+          in: ['yes'],
+          out: ['c'],
+          attributes: {
+            then_branch: { nodes: nodesOf('t = Abs(a)'), outputs: ['t'] },
+            else_branch: { nodes: nodesOf('t2 = Exp(a)'), outputs: ['t2'] },
           },
-        ],
+        },
       ],
     ],
   ])('%s', async (_, steps, opset) => foldsTo(steps, all, opset));
@@ -274,7 +277,7 @@ describe('refusals name the node', () => {
       /without layout optimisation/,
     ],
     ['a quantized model', { nodes: [{ op: 'DequantizeLinear', in: ['x'], out: ['y'] }] }, /quantized already/],
-    ['a shape from activations', { nodes: chain(['Reshape', ['x', 'x'], 'y']) }, /depends on the image/],
+    ['a shape from activations', { nodes: nodesOf('y = Reshape(x, x)') }, /depends on the image/],
     [
       'two activations multiplied',
       { nodes: [{ op: 'Mul', name: 'gate', in: ['x', 'x'], out: ['y'] }] },
@@ -282,28 +285,32 @@ describe('refusals name the node', () => {
     ],
     [
       'an index out of range',
-      { nodes: chain(['Gather', ['x', 'far'], 'y', { axis: 1 }]), initializers: { far: ints([9]) } },
+      { nodes: nodesOf('y = Gather(x, far; axis=1)'), initializers: { far: ints([9]) } },
       /index 9/,
     ],
     [
       'a huge constant',
       {
-        nodes: chain(['ConstantOfShape', ['dims'], 'c'], ['Add', ['x', 'c'], 'y']),
+        nodes: nodesOf(`
+          c = ConstantOfShape(dims)
+          y = Add(x, c)
+        `),
         initializers: { dims: ints([100000, 100000]) },
       },
       /too many elements/,
     ],
-    [
-      'a huge axis',
-      { nodes: chain(['Tile', ['x', 'n'], 'y']), initializers: { n: ints([1, 2 ** 30, 1]) } },
-      /impossible/,
-    ],
+    ['a huge axis', { nodes: nodesOf('y = Tile(x, n)'), initializers: { n: ints([1, 2 ** 30, 1]) } }, /impossible/],
   ])('%s', async (_, tail, cause) => {
     await expect(importAndCompare(tail, { skipRuntime: true })).rejects.toThrow(cause);
   });
 
   test('all of several problems are listed', async () => {
-    const several = importAndCompare({ nodes: chain(['LSTM', ['x'], 'a'], ['GRU', ['a'], 'y']) });
+    const several = importAndCompare({
+      nodes: nodesOf(`
+      a = LSTM(x)
+      y = GRU(a)
+    `),
+    });
     await expect(several).rejects.toMatchObject({ exitCode: 3, problems: [{ op: 'LSTM' }, { op: 'GRU' }] });
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { floats, random } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, type Tail, type Step } from './stem.js';
+import { floats, random, type NodeSpec } from '../../onnx/build.js';
+import { nodesOf } from '../../onnx/graph-builder.js';
+import { CHANNELS, importAndCompare, opsOf, type Tail } from './stem.js';
 
 const scalars = (values: Record<string, number>) =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, floats([], [value])]));
@@ -19,119 +20,119 @@ const constants = scalars({
   six: 6,
 });
 
-const variants: Record<string, [kind: string, steps: readonly Step[], opset?: number]> = {
+const variants: Record<string, [kind: string, steps: readonly NodeSpec[], opset?: number]> = {
   'GELU, x·(1 + erf)·½': [
     'gelu',
-    [
-      ['Div', ['x', 'root2'], 'a'],
-      ['Erf', ['a'], 'b'],
-      ['Add', ['b', 'one'], 'c1'],
-      ['Mul', ['x', 'c1'], 'd'],
-      ['Mul', ['d', 'half'], 'y'],
-    ],
+    nodesOf(`
+      a = Div(x, root2)
+      b = Erf(a)
+      c1 = Add(b, one)
+      d = Mul(x, c1)
+      y = Mul(d, half)
+    `),
   ],
   'GELU, ½·(erf + 1)·x': [
     'gelu',
-    [
-      ['Mul', ['x', 'rsqrt2'], 'a'],
-      ['Erf', ['a'], 'b'],
-      ['Add', ['one', 'b'], 'c1'],
-      ['Mul', ['half', 'c1'], 'd'],
-      ['Mul', ['d', 'x'], 'y'],
-    ],
+    nodesOf(`
+      a = Mul(x, rsqrt2)
+      b = Erf(a)
+      c1 = Add(one, b)
+      d = Mul(half, c1)
+      y = Mul(d, x)
+    `),
   ],
   'GELU, ½x + ½x·erf': [
     'gelu',
-    [
-      ['Mul', ['x', 'half'], 'h'],
-      ['Mul', ['x', 'rsqrt2'], 'a'],
-      ['Erf', ['a'], 'b'],
-      ['Mul', ['h', 'b'], 'd'],
-      ['Add', ['h', 'd'], 'y'],
-    ],
+    nodesOf(`
+      h = Mul(x, half)
+      a = Mul(x, rsqrt2)
+      b = Erf(a)
+      d = Mul(h, b)
+      y = Add(h, d)
+    `),
   ],
-  'GELU operator': ['gelu', [['Gelu', ['x'], 'y']], 20],
-  'GELU operator, tanh': ['geluTanh', [['Gelu', ['x'], 'y', { approximate: 'tanh' }]], 20],
+  'GELU operator': ['gelu', nodesOf('y = Gelu(x)'), 20],
+  'GELU operator, tanh': ['geluTanh', nodesOf('y = Gelu(x; approximate="tanh")'), 20],
   'tanh GELU, cube by Pow': [
     'geluTanh',
-    [
-      ['Pow', ['x', 'three'], 'p'],
-      ['Mul', ['p', 'c'], 'k'],
-      ['Add', ['x', 'k'], 'i'],
-      ['Mul', ['i', 's'], 'j'],
-      ['Tanh', ['j'], 't'],
-      ['Add', ['t', 'one'], 'u'],
-      ['Mul', ['x', 'half'], 'h'],
-      ['Mul', ['h', 'u'], 'y'],
-    ],
+    nodesOf(`
+      p = Pow(x, three)
+      k = Mul(p, c)
+      i = Add(x, k)
+      j = Mul(i, s)
+      t = Tanh(j)
+      u = Add(t, one)
+      h = Mul(x, half)
+      y = Mul(h, u)
+    `),
   ],
   'tanh GELU, cube by products': [
     'geluTanh',
-    [
-      ['Mul', ['x', 'x'], 'xx'],
-      ['Mul', ['xx', 'x'], 'p'],
-      ['Mul', ['c', 'p'], 'k'],
-      ['Add', ['k', 'x'], 'i'],
-      ['Mul', ['s', 'i'], 'j'],
-      ['Tanh', ['j'], 't'],
-      ['Add', ['one', 't'], 'u'],
-      ['Mul', ['u', 'x'], 'v'],
-      ['Mul', ['half', 'v'], 'y'],
-    ],
+    nodesOf(`
+      xx = Mul(x, x)
+      p = Mul(xx, x)
+      k = Mul(c, p)
+      i = Add(k, x)
+      j = Mul(s, i)
+      t = Tanh(j)
+      u = Add(one, t)
+      v = Mul(u, x)
+      y = Mul(half, v)
+    `),
   ],
   'tanh GELU, x(1 + c·x²)': [
     'geluTanh',
-    [
-      ['Mul', ['x', 'x'], 'xx'],
-      ['Mul', ['c', 'xx'], 'k'],
-      ['Add', ['one', 'k'], 'i'],
-      ['Mul', ['x', 'i'], 'i2'],
-      ['Mul', ['s', 'i2'], 'j'],
-      ['Tanh', ['j'], 't'],
-      ['Add', ['one', 't'], 'u'],
-      ['Mul', ['u', 'x'], 'v'],
-      ['Div', ['v', 'two'], 'y'],
-    ],
+    nodesOf(`
+      xx = Mul(x, x)
+      k = Mul(c, xx)
+      i = Add(one, k)
+      i2 = Mul(x, i)
+      j = Mul(s, i2)
+      t = Tanh(j)
+      u = Add(one, t)
+      v = Mul(u, x)
+      y = Div(v, two)
+    `),
   ],
   'quick GELU': [
     'quickGelu',
-    [
-      ['Mul', ['x', 'q'], 'a'],
-      ['Sigmoid', ['a'], 'b'],
-      ['Mul', ['x', 'b'], 'y'],
-    ],
+    nodesOf(`
+      a = Mul(x, q)
+      b = Sigmoid(a)
+      y = Mul(x, b)
+    `),
   ],
   SiLU: [
     'silu',
-    [
-      ['Sigmoid', ['x'], 'b'],
-      ['Mul', ['b', 'x'], 'y'],
-    ],
+    nodesOf(`
+      b = Sigmoid(x)
+      y = Mul(b, x)
+    `),
   ],
-  ReLU: ['relu', [['Relu', ['x'], 'y']]],
-  'hard-swish operator': ['hardSwish', [['HardSwish', ['x'], 'y']]],
+  ReLU: ['relu', nodesOf('y = Relu(x)')],
+  'hard-swish operator': ['hardSwish', nodesOf('y = HardSwish(x)')],
   'hard-swish, x·HardSigmoid(x)': [
     'hardSwish',
-    [
-      ['HardSigmoid', ['x'], 'a', { alpha: { float: 1 / 6 }, beta: { float: 0.5 } }],
-      ['Mul', ['a', 'x'], 'y'],
-    ],
+    nodesOf(`
+      a = HardSigmoid(x; alpha=${1 / 6}f, beta=0.5f)
+      y = Mul(a, x)
+    `),
   ],
   'hard-swish, x·clip(x + 3, 0, 6)/6': [
     'hardSwish',
-    [
-      ['Add', ['x', 'three'], 'a'],
-      ['Clip', ['a', 'zero', 'six'], 'b'],
-      ['Mul', ['x', 'b'], 'c1'],
-      ['Div', ['c1', 'six'], 'y'],
-    ],
+    nodesOf(`
+      a = Add(x, three)
+      b = Clip(a, zero, six)
+      c1 = Mul(x, b)
+      y = Div(c1, six)
+    `),
   ],
-  'ReLU as a maximum': ['relu', [['Max', ['x', 'zero'], 'y']]],
+  'ReLU as a maximum': ['relu', nodesOf('y = Max(x, zero)')],
 };
 
 describe('activations', () => {
   test.each(Object.entries(variants))('%s', async (_, [kind, steps, opset]) => {
-    const { nodes } = await importAndCompare({ nodes: chain(...steps), initializers: constants, opset });
+    const { nodes } = await importAndCompare({ nodes: steps, initializers: constants, opset });
     expect(nodes).toMatchObject([{ op: 'activation', kind }]);
   });
 
@@ -152,7 +153,10 @@ describe('activations', () => {
 
   test('a factor after the activation is no part of it', async () => {
     const { nodes } = await importAndCompare({
-      nodes: chain(['Relu', ['x'], 'r'], ['Mul', ['r', 'half'], 'y']),
+      nodes: nodesOf(`
+        r = Relu(x)
+        y = Mul(r, half)
+      `),
       initializers: constants,
     });
     expect(opsOf(nodes)).toEqual(['activation', 'affine']);
@@ -160,7 +164,7 @@ describe('activations', () => {
 
   test('ReLU6 is refused', async () => {
     const relu6 = importAndCompare(
-      { nodes: chain(['Clip', ['x', 'zero', 'six'], 'y']), initializers: constants },
+      { nodes: nodesOf('y = Clip(x, zero, six)'), initializers: constants },
       { skipRuntime: true },
     );
     await expect(relu6).rejects.toThrow(/Clip/);

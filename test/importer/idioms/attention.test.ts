@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { AttentionNode, GraphNode } from '../../../src/importer/index.js';
 import { floats, ints, noise, random, type NodeSpec } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, TOKENS } from './stem.js';
+import { nodesOf } from '../../onnx/graph-builder.js';
+import { CHANNELS, importAndCompare, opsOf, TOKENS } from './stem.js';
 
 const HEADS = 2;
 const DIM = CHANNELS / HEADS;
@@ -24,57 +25,60 @@ const initializers = {
   two: ints([2], []),
 };
 
-const qkv = chain(
-  ['MatMul', ['x', 'qkv.weight'], 'm'],
-  ['Add', ['m', 'qkv.bias'], 'a'],
-  ['Reshape', ['a', 'split.qkv'], 'r'],
-  ['Transpose', ['r'], 't', { perm: [2, 0, 3, 1, 4] }],
-  ['Gather', ['t', 'zero'], 'q', { axis: 0 }],
-  ['Gather', ['t', 'one'], 'k', { axis: 0 }],
-  ['Gather', ['t', 'two'], 'v', { axis: 0 }],
-);
-const kT = chain(['Transpose', ['k'], 'kT', { perm: [0, 1, 3, 2] }]);
-const merge = chain(['Transpose', ['o'], 'ot', { perm: [0, 2, 1, 3] }], ['Reshape', ['ot', 'merged'], 'y']);
+const qkv = nodesOf(`
+  m = MatMul(x, qkv.weight)
+  a = Add(m, qkv.bias)
+  r = Reshape(a, split.qkv)
+  t = Transpose(r; perm=[2, 0, 3, 1, 4])
+  q = Gather(t, zero; axis=0)
+  k = Gather(t, one; axis=0)
+  v = Gather(t, two; axis=0)
+`);
+const kT = nodesOf('kT = Transpose(k; perm=[0, 1, 3, 2])');
+const merge = nodesOf(`
+  ot = Transpose(o; perm=[0, 2, 1, 3])
+  y = Reshape(ot, merged)
+`);
 
 const attentionOf = (nodes: readonly GraphNode[]): AttentionNode => nodes.find((node) => node.op === 'attention')!;
 
 const variants: Record<string, readonly NodeSpec[]> = {
   'scale after the product': [
     ...kT,
-    ...chain(
-      ['MatMul', ['q', 'kT'], 's'],
-      ['Mul', ['s', 'scale'], 'ss'],
-      ['Softmax', ['ss'], 'p', { axis: -1 }],
-      ['MatMul', ['p', 'v'], 'o'],
-    ),
+    ...nodesOf(`
+      s = MatMul(q, kT)
+      ss = Mul(s, scale)
+      p = Softmax(ss; axis=-1)
+      o = MatMul(p, v)
+    `),
   ],
   'scale on the queries': [
     ...kT,
-    ...chain(
-      ['Mul', ['q', 'scale'], 'qs'],
-      ['MatMul', ['qs', 'kT'], 's'],
-      ['Softmax', ['s'], 'p', { axis: -1 }],
-      ['MatMul', ['p', 'v'], 'o'],
-    ),
+    ...nodesOf(`
+      qs = Mul(q, scale)
+      s = MatMul(qs, kT)
+      p = Softmax(s; axis=-1)
+      o = MatMul(p, v)
+    `),
   ],
   'its root on both operands': [
     ...kT,
-    ...chain(
-      ['Mul', ['q', 'root'], 'qs'],
-      ['Mul', ['kT', 'root'], 'ks'],
-      ['MatMul', ['qs', 'ks'], 's'],
-      ['Softmax', ['s'], 'p', { axis: -1 }],
-      ['MatMul', ['p', 'v'], 'o'],
-    ),
+    ...nodesOf(`
+      qs = Mul(q, root)
+      ks = Mul(kT, root)
+      s = MatMul(qs, ks)
+      p = Softmax(s; axis=-1)
+      o = MatMul(p, v)
+    `),
   ],
   division: [
     ...kT,
-    ...chain(
-      ['MatMul', ['q', 'kT'], 's'],
-      ['Div', ['s', 'inverse'], 'ss'],
-      ['Softmax', ['ss'], 'p', { axis: -1 }],
-      ['MatMul', ['p', 'v'], 'o'],
-    ),
+    ...nodesOf(`
+      s = MatMul(q, kT)
+      ss = Div(s, inverse)
+      p = Softmax(ss; axis=-1)
+      o = MatMul(p, v)
+    `),
   ],
 };
 
@@ -105,13 +109,13 @@ describe('attention from products', () => {
       nodes: [
         ...qkv,
         ...kT,
-        ...chain(
-          ['MatMul', ['q', 'kT'], 's'],
-          ['Mul', ['s', 'scale.heads'], 'ss'],
-          ['Add', ['ss', 'bias.heads'], 'b'],
-          ['Softmax', ['b'], 'p', { axis: -1 }],
-          ['MatMul', ['p', 'v'], 'o'],
-        ),
+        ...nodesOf(`
+          s = MatMul(q, kT)
+          ss = Mul(s, scale.heads)
+          b = Add(ss, bias.heads)
+          p = Softmax(b; axis=-1)
+          o = MatMul(p, v)
+        `),
         ...merge,
       ],
       initializers,
@@ -125,22 +129,22 @@ describe('attention from products', () => {
   test('separate projections, heads in three-dimensional products', async () => {
     const shape = ints([HEADS, TOKENS, DIM]);
     const project = (name: string): NodeSpec[] =>
-      chain(
-        ['MatMul', ['x', `${name}.weight`], `${name}m`],
-        ['Reshape', [`${name}m`, 'split.heads'], `${name}r`],
-        ['Transpose', [`${name}r`], `${name}t`, { perm: [0, 2, 1, 3] }],
-        ['Reshape', [`${name}t`, 'perHead'], name],
-      );
+      nodesOf(`
+        ${name}m = MatMul(x, ${name}.weight)
+        ${name}r = Reshape(${name}m, split.heads)
+        ${name}t = Transpose(${name}r; perm=[0, 2, 1, 3])
+        ${name} = Reshape(${name}t, perHead)
+      `);
     const { nodes } = await importAndCompare({
       nodes: [
         ...['q', 'k', 'v'].flatMap(project),
-        ...chain(
-          ['Transpose', ['k'], 'kT', { perm: [0, 2, 1] }],
-          ['MatMul', ['q', 'kT'], 's'],
-          ['Softmax', ['s'], 'p', { axis: -1 }],
-          ['MatMul', ['p', 'v'], 'of'],
-          ['Reshape', ['of', 'unflat'], 'o'],
-        ),
+        ...nodesOf(`
+          kT = Transpose(k; perm=[0, 2, 1])
+          s = MatMul(q, kT)
+          p = Softmax(s; axis=-1)
+          of = MatMul(p, v)
+          o = Reshape(of, unflat)
+        `),
         ...merge,
       ],
       initializers: { ...initializers, perHead: shape, unflat: ints([1, HEADS, TOKENS, DIM]) },
@@ -153,14 +157,18 @@ describe('attention from products', () => {
     const { nodes } = await importAndCompare({
       nodes: [
         ...['q', 'k', 'v'].flatMap((name) =>
-          chain(
-            ['MatMul', ['x', `${name}.weight`], `${name}m`],
-            ['Reshape', [`${name}m`, 'interleaved'], `${name}r`],
-            ['Transpose', [`${name}r`], name, { perm: [0, 3, 1, 2] }],
-          ),
+          nodesOf(`
+            ${name}m = MatMul(x, ${name}.weight)
+            ${name}r = Reshape(${name}m, interleaved)
+            ${name} = Transpose(${name}r; perm=[0, 3, 1, 2])
+          `),
         ),
         ...kT,
-        ...chain(['MatMul', ['q', 'kT'], 's'], ['Softmax', ['s'], 'p', { axis: -1 }], ['MatMul', ['p', 'v'], 'o']),
+        ...nodesOf(`
+          s = MatMul(q, kT)
+          p = Softmax(s; axis=-1)
+          o = MatMul(p, v)
+        `),
         ...merge,
       ],
       initializers: { ...initializers, interleaved: ints([1, TOKENS, DIM, HEADS]) },
@@ -171,27 +179,26 @@ describe('attention from products', () => {
   test('windows with a mask added through reshapes', async () => {
     const masks = Float32Array.from(noise(2 * 2 * 2, 12), (value) => (value > 0 ? 0 : -100));
     const { nodes } = await importAndCompare({
-      nodes: chain(
-        // Two windows of two tokens, every other token: rows 0 and 2, rows 1 and 3.
-        ['MatMul', ['x', 'qkv.weight'], 'm'],
-        ['Reshape', ['m', 'windows'], 'w'],
-        ['Transpose', ['w'], 't', { perm: [3, 1, 2, 0, 4] }],
-        ['Reshape', ['t', 'grouped'], 'g'],
-        ['Gather', ['g', 'zero'], 'q', { axis: 0 }],
-        ['Gather', ['g', 'one'], 'k', { axis: 0 }],
-        ['Gather', ['g', 'two'], 'v', { axis: 0 }],
-        ['Transpose', ['k'], 'kT', { perm: [0, 1, 3, 2] }],
-        ['MatMul', ['q', 'kT'], 's'],
-        ['Reshape', ['s', 'perWindow'], 'sw'],
-        ['Add', ['sw', 'mask'], 'sm'],
-        ['Reshape', ['sm', 'flatWindow'], 'sf'],
-        ['Softmax', ['sf'], 'p', { axis: -1 }],
-        ['MatMul', ['p', 'v'], 'o'],
-        ['Transpose', ['o'], 'ot', { perm: [0, 2, 1, 3] }],
-        ['Reshape', ['ot', 'unwindow'], 'ou'],
-        ['Transpose', ['ou'], 'ov', { perm: [1, 0, 2] }],
-        ['Reshape', ['ov', 'merged'], 'y'],
-      ),
+      nodes: nodesOf(`
+        m = MatMul(x, qkv.weight)
+        w = Reshape(m, windows)
+        t = Transpose(w; perm=[3, 1, 2, 0, 4])
+        g = Reshape(t, grouped)
+        q = Gather(g, zero; axis=0)
+        k = Gather(g, one; axis=0)
+        v = Gather(g, two; axis=0)
+        kT = Transpose(k; perm=[0, 1, 3, 2])
+        s = MatMul(q, kT)
+        sw = Reshape(s, perWindow)
+        sm = Add(sw, mask)
+        sf = Reshape(sm, flatWindow)
+        p = Softmax(sf; axis=-1)
+        o = MatMul(p, v)
+        ot = Transpose(o; perm=[0, 2, 1, 3])
+        ou = Reshape(ot, unwindow)
+        ov = Transpose(ou; perm=[1, 0, 2])
+        y = Reshape(ov, merged)
+      `),
       initializers: {
         ...initializers,
         windows: ints([2, 2, 1, 3, CHANNELS]),
@@ -216,12 +223,12 @@ describe('attention from products', () => {
       nodes: [
         ...qkv,
         ...kT,
-        ...chain(
-          ['MatMul', ['q', 'kT'], 's'],
-          ['Where', ['keep', 's', 'never'], 'w'],
-          ['Softmax', ['w'], 'p', { axis: -1 }],
-          ['MatMul', ['p', 'v'], 'o'],
-        ),
+        ...nodesOf(`
+          s = MatMul(q, kT)
+          w = Where(keep, s, never)
+          p = Softmax(w; axis=-1)
+          o = MatMul(p, v)
+        `),
         ...merge,
       ],
       initializers: { ...initializers, keep, never: floats([], [-Infinity]) },
@@ -243,18 +250,18 @@ function windowed(): Record<string, ReturnType<typeof ints>> {
 }
 
 describe('attention operators', () => {
-  const project = ['q', 'k', 'v'].flatMap((name) => chain(['MatMul', ['x', `${name}.weight`], `${name}m`]));
+  const project = ['q', 'k', 'v'].flatMap((name) => nodesOf(`${name}m = MatMul(x, ${name}.weight)`));
   const split = ['q', 'k', 'v'].flatMap((name) =>
-    chain(
-      ['Reshape', [`${name}m`, 'split.heads'], `${name}r`],
-      ['Transpose', [`${name}r`], name, { perm: [0, 2, 1, 3] }],
-    ),
+    nodesOf(`
+      ${name}r = Reshape(${name}m, split.heads)
+      ${name} = Transpose(${name}r; perm=[0, 2, 1, 3])
+    `),
   );
 
   test('Attention (opset 23) on four axes, scale left out', async () => {
     const { nodes } = await importAndCompare({
       opset: 23,
-      nodes: [...project, ...split, ...chain(['Attention', ['q', 'k', 'v'], 'o']), ...merge],
+      nodes: [...project, ...split, ...nodesOf('o = Attention(q, k, v)'), ...merge],
       initializers,
     });
     expect(attentionOf(nodes).scale[0]).toBeCloseTo(1 / Math.sqrt(DIM), 6);

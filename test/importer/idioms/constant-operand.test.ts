@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { floats, ints, random } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, TOKENS } from './stem.js';
+import { nodesOf } from '../../onnx/graph-builder.js';
+import { CHANNELS, importAndCompare, opsOf, TOKENS } from './stem.js';
 
 const initializers = {
   'head.weight': random([CHANNELS, 3], 5),
@@ -11,7 +12,10 @@ const initializers = {
 describe('constant operands', () => {
   test('a value per token and channel stays a sum', async () => {
     const { nodes } = await importAndCompare({
-      nodes: chain(['Relu', ['x'], 'r'], ['Add', ['r', 'token.bias'], 'y']),
+      nodes: nodesOf(`
+        r = Relu(x)
+        y = Add(r, token.bias)
+      `),
       initializers,
     });
     expect(nodes.map((node) => [node.op, node.name])).toEqual([
@@ -22,7 +26,10 @@ describe('constant operands', () => {
 
   test('a factor per token is refused', async () => {
     const scaled = importAndCompare({
-      nodes: chain(['Relu', ['x'], 'r'], ['Mul', ['r', 'token.scale'], 'y']),
+      nodes: nodesOf(`
+        r = Relu(x)
+        y = Mul(r, token.scale)
+      `),
       initializers,
     });
     await expect(scaled).rejects.toThrow(/token to token/);
@@ -30,14 +37,14 @@ describe('constant operands', () => {
 
   test('two heads that are averaged become one layer', async () => {
     const { nodes } = await importAndCompare({
-      nodes: chain(
-        ['Gather', ['x', 'first'], 'a', { axis: 1 }],
-        ['Gather', ['x', 'second'], 'b', { axis: 1 }],
-        ['MatMul', ['a', 'head.weight'], 'ha'],
-        ['MatMul', ['b', 'head.weight'], 'hb'],
-        ['Add', ['ha', 'hb'], 's'],
-        ['Div', ['s', 'two'], 'y'],
-      ),
+      nodes: nodesOf(`
+        a = Gather(x, first; axis=1)
+        b = Gather(x, second; axis=1)
+        ha = MatMul(a, head.weight)
+        hb = MatMul(b, head.weight)
+        s = Add(ha, hb)
+        y = Div(s, two)
+      `),
       initializers: { ...initializers, first: ints([0], []), second: ints([1], []), two: floats([], [2]) },
     });
     expect(opsOf(nodes)).toEqual(['gather', 'linear']);
@@ -46,13 +53,16 @@ describe('constant operands', () => {
   test('a BatchNorm after pooled rows folds into the head', async () => {
     const { nodes } = await importAndCompare({
       nodes: [
-        ...chain(['Relu', ['x'], 'r'], ['Transpose', ['r'], 't', { perm: [0, 2, 1] }]),
+        ...nodesOf(`
+          r = Relu(x)
+          t = Transpose(r; perm=[0, 2, 1])
+        `),
         { op: 'BatchNormalization', in: ['t', 'g', 'b', 'm', 'v'], out: ['n'] },
-        ...chain(
-          ['Transpose', ['n'], 'u', { perm: [0, 2, 1] }],
-          ['Gather', ['u', 'first'], 'f', { axis: 1 }],
-          ['MatMul', ['f', 'head.weight'], 'y'],
-        ),
+        ...nodesOf(`
+          u = Transpose(n; perm=[0, 2, 1])
+          f = Gather(u, first; axis=1)
+          y = MatMul(f, head.weight)
+        `),
       ],
       initializers: {
         ...initializers,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ints, random } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf } from './stem.js';
+import { nodesOf } from '../../onnx/graph-builder.js';
+import { CHANNELS, importAndCompare, opsOf } from './stem.js';
 
 const domain = 'com.microsoft';
 
@@ -18,9 +19,13 @@ describe('FusedMatMul', () => {
   test('attention with transposed keys', async () => {
     const { nodes } = await importAndCompare({
       nodes: [
-        ...chain(['MatMul', ['x', 'w'], 'k']),
+        ...nodesOf('k = MatMul(x, w)'),
         { op: 'FusedMatMul', domain, in: ['x', 'k'], out: ['s'], attributes: { transB: 1, alpha: { float: 0.25 } } },
-        ...chain(['Softmax', ['s'], 'p', { axis: -1 }], ['MatMul', ['p', 'x'], 'o'], ['Reshape', ['o', 'flat4'], 'y']),
+        ...nodesOf(`
+          p = Softmax(s; axis=-1)
+          o = MatMul(p, x)
+          y = Reshape(o, flat4)
+        `),
       ],
       initializers: { w: random([CHANNELS, CHANNELS], 5), flat4: ints([4, CHANNELS]) },
     });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { floats, ints, random } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, type Step } from './stem.js';
+import { floats, ints, random, type NodeSpec } from '../../onnx/build.js';
+import { nodesOf } from '../../onnx/graph-builder.js';
+import { CHANNELS, importAndCompare } from './stem.js';
 
 const initializers = {
   'norm.weight': random([CHANNELS], 5),
@@ -10,68 +11,65 @@ const initializers = {
   half: floats([], [0.5]),
   axes: ints([-1]),
 };
-const axes = { axes: [-1], keepdims: 1 };
-const scaled = [
-  ['Mul', ['n', 'norm.weight'], 'g'],
-  ['Add', ['g', 'norm.bias'], 'y'],
-] as const;
+const scaled = `
+  g = Mul(n, norm.weight)
+  y = Add(g, norm.bias)
+`;
 
-const variants: Record<string, [steps: readonly Step[], opset?: number]> = {
-  LayerNormalization: [
-    [['LayerNormalization', ['x', 'norm.weight', 'norm.bias'], 'y', { axis: -1, epsilon: { float: 1e-5 } }]],
-  ],
+const variants: Record<string, [steps: readonly NodeSpec[], opset?: number]> = {
+  LayerNormalization: [nodesOf('y = LayerNormalization(x, norm.weight, norm.bias; axis=-1, epsilon=1e-5f)')],
   'from means, Pow and Div (opset 11)': [
-    [
-      ['ReduceMean', ['x'], 'm', axes],
-      ['Sub', ['x', 'm'], 'd'],
-      ['Pow', ['d', 'two'], 'p'],
-      ['ReduceMean', ['p'], 'v', axes],
-      ['Add', ['v', 'eps'], 'e'],
-      ['Sqrt', ['e'], 's'],
-      ['Div', ['d', 's'], 'n'],
-      ...scaled,
-    ],
+    nodesOf(`
+      m = ReduceMean(x; axes=[-1], keepdims=1)
+      d = Sub(x, m)
+      p = Pow(d, two)
+      v = ReduceMean(p; axes=[-1], keepdims=1)
+      e = Add(v, eps)
+      s = Sqrt(e)
+      n = Div(d, s)
+      ${scaled}
+    `),
     11,
   ],
   'axes as an input, square by Mul, reciprocal (opset 18)': [
-    [
-      ['ReduceMean', ['x', 'axes'], 'm'],
-      ['Sub', ['x', 'm'], 'd'],
-      ['Mul', ['d', 'd'], 'p'],
-      ['ReduceMean', ['p', 'axes'], 'v'],
-      ['Add', ['eps', 'v'], 'e'],
-      ['Sqrt', ['e'], 's'],
-      ['Reciprocal', ['s'], 'r'],
-      ['Mul', ['r', 'd'], 'n'],
-      ...scaled,
-    ],
+    nodesOf(`
+      m = ReduceMean(x, axes)
+      d = Sub(x, m)
+      p = Mul(d, d)
+      v = ReduceMean(p, axes)
+      e = Add(eps, v)
+      s = Sqrt(e)
+      r = Reciprocal(s)
+      n = Mul(r, d)
+      ${scaled}
+    `),
     18,
   ],
   'the difference computed twice, root by Pow': [
-    [
-      ['ReduceMean', ['x'], 'm', axes],
-      ['Sub', ['x', 'm'], 'd'],
-      ['Sub', ['x', 'm'], 'd2'],
-      ['Mul', ['d2', 'd2'], 'p'],
-      ['ReduceMean', ['p'], 'v', axes],
-      ['Add', ['v', 'eps'], 'e'],
-      ['Pow', ['e', 'half'], 's'],
-      ['Div', ['d', 's'], 'n'],
-      ...scaled,
-    ],
+    nodesOf(`
+      m = ReduceMean(x; axes=[-1], keepdims=1)
+      d = Sub(x, m)
+      d2 = Sub(x, m)
+      p = Mul(d2, d2)
+      v = ReduceMean(p; axes=[-1], keepdims=1)
+      e = Add(v, eps)
+      s = Pow(e, half)
+      n = Div(d, s)
+      ${scaled}
+    `),
   ],
 };
 
 describe('LayerNorm', () => {
   test.each(Object.entries(variants))('%s', async (_, [steps, opset]) => {
-    const { nodes } = await importAndCompare({ nodes: chain(...steps), initializers, opset });
+    const { nodes } = await importAndCompare({ nodes: steps, initializers, opset });
     expect(nodes).toMatchObject([{ op: 'layerNorm', name: 'norm', cols: CHANNELS, epsilon: expect.closeTo(1e-5, 10) }]);
   });
 
   test('ONNX Runtime’s SkipLayerNormalization gives the sum too', async () => {
     const { nodes } = await importAndCompare({
       nodes: [
-        ...chain(['Relu', ['x'], 'r']),
+        ...nodesOf('r = Relu(x)'),
         {
           op: 'SkipLayerNormalization',
           domain: 'com.microsoft',
@@ -79,7 +77,7 @@ describe('LayerNorm', () => {
           out: ['n', '', '', 'sum'],
           attributes: { epsilon: { float: 1e-5 } },
         },
-        ...chain(['Add', ['n', 'sum'], 'y']),
+        ...nodesOf('y = Add(n, sum)'),
       ],
       initializers,
     });
@@ -89,14 +87,14 @@ describe('LayerNorm', () => {
   test('SkipLayerNormalization’s bias folds into the linear layer before it', async () => {
     const { nodes } = await importAndCompare({
       nodes: [
-        ...chain(['MatMul', ['x', 'w'], 'm']),
+        ...nodesOf('m = MatMul(x, w)'),
         {
           op: 'SkipLayerNormalization',
           domain: 'com.microsoft',
           in: ['m', 'x', 'norm.weight', 'norm.bias', 'bias'],
           out: ['n', '', '', 'sum'],
         },
-        ...chain(['Add', ['n', 'sum'], 'y']),
+        ...nodesOf('y = Add(n, sum)'),
       ],
       initializers: { ...initializers, w: random([CHANNELS, CHANNELS], 7), bias: random([CHANNELS], 8) },
     });
@@ -105,10 +103,10 @@ describe('LayerNorm', () => {
 
   test('over rows in another order stays a norm of the rows as they lie', async () => {
     const { nodes } = await importAndCompare({
-      nodes: chain(
-        ['Gather', ['x', 'order'], 't', { axis: 1 }],
-        ['LayerNormalization', ['t', 'norm.weight', 'norm.bias'], 'y', { axis: -1 }],
-      ),
+      nodes: nodesOf(`
+        t = Gather(x, order; axis=1)
+        y = LayerNormalization(t, norm.weight, norm.bias; axis=-1)
+      `),
       initializers: { ...initializers, order: ints([2, 0, 3, 1]) },
     });
     expect(nodes.map((node) => node.op)).toEqual(['layerNorm', 'gather']);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { floats, random } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, TOKENS } from './stem.js';
+import { nodesOf } from '../../onnx/graph-builder.js';
+import { CHANNELS, importAndCompare, opsOf, TOKENS } from './stem.js';
 import { ints } from '../../onnx/build.js';
 
 const initializers = {
@@ -14,12 +15,12 @@ const initializers = {
 
 describe('linear layers', () => {
   test('MatMul and Add, in either order of operands', async () => {
-    for (const operands of [
-      ['m', 'fc.bias'],
-      ['fc.bias', 'm'],
-    ]) {
+    for (const operands of ['m, fc.bias', 'fc.bias, m']) {
       const { nodes } = await importAndCompare({
-        nodes: chain(['MatMul', ['x', 'fc.weight'], 'm'], ['Add', operands, 'y']),
+        nodes: nodesOf(`
+          m = MatMul(x, fc.weight)
+          y = Add(${operands})
+        `),
         initializers,
       });
       expect(nodes).toMatchObject([{ op: 'linear', id: 'y', name: 'fc', rows: TOKENS, cols: 6, inFeatures: CHANNELS }]);
@@ -28,10 +29,10 @@ describe('linear layers', () => {
 
   test('Gemm with transposed weights, alpha and beta', async () => {
     const { nodes } = await importAndCompare({
-      nodes: chain(
-        ['Reshape', ['x', 'rows'], 'r'],
-        ['Gemm', ['r', 'fc.weightT', 'fc.bias'], 'y', { transB: 1, alpha: { float: 0.5 }, beta: { float: 2 } }],
-      ),
+      nodes: nodesOf(`
+        r = Reshape(x, rows)
+        y = Gemm(r, fc.weightT, fc.bias; transB=1, alpha=0.5f, beta=2f)
+      `),
       initializers,
     });
     expect(opsOf(nodes)).toEqual(['linear']);
@@ -39,12 +40,12 @@ describe('linear layers', () => {
 
   test('LayerScale and a scalar after it fold into its weights', async () => {
     const { graph, nodes } = await importAndCompare({
-      nodes: chain(
-        ['MatMul', ['x', 'fc.weight'], 'm'],
-        ['Add', ['m', 'fc.bias'], 'a'],
-        ['Mul', ['ls.gamma', 'a'], 'b'],
-        ['Mul', ['b', 'scale'], 'y'],
-      ),
+      nodes: nodesOf(`
+        m = MatMul(x, fc.weight)
+        a = Add(m, fc.bias)
+        b = Mul(ls.gamma, a)
+        y = Mul(b, scale)
+      `),
       initializers,
     });
     expect(opsOf(nodes)).toEqual(['linear']);
@@ -53,7 +54,7 @@ describe('linear layers', () => {
 
   test('a constant matrix on the left acts along the tokens', async () => {
     const { nodes } = await importAndCompare({
-      nodes: chain(['MatMul', ['mix', 'x'], 'y']),
+      nodes: nodesOf('y = MatMul(mix, x)'),
       initializers: { mix: random([3, TOKENS], 8) },
     });
     expect(opsOf(nodes)).toEqual(['gather', 'linear', 'gather']);
@@ -61,7 +62,7 @@ describe('linear layers', () => {
 
   test('Einsum', async () => {
     const { nodes } = await importAndCompare({
-      nodes: chain(['Einsum', ['x', 'fc.weight'], 'y', { equation: 'bnk,km->bnm' }]),
+      nodes: nodesOf('y = Einsum(x, fc.weight; equation="bnk,km->bnm")'),
       initializers,
     });
     expect(opsOf(nodes)).toEqual(['linear']);
@@ -77,7 +78,7 @@ describe('linear layers', () => {
 
   test('infinite weights are refused', async () => {
     const infinite = importAndCompare({
-      nodes: chain(['MatMul', ['x', 'w'], 'y']),
+      nodes: nodesOf('y = MatMul(x, w)'),
       initializers: { w: floats([CHANNELS, 1], [1, 2, 3, Infinity, 5, 6, 7, 8]) },
     });
     await expect(infinite).rejects.toThrow(/weight.*Infinity/);

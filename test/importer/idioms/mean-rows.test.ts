@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { floats, ints } from '../../onnx/build.js';
-import { chain, CHANNELS, importAndCompare, opsOf, TOKENS, type Step } from './stem.js';
+import { floats, ints, type NodeSpec } from '../../onnx/build.js';
+import { nodesOf } from '../../onnx/graph-builder.js';
+import { CHANNELS, importAndCompare, opsOf, TOKENS } from './stem.js';
 
 const initializers = {
   grid: ints([1, CHANNELS, 2, 2]),
@@ -11,33 +12,36 @@ const initializers = {
 };
 
 describe('mean pooling', () => {
-  test.each<[string, readonly Step[], number?]>([
-    ['ReduceMean over tokens', [['ReduceMean', ['x'], 'y', { axes: [1], keepdims: 0 }]]],
-    ['ReduceMean with axes as an input', [['ReduceMean', ['x', 'axis1'], 'y']], 18],
+  test.each<[string, readonly NodeSpec[], number?]>([
+    ['ReduceMean over tokens', nodesOf('y = ReduceMean(x; axes=[1], keepdims=0)')],
+    ['ReduceMean with axes as an input', nodesOf('y = ReduceMean(x, axis1)'), 18],
     [
       'GlobalAveragePool over the map',
-      [
-        ['Transpose', ['x'], 't', { perm: [0, 2, 1] }],
-        ['Reshape', ['t', 'grid'], 'm'],
-        ['GlobalAveragePool', ['m'], 'y'],
-      ],
+      nodesOf(`
+        t = Transpose(x; perm=[0, 2, 1])
+        m = Reshape(t, grid)
+        y = GlobalAveragePool(m)
+      `),
     ],
     [
       'a sum divided by the count',
-      [
-        ['ReduceSum', ['x', 'axis1'], 's'],
-        ['Div', ['s', 'count'], 'y'],
-      ],
+      nodesOf(`
+        s = ReduceSum(x, axis1)
+        y = Div(s, count)
+      `),
     ],
   ])('%s', async (_, steps, opset) => {
-    const { nodes } = await importAndCompare({ nodes: chain(...steps), initializers, opset });
+    const { nodes } = await importAndCompare({ nodes: steps, initializers, opset });
     expect(nodes[0]).toMatchObject({ op: 'meanRows', rows: 1, cols: CHANNELS, group: TOKENS });
     expect(nodes.filter((node) => node.op === 'gather')).toEqual([]);
   });
 
   test('of all but the first token', async () => {
     const { nodes } = await importAndCompare({
-      nodes: chain(['Slice', ['x', 'starts', 'ends', 'axis1'], 's'], ['ReduceMean', ['s'], 'y', { axes: [1] }]),
+      nodes: nodesOf(`
+        s = Slice(x, starts, ends, axis1)
+        y = ReduceMean(s; axes=[1])
+      `),
       initializers,
     });
     expect(opsOf(nodes)).toEqual(['gather', 'meanRows']);

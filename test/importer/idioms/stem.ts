@@ -75,14 +75,3 @@ export async function importAndCompare(
 }
 
 export const opsOf = (nodes: readonly GraphNode[]): string[] => nodes.map((node) => node.op);
-
-export type Step = readonly [
-  op: string,
-  inputs: readonly string[],
-  output: string,
-  attributes?: NodeSpec['attributes'],
-];
-
-/** A list of nodes with one output each. */
-export const chain = (...steps: readonly Step[]): NodeSpec[] =>
-  steps.map(([op, inputs, output, attributes]) => ({ op, in: inputs, out: [output], attributes }));
