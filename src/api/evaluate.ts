@@ -2,6 +2,7 @@ import { normalizePixels } from '../calibrate/collect.js';
 import { openFloatModel } from '../calibrate/runtime.js';
 import type { FloatModel } from '../calibrate/runtime.js';
 import { InputError } from '../errors.js';
+import { requireRegularFile } from '../regular-file.js';
 import { graphToOnnx, importModel } from '../importer/index.js';
 import { openDataset } from '../images/datasets/index.js';
 import type { DatasetItem } from '../images/datasets/index.js';
@@ -230,6 +231,7 @@ class FloatReference {
   ) {}
 
   static async open(path: string, model: Model, onNotice?: (notice: string) => void): Promise<FloatReference> {
+    requireRegularFile(path);
     const options = { threads: model.threads };
     const opened = await openFloatModel(path, options).catch(async (error: unknown) => {
       // ONNX Runtime has no bfloat16 kernels, and its web build finds no external data: the canonical graph takes over.
@@ -263,7 +265,8 @@ class FloatReference {
     const floatLogits = outputs.get(output)!;
     if (floatLogits.length !== logits.length) {
       throw new InputError(
-        `${this.path} has ${floatLogits.length} outputs, the .ivit model ${logits.length}: they are not the same network`,
+        `${this.path} has ${floatLogits.length} outputs, the .ivit model ${logits.length}: they are not the same ` +
+        'network',
       );
     }
     const scale = this.model.logitScale;

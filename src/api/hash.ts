@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { requireRegularFile } from '../regular-file.js';
 
 /** SHA-256 of a file, as 64 hexadecimal digits. */
 export async function hashFile(file: string): Promise<string> {
   const hash = createHash('sha256');
+  requireRegularFile(file);
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   return hash.digest('hex');
 }

@@ -10,13 +10,14 @@ import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import { syntheticImage } from '../images/synthetic/index.js';
-import { checkWritable, saveModel } from '../program/file.js';
+import { saveModel } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
 import type { Agreement, AttentionReport, FitStage, LayerReport, QuantizeOptions } from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
 import { importAndChooseRecipe } from './recipe.js';
 import { hashFile } from './hash.js';
+import { checkOutputs } from './outputs.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
 import { VERSION } from './version.js';
 
@@ -96,13 +97,10 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
   const start = performance.now();
   const notice = request.onNotice ?? (() => undefined);
   const output = request.output ?? defaultOutput(model);
-  if (path.resolve(output) === path.resolve(model))
-    throw new InputError(`The output ${output} is the model itself; choose another name with -o`);
+  checkQuantizeFiles(model, request);
 
   const threads = request.threads ?? availableParallelism();
   const { imported, recipe, probe } = await importAndChooseRecipe(model, { ...request, threads }, notice);
-  checkWritable(output);
-  if (request.saveStats !== undefined) checkWritable(request.saveStats);
   const { graph } = imported;
   const last = graph.nodes.find((node) => node.id === graph.output)!;
   const classes = last.rows * last.cols;
@@ -165,6 +163,22 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     attentions: result.attentions,
     runtime: result.runtime,
   };
+}
+
+/**
+ * Checks where the outputs of a request, and the command's report, go.
+ *
+ * @throws InputError as `checkOutputs`
+ */
+export function checkQuantizeFiles(model: string, request: QuantizeRequest, report?: string): void {
+  checkOutputs(
+    [
+      { option: '-o', path: request.output ?? defaultOutput(model), kind: '.ivit model' },
+      { option: '--save-stats', path: request.saveStats, kind: 'file of statistics' },
+      { option: '--report', path: report, kind: 'quantization report' },
+    ],
+    [model, request.labels, request.images, ...(request.stats ?? [])],
+  );
 }
 
 /** `model.onnx` → `model.ivit`, beside it. */

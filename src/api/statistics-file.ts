@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError } from '../errors.js';
+import { requireRegularFile } from '../regular-file.js';
 import type { Graph } from '../graph/types.js';
 import { decodeContainer, encodeContainer } from '../program/container.js';
 import type { Tensor } from '../program/container.js';
@@ -101,7 +102,8 @@ async function readStatistics(
   if (metadata.get('format') !== FORMAT) throw new InputError(`${file} holds no calibration statistics`);
   if (metadata.get('version') !== VERSION)
     throw new InputError(
-      `${file} holds statistics of version ${metadata.get('version')}; this program reads version ${VERSION}. Make them again with --save-stats`,
+      `${file} holds statistics of version ${metadata.get('version')}; this program reads version ${VERSION}. ` +
+      'Make them again with --save-stats',
     );
   if (metadata.get('model') !== subject.sha256)
     throw new InputError(
@@ -109,7 +111,8 @@ async function readStatistics(
     );
   if (metadata.get('preprocessing') !== subject.preprocessing) {
     throw new InputError(
-      `${file} holds statistics of another pre-processing: ${metadata.get('preprocessing')}, here ${subject.preprocessing}`,
+      `${file} holds statistics of another pre-processing: ${metadata.get('preprocessing')}, here ` +
+      `${subject.preprocessing}`,
     );
   }
   const counts = parseCounts(file, metadata.get('counts'));
@@ -117,7 +120,8 @@ async function readStatistics(
   const missing = [...channels.keys()].find((id) => !ids.has(id)) ?? [...ids].find((id) => !channels.has(id));
   if (missing !== undefined)
     throw new InputError(
-      `${file} holds statistics of other values than this program reads from the model (${missing}). Make them again with --save-stats`,
+      `${file} holds statistics of other values than this program reads from the model (${missing}). Make them ` +
+      'again with --save-stats',
     );
   const statistics = new Map<string, ChannelStatistics>();
   for (const [id, C] of channels) {
@@ -137,6 +141,7 @@ async function readStatistics(
 }
 
 async function readContainer(file: string): Promise<ReturnType<typeof decodeContainer>> {
+  requireRegularFile(file);
   const compressed = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     throw new InputError(
       error.code === 'ENOENT' ? `${file}: there is no such file` : `${file}: cannot be read (${error.message})`,

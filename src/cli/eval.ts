@@ -3,7 +3,8 @@ import { InputError } from '../errors.js';
 import { evaluate } from '../api/evaluate.js';
 import type { EvaluatedImage, Evaluation } from '../api/evaluate.js';
 import { Model } from '../api/model.js';
-import { checkWritable, writeAtomically } from '../program/file.js';
+import { checkOutputs } from '../api/outputs.js';
+import { writeAtomically } from '../program/file.js';
 import { worstLayers } from '../quantize/index.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ExifFlag, ModelFlags } from './options.js';
@@ -46,7 +47,10 @@ export function addEvalCommand(program: Command): void {
 async function run(flags: Flags): Promise<void> {
   const { predictions } = flags;
   const path = findModel(flags);
-  if (predictions !== undefined) checkWritable(predictions);
+  checkOutputs(
+    [{ option: '--predictions', path: predictions, kind: 'table of predictions' }],
+    [path, flags.float, flags.dataset],
+  );
   await compileKernels(flags.backend);
   if (flags.float !== undefined) noticeSlowRuntime();
   const model = await Model.load(path, engineOptions(flags));
@@ -129,7 +133,8 @@ function printEvaluation(evaluation: Evaluation, model: Model): void {
           ] as const)),
       [
         'speed',
-        `${imagesPerSecond.toFixed(1)} images/s with decoding, ${model.backend} (${model.isa}), ${model.threads} thread${model.threads === 1 ? '' : 's'}`,
+        `${imagesPerSecond.toFixed(1)} images/s with decoding, ${model.backend} (${model.isa}), ${model.threads} ` +
+        `thread${model.threads === 1 ? '' : 's'}`,
       ],
       [
         'latency',

@@ -1,9 +1,9 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
-import { quantize } from '../api/quantize.js';
+import { checkQuantizeFiles, quantize } from '../api/quantize.js';
 import type { QuantizeStage, QuantizeSummary } from '../api/quantize.js';
-import { checkWritable, writeAtomically } from '../program/file.js';
+import { writeAtomically } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
 import { addRecipeOptions, addThreadsOption, positiveInteger } from './options.js';
@@ -91,7 +91,7 @@ export function addQuantizeCommand(program: Command): void {
 
 async function run(model: string, flags: Flags): Promise<void> {
   const { report, json, ...request } = flags;
-  if (report !== undefined) checkWritable(report);
+  checkQuantizeFiles(model, request, report);
   await compileKernels(undefined);
   noticeSlowRuntime();
   const progress = new Progress();
@@ -158,7 +158,8 @@ function warnIfPoor({ agreement, layers }: QuantizeSummary): void {
   const worst = worstLayers(layers, WORST_LAYERS).map((layer) => `${layer.name} (${layer.sqnrDb.toFixed(1)} dB)`);
   warn(
     `the integer model agrees poorly with the float model (${percent(agreement.top1Agreement)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB). ` +
-      `Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ${worst.join(', ')}`,
+      'Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ' +
+      `${worst.join(', ')}`,
   );
 }
 

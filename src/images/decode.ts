@@ -102,6 +102,7 @@ async function refuseUnreadable(input: string | Uint8Array, title: string): Prom
     throw new InputError(`Cannot decode ${title}: ${cause}`, { cause: error });
   });
   if (info.isDirectory()) throw new InputError(`Cannot decode ${title}: it is a folder`);
+  if (!info.isFile()) throw new InputError(`Cannot decode ${title}: it is no regular file`);
   if (info.size === 0) throw new InputError(`Cannot decode ${title}: it is empty`);
 }
 

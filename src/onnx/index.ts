@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { InputError } from '../errors.js';
+import { requireRegularFile } from '../regular-file.js';
 import { decodeModel } from './decode.js';
 import { inlineFunctions } from './functions.js';
 import { TensorReader } from './tensor.js';
@@ -21,6 +22,7 @@ export interface LoadedModel {
  * @throws {InputError} where the file is missing, truncated or of another format.
  */
 export async function loadOnnx(path: string): Promise<LoadedModel> {
+  requireRegularFile(path);
   let bytes: Buffer;
   try {
     bytes = await readFile(path);

@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../errors.js';
+import { requireRegularFile } from '../regular-file.js';
 import { decodeModel, encodeModel } from './model.js';
 import type { IvitModel } from './model.js';
 
@@ -43,6 +44,7 @@ export async function loadModel(file: string): Promise<IvitModel> {
 
 /** The file in a buffer of its own, so that its tensors are aligned. */
 async function readAligned(file: string): Promise<Uint8Array> {
+  requireRegularFile(file);
   try {
     const handle = await open(file, 'r');
     try {
@@ -80,22 +82,43 @@ function readError(file: string, error: unknown): unknown {
 }
 
 /**
- * Replaces a file as a whole. Without a pause for other JavaScript from creation to renaming, so that a signal handler
+ * The file that a name stands for: what a link leads to, so that writing replaces that and leaves the link.
+ *
+ * @throws InputError where a link leads nowhere
+ */
+export function outputTarget(file: string): string {
+  try {
+    if (!fs.lstatSync(file).isSymbolicLink()) return path.resolve(file);
+  } catch {
+    return path.resolve(file); // not there: opening it says why, where it cannot be made
+  }
+  try {
+    return fs.realpathSync(file);
+  } catch (error) {
+    throw new InputError(`Cannot write ${file}: it is a link that leads nowhere`, { cause: error });
+  }
+}
+
+/**
+ * Replaces a file as a whole, or what a link leads to; its mode stays. Without a pause for other JavaScript from creation to renaming, so that a signal handler
  * that ends the process finds either no temporary file or the finished one.
  *
  * @throws InputError saying why the file cannot be written; nothing is left behind then
  */
 export function writeAtomically(file: string, bytes: Uint8Array): void {
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
+  const target = outputTarget(file);
+  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
   let handle: number | undefined;
   try {
     handle = fs.openSync(temporary, 'wx');
+    const mode = fs.statSync(target, { throwIfNoEntry: false })?.mode;
+    if (mode !== undefined) fs.fchmodSync(handle, mode & 0o777);
     let at = 0;
     while (at < bytes.length) at += fs.writeSync(handle, bytes, at);
     fs.fsyncSync(handle);
     fs.closeSync(handle);
     handle = undefined;
-    fs.renameSync(temporary, file);
+    fs.renameSync(temporary, target);
   } catch (error) {
     if (handle !== undefined) fs.closeSync(handle);
     fs.rmSync(temporary, { force: true });
@@ -109,16 +132,26 @@ export function writeAtomically(file: string, bytes: Uint8Array): void {
  * @throws InputError saying why not
  */
 export function checkWritable(file: string): void {
-  const probe = path.join(path.dirname(file), `.ivit.${randomBytes(6).toString('hex')}.tmp`);
-  let isFolder: boolean;
+  const target = outputTarget(file);
+  const info = statOf(file);
+  if (info?.isDirectory()) throw new InputError(`Cannot write ${file}: it is a folder`);
+  if (info !== undefined && !info.isFile()) throw new InputError(`Cannot write ${file}: it is no regular file`);
+  const probe = path.join(path.dirname(target), `.ivit.${randomBytes(6).toString('hex')}.tmp`);
   try {
     fs.closeSync(fs.openSync(probe, 'wx'));
     fs.rmSync(probe);
-    isFolder = fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
   } catch (error) {
     throw writeError(file, 0, error);
   }
-  if (isFolder) throw new InputError(`Cannot write ${file}: it is a folder`);
+}
+
+/** @throws InputError saying why a file cannot be written where it is said to be */
+function statOf(file: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(file, { throwIfNoEntry: false });
+  } catch (error) {
+    throw writeError(file, 0, error);
+  }
 }
 
 function writeError(file: string, bytes: number, error: unknown): InputError {

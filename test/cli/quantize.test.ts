@@ -236,7 +236,7 @@ describe('quantize refuses, writing nothing', () => {
       'the model itself as output',
       ['model.onnx', '-o', './model.onnx', '--images', 'photos'],
       3,
-      /^error: The output \.\/model\.onnx is the model itself/,
+      /^error: The output of -o, \.\/model\.onnx, is the input model\.onnx; choose another name/,
     ],
     [
       'images that are not there',

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../../errors.js';
+import { requireRegularFile } from '../../regular-file.js';
 
 export interface JsonFile {
   readonly path: string;
@@ -19,6 +20,7 @@ export async function readBeside(modelPath: string, name: string): Promise<JsonF
   const folders = path.basename(folder) === 'onnx' ? [folder, path.dirname(folder)] : [folder];
   for (const candidate of folders) {
     const file = path.join(candidate, name);
+    requireRegularFile(file);
     const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined;
       throw new InputError(`Cannot read ${file}, which lies beside the model: ${error.message}`, { cause: error });
