@@ -266,7 +266,7 @@ class FloatReference {
     if (floatLogits.length !== logits.length) {
       throw new InputError(
         `${this.path} has ${floatLogits.length} outputs, the .ivit model ${logits.length}: they are not the same ` +
-        'network',
+          'network',
       );
     }
     const scale = this.model.logitScale;

@@ -199,7 +199,8 @@ export async function calibrationImages(
     const total = numImages ?? effort.syntheticImages;
     notice(
       !request.stats?.length
-        ? `No --images given: calibrating on ${total} synthetic images. Photographs like those the model will see are better.`
+        ? `No --images given: calibrating on ${total} synthetic images. ` +
+            'Photographs like those the model will see are better.'
         : `No --images given: ranges come from the statistics, weights are fitted to ${total} synthetic images.`,
     );
     const images: Uint8Array[] = [];

@@ -103,7 +103,7 @@ async function readStatistics(
   if (metadata.get('version') !== VERSION)
     throw new InputError(
       `${file} holds statistics of version ${metadata.get('version')}; this program reads version ${VERSION}. ` +
-      'Make them again with --save-stats',
+        'Make them again with --save-stats',
     );
   if (metadata.get('model') !== subject.sha256)
     throw new InputError(
@@ -112,7 +112,7 @@ async function readStatistics(
   if (metadata.get('preprocessing') !== subject.preprocessing) {
     throw new InputError(
       `${file} holds statistics of another pre-processing: ${metadata.get('preprocessing')}, here ` +
-      `${subject.preprocessing}`,
+        `${subject.preprocessing}`,
     );
   }
   const counts = parseCounts(file, metadata.get('counts'));
@@ -121,7 +121,7 @@ async function readStatistics(
   if (missing !== undefined)
     throw new InputError(
       `${file} holds statistics of other values than this program reads from the model (${missing}). Make them ` +
-      'again with --save-stats',
+        'again with --save-stats',
     );
   const statistics = new Map<string, ChannelStatistics>();
   for (const [id, C] of channels) {

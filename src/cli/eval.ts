@@ -134,7 +134,7 @@ function printEvaluation(evaluation: Evaluation, model: Model): void {
       [
         'speed',
         `${imagesPerSecond.toFixed(1)} images/s with decoding, ${model.backend} (${model.isa}), ${model.threads} ` +
-        `thread${model.threads === 1 ? '' : 's'}`,
+          `thread${model.threads === 1 ? '' : 's'}`,
       ],
       [
         'latency',

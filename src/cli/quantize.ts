@@ -157,7 +157,8 @@ function warnIfPoor({ agreement, layers }: QuantizeSummary): void {
   if (!isPoor(agreement)) return;
   const worst = worstLayers(layers, WORST_LAYERS).map((layer) => `${layer.name} (${layer.sqnrDb.toFixed(1)} dB)`);
   warn(
-    `the integer model agrees poorly with the float model (${percent(agreement.top1Agreement)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB). ` +
+    `the integer model agrees poorly with the float model ` +
+      `(${percent(agreement.top1Agreement)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB). ` +
       'Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ' +
       `${worst.join(', ')}`,
   );

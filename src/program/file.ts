@@ -107,7 +107,8 @@ export function outputTarget(file: string): string {
  */
 export function writeAtomically(file: string, bytes: Uint8Array): void {
   const target = outputTarget(file);
-  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+  const hidden = `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`;
+  const temporary = path.join(path.dirname(target), hidden);
   let handle: number | undefined;
   try {
     handle = fs.openSync(temporary, 'wx');
