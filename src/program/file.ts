@@ -100,8 +100,9 @@ export function outputTarget(file: string): string {
 }
 
 /**
- * Replaces a file as a whole, or what a link leads to; its mode stays. Without a pause for other JavaScript from creation to renaming, so that a signal handler
- * that ends the process finds either no temporary file or the finished one.
+ * Replaces a file as a whole, or what a link leads to; its mode stays. Without a pause for other JavaScript from
+ * creation to renaming, so that a signal handler that ends the process finds either no temporary file or the finished
+ * one.
  *
  * @throws InputError saying why the file cannot be written; nothing is left behind then
  */
