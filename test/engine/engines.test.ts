@@ -25,12 +25,14 @@ const ENGINES: readonly (readonly [string, MakeEngine])[] = [
 ];
 
 function nativeEngines(kernels: NativeKernels): [string, MakeEngine][] {
-  return kernels.isas().flatMap((isa) =>
-    [1, 2, 3].map((threads): [string, MakeEngine] => [
-      `native ${isa}, ${threads} threads`,
-      (program) => createNativeEngine(kernels, program, threads, isa),
-    ]),
-  );
+  return kernels
+    .isas()
+    .flatMap((isa) =>
+      [1, 2, 3].map((threads): [string, MakeEngine] => [
+        `native ${isa}, ${threads} threads`,
+        (program) => createNativeEngine(kernels, program, threads, isa),
+      ]),
+    );
 }
 
 function imagesFor({ input }: Program, count: number): Uint8Array[] {
