@@ -25,7 +25,6 @@ export interface Graph {
 export type { GraphInput } from './graph-input.js';
 export type { ActivationKind } from './activations.js';
 export type { GraphNode } from './nodes/index.js';
-export type { NodeBase } from './nodes/definition.js';
 export type { ActivationNode } from './nodes/activation.js';
 export type { AddConstNode } from './nodes/add-const.js';
 export type { AddNode } from './nodes/add.js';

@@ -18,18 +18,8 @@ import { resolveScheme, type Scheme } from './schemes/index.js';
 export type { Agreement } from '../metrics/agreement.js';
 export { calibrate, observedNodes } from './calibration.js';
 export { EFFORT_SETTINGS } from './effort.js';
-export { METHODS, type RangeMethod } from './decide/ranges.js';
-export {
-  DEFAULT_OPTIONS,
-  EFFORTS,
-  KERNEL_SETS,
-  SCALE_MODES,
-  type Effort,
-  type KernelSet,
-  type LayerBits,
-  type QuantizeOptions,
-  type ScaleMode,
-} from './options.js';
+export { METHODS } from './decide/ranges.js';
+export { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, SCALE_MODES, type LayerBits, type QuantizeOptions } from './options.js';
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
 export type { FitStage, QuantizeRequest, QuantizeResult } from './request.js';
 export { resolveScheme, type Scheme } from './schemes/index.js';

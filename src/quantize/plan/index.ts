@@ -5,7 +5,7 @@ import { builderOf } from '../build/index.js';
 import type { InputScheme } from '../schemes/input-scheme.js';
 import type { Demand, Plan } from './types.js';
 
-export type { Demand, Plan } from './types.js';
+export type { Plan } from './types.js';
 
 /** Chooses each value's form and finds what can be fused, by one walk from the output backwards. */
 export function planGraph(graph: Graph, inputs: Pick<InputScheme, 'survivesGather'>): Plan {
