@@ -10,7 +10,7 @@ import type { Prediction } from '../api/model.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ExifFlag, ModelFlags } from './options.js';
 import { noticeSlowKernels } from './kernels.js';
-import { notice, percent, print, printJson } from './render.js';
+import { notice, oneLine, percent, print, printJson } from './render.js';
 
 interface Flags extends ModelFlags {
   readonly top: number;
@@ -121,10 +121,10 @@ async function inferOne(model: Model, file: string, { image, wasTurned }: Decode
 function printResult({ path: file, predictions, logits }: Result, separated: boolean): void {
   const lines = predictions.map(
     ({ index, label, probability }) =>
-      `  ${percent(probability).padStart(7)}  ${label === null ? `class ${index}` : `${label} (${index})`}`,
+      `  ${percent(probability).padStart(7)}  ${label === null ? `class ${index}` : `${oneLine(label)} (${index})`}`,
   );
   if (logits !== undefined) lines.push(`  logits: ${logits.join(' ')}`);
-  print(...(separated ? [''] : []), file, ...lines);
+  print(...(separated ? [''] : []), oneLine(file), ...lines);
 }
 
 /** Files as named; patterns replaced by the files they match, in order, each file once. */

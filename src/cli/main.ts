@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
 import { VERSION } from '../api/version.js';
+import { oneLine } from './render.js';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset), 4 a check failed, 1 a fault of ivit.
@@ -54,7 +55,7 @@ function report(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
   const isExpected = error instanceof InputError || error instanceof UsageError || error instanceof CheckError;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`error: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
+  process.stderr.write(`error: ${oneLine(message.replace(/\s*\n\s*/g, ' '))}\n`);
   if (debug) process.stderr.write(`${describeCauses(error)}\n`);
   else if (!isExpected)
     process.stderr.write('This is a fault of ivit: please report it with what --debug adds to this message.\n');

@@ -14,6 +14,7 @@ import {
   bytes,
   large,
   notice,
+  oneLine,
   pairs,
   percent,
   print,
@@ -132,7 +133,7 @@ function printSummary(model: string, summary: QuantizeSummary): void {
     list.length > 0 ? [[label, list.map(({ name }) => name).join(', ')] as const] : [];
   const skips = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
   print(
-    `Quantized ${model} to ${output}`,
+    `Quantized ${oneLine(model)} to ${oneLine(output)}`,
     '',
     pairs([
       ['parameters', large(summary.parameters)],

@@ -1,27 +1,40 @@
 /** How results look on a terminal. */
 
+/** Characters by which a text could steer the terminal, or turn the direction of what follows; line ends are let be. */
+// eslint-disable-next-line no-control-regex
+const CONTROLS = /[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+function escapeControls(text: string): string {
+  return text.replace(CONTROLS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** A label, a name or a path from elsewhere, as it may be shown: in one line, control characters escaped. */
+export function oneLine(text: string): string {
+  return escapeControls(text.replaceAll('\n', '\\n'));
+}
+
 /** One JSON document on standard output, and nothing else. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  process.stdout.write(`${escapeControls(JSON.stringify(value, null, 2))}\n`);
 }
 
 export function print(...lines: string[]): void {
-  process.stdout.write(`${lines.join('\n')}\n`);
+  process.stdout.write(`${escapeControls(lines.join('\n'))}\n`);
 }
 
 /** Something the user should know, apart from the result. */
 export function notice(text: string): void {
-  process.stderr.write(`note: ${text}\n`);
+  process.stderr.write(`note: ${oneLine(text)}\n`);
 }
 
 export function warn(text: string): void {
-  process.stderr.write(`warning: ${text}\n`);
+  process.stderr.write(`warning: ${oneLine(text)}\n`);
 }
 
 /** Name and value, one pair a line, values aligned. */
 export function pairs(rows: readonly (readonly [name: string, value: string])[]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n');
+  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${oneLine(value)}`).join('\n');
 }
 
 export function percent(share: number, digits = 1): string {

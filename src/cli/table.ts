@@ -1,5 +1,6 @@
 /** Tables on a terminal; apart from the rest of rendering, as drawing them takes long to load. */
 import Table from 'cli-table3';
+import { oneLine } from './render.js';
 
 export interface Column {
   readonly title: string;
@@ -29,7 +30,7 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
       middle: '',
     },
   });
-  for (const row of rows) drawn.push([...row]);
+  for (const row of rows) drawn.push(row.map(oneLine));
   return drawn
     .toString()
     .split('\n')
