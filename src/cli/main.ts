@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   infer: async () => (await import('./infer.js')).addInferCommand,
   eval: async () => (await import('./eval.js')).addEvalCommand,
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
+  label: async () => (await import('./label.js')).addLabelCommand,
   bench: async () => (await import('./bench.js')).addBenchCommand,
   doctor: async () => (await import('./doctor.js')).addDoctorCommand,
   'build-native': async () => (await import('./build-native.js')).addBuildNativeCommand,

@@ -176,5 +176,6 @@ function collectLayerBits(text: string, earlier: readonly LayerBits[] = []): Lay
 }
 
 function parseWeightBits(text: string): number {
+  if (!/^[468]$/.test(text)) throw new InvalidArgumentError('It must be 4, 6 or 8.');
   return Number(text);
 }

@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import { checkOutputs } from '../api/outputs.js';
+import { readLabels } from '../images/label-list.js';
+import { loadModel, saveModel } from '../program/file.js';
+import { classCount } from '../program/model.js';
+import { print } from './render.js';
+
+interface Flags {
+  readonly labels: string;
+  readonly output?: string;
+}
+
+export function addLabelCommand(program: Command): void {
+  program
+    .command('label')
+    .description('give an integer model class names, or other ones')
+    .argument('<model.ivit>', 'the model')
+    .requiredOption('--labels <file>', 'class names: one a line, or JSON')
+    .option('-o, --output <file>', 'the .ivit to write (default: the model itself)')
+    .action(run);
+}
+
+async function run(model: string, { labels: file, output }: Flags): Promise<void> {
+  checkOutputs([{ option: '-o', path: output, kind: '.ivit model' }], [model, file]);
+  const loaded = await loadModel(model);
+  const labels = await readLabels(file, classCount(loaded.program));
+  await saveModel(output ?? model, { ...loaded, labels });
+  print(`Labelled the ${labels.length} classes of ${output ?? model}`);
+}
