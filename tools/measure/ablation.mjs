@@ -2,8 +2,9 @@
  * `npm run ablation -- model.onnx --images calibration/`: what each technique of the quantizer contributes, as the
  * Markdown table of docs/accuracy.md. Tables of one model compare with each other, not with figures on other images.
  */
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { prepare } from '../prepare.mjs';
+import { prepare, root, run } from '../prepare.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -23,7 +24,8 @@ if (positionals.length !== 1 || values.images === undefined) {
   process.exit(2);
 }
 prepare();
-const { ablate } = await import('../../dist/api/ablation.js');
+run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tools/measure']);
+const { ablate } = await import('../../node_modules/.cache/ivit-measure/tools/measure/ablate.js');
 const { images, fit, held, kernels, scales } = values;
 process.stdout.write(
   `\n${positionals[0]}, ${kernels}, ${scales}; fitted to ${fit} images, compared on ${held} others\n\n`,

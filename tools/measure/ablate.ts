@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os';
-import { InputError } from '../errors.js';
-import { DEFAULT_OPTIONS, calibrate, fitCalibrated, resolveScheme } from '../quantize/index.js';
-import type { Agreement, QuantizeOptions, Techniques } from '../quantize/index.js';
-import { normalizationOf } from './float-input.js';
-import { calibrationImages } from './quantize.js';
-import { importWithRecipe } from './recipe.js';
+import { InputError } from '../../src/errors.js';
+import { DEFAULT_OPTIONS, calibrate, fitCalibrated, resolveScheme } from '../../src/quantize/index.js';
+import type { Agreement, QuantizeOptions, Techniques } from '../../src/quantize/index.js';
+import { normalizationOf } from '../../src/api/float-input.js';
+import { calibrationImages } from '../../src/api/quantize.js';
+import { importWithRecipe } from '../../src/api/recipe.js';
 
 export interface AblationRequest {
   readonly model: string;
