@@ -30,6 +30,7 @@ export async function importWithRecipe(
 ): Promise<ImportedWithRecipe> {
   const asked = flags.size && ([flags.size.height, flags.size.width] as const);
   let imported = await importModel(model, { size: asked });
+  imported.notices.forEach(notice);
   const { input } = imported.graph;
   if (input.channels !== 3)
     throw new InputError(`${model} takes images of ${input.channels} channels; only RGB is supported`);
@@ -38,7 +39,8 @@ export async function importWithRecipe(
       modelPath: model,
       modelInput: { height: input.height, width: input.width, fixed },
       metadata: imported.metadata,
-      flags,
+      // A model that takes integers normalizes them itself.
+      flags: input.isInteger ? { ...flags, preset: 'raw' as const, mean: undefined, std: undefined } : flags,
     });
   let resolved = await resolve(input.fixed);
   const { size } = resolved.recipe;

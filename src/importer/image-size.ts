@@ -1,13 +1,19 @@
 import { InputError } from '../errors.js';
-import type { OnnxModel, OnnxTensor, OnnxValueInfo } from '../onnx/index.js';
+import type { OnnxModel, OnnxTensor } from '../onnx/index.js';
+import type { ImageInput } from './inputs.js';
 import type { LiveGraph } from './translate.js';
 
 export type Size = readonly [height: number, width: number];
 
 /** Which of the input's dimensions the file fixes. */
-export function fixedDimensions(input: OnnxValueInfo): { batch: boolean; height: boolean; width: boolean } {
-  const [batch, , height, width] = input.shape!.map(isFixed);
+export function fixedDimensions(input: ImageInput): { batch: boolean; height: boolean; width: boolean } {
+  const [batch, , height, width] = channelsFirst(input).map(isFixed);
   return { batch, height, width };
+}
+
+/** The dimensions as [batch, channels, height, width], however the image lies. */
+function channelsFirst({ shape, layout }: ImageInput): readonly (number | string | null)[] {
+  return layout === 'nchw' ? shape! : [0, 3, 1, 2].map((axis) => shape![axis]);
 }
 
 const isFixed = (dim: number | string | null): dim is number => typeof dim === 'number' && dim > 0;
@@ -17,7 +23,7 @@ const isFixed = (dim: number | string | null): dim is number => typeof dim === '
  * the patch size and the position embedding suggest.
  */
 export function imageShapes(model: OnnxModel, live: LiveGraph, asked: Size | undefined): number[][] {
-  const [batch, channels, height, width] = live.input.shape!;
+  const [batch, channels, height, width] = channelsFirst(live.input);
   if (isFixed(batch) && batch !== 1)
     throw new InputError(
       `input ${JSON.stringify(live.input.name)} has a fixed batch of ${batch}: export the model with batch 1 ` +

@@ -2,6 +2,8 @@ import { InputError } from '../errors.js';
 import { loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
 import { guessFamily } from '../graph/family.js';
 import { fixedDimensions, imageShapes, type Size } from './image-size.js';
+import { inputNotices } from './inputs.js';
+import { outputNotices } from './output.js';
 import { idioms } from './idioms/index.js';
 import { Lowerer } from './lower.js';
 import { chooseNames } from '../graph/name-hints.js';
@@ -9,10 +11,10 @@ import { UnsupportedModelError } from './problems.js';
 import { rewrite } from '../graph/passes/index.js';
 import { liveGraph, translate, type LiveGraph } from './translate.js';
 import type { Expr } from './expr.js';
+import { describeGraph } from '../graph/describe.js';
 import type { Graph } from '../graph/types.js';
 
 export { UnsupportedModelError, type Problem } from './problems.js';
-import { describeGraph } from '../graph/describe.js';
 export { describeGraph } from '../graph/describe.js';
 export { evaluateAll, evaluateGraph } from '../graph/evaluate.js';
 export { graphToOnnx } from '../graph/write.js';
@@ -35,6 +37,15 @@ export interface ImportedModel {
   readonly bytes: number;
   /** Number of weights and biases in the canonical graph. */
   readonly parameters: number;
+  /** What was left out or taken off, for the user to read. */
+  readonly notices: readonly string[];
+  /** Names of the file's outputs that are not taken. */
+  readonly otherOutputs: readonly string[];
+  /**
+   * True where the file, run as it is on one float image [1, channels, height, width], gives what the graph gives as its
+   * output `graph.outputName`.
+   */
+  readonly isPlain: boolean;
 }
 
 /**
@@ -45,9 +56,14 @@ export interface ImportedModel {
 export async function importModel(path: string, options: ImportOptions = {}): Promise<ImportedModel> {
   const { model, tensors, fileBytes } = await loadOnnx(path);
   try {
-    const graph = importGraph(model, tensors, options);
+    const live = liveGraph(model);
+    const graph = importGraph(model, live, tensors, options);
+    const { input, output, optional } = live;
     return {
       graph,
+      notices: [...inputNotices(input, optional), ...outputNotices(output), ...tokenNotice(graph)],
+      otherOutputs: output.others.map(({ name }) => name),
+      isPlain: optional.length === 0 && output.tail.length === 0 && input.layout === 'nchw' && !input.isInteger,
       metadata: Object.fromEntries(model.metadata),
       producer: [model.producer, model.producerVersion].filter(Boolean).join(' '),
       opset: model.opsets.get('') ?? 0,
@@ -59,8 +75,17 @@ export async function importModel(path: string, options: ImportOptions = {}): Pr
   }
 }
 
-function importGraph(model: OnnxModel, tensors: TensorReader, options: ImportOptions): Graph {
-  const live = liveGraph(model);
+/** A map of tokens is no class vector: ranking its numbers as classes means nothing. */
+function tokenNotice({ nodes, output, outputName }: Graph): string[] {
+  const { rows, cols } = nodes.find(({ id }) => id === output)!;
+  if (rows === 1) return [];
+  return [
+    `Output ${JSON.stringify(outputName)} is a map of ${rows} tokens of ${cols} numbers, and no vector of classes: ` +
+      'the integer model gives the features, and to classify with it means nothing.',
+  ];
+}
+
+function importGraph(model: OnnxModel, live: LiveGraph, tensors: TensorReader, options: ImportOptions): Graph {
   const { output, shape } = translateAtSize(model, live, tensors, imageShapes(model, live, options.size));
   const lowerer = new Lowerer(idioms);
   const lowered = lowerer.lower(output);
@@ -69,7 +94,7 @@ function importGraph(model: OnnxModel, tensors: TensorReader, options: ImportOpt
   const { nodes, folded } = rewrite(lowerer.nodes, id, lowerer.hints);
   if (!nodes.some((node) => node.op === 'patchEmbed'))
     throw new InputError(
-      'the model does not begin with a convolution over patches: it is no Vision Transformer as known here',
+      'the model does not begin with patches of the image: it is no Vision Transformer as known here',
     );
   const names = chooseNames(nodes, lowerer.hints);
   const named = nodes.map((node) => ({ ...node, name: names.get(node.id)! }));
@@ -80,6 +105,7 @@ function importGraph(model: OnnxModel, tensors: TensorReader, options: ImportOpt
       height: shape[2],
       width: shape[3],
       fixed: fixedDimensions(live.input),
+      ...(live.input.isInteger && { isInteger: true }),
     },
     nodes: named,
     output: id,

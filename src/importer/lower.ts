@@ -68,7 +68,7 @@ export class Lowerer {
   }
 
   #lower(expr: Expr): Lowered {
-    if (expr.op === 'view') return this.#view(expr);
+    if (expr.op === 'view' && !isOfImage(expr)) return this.#view(expr);
     if (expr.op === 'constant') return this.#constant(expr);
     try {
       for (const lowering of this.lowerings) {
@@ -301,12 +301,20 @@ export class Lowerer {
   }
 }
 
+/** Of what is cut from the image itself an idiom makes patches. */
+const isOfImage = (view: ViewExpr): boolean => view.sources.every((source) => isOfPixels(source));
+
+const isOfPixels = (expr: Expr): boolean =>
+  expr.op === 'image' || ((expr.op === 'add' || expr.op === 'mul') && isOfPixels(expr.inputs[0]));
+
 function notMatched(expr: Expr): [reason: string, remedy: string] {
   switch (expr.op) {
     case 'image':
+    case 'view':
       return [
         'the image is used without a patch embedding',
-        'only models that begin with a convolution over patches are supported',
+        'only models that begin with a convolution over the image, or with patches cut from it and a linear layer, ' +
+          'are supported',
       ];
     case 'matmul':
       return [

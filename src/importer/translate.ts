@@ -1,7 +1,6 @@
 import { InputError } from '../errors.js';
 import {
   dataTypeKind,
-  dataTypeName,
   type OnnxGraph,
   type OnnxModel,
   type OnnxNode,
@@ -12,6 +11,8 @@ import {
 import { Constant } from './constant.js';
 import { ExprBuilder } from './expr-builder.js';
 import { type Expr } from './expr.js';
+import { absentValue, imageInput, imageValue, type ImageInput } from './inputs.js';
+import { chooseOutput, type ChosenOutput } from './output.js';
 import { idiomOperators } from './idioms/index.js';
 import { OperatorContext, type Operator, type OperatorServices } from './operator.js';
 import { arithmeticOperators } from './operators/arithmetic.js';
@@ -26,21 +27,22 @@ const operators: Readonly<Record<string, Operator>> = {
   ...idiomOperators,
 };
 
-/** What of a model is needed for its first output, in the order of computation. */
+/** What of a model is needed for its output, in the order of computation. */
 export interface LiveGraph {
   readonly nodes: readonly OnnxNode[];
-  readonly input: OnnxValueInfo;
-  readonly output: OnnxValueInfo;
+  readonly input: ImageInput;
+  /** Inputs that only some exports have, and that are left out: the value they stand for is all zeros. */
+  readonly optional: readonly OnnxValueInfo[];
+  readonly output: ChosenOutput;
 }
 
 /**
- * The nodes that the first output depends on, sorted topologically.
+ * The nodes that the output depends on, sorted topologically.
  * @throws {InputError} where the graph has no output, a cycle, or reads what nothing writes.
  */
 export function liveGraph(model: OnnxModel): LiveGraph {
   const { graph } = model;
-  const output = graph.outputs[0];
-  if (!output) throw new InputError('the model declares no output: export it again with the logits as its output');
+  const output = chooseOutput(graph);
   const writers = new Map<string, OnnxNode>();
   for (const node of graph.nodes) for (const name of node.outputs) if (name) writers.set(name, node);
   const inputs = new Map(graph.inputs.map((info) => [info.name, info]));
@@ -70,7 +72,7 @@ export function liveGraph(model: OnnxModel): LiveGraph {
         );
     }
   };
-  visit(output.name, null);
+  visit(output.tensor, null);
   while (stack.length > 0) {
     const top = stack[stack.length - 1];
     const name = top.names.pop();
@@ -81,7 +83,7 @@ export function liveGraph(model: OnnxModel): LiveGraph {
       stack.pop();
     }
   }
-  return { nodes, input: imageInput([...read]), output };
+  return { nodes, ...imageInput([...read], nodes), output };
 }
 
 /** The tensors a node reads, those that its subgraphs take from outside included. */
@@ -99,26 +101,6 @@ function namesFromOutside(graph: OnnxGraph): string[] {
   return read.filter((name) => !inside.has(name));
 }
 
-function imageInput(read: readonly OnnxValueInfo[]): OnnxValueInfo {
-  if (read.length === 0) throw new InputError('the first output does not depend on any input: this is no image model');
-  const describe = (info: OnnxValueInfo): string =>
-    `${JSON.stringify(info.name)} ` +
-    `(${dataTypeName(info.elementType)}${info.shape ? ` [${info.shape.join(', ')}]` : ''})`;
-  const text = read.find((info) => dataTypeKind(info.elementType) !== 'float');
-  if (text)
-    throw new InputError(
-      `input ${describe(text)} is no float image: this is a text model, or one that takes raw bytes; ` +
-        'a Vision Transformer with an input [batch, 3, height, width] is expected',
-    );
-  if (read.length > 1)
-    throw new InputError(
-      `the model reads ${read.length} inputs, ${read.map(describe).join(' and ')}: export its image half alone`,
-    );
-  if (!read[0].shape || read[0].shape.length !== 4)
-    throw new InputError(`input ${describe(read[0])} is no image: a shape [batch, 3, height, width] is expected`);
-  return read[0];
-}
-
 /**
  * Rewrites the live nodes as expressions with the input pinned to a shape.
  * @throws {UnsupportedModelError} listing what cannot be expressed.
@@ -134,9 +116,10 @@ export function translate(
   if (unknown.length > 0) throw new UnsupportedModelError(unknown.map(unknownOperator));
 
   const translation = new Translation(model, tensors);
-  const image = translation.builder.image(imageShape);
-  const scope = new Scope(model.graph, (name) => (name === live.input.name ? image : null));
-  const [output] = translation.run(live.nodes, scope, [live.output.name]);
+  const values = new Map<string, Expr>([[live.input.name, imageValue(translation.builder, live.input, imageShape)]]);
+  for (const info of live.optional) values.set(info.name, absentValue(translation.builder, info));
+  const scope = new Scope(model.graph, (name) => values.get(name) ?? null);
+  const [output] = translation.run(live.nodes, scope, [live.output.tensor]);
   return { builder: translation.builder, output };
 }
 

@@ -1,104 +1,143 @@
-import { broadcastData, type Constant } from '../constant.js';
-import { isConstant, isOperation, type Expr } from '../expr.js';
-import { permute, refine } from '../../graph/layout.js';
+import { isConstant, isOperation, type ConstantExpr, type Expr, type OperationExpr } from '../expr.js';
+import { coarsen, permute } from '../../graph/layout.js';
+import type { Lowered, Lowerer } from '../lower.js';
+import { patchesOf, pixelsOf, planesOf, unfolded, type Patches, type Planes } from '../pixels.js';
 import { Unsupported } from '../problems.js';
 import type { Idiom } from './idiom.js';
 
-/** The convolution over the image, with a normalisation and padding of the image before it folded in. */
+/**
+ * The first layer: a convolution over the image, or patches cut by reshapes and a linear layer, which is the same. A
+ * normalisation, padding, transposition or reordering of the image before it is folded in. Where something else reads
+ * the patches, as a LayerNorm over pixels does, the convolution that copies them stands before it.
+ */
 export const patchEmbed: Idiom = {
   name: 'patch embedding',
   lower(expr, lowerer) {
-    if (!isOperation(expr, 'conv')) return null;
-    const [x, weight] = expr.inputs;
-    const { of: unpadded, border } = withoutPadding(x);
-    const normalisation = imageNormalisation(unpadded);
-    if (!normalisation || !isConstant(weight)) return null;
-    const { scale, shift } = normalisation;
-    const [filters, channels, kh, kw] = weight.shape;
-    const [height, width] = expr.shape.slice(2);
-    const { strides, dilations } = expr.attributes;
-    const pads = expr.attributes.pads!.map((pad, side) => pad + border[side]);
-    if (pads.some((pad) => pad !== 0) && shift.some((value) => value !== 0))
-      throw new Unsupported(
-        'the image is normalised inside the model and then padded',
-        'export the model without its pre-processing',
-      );
-
-    const data = weight.value.data;
-    const channelsLast = new Float32Array(data.length);
-    const bias = new Float32Array(filters);
-    const taps = kh * kw;
-    for (let n = 0; n < filters; n++)
-      for (let c = 0; c < channels; c++)
-        for (let t = 0; t < taps; t++) {
-          const w = data[(n * channels + c) * taps + t];
-          channelsLast[(n * taps + t) * channels + c] = w * scale[c];
-          bias[n] += w * shift[c];
-        }
-    const node = {
-      op: 'patchEmbed' as const,
-      rows: height * width,
-      cols: filters,
-      weight: channelsLast,
-      bias,
-      kernel: [kh, kw] as const,
-      stride: [strides![0], strides![1]] as const,
-      pads: [pads[0], pads[1], pads[2], pads[3]] as const,
-      dilation: [dilations![0], dilations![1]] as const,
-      outSize: [height, width] as const,
-    };
-    return lowerer.emit(expr, node, [weight], expr.shape, permute([height * width, filters], [1, 0]));
+    if (isOperation(expr, 'conv')) return convolution(expr, lowerer);
+    if (isOperation(expr, 'matmul')) return linearOverPatches(expr, lowerer);
+    return expr.op === 'view' ? copiedPatches(expr, lowerer) : null;
   },
 };
 
-/**
- * Zeros around a [1, channels, height, width] image, as models add them to images that are no multiple of the patch:
- * they become the convolution's own padding.
- * @returns What is padded, and by how much: top, left, bottom, right.
- */
-function withoutPadding(x: Expr): { of: Expr; border: readonly number[] } {
-  const none = { of: x, border: [0, 0, 0, 0] };
-  if (x.op !== 'view' || x.sources.length !== 1 || x.shape.length !== 4 || x.sources[0].shape.length !== 4) return none;
-  const [source] = x.sources;
-  const [channels, height, width] = x.shape.slice(1);
-  const [h, w] = source.shape.slice(2);
-  if (source.shape[1] !== channels) return none;
-  const { index } = refine(x.layout, 1);
-  const first = index.findIndex((from) => from >= 0);
-  const [top, left] = [Math.floor(first / width), first % width];
-  const border = [top, left, height - h - top, width - w - left];
-  if (border.some((size) => size < 0)) return none;
-  for (let i = 0; i < index.length; i++) {
-    const channel = Math.floor(i / (height * width));
-    const row = (Math.floor(i / width) % height) - top;
-    const col = (i % width) - left;
-    const isInside = row >= 0 && row < h && col >= 0 && col < w;
-    if (index[i] !== (isInside ? (channel * h + row) * w + col : -1)) return none;
-  }
-  return { of: source, border };
+function convolution(expr: OperationExpr, lowerer: Lowerer): Lowered | null {
+  const [x, weight] = expr.inputs;
+  const pixels = isConstant(weight) ? pixelsOf(x) : null;
+  if (!pixels || !isConstant(weight)) return null;
+  const planes = planesOf(pixels, x.shape);
+  const [height, width] = expr.shape.slice(2);
+  const columns = permute([height * width, weight.shape[0]], [1, 0]);
+  if (planes)
+    return lowerer.emit(expr, overPlanes(expr, weight, planes, pixels.image[0]), [weight], expr.shape, columns);
+
+  const filters = weight.shape[0];
+  const taps = weight.value.size / filters;
+  const patches = patchesOf(unfolded(pixels, expr), taps);
+  if (!patches || !isConvolution(patches, pixels.image)) return null;
+  const { data } = weight.value;
+  const node = overPatches(patches, filters, pixels.image[0], (k, n) => data[n * taps + k]);
+  const rows = height * width;
+  const index = new Int32Array(filters * rows);
+  for (let i = 0; i < index.length; i++) index[i] = patches.place[i % rows] * filters + Math.floor(i / rows);
+  return lowerer.emit(expr, node, [weight], expr.shape, { piece: 1, index });
 }
 
-/** x = scale·image + shift for each channel, or null where `x` is no such thing. */
-function imageNormalisation(x: Expr): { scale: number[]; shift: number[] } | null {
-  if (x.op === 'image')
-    return {
-      scale: x.shape.slice(1, 2).flatMap((c) => new Array<number>(c).fill(1)),
-      shift: new Array<number>(x.shape[1]).fill(0),
-    };
-  if (!isOperation(x, 'add') && !isOperation(x, 'mul')) return null;
-  const [inner, operand] = x.inputs;
-  if (!isConstant(operand)) return null;
-  const before = imageNormalisation(inner);
-  const values = perChannel(operand.value, x.shape);
-  if (!before || !values) return null;
-  if (x.op === 'add') return { scale: before.scale, shift: before.shift.map((s, c) => s + values[c]) };
-  return { scale: before.scale.map((s, c) => s * values[c]), shift: before.shift.map((s, c) => s * values[c]) };
+/** A convolution over the image's planes as it is written. */
+function overPlanes(expr: OperationExpr, weight: ConstantExpr, planes: Planes, imageChannels: number) {
+  const { border, scale, shift, channels: reads } = planes;
+  const [filters, channels, kh, kw] = weight.shape;
+  const [height, width] = expr.shape.slice(2);
+  const { strides, dilations } = expr.attributes;
+  const pads = expr.attributes.pads!.map((pad, side) => pad + border[side]);
+  if (pads.some((pad) => pad !== 0) && shift.some((value) => value !== 0))
+    throw new Unsupported(
+      'the image is normalised inside the model and then padded',
+      'export the model without its pre-processing',
+    );
+  const data = weight.value.data;
+  const taps = kh * kw;
+  const channelsLast = new Float32Array(filters * taps * imageChannels);
+  const bias = new Float32Array(filters);
+  for (let n = 0; n < filters; n++)
+    for (let c = 0; c < channels; c++)
+      for (let t = 0; t < taps; t++) {
+        const w = data[(n * channels + c) * taps + t];
+        channelsLast[(n * taps + t) * imageChannels + reads[c]] += w * scale[c];
+        bias[n] += w * shift[c];
+      }
+  return {
+    op: 'patchEmbed' as const,
+    rows: height * width,
+    cols: filters,
+    weight: channelsLast,
+    bias,
+    kernel: [kh, kw] as const,
+    stride: [strides![0], strides![1]] as const,
+    pads: [pads[0], pads[1], pads[2], pads[3]] as const,
+    dilation: [dilations![0], dilations![1]] as const,
+    outSize: [height, width] as const,
+  };
 }
 
-function perChannel(value: Constant, shape: readonly number[]): number[] | null {
-  const spread = broadcastData(value, shape);
-  const size = shape[2] * shape[3];
-  const values = Array.from({ length: shape[1] }, (_, c) => spread[c * size]);
-  for (let i = 0; i < spread.length; i++) if (spread[i] !== values[Math.floor(i / size) % shape[1]]) return null;
-  return values;
+/** A linear layer with W [k, n] over patches, as the convolution that it equals. */
+function overPatches(patches: Patches, cols: number, channels: number, w: (k: number, n: number) => number) {
+  const { kernel, stride, grid, pads, tap, scale, shift } = patches;
+  const size = kernel[0] * kernel[1] * channels;
+  const weight = new Float32Array(cols * size);
+  const bias = new Float32Array(cols);
+  for (let n = 0; n < cols; n++)
+    for (let k = 0; k < tap.length; k++) {
+      const value = w(k, n);
+      if (tap[k] >= 0) weight[n * size + tap[k]] += value * scale[k];
+      bias[n] += value * shift[k];
+    }
+  return {
+    op: 'patchEmbed' as const,
+    rows: grid[0] * grid[1],
+    cols,
+    weight,
+    bias,
+    kernel,
+    stride,
+    // A border that no patch reaches needs no padding.
+    pads: [pads[0], pads[1], Math.max(0, pads[2]), Math.max(0, pads[3])] as const,
+    dilation: [1, 1] as const,
+    outSize: grid,
+  };
+}
+
+function linearOverPatches(expr: OperationExpr, lowerer: Lowerer): Lowered | null {
+  const [x, weight] = expr.inputs;
+  if (!isConstant(weight) || weight.shape.slice(0, -2).some((dim) => dim !== 1)) return null;
+  const found = patches(x);
+  if (!found) return null;
+  const cols = weight.shape.at(-1)!;
+  const { data } = weight.value;
+  const node = overPatches(found.patches, cols, found.channels, (k, n) => data[k * cols + n]);
+  const layout = coarsen({ piece: cols, index: found.patches.place }, [node.rows * cols]);
+  return lowerer.emit(expr, node, [weight], expr.shape, layout);
+}
+
+/** Patches that no convolution reads: a convolution with one filter for each pixel copies them. */
+function copiedPatches(expr: Expr, lowerer: Lowerer): Lowered | null {
+  const found = patches(expr);
+  if (!found) return null;
+  const cols = expr.shape.at(-1)!;
+  const node = overPatches(found.patches, cols, found.channels, (k, n) => (k === n ? 1 : 0));
+  const layout = coarsen({ piece: cols, index: found.patches.place }, [node.rows * cols]);
+  return lowerer.emit({ ...expr, tensor: '' }, node, [], expr.shape, layout);
+}
+
+function patches(x: Expr): { patches: Patches; channels: number } | null {
+  if (x.shape.length < 2) return null;
+  const pixels = pixelsOf(x);
+  const found = pixels && patchesOf(pixels, x.shape.at(-1)!);
+  return found && isConvolution(found, pixels.image) ? { patches: found, channels: pixels.image[0] } : null;
+}
+
+/** True where a convolution has exactly these patches: they begin at the border, and none is left out at the end. */
+function isConvolution({ kernel, stride, grid, pads }: Patches, [, ...size]: readonly number[]): boolean {
+  return [0, 1].every((axis) => {
+    const padded = size[axis] + pads[axis] + Math.max(0, pads[axis + 2]);
+    return pads[axis] >= 0 && Math.floor((padded - kernel[axis]) / stride[axis]) + 1 === grid[axis];
+  });
 }

@@ -237,7 +237,12 @@ describe('attention from products', () => {
   });
 
   test('a softmax anywhere else is refused', async () => {
-    const outside = importAndCompare({ nodes: [{ op: 'Softmax', name: 'probabilities', in: ['x'], out: ['y'] }] });
+    const outside = importAndCompare({
+      nodes: [
+        { op: 'Softmax', name: 'probabilities', in: ['x'], out: ['p'] },
+        { op: 'Add', in: ['p', 'x'], out: ['y'] },
+      ],
+    });
     await expect(outside).rejects.toMatchObject({
       problems: [{ node: 'probabilities', op: 'Softmax', remedy: expect.stringMatching(/logits/) }],
     });
