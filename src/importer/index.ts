@@ -42,8 +42,8 @@ export interface ImportedModel {
   /** Names of the file's outputs that are not taken. */
   readonly otherOutputs: readonly string[];
   /**
-   * True where the file, run as it is on one float image [1, channels, height, width], gives what the graph gives as its
-   * output `graph.outputName`.
+   * True where the file, run as it is on one float image [1, channels, height, width], gives as its output
+   * `graph.outputName` what the graph gives.
    */
   readonly isPlain: boolean;
 }

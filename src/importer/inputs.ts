@@ -16,7 +16,7 @@ export interface ImageInput extends OnnxValueInfo {
 const UINT8 = 2;
 const BOOL = 9;
 
-/** Names of masks of patches that pre-training hides: DINOv2's, iBOT's, BEiT's, MAE's. None hidden is the plain model. */
+/** Masks of the patches that pre-training hides: DINOv2's, iBOT's, BEiT's. With none hidden it is the plain model. */
 const HIDING_MASK = /^(bool_masked_pos|masks?|masked_pos|mask_indices)$/i;
 
 /**
@@ -100,7 +100,8 @@ export function absentValue(builder: ExprBuilder, { elementType, shape }: OnnxVa
 export function inputNotices(input: ImageInput, optional: readonly OnnxValueInfo[]): string[] {
   const notices = optional.map(
     (info) =>
-      `Input ${describe(info)} is left out: ${/mask/i.test(info.name) ? 'no patch is masked' : 'it is off'}, as when the model classifies.`,
+      `Input ${describe(info)} is left out: ` +
+      `${/mask/i.test(info.name) ? 'no patch is masked' : 'it is off'}, as when the model classifies.`,
   );
   if (input.isInteger)
     notices.push(`Input ${describe(input)} takes pixels of 0 to 255; what the model does to them first is folded in.`);

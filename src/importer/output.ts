@@ -54,10 +54,9 @@ export function outputNotices({ name, tail, others }: ChosenOutput): string[] {
   const notices = tail.map(
     (op) => `The ${op} at the end is taken off: the integer model gives the logits that it reads, one for each class.`,
   );
+  const describe = (info: OnnxValueInfo): string =>
+    `${JSON.stringify(info.name)}${info.shape ? ` [${info.shape.join(', ')}]` : ''}`;
   if (others.length > 0)
-    notices.push(
-      `Output ${JSON.stringify(name)} is taken; not taken: ` +
-        `${others.map((other) => `${JSON.stringify(other.name)}${other.shape ? ` [${other.shape.join(', ')}]` : ''}`).join(', ')}.`,
-    );
+    notices.push(`Output ${JSON.stringify(name)} is taken; not taken: ${others.map(describe).join(', ')}.`);
   return notices;
 }

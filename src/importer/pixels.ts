@@ -3,7 +3,7 @@ import { refine } from '../graph/layout.js';
 import { broadcastData } from './constant.js';
 import { isConstant, isOperation, type Expr, type OperationExpr } from './expr.js';
 
-/** For each element: the pixel it reads, as an index into the image [channels, height, width] (−1: none), and a·p + b. */
+/** For each element: which pixel p of the image [channels, height, width] it reads (−1: none), and a, b of a·p + b. */
 export interface Pixels {
   readonly image: readonly [channels: number, height: number, width: number];
   readonly index: Int32Array;

@@ -4,8 +4,7 @@ import { evaluateGraph, importModel, type ImportedModel } from '../../src/import
 import { noise } from '../onnx/build.js';
 
 /**
- * Imports a file and checks that its canonical graph computes, of a random image, what ONNX Runtime computes as `output`
- * from `feeds`.
+ * Imports a file and checks that its canonical graph computes, of a random image, what ONNX Runtime computes from `feeds`.
  * @param feeds the file's inputs, of the image's values of 0 to 255, [channels, height, width]
  * @param of the number that the graph computes for each that ONNX Runtime gives, where they differ
  */
