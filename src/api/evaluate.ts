@@ -228,22 +228,35 @@ class FloatReference {
     private readonly float: FloatModel,
     private readonly model: Model,
     private readonly path: string,
+    private readonly output: string,
   ) {}
 
   static async open(path: string, model: Model, onNotice?: (notice: string) => void): Promise<FloatReference> {
     requireRegularFile(path);
     const options = { threads: model.threads };
-    const opened = await openFloatModel(path, options).catch(async (error: unknown) => {
-      // ONNX Runtime has no bfloat16 kernels, and its web build finds no external data: the canonical graph takes over.
-      if (!(error instanceof InputError && /bfloat16|external data/i.test(error.message))) throw error;
-      const { height, width } = model.file.program.input;
-      const { graph } = await importModel(path, { size: [height, width] });
-      return openFloatModel(graphToOnnx(graph), options);
+    const { height, width } = model.file.program.input;
+    // What is not imported, as a quantized model, is run as it is.
+    const imported = await importModel(path, { size: [height, width] }).catch((error: unknown) => {
+      if (!(error instanceof InputError)) throw error;
+      return null;
     });
+    // A file with another input, or with a softmax at its end, does not give the logits that are compared. ONNX Runtime
+    // has no bfloat16 kernels, and its web build finds no external data. The canonical graph takes over.
+    const opening =
+      imported && !imported.isPlain
+        ? openFloatModel(graphToOnnx(imported.graph), options)
+        : openFloatModel(path, options).catch((error: unknown) => {
+            if (!(imported && error instanceof InputError && /bfloat16|external data/i.test(error.message)))
+              throw error;
+            return openFloatModel(graphToOnnx(imported.graph), options);
+          });
+    const opened = await opening;
     const { name, sha256 } = model.file.provenance.source;
     if ((await hashFile(path)) !== sha256)
       onNotice?.(`${path} is not the file that the model was made from (${name}).`);
-    return new FloatReference(opened, model, path);
+    // The graph written as ONNX names its output after its node.
+    const output = opened.outputNames.find((name) => name === imported?.graph.outputName) ?? opened.outputNames[0];
+    return new FloatReference(opened, model, path, output);
   }
 
   /** @returns the float model's first class */
@@ -253,7 +266,7 @@ class FloatReference {
     const { mean, std } = recordedNormalization(provenance);
     const data = normalizePixels(pixels, channels, mean, std);
     const [input] = this.float.inputNames;
-    const [output] = this.float.outputNames;
+    const { output } = this;
     const outputs = await this.float
       .run({ [input]: { data, shape: [1, channels, height, width] } }, [output])
       .catch((error: Error) => {

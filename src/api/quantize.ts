@@ -71,6 +71,8 @@ export interface QuantizeSummary {
     readonly std: readonly number[];
     readonly source: string;
   };
+  /** What of the model was left out or taken off: optional inputs, other outputs, a softmax at the end. */
+  readonly modelNotices: readonly string[];
   /** How the recipe was chosen, where nothing said it and images told; else null. */
   readonly recipeProbe: RecipeProbe | null;
   readonly seconds: number;
@@ -156,6 +158,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     synthetic: request.images === undefined,
     skipped,
     normalization: { mean: recipe.mean, std: recipe.std, source: recipe.source },
+    modelNotices: imported.notices,
     recipeProbe: probe,
     seconds: (performance.now() - start) / 1000,
     agreement: result.agreement,

@@ -141,10 +141,10 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
       { cause: error },
     );
   }
-  const { graph, producer, opset, bytes: size } = imported;
+  const { graph, producer, opset, notices, bytes: size } = imported;
   const description = describeGraph(graph);
   if (flags.json) {
-    printJson({ path: file, bytes: size, producer, opset, ...description, problems: [] });
+    printJson({ path: file, bytes: size, producer, opset, ...description, notices, problems: [] });
     return;
   }
   const { input, heads, tokens, windows } = description;

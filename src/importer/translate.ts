@@ -113,7 +113,7 @@ export function translate(
   imageShape: readonly number[],
 ): { builder: ExprBuilder; output: Expr } {
   const unknown = live.nodes.filter((node) => !Object.hasOwn(operators, operatorName(node)));
-  if (unknown.length > 0) throw new UnsupportedModelError(unknown.map(unknownOperator));
+  if (unknown.length > 0) throw new UnsupportedModelError(unknown.map((node) => unknownOperator(node, model.producer)));
 
   const translation = new Translation(model, tensors);
   const values = new Map<string, Expr>([[live.input.name, imageValue(translation.builder, live.input, imageShape)]]);
@@ -218,15 +218,23 @@ function atNode<T>(node: OnnxNode, work: () => T): T {
   }
 }
 
-function unknownOperator(node: OnnxNode): ReturnType<typeof problemAt> {
+function unknownOperator(node: OnnxNode, producer: string): ReturnType<typeof problemAt> {
   if (node.domain === 'com.microsoft.nchwc')
     return problemAt(
       node,
       'ONNX Runtime rewrote the model for one machine’s memory layout',
       'export it again without layout optimisation (at most ORT_ENABLE_EXTENDED)',
     );
-  if (/quantizelinear|integer$|^qlinear/i.test(node.opType))
-    return problemAt(node, 'the model is quantized already', 'give the float model');
+  if (/quantizelinear|integer$|^qlinear|nbits$|bnb4$|^qgemm|^qattention/i.test(node.opType)) {
+    const bits = /nbits$|bnb4$/i.test(node.opType) ? ', to 4 bits or the like' : '';
+    return problemAt(node, `the model is quantized already${bits}`, 'give the float model that it was made from');
+  }
+  if (/^(Random|Bernoulli|Multinomial)/.test(node.opType))
+    return problemAt(
+      node,
+      'the model was exported in training mode: it draws random numbers',
+      'call model.eval() and export it again',
+    );
   if (node.domain !== '')
     return problemAt(
       node,
@@ -236,6 +244,8 @@ function unknownOperator(node: OnnxNode): ReturnType<typeof problemAt> {
   return problemAt(
     node,
     'this operator is no part of a Vision Transformer as known here',
-    'export the model with torch.onnx (opset 11 to 23); other architectures are not supported',
+    producer === 'pytorch'
+      ? 'the architecture is not supported: see which are in the documentation'
+      : 'export the model with torch.onnx (opset 11 to 23); other architectures are not supported',
   );
 }

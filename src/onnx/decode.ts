@@ -1,5 +1,6 @@
 import protobuf from 'protobufjs/minimal.js';
 import { InputError } from '../errors.js';
+import { recognize } from './recognize.js';
 import type {
   AttributeValue,
   OnnxAttribute,
@@ -24,7 +25,8 @@ const MAX_DEPTH = 32;
  */
 export function decodeModel(bytes: Uint8Array, path: string): OnnxModel {
   if (bytes.length === 0) throw new InputError(`${path} is empty (0 bytes): export the model again`);
-  if (bytes[0] === 0xff && bytes[1] === 0xd8) throw new InputError(`${path} is a JPEG image, not an ONNX model`);
+  const other = recognize(bytes);
+  if (other) throw new InputError(`${path} is no ONNX model but ${other.what}: ${other.remedy}`);
   let model: OnnxModel | null;
   try {
     model = readModel(protobuf.Reader.create(bytes));

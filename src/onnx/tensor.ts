@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { InputError } from '../errors.js';
+import { recognize } from './recognize.js';
 import type { OnnxTensor } from './types.js';
 
 /** What a tensor's elements mean, apart from how wide they are stored. */
@@ -152,11 +153,16 @@ export class TensorReader {
       throw new InputError(
         `${what}: its external data has ${length} bytes but its shape [${tensor.dims.join(', ')}] needs ${needed}`,
       );
-    if (offset + needed > file.size)
+    if (offset + needed > file.size) {
+      const start = new Uint8Array(Math.min(512, file.size));
+      readSync(file.descriptor, start, 0, start.length, 0);
+      const other = recognize(start);
+      if (other) throw new InputError(`${what}: its external data ${location} is ${other.what}: ${other.remedy}`);
       throw new InputError(
         `${what}: its external data (offset ${offset}, ${needed} bytes) lies beyond the end of ${location} ` +
           `(${file.size} bytes): the data file is damaged or belongs to another model`,
       );
+    }
     return { descriptor: file.descriptor, offset };
   }
 

@@ -38,6 +38,10 @@ export async function loadModel(file: string): Promise<IvitModel> {
   try {
     return decodeModel(bytes, sha256);
   } catch (error) {
+    if (/\.onnx$/i.test(file))
+      throw new InputError(`${file}: this is a float ONNX model; quantize it first: ivit quantize ${file}`, {
+        cause: error,
+      });
     throw error instanceof InputError ? new InputError(`${file}: ${error.message}`, { cause: error }) : error;
   }
 }

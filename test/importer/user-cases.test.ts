@@ -72,4 +72,15 @@ describe.skipIf(!existsSync(folder))('models as users export them', () => {
     const { notices } = await importModel(file(`tail-ops/${name}`));
     expect(notices[0]).toMatch(new RegExp(`^The ${op} at the end is taken off`));
   });
+
+  test.each([
+    ['q4', /quantized already, to 4 bits/, /float model/],
+    ['tail-ops/train_mode_ts', /training mode/, /model\.eval/],
+  ])('%s is refused with its own remedy', async (name, reason, remedy) => {
+    await expect(importModel(file(name))).rejects.toMatchObject({
+      problems: expect.arrayContaining([
+        expect.objectContaining({ reason: expect.stringMatching(reason), remedy: expect.stringMatching(remedy) }),
+      ]),
+    });
+  });
 });

@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { importModel } from '../../src/importer/index.js';
+import { floats, ints, writeModel, type ModelSpec, type NodeSpec } from '../onnx/build.js';
+import { CHANNELS, withStem } from './idioms/stem.js';
+
+type Step = readonly [op: string, inputs: readonly string[], output: string, attributes?: NodeSpec['attributes']];
+
+const chain = (...steps: readonly Step[]): NodeSpec[] =>
+  steps.map(([op, inputs, output, attributes]) => ({ op, in: inputs, out: [output], attributes }));
+
+/** A classifier of CHANNELS classes that writes `logits`, [1, CHANNELS], and what follows it. */
+function classifier(steps: readonly Step[], outputs: readonly string[], extra: readonly NodeSpec[] = []): ModelSpec {
+  const spec = withStem({
+    nodes: [...chain(['ReduceMean', ['x'], 'logits', { axes: [1], keepdims: 0 }], ...steps), ...extra],
+    initializers: { k: ints([3]), half: floats([], [0.5]) },
+  });
+  return { ...spec, outputs };
+}
+
+describe('what ends a classifier is taken off, with a notice', () => {
+  test.each<[string, readonly Step[], readonly string[]]>([
+    ['Softmax', [['Softmax', ['logits'], 'y']], ['Softmax']],
+    ['LogSoftmax', [['LogSoftmax', ['logits'], 'y']], ['LogSoftmax']],
+    ['Sigmoid', [['Sigmoid', ['logits'], 'y']], ['Sigmoid']],
+    ['ArgMax', [['ArgMax', ['logits'], 'y', { axis: 1 }]], ['ArgMax']],
+    [
+      'ArgMax of a softmax, cast',
+      [
+        ['Softmax', ['logits'], 'p'],
+        ['ArgMax', ['p'], 'i', { axis: 1, keepdims: 0 }],
+        ['Cast', ['i'], 'y', { to: 6 }],
+      ],
+      ['ArgMax', 'Softmax'],
+    ],
+  ])('%s', async (_, steps, taken) => {
+    const plain = await importModel(writeModel(classifier([['Identity', ['logits'], 'y']], ['y'])));
+    const { graph, notices, isPlain } = await importModel(writeModel(classifier(steps, ['y'])));
+    expect(graph.nodes.map(({ op, rows, cols }) => [op, rows, cols])).toEqual(
+      plain.graph.nodes.map(({ op, rows, cols }) => [op, rows, cols]),
+    );
+    expect(graph.nodes.at(-1)).toMatchObject({ rows: 1, cols: CHANNELS });
+    expect(notices.map((line) => line.split(' ')[1])).toEqual(taken);
+    expect([plain.isPlain, isPlain]).toEqual([true, false]);
+  });
+
+  test('TopK, whose values are the first output', async () => {
+    const topK: NodeSpec = { op: 'TopK', in: ['logits', 'k'], out: ['values', 'indices'] };
+    const { graph } = await importModel(writeModel(classifier([], ['values', 'indices'], [topK])));
+    expect(graph.nodes.at(-1)).toMatchObject({ rows: 1, cols: CHANNELS });
+  });
+});
+
+describe('which output is taken', () => {
+  test.each([
+    [['features', 'logits'], 'logits', ['features']],
+    [['class_logits', 'features'], 'class_logits', ['features']],
+    [['features', 'other'], 'features', ['other']],
+  ])('of %j', async (outputs, taken, others) => {
+    const steps = outputs.filter((name) => name !== 'logits').map((name): Step => ['Mul', ['logits', 'half'], name]);
+    const { graph, notices, otherOutputs } = await importModel(writeModel(classifier(steps, outputs)));
+    expect(graph.outputName).toBe(taken);
+    expect(otherOutputs).toEqual(others);
+    expect(notices).toEqual([expect.stringMatching(`"${taken}" is taken; not taken: "${others[0]}"`)]);
+  });
+});
+
+describe('operators that tell how a model was made', () => {
+  test.each([
+    ['MatMulNBits', 'com.microsoft', /quantized already/],
+    ['MatMulBnb4', 'com.microsoft', /quantized already/],
+    ['QGemm', 'com.microsoft', /quantized already/],
+    ['RandomUniformLike', '', /training mode/],
+    ['Bernoulli', '', /training mode/],
+  ])('%s', async (op, domain, reason) => {
+    const spec = withStem({ nodes: [{ op, domain, in: ['x'], out: ['y'] }] });
+    await expect(importModel(writeModel(spec))).rejects.toMatchObject({
+      problems: [{ reason: expect.stringMatching(reason) }],
+    });
+  });
+});
