@@ -40,7 +40,7 @@ export async function importWithRecipe(
       modelInput: { height: input.height, width: input.width, fixed },
       metadata: imported.metadata,
       // A model that takes integers normalizes them itself.
-      flags: input.isInteger ? { ...flags, preset: 'raw' as const, mean: undefined, std: undefined } : flags,
+      flags: input.isInteger ? { ...flags, mean: [0, 0, 0] as const, std: [1, 1, 1] as const } : flags,
     });
   let resolved = await resolve(input.fixed);
   const { size } = resolved.recipe;
