@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError } from '../errors.js';
+import type { Graph } from '../graph/types.js';
+import type { ImportedModel } from '../importer/index.js';
 import { listImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
 import { readLabels } from '../images/label-list.js';
@@ -12,13 +14,21 @@ import type { RecipeFlags } from '../images/preprocess/flags.js';
 import { syntheticImage } from '../images/synthetic/index.js';
 import { saveModel } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
-import type { Agreement, AttentionReport, FitStage, LayerReport, QuantizeOptions } from '../quantize/index.js';
+import type {
+  Agreement,
+  AttentionReport,
+  FitStage,
+  LayerReport,
+  QuantizeOptions,
+  QuantizeResult,
+} from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
 import { importAndChooseRecipe } from './recipe.js';
 import { hashFile } from './hash.js';
 import { checkOutputs } from './outputs.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
+import type { Statistics, StatisticsSubject } from './statistics-file.js';
 import { VERSION } from './version.js';
 
 export interface QuantizeRequest extends Partial<QuantizeOptions> {
@@ -100,37 +110,33 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
   const notice = request.onNotice ?? (() => undefined);
   const output = request.output ?? defaultOutput(model);
   checkQuantizeFiles(model, request);
-
   const threads = request.threads ?? availableParallelism();
   const { imported, recipe, probe } = await importAndChooseRecipe(model, { ...request, threads }, notice);
   const { graph } = imported;
-  const last = graph.nodes.find((node) => node.id === graph.output)!;
-  const classes = last.rows * last.cols;
-  const labels =
-    (request.labels === undefined ? await findLabels(model, classes) : await readLabels(request.labels, classes)) ??
-    null;
+  const labels = await labelsOf(model, graph, request.labels);
   const normalization = normalizationOf(recipe);
   const sha256 = await hashFile(model);
   const subject = statisticsSubject(sha256, graph, normalization.mean, normalization.std);
-  const channels = new Map(observedNodes(graph).map((node) => [node.id, node.cols]));
-  const statistics = request.stats?.length ? await loadStatistics(request.stats, subject, channels) : undefined;
+  const statistics = await statisticsGiven(request.stats, subject, graph);
+  const synthetic = request.images === undefined;
   const { images, skipped } = await calibrationImages(request, recipe, notice);
 
   const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
   const result = await quantizeGraph({
     graph,
     images,
-    synthetic: request.images === undefined,
+    synthetic,
     normalization,
     options,
     statistics: {
       given: statistics,
-      observeImages: statistics === undefined || request.images !== undefined,
+      observeImages: statistics === undefined || !synthetic,
       histograms: request.saveStats !== undefined,
     },
     threads,
     onProgress: request.onProgress,
   });
+  const statisticsImages = statistics === undefined ? null : result.statistics.get(graph.output)!.images;
   const bytes = await saveModel(output, {
     program: result.program,
     preprocess: { size: recipe.size, resize: recipe.resize, interpolation: recipe.interpolation },
@@ -140,32 +146,65 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
       tool: `ivit ${VERSION}`,
       source: { name: path.basename(model), sha256, bytes: imported.bytes, parameters: imported.parameters },
       normalization: recordNormalization(recipe),
-      settings: {
-        ...recordSettings(options, statistics === undefined ? null : result.statistics.get(graph.output)!.images),
-        runtime: result.runtime,
-      },
-      calibration: { images: images.length, source: request.images === undefined ? 'synthetic' : 'images' },
+      settings: { ...recordSettings(options, statisticsImages), runtime: result.runtime },
+      calibration: { images: images.length, source: synthetic ? 'synthetic' : 'images' },
       layers: result.layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: decibels(sqnrDb) })),
     },
   });
   if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
   return {
+    ...summarizeModel(imported, recipe, probe),
+    ...summarizeResult(result),
     output,
     bytes,
+    images: images.length,
+    synthetic,
+    skipped,
+    seconds: (performance.now() - start) / 1000,
+  };
+}
+
+/** What a summary says of the float model. */
+function summarizeModel(
+  imported: ImportedModel,
+  recipe: PreprocessRecipe,
+  recipeProbe: RecipeProbe | null,
+): Pick<QuantizeSummary, 'floatBytes' | 'parameters' | 'normalization' | 'modelNotices' | 'recipeProbe'> {
+  return {
     floatBytes: imported.bytes,
     parameters: imported.parameters,
-    images: images.length,
-    synthetic: request.images === undefined,
-    skipped,
     normalization: { mean: recipe.mean, std: recipe.std, source: recipe.source },
     modelNotices: imported.notices,
-    recipeProbe: probe,
-    seconds: (performance.now() - start) / 1000,
-    agreement: result.agreement,
-    layers: result.layers,
-    attentions: result.attentions,
-    runtime: result.runtime,
+    recipeProbe,
   };
+}
+
+/** What a summary says of the integer model. */
+function summarizeResult({
+  agreement,
+  layers,
+  attentions,
+  runtime,
+}: QuantizeResult): Pick<QuantizeSummary, 'agreement' | 'layers' | 'attentions' | 'runtime'> {
+  return { agreement, layers, attentions, runtime };
+}
+
+/** The statistics of the files given; undefined where none are. */
+async function statisticsGiven(
+  files: readonly string[] | undefined,
+  subject: StatisticsSubject,
+  graph: Graph,
+): Promise<Statistics | undefined> {
+  if (!files?.length) return undefined;
+  const channels = new Map(observedNodes(graph).map((node) => [node.id, node.cols]));
+  return loadStatistics(files, subject, channels);
+}
+
+/** The labels of a model's classes, from the file given or from those beside the model; null where there are none. */
+async function labelsOf(model: string, graph: Graph, file: string | undefined): Promise<readonly string[] | null> {
+  const { rows, cols } = graph.nodes.find((node) => node.id === graph.output)!;
+  const labels = file === undefined ? await findLabels(model, rows * cols) : await readLabels(file, rows * cols);
+  return labels ?? null;
 }
 
 /**

@@ -10,11 +10,11 @@ const { onnx } = onnxProto;
  * ONNX Runtime's two ways to 8 bits:
  * - `dynamic`: DynamicQuantizeLinear and MatMulInteger around every product with a constant matrix, as its
  *   `quantize_dynamic` writes them;
- * - `static`: QuantizeLinear and DequantizeLinear on both operands of every matrix product, ranges by calibration, as its
- *   `quantize_static` does (QDQ).
+ * - `static`: QuantizeLinear and DequantizeLinear on both operands of every matrix product, ranges by calibration, as
+ *   its `quantize_static` does (QDQ).
  *
- * Weights are symmetric with a scale per output channel, activations u8. ONNX Runtime's optimiser fuses either form into
- * its int8 kernels. The patch embedding's convolution stays float: its integer convolution is slower.
+ * Weights are symmetric with a scale per output channel, activations u8. ONNX Runtime's optimiser fuses either form
+ * into its int8 kernels. The patch embedding's convolution stays float: its integer convolution is slower.
  */
 export type Int8Way = 'dynamic' | 'static';
 
@@ -179,7 +179,7 @@ async function calibrate(
 
 class Rewriter {
   readonly tensors: Tensor[] = [];
-  /** What a value was quantized to: names of its u8 codes, scale and zero point; for `static` of its dequantized form. */
+  /** What a value was quantized to: names of its u8 tensor, scale and zero point; `static`: of its dequantized form. */
   readonly #quantized = new Map<string, { codes: string; scale: string; zero: string }>();
   readonly #dequantized = new Map<string, string>();
 

@@ -32,7 +32,7 @@ const WARM_RUNS = 2;
 const TIMED_RUNS = 3;
 /** Images of one throughput turn, for each thread. */
 const MANY = 4;
-/** Thread pools go on looking for work for a while after a run; the next contender should not share the cores with them. */
+/** Thread pools look for work for a while after a run; the next contender should not share the cores with them. */
 const PAUSE = 30;
 
 /**

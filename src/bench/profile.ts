@@ -29,7 +29,7 @@ export interface Profile {
   readonly peak: number | null;
   /** Share of the peak of the linear layers alone. */
   readonly linearShare: number | null;
-  /** Of a whole image: of the time that its steps take, and by the clock on the wall of a run in which no step is timed. */
+  /** Of a whole image: of the time that its steps take, and by the clock of a run in which no step is timed. */
   readonly wholeShare: number | null;
   readonly wallShare: number | null;
 }

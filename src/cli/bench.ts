@@ -143,14 +143,16 @@ function profileLines({ name, isa, threads, kinds, peak, linearShare, wholeShare
     right('of peak'),
   ];
   return [
-    `${name}: ${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}${peak === null ? '' : `, peak ${significant(peak / 1e9)} GMAC/s a core`}`,
+    `${name}: ${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}` +
+      (peak === null ? '' : `, peak ${significant(peak / 1e9)} GMAC/s a core`),
     '',
     markdown(columns, rows),
     ...(wholeShare === null
       ? []
       : [
           '',
-          `whole network ${share(wholeShare)} of the peak (${share(wallShare)} by the clock of a whole run), linear layers ${share(linearShare)}`,
+          `whole network ${share(wholeShare)} of the peak (${share(wallShare)} by the clock of a whole run), ` +
+            `linear layers ${share(linearShare)}`,
         ]),
   ];
 }

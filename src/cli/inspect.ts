@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { InputError } from '../errors.js';
 import { UnsupportedModelError, describeGraph } from '../importer/index.js';
 import type { ImportedModel, Problem } from '../importer/index.js';
+import type { LayerDescription } from '../graph/describe.js';
 import { labelText } from '../images/labels.js';
 import { describeRecipe } from '../images/preprocess/recipe.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
@@ -66,14 +67,12 @@ async function inspectIvit(file: string, flags: Flags): Promise<void> {
 function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number): [string, string][] {
   const { program, preprocess, labels, provenance } = model;
   const { height, width, channels } = program.input;
+  const isSynthetic = provenance.calibration.source === 'synthetic';
   const total = (key: 'parameters' | 'macs') => ops.reduce((sum, op) => sum + op[key], 0);
   return [
     ['file', `${bytes(size)}, format version ${FORMAT_VERSION}, written by ${provenance.tool}`],
     ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
-    [
-      'outputs',
-      `${classCount(program)}${labels === null ? ', without labels' : ` (${labels.slice(0, 3).map(labelText).join('; ')}${labels.length > 3 ? '; …' : ''})`}`,
-    ],
+    ['outputs', `${classCount(program)}${labels === null ? ', without labels' : ` (${firstLabels(labels)})`}`],
     ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],
     [
       'made from',
@@ -85,10 +84,7 @@ function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number
         .map(([key, value]) => `${key} ${value}`)
         .join(', '),
     ],
-    [
-      'calibration',
-      `${provenance.calibration.images} ${provenance.calibration.source === 'synthetic' ? 'synthetic images' : 'images'}`,
-    ],
+    ['calibration', `${provenance.calibration.images} ${isSynthetic ? 'synthetic images' : 'images'}`],
     ['overflow', 'proven impossible for any image'],
   ];
 }
@@ -128,26 +124,13 @@ function scaleText(scale: OpDescription['scale']): string {
 }
 
 async function inspectOnnx(file: string, flags: Flags): Promise<void> {
-  let imported: ImportedModel;
-  try {
-    ({ imported } = await importWithRecipe(file, parseRecipeFlags(flags), notice));
-  } catch (error) {
-    if (!(error instanceof UnsupportedModelError)) throw error;
-    if (flags.json) printJson({ path: file, problems: error.problems });
-    else print(problemTable(error.problems));
-    const count = error.problems.length;
-    throw new InputError(
-      `${file} cannot be quantized: ${count === 1 ? 'one node of it is' : `${count} nodes of it are`} not supported`,
-      { cause: error },
-    );
-  }
-  const { graph, producer, opset, notices, bytes: size } = imported;
+  const { graph, producer, opset, notices, bytes: size } = await importOrExplain(file, flags);
   const description = describeGraph(graph);
   if (flags.json) {
     printJson({ path: file, bytes: size, producer, opset, ...description, notices, problems: [] });
     return;
   }
-  const { input, heads, tokens, windows } = description;
+  const { input, heads, tokens, windows, depth, embedDim } = description;
   const headCounts = [...new Set(heads)].join(', ');
   print(
     pairs([
@@ -159,34 +142,60 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
       ],
       [
         'blocks',
-        `${description.depth} of ${headCounts} heads, embedding of ${description.embedDim}, ${tokens} tokens${windows > 1 ? ` in each of ${windows} windows` : ''}`,
+        `${depth} of ${headCounts} heads, embedding of ${embedDim}, ${tokens} tokens` +
+          (windows > 1 ? ` in each of ${windows} windows` : ''),
       ],
       ['outputs', `${description.classes} (${description.outputName})`],
       ['parameters', `${large(description.parameters)}, ${large(description.macs)} MAC an image`],
     ]),
     '',
-    table(
-      [
-        { title: 'layer' },
-        { title: 'op' },
-        { title: 'detail' },
-        { title: 'output' },
-        { title: 'parameters', align: 'right' },
-        { title: 'MAC', align: 'right' },
-      ],
-      description.layers.map((layer) => [
-        layer.name,
-        layer.op,
-        layer.detail,
-        layer.shape.join('×'),
-        layer.parameters === 0 ? '' : large(layer.parameters),
-        layer.macs === 0 ? '' : large(layer.macs),
-      ]),
-    ),
+    layerTable(description.layers),
     ...(description.folded.length === 0 ? [] : ['', 'Folded:', ...description.folded.map((line) => `  ${line}`)]),
     '',
     'Everything in this model is supported.',
   );
+}
+
+/** @throws InputError where something in the model is not supported, after it was listed */
+async function importOrExplain(file: string, flags: Flags): Promise<ImportedModel> {
+  try {
+    return (await importWithRecipe(file, parseRecipeFlags(flags), notice)).imported;
+  } catch (error) {
+    if (!(error instanceof UnsupportedModelError)) throw error;
+    if (flags.json) printJson({ path: file, problems: error.problems });
+    else print(problemTable(error.problems));
+    const count = error.problems.length;
+    throw new InputError(
+      `${file} cannot be quantized: ${count === 1 ? 'one node of it is' : `${count} nodes of it are`} not supported`,
+      { cause: error },
+    );
+  }
+}
+
+function layerTable(layers: readonly LayerDescription[]): string {
+  return table(
+    [
+      { title: 'layer' },
+      { title: 'op' },
+      { title: 'detail' },
+      { title: 'output' },
+      { title: 'parameters', align: 'right' },
+      { title: 'MAC', align: 'right' },
+    ],
+    layers.map(({ name, op, detail, shape, parameters, macs }) => [
+      name,
+      op,
+      detail,
+      shape.join('×'),
+      parameters === 0 ? '' : large(parameters),
+      macs === 0 ? '' : large(macs),
+    ]),
+  );
+}
+
+/** A few of a model's labels. */
+function firstLabels(labels: readonly string[]): string {
+  return `${labels.slice(0, 3).map(labelText).join('; ')}${labels.length > 3 ? '; …' : ''}`;
 }
 
 function problemTable(problems: readonly Problem[]): string {

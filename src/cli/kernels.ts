@@ -33,8 +33,8 @@ export function nativeFailure(): string | null {
 }
 
 /**
- * Called by commands that take long: where the native kernels are missing and there is a C compiler, compiles them, once,
- * which takes seconds. Says what it does, or why slower kernels run.
+ * Called by commands that take long: where the native kernels are missing and there is a C compiler, compiles them
+ * once, which takes seconds. Says what it does, or why slower kernels run.
  */
 export async function compileKernels(backend: BackendName | undefined): Promise<void> {
   if (!wantsNative(backend) || nativeFailure() === null) return;

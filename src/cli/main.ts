@@ -10,7 +10,7 @@ Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset), 4 a chec
 /** 128 + the signal's number, as shells report it. */
 const INTERRUPTED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-/** Each command's module, loaded when it is called (or when help lists them all): loading takes longer than most errors. */
+/** Each command's module, loaded when it is called, or when help lists them all: loading takes longer than errors. */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   quantize: async () => (await import('./quantize.js')).addQuantizeCommand,
   infer: async () => (await import('./infer.js')).addInferCommand,

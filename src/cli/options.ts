@@ -77,7 +77,8 @@ export function findModel({ model }: ModelFlags): string {
   if (found.length === 1) return found[0];
   if (found.length === 0) {
     throw new UsageError(
-      'No model given: name one with -m or $IVIT_MODEL; there is no .ivit file in this folder (ivit quantize model.onnx makes one)',
+      'No model given: name one with -m or $IVIT_MODEL; there is no .ivit file in this folder ' +
+        '(ivit quantize model.onnx makes one)',
     );
   }
   throw new UsageError(`No model given, and this folder has several: ${found.join(', ')}; choose one with -m`);

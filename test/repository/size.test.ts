@@ -9,17 +9,8 @@ import { filesBelow, isCheckout, linesOf, nameOf, typedSources } from './sources
  */
 const KNOWN = {
   lines: [] as string[],
-  columns: [
-    'src/bench/int8-onnx.ts',
-    'src/bench/measure.ts',
-    'src/bench/profile.ts',
-    'src/cli/bench.ts',
-    'src/cli/inspect.ts',
-    'src/cli/kernels.ts',
-    'src/cli/main.ts',
-    'src/cli/options.ts',
-  ] as string[],
-  functions: ['src/api/quantize.ts: quantize', 'src/cli/inspect.ts: inspectOnnx'] as string[],
+  columns: [] as string[],
+  functions: [] as string[],
   parameters: [] as string[],
   bags: [] as string[],
   circles: [] as string[],
