@@ -34,6 +34,11 @@ export async function importWithRecipe(
   const { input } = imported.graph;
   if (input.channels !== 3)
     throw new InputError(`${model} takes images of ${input.channels} channels; only RGB is supported`);
+  if (input.isInteger && (flags.mean ?? flags.std ?? flags.preset) !== undefined) {
+    throw new InputError(
+      `${model} takes pixels as integers and normalizes them itself: leave out --mean, --std and --preset`,
+    );
+  }
   const resolve = (fixed: { height: boolean; width: boolean }) =>
     resolveRecipe({
       modelPath: model,

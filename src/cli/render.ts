@@ -1,7 +1,7 @@
 /** How results look on a terminal. */
 
 /** Characters by which a text could steer the terminal, or turn the direction of what follows; line ends are let be. */
- 
+
 const CONTROLS = /[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 function escapeControls(text: string): string {

@@ -22,7 +22,7 @@ describe('control characters of labels and file names do not reach the terminal'
   ])('%s', async (_, args) => {
     const { stdout, stderr } = await ivit(args, { cwd: folder.path() });
     expect(stdout + stderr).toMatch(/cat|absent/);
-     
+
     expect(stdout + stderr).not.toMatch(/[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]/);
     expect(stdout + stderr).not.toMatch(/^ +99\.9 % +dog|^error: x/m);
     if (args.includes('--json') && args[0] === 'inspect') expect(JSON.parse(stdout).labels[0]).toBe(EVIL);
