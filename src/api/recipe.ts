@@ -19,6 +19,9 @@ export interface ImportedWithRecipe {
   readonly assumed: readonly string[];
 }
 
+/** Of a model that takes integers: its graph is imported as one of pixels of 0 to 1. */
+const NO_NORMALIZATION = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
+
 /**
  * Imports a model at the size its recipe settles on; where the model leaves the size open, the two depend on each
  * other.
@@ -39,14 +42,14 @@ export async function importWithRecipe(
       `${model} takes pixels as integers and normalizes them itself: leave out --mean, --std and --preset`,
     );
   }
-  const resolve = (fixed: { height: boolean; width: boolean }) =>
-    resolveRecipe({
-      modelPath: model,
-      modelInput: { height: input.height, width: input.width, fixed },
-      metadata: imported.metadata,
-      // A model that takes integers normalizes them itself.
-      flags: input.isInteger ? { ...flags, mean: [0, 0, 0] as const, std: [1, 1, 1] as const } : flags,
-    });
+  const resolve = async (fixed: { height: boolean; width: boolean }) => {
+    const modelInput = { height: input.height, width: input.width, fixed };
+    const surroundings = { modelPath: model, modelInput, metadata: imported.metadata };
+    if (!input.isInteger) return resolveRecipe({ ...surroundings, flags });
+    // Files beside such a model may speak of rescaling that the model does itself.
+    const resolved = await resolveRecipe({ ...surroundings, flags: { ...flags, ...NO_NORMALIZATION } });
+    return { ...resolved, recipe: { ...resolved.recipe, scale: 1 / 255 } };
+  };
   let resolved = await resolve(input.fixed);
   const { size } = resolved.recipe;
   if (size.height !== input.height || size.width !== input.width) {
