@@ -153,10 +153,10 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
   });
   if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
   return {
+    output, // first: a report in JSON is known by it
+    bytes,
     ...summarizeModel(imported, recipe, probe),
     ...summarizeResult(result),
-    output,
-    bytes,
     images: images.length,
     synthetic,
     skipped,

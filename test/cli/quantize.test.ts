@@ -260,7 +260,7 @@ describe('quantize refuses, writing nothing', () => {
   test('a file that is no ONNX', async () => {
     await copyFile(folder.path('photos', '0.png'), folder.path('photo.onnx'));
     const { code, stderr } = await refused(['quantize', 'photo.onnx', ...out]);
-    expect(stderr).toMatch(/^error: photo\.onnx is not a complete ONNX file .* of another format\n$/);
+    expect(stderr).toMatch(/^error: photo\.onnx is no ONNX model but an image, .*\n$/);
     expect(stderr.split('\n')).toHaveLength(2);
     expect(code).toBe(3);
   });
