@@ -87,7 +87,10 @@ if (flags.data !== undefined) {
     const file = join(flags.data, `${model}.onnx`);
     if (!existsSync(file)) continue;
     const own = ['--images', join(flags.data, 'calib-256'), '--effort', 'fast'];
-    const recipe = model.startsWith('vit') ? ['--mean', '0.5', '--std', '0.5'] : [];
+    // Said in full: where nothing says it, newer checkouts find it on the images, and record that they did.
+    const recipe = model.startsWith('vit')
+      ? ['--mean', '0.5', '--std', '0.5']
+      : ['--mean', '0.485,0.456,0.406', '--std', '0.229,0.224,0.225'];
     hash(`${model} shift static`, file, [...own, ...recipe]);
     hash(`${model} lut dynamic`, file, [...own, ...recipe, '--kernels', 'lut', '--scales', 'dynamic']);
   }
