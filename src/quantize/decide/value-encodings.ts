@@ -6,6 +6,7 @@ import type { Demand, Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
 import { BitWidths, type Sensitive } from './bit-widths.js';
 import { uniformScales, type Encoding } from './encoding.js';
+import { factorEncoding } from './factor-encoding.js';
 import { InputEncodings } from './input-encodings.js';
 import { OperandEncodings } from './operand-encodings.js';
 
@@ -60,6 +61,10 @@ export class ValueEncodings {
           }
         );
       }
+      case 'factor':
+        return factorEncoding(this.calibration.statistics.get(id)!, cols);
+      case 'fixed':
+        return factorEncoding(this.calibration.statistics.get(id)!, cols, 1);
       case 'wide':
         return { out: { type: 'i32' }, ...uniformScales(cols, this.wideScale) };
     }

@@ -5,9 +5,11 @@ import type { AttentionNode, GraphNode } from '../../graph/types.js';
  * - `codes`: 8 bits (16 where it matters) with per-channel scales, the input of a linear layer;
  * - `operand`: i8 with per-channel scales, an operand of attention;
  * - `activation`: i16 fixed point, an activation's input;
+ * - `factor`: i16 with per-channel scales, a factor of a product;
+ * - `fixed`: i16 with one scale, where channels are summed or looked up together;
  * - `wide`: the residual stream's i32 fixed point, for everything else.
  */
-export type Demand = 'codes' | 'operand' | 'activation' | 'wide';
+export type Demand = 'codes' | 'operand' | 'activation' | 'factor' | 'fixed' | 'wide';
 
 export interface Plan {
   readonly nodes: ReadonlyMap<string, GraphNode>;

@@ -1,0 +1,30 @@
+/** How values are written that are multiplied with each other, looked up in a table or normalized: 16 bits. */
+import type { ChannelStatistics } from '../../calibrate/statistics.js';
+import type { Encoding } from './encoding.js';
+
+/**
+ * Margin above the largest value seen: rare tokens, and the outliers of gated MLPs, are several times larger than those
+ * of the calibration images, and 12 bits are left for the values that were seen.
+ */
+const FACTOR_MARGIN = 8;
+/** The largest integer of 16 bits. */
+const FACTOR_LIMIT = 32767;
+/** Channels reach at least this share of the largest: a channel that was never seen alive may come alive. */
+const LEAST_SHARE = 2 ** -8;
+
+/**
+ * i16 about zero, so that a zero stays one.
+ *
+ * @param cols of the value as it is read
+ * @param scales 1: one scale for the tensor; left out: one for each channel, where it is read in rows of its channels
+ */
+export function factorEncoding({ channels, min, max }: ChannelStatistics, cols: number, scales?: 1): Encoding {
+  const reach = Float64Array.from({ length: channels }, (_, c) => Math.max(max[c], -min[c]));
+  const largest = reach.reduce((most, r) => Math.max(most, r), 0) || 1;
+  const perChannel = scales !== 1 && channels === cols;
+  const scale = Float64Array.from(
+    { length: cols },
+    (_, c) => ((perChannel ? Math.max(reach[c], largest * LEAST_SHARE) : largest) * FACTOR_MARGIN) / FACTOR_LIMIT,
+  );
+  return { out: { type: 'i16' }, scale, center: new Float64Array(cols) };
+}
