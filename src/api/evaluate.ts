@@ -85,6 +85,12 @@ export async function evaluate(model: Model | string, request: EvaluateRequest):
 
 async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<Evaluation> {
   const { onNotice, onProgress, exif = 'ignore' } = request;
+  if (model.classes === 0) {
+    throw new InputError(
+      `The model made from ${model.file.provenance.source.name} has no classes, it gives features: accuracy cannot ` +
+        'be measured. Quantize a model with its classifier.',
+    );
+  }
   const dataset = await openDataset(request.dataset, { labels: model.labels ?? undefined, classCount: model.classes });
   dataset.notices.forEach((notice) => onNotice?.(notice));
   const items = limited(dataset.items, request.limit);

@@ -4,8 +4,9 @@ import type { RgbImage } from '../images/image.js';
 import { labelText } from '../images/labels.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { loadModel } from '../program/file.js';
-import { classCount } from '../program/model.js';
 import type { IvitModel } from '../program/model.js';
+import { outputShape } from '../program/output.js';
+import type { OutputShape } from '../program/output.js';
 import { topIndices } from '../metrics/accuracy.js';
 import { softmax } from '../metrics/agreement.js';
 
@@ -19,7 +20,7 @@ export interface Prediction {
 }
 
 export interface Inference {
-  /** The most likely classes, most likely first; of equal logits the lower index first. */
+  /** The most likely classes, most likely first; of equal logits the lower index first. None where there are none. */
   readonly predictions: readonly Prediction[];
   readonly logits: Int32Array;
 }
@@ -66,12 +67,17 @@ export class Model {
     return this.file.labels;
   }
 
-  /** Number of logits. */
+  /** Number of classes; 0 where the model gives features. */
   get classes(): number {
-    return classCount(this.file.program);
+    return this.output.classes;
   }
 
-  /** Real value of one logit unit, for display. */
+  /** What the numbers are that the model gives. */
+  get output(): OutputShape {
+    return outputShape(this.file.program);
+  }
+
+  /** Real value of one unit of the output, for display. */
   get logitScale(): number {
     return Number(this.file.logitScale);
   }
@@ -91,7 +97,7 @@ export class Model {
    * The integer logits of pixels of the network's own size.
    *
    * @param pixels u8, [height, width, 3] row-major
-   * @returns one logit a class, on a common scale
+   * @returns one logit a class, or features, token by token: all on the scale `logitScale`
    */
   async run(pixels: Uint8Array): Promise<Int32Array> {
     const { height, width, channels } = this.file.program.input;
@@ -110,8 +116,9 @@ export class Model {
     return { predictions: this.predictions(logits, options.top ?? 5), logits };
   }
 
-  /** The `top` most likely classes of given logits. */
+  /** The `top` most likely classes of given logits; none where the model gives features. */
   predictions(logits: Int32Array, top: number): Prediction[] {
+    if (this.classes === 0) return [];
     const probabilities = softmax(logits, this.logitScale);
     return topIndices(logits, top).map((index) => ({
       index,

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError } from '../errors.js';
+import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
 import { listImages } from '../images/datasets/index.js';
@@ -70,6 +71,8 @@ export interface QuantizeSummary {
   readonly bytes: number;
   readonly floatBytes: number;
   readonly parameters: number;
+  /** How many classes the model has; 0 where it gives features. */
+  readonly classes: number;
   /** Images calibrated on, those held out included. */
   readonly images: number;
   /** True where they were made up. */
@@ -169,10 +172,11 @@ function summarizeModel(
   imported: ImportedModel,
   recipe: PreprocessRecipe,
   recipeProbe: RecipeProbe | null,
-): Pick<QuantizeSummary, 'floatBytes' | 'parameters' | 'normalization' | 'modelNotices' | 'recipeProbe'> {
+): Pick<QuantizeSummary, 'floatBytes' | 'parameters' | 'classes' | 'normalization' | 'modelNotices' | 'recipeProbe'> {
   return {
     floatBytes: imported.bytes,
     parameters: imported.parameters,
+    classes: classCount(imported.graph),
     normalization: { mean: recipe.mean, std: recipe.std, source: recipe.source },
     modelNotices: imported.notices,
     recipeProbe,
@@ -202,9 +206,10 @@ async function statisticsGiven(
 
 /** The labels of a model's classes, from the file given or from those beside the model; null where there are none. */
 async function labelsOf(model: string, graph: Graph, file: string | undefined): Promise<readonly string[] | null> {
-  const { rows, cols } = graph.nodes.find((node) => node.id === graph.output)!;
-  const labels = file === undefined ? await findLabels(model, rows * cols) : await readLabels(file, rows * cols);
-  return labels ?? null;
+  const classes = classCount(graph);
+  if (file === undefined) return (classes > 0 && (await findLabels(model, classes))) || null;
+  if (classes === 0) throw new InputError(`${model} gives features and has no classes: leave out the labels`);
+  return readLabels(file, classes);
 }
 
 /**

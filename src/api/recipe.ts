@@ -2,6 +2,7 @@
 import { InputError } from '../errors.js';
 import { listImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
+import { classCount } from '../graph/output.js';
 import type { RgbImage } from '../images/image.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
@@ -110,8 +111,7 @@ export async function importAndChooseRecipe(
 /** Why the usual recipes cannot be tried; null where they can. */
 function whyNot({ graph, parameters }: ImportedModel, images: string | undefined): string | null {
   if (images === undefined) return 'there are no --images to try the usual ones on';
-  const output = graph.nodes.find(({ id }) => id === graph.output)!;
-  if (output.rows !== 1 || output.cols < 2) return 'only a classifier tells which one it was trained with';
+  if (classCount(graph) < 2) return 'only a classifier tells which one it was trained with';
   return parameters > MOST_PARAMETERS ? 'the model is too large to try the usual ones' : null;
 }
 

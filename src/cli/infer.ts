@@ -10,7 +10,7 @@ import type { Prediction } from '../api/model.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ExifFlag, ModelFlags } from './options.js';
 import { noticeSlowKernels } from './kernels.js';
-import { notice, oneLine, percent, print, printJson } from './render.js';
+import { notice, oneLine, percent, print, printJson, significant } from './render.js';
 
 interface Flags extends ModelFlags {
   readonly top: number;
@@ -22,6 +22,8 @@ interface Flags extends ModelFlags {
 interface Result {
   readonly path: string;
   readonly predictions: readonly Prediction[];
+  /** Of a model that has no classes: what it gives instead, in units of `scale`. */
+  readonly output?: { readonly tokens: number; readonly values: number; readonly scale: number };
   readonly logits?: readonly number[];
   /** Of inference alone, without decoding and resizing. */
   readonly ms: number;
@@ -108,21 +110,27 @@ async function inferOne(model: Model, file: string, { image, wasTurned }: Decode
   const start = performance.now();
   const logits = await model.run(pixels);
   const ms = performance.now() - start;
-  const predictions = model.predictions(logits, flags.top);
+  const { tokens, values, classes } = model.output;
   return {
     path: file,
-    predictions,
+    predictions: model.predictions(logits, flags.top),
+    ...(classes === 0 && { output: { tokens, values, scale: model.logitScale } }),
     ...(flags.logits && { logits: [...logits] }),
     ms,
     ...(wasTurned && { turned: true }),
   };
 }
 
-function printResult({ path: file, predictions, logits }: Result, separated: boolean): void {
+function printResult({ path: file, predictions, output, logits }: Result, separated: boolean): void {
   const lines = predictions.map(
     ({ index, label, probability }) =>
       `  ${percent(probability).padStart(7)}  ${label === null ? `class ${index}` : `${oneLine(label)} (${index})`}`,
   );
+  if (output !== undefined) {
+    const { tokens, values, scale } = output;
+    const tokensOf = tokens === 1 ? '' : `${tokens} tokens of `;
+    lines.push(`  ${tokensOf}${values} numbers, in units of ${significant(scale)}; no classes`);
+  }
   if (logits !== undefined) lines.push(`  logits: ${logits.join(' ')}`);
   print(...(separated ? [''] : []), oneLine(file), ...lines);
 }

@@ -12,7 +12,9 @@ import { importWithRecipe } from '../api/recipe.js';
 import { describeProgram } from '../program/describe.js';
 import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
-import { FORMAT_VERSION, classCount } from '../program/model.js';
+import { FORMAT_VERSION } from '../program/model.js';
+import { outputShape } from '../program/output.js';
+import type { OutputShape } from '../program/output.js';
 import type { IvitModel } from '../program/model.js';
 import { bytes, large, notice, pairs, print, printJson } from './render.js';
 import { table } from './table.js';
@@ -72,7 +74,10 @@ function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number
   return [
     ['file', `${bytes(size)}, format version ${FORMAT_VERSION}, written by ${provenance.tool}`],
     ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
-    ['outputs', `${classCount(program)}${labels === null ? ', without labels' : ` (${firstLabels(labels)})`}`],
+    [
+      'outputs',
+      describeOutput(outputShape(program)) + (labels === null ? ', without labels' : ` (${firstLabels(labels)})`),
+    ],
     ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],
     [
       'made from',
@@ -87,6 +92,10 @@ function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number
     ['calibration', `${provenance.calibration.images} ${isSynthetic ? 'synthetic images' : 'images'}`],
     ['overflow', 'proven impossible for any image'],
   ];
+}
+
+function describeOutput({ tokens, values, classes }: OutputShape): string {
+  return classes > 0 ? String(classes) : `${tokens === 1 ? '' : `${tokens} tokens of `}${values} features, no classes`;
 }
 
 function opTable(ops: readonly OpDescription[]): string {
@@ -131,6 +140,10 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
     return;
   }
   const { input, heads, tokens, windows, depth, embedDim } = description;
+  const {
+    outputShape: [rows, values],
+    classes,
+  } = description;
   const headCounts = [...new Set(heads)].join(', ');
   print(
     pairs([
@@ -145,7 +158,7 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
         `${depth} of ${headCounts} heads, embedding of ${embedDim}, ${tokens} tokens` +
           (windows > 1 ? ` in each of ${windows} windows` : ''),
       ],
-      ['outputs', `${description.classes} (${description.outputName})`],
+      ['outputs', `${describeOutput({ tokens: rows, values, classes })} (${description.outputName})`],
       ['parameters', `${large(description.parameters)}, ${large(description.macs)} MAC an image`],
     ]),
     '',

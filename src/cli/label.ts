@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
+import { InputError } from '../errors.js';
 import { checkOutputs } from '../api/outputs.js';
 import { readLabels } from '../images/label-list.js';
 import { loadModel, saveModel } from '../program/file.js';
-import { classCount } from '../program/model.js';
+import { outputShape } from '../program/output.js';
 import { print } from './render.js';
 
 interface Flags {
@@ -23,7 +24,9 @@ export function addLabelCommand(program: Command): void {
 async function run(model: string, { labels: file, output }: Flags): Promise<void> {
   checkOutputs([{ option: '-o', path: output, kind: '.ivit model' }], [model, file]);
   const loaded = await loadModel(model);
-  const labels = await readLabels(file, classCount(loaded.program));
+  const { classes } = outputShape(loaded.program);
+  if (classes === 0) throw new InputError(`${model} gives features and has no classes to label`);
+  const labels = await readLabels(file, classes);
   await saveModel(output ?? model, { ...loaded, labels });
   print(`Labelled the ${labels.length} classes of ${output ?? model}`);
 }

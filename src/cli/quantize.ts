@@ -122,7 +122,7 @@ function toJson({ layers: _, attentions: _attentions, ...summary }: QuantizeSumm
 }
 
 function printSummary(model: string, summary: QuantizeSummary): void {
-  const { output, agreement, images, skipped } = summary;
+  const { output, images, skipped } = summary;
   // What has more bits because it was found sensitive.
   const inputs = summary.layers.filter(({ inputBits, input }) => inputBits > 8 && input.sensitivity !== null);
   const weights = summary.layers.filter(
@@ -139,11 +139,7 @@ function printSummary(model: string, summary: QuantizeSummary): void {
       ['parameters', large(summary.parameters)],
       ['size', `${bytes(summary.floatBytes)} float, ${bytes(summary.bytes)} integer`],
       ['images', `${images}${summary.synthetic ? ' synthetic' : ''}${skips}`],
-      [
-        'agreement',
-        `${percent(agreement.top1Agreement)} of ${agreement.images} held-out images decided as the float model does`,
-      ],
-      ['', `KL ${significant(agreement.kl)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB`],
+      ...agreementRows(summary),
       ...names('16-bit inputs', inputs),
       ...names('12-bit weights', weights),
       ...names('12-bit softmax', softmax),
@@ -152,6 +148,16 @@ function printSummary(model: string, summary: QuantizeSummary): void {
     '',
     `Next: ivit infer photo.jpg -m ${shellQuoted(output)}`,
   );
+}
+
+function agreementRows({ agreement, classes }: QuantizeSummary): (readonly [string, string])[] {
+  const { images, top1Agreement, kl, sqnrDb } = agreement;
+  const sqnr = `SQNR ${sqnrDb.toFixed(1)} dB`;
+  if (classes === 0) return [['agreement', `${sqnr} of the features of ${images} held-out images; no classes`]];
+  return [
+    ['agreement', `${percent(top1Agreement)} of ${images} held-out images decided as the float model does`],
+    ['', `KL ${significant(kl)}, ${sqnr}`],
+  ];
 }
 
 function warnIfPoor({ agreement, layers }: QuantizeSummary): void {

@@ -1,4 +1,5 @@
 import { definitionOf } from './nodes/index.js';
+import { classCount } from './output.js';
 import type { Graph, GraphNode } from './types.js';
 
 export interface LayerDescription {
@@ -30,7 +31,9 @@ export interface GraphDescription {
   /** Tokens per window for windowed attention, else all tokens. */
   readonly tokens: number;
   readonly windows: number;
-  /** Number of the output's values. */
+  /** [tokens, values of each]. */
+  readonly outputShape: readonly [number, number];
+  /** 0 where the output's values are features. */
   readonly classes: number;
   readonly folded: readonly string[];
 }
@@ -54,7 +57,8 @@ export function describeGraph(graph: Graph): GraphDescription {
     patch: patch ? [patch.kernel[0], patch.kernel[1]] : [0, 0],
     tokens: attentions[0]?.keys ?? 0,
     windows: attentions[0]?.batch ?? 0,
-    classes: output.rows * output.cols,
+    outputShape: [output.rows, output.cols],
+    classes: classCount(graph),
     folded: graph.folded,
   };
 }

@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
 import { loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
+import { classCount } from '../graph/output.js';
 import { guessFamily } from '../graph/family.js';
 import { fixedDimensions, imageShapes, type Size } from './image-size.js';
 import { inputNotices } from './inputs.js';
@@ -61,7 +62,7 @@ export async function importModel(path: string, options: ImportOptions = {}): Pr
     const { input, output, optional } = live;
     return {
       graph,
-      notices: [...inputNotices(input, optional), ...outputNotices(output), ...tokenNotice(graph)],
+      notices: [...inputNotices(input, optional), ...outputNotices(output), ...featureNotice(graph)],
       otherOutputs: output.others.map(({ name }) => name),
       isPlain: optional.length === 0 && output.tail.length === 0 && input.layout === 'nchw' && !input.isInteger,
       metadata: Object.fromEntries(model.metadata),
@@ -75,13 +76,14 @@ export async function importModel(path: string, options: ImportOptions = {}): Pr
   }
 }
 
-/** A map of tokens is no class vector: ranking its numbers as classes means nothing. */
-function tokenNotice({ nodes, output, outputName }: Graph): string[] {
+/** Features are no class vector: ranking their numbers as classes means nothing. */
+function featureNotice(graph: Graph): string[] {
+  if (classCount(graph) > 0) return [];
+  const { nodes, output, outputName } = graph;
   const { rows, cols } = nodes.find(({ id }) => id === output)!;
-  if (rows === 1) return [];
   return [
-    `Output ${JSON.stringify(outputName)} is a map of ${rows} tokens of ${cols} numbers, and no vector of classes: ` +
-      'the integer model gives the features, and to classify with it means nothing.',
+    `Output ${JSON.stringify(outputName)} is ${rows > 1 ? `a map of ${rows} tokens of ` : ''}${cols} features, and ` +
+      'no vector of classes: to classify with it means nothing.',
   ];
 }
 

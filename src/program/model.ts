@@ -6,6 +6,7 @@ import type { ResizeRecipe } from '../images/preprocess/recipe.js';
 import { proveNoOverflow } from './bounds.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
+import { outputShape } from './output.js';
 import { packWeights, packedLength, unpackWeights } from './pack.js';
 import type { Outline, TensorField } from './ops/definition.js';
 import { parseOutline, splitProgram, tensorFields, tiedWeights } from './schema.js';
@@ -173,16 +174,10 @@ function checkModel(model: IvitModel): void {
       `its recipe makes ${size.height}×${size.width}×3 pixels, its program reads ${height}×${width}×${channels}`,
     );
   }
-  const classes = classCount(program);
+  const { classes } = outputShape(program);
   if (labels !== null && labels.length !== classes)
-    throw malformed(`it has ${labels.length} labels for ${classes} outputs`);
+    throw malformed(`it has ${labels.length} labels for ${classes} classes`);
   parse(decimal, model.logitScale, KEY.logitScale);
-}
-
-/** How many logits (or features) a program writes. */
-export function classCount(program: Program): number {
-  const last = program.ops[program.output - 1];
-  return last.rows * last.cols;
 }
 
 function readProgram(container: Container): Program {

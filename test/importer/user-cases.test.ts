@@ -41,7 +41,7 @@ describe.skipIf(!existsSync(folder))('models as users export them', () => {
       [input]: planar(image, shape),
       [mask]: noMask([1, 16]),
     }));
-    expect(notices).toEqual([expect.stringMatching(`"${mask}".*left out`)]);
+    expect(notices[0]).toMatch(new RegExp(`"${mask}".*left out`));
   });
 
   test.each([

@@ -326,7 +326,7 @@ describe('files with a valid hash that break a rule', () => {
   });
 
   test('labels that do not match the outputs', () => {
-    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('labels', '["a"]')))).toMatch(/1 labels for 3 outputs/);
+    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('labels', '["a"]')))).toMatch(/1 labels for 3 classes/);
   });
 
   test.each([
