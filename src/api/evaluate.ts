@@ -52,6 +52,8 @@ export interface Evaluation {
   /** Of inference alone. */
   readonly latencyMs: Latency;
   readonly skipped: readonly SkippedImage[];
+  /** Images of class folders that are of a kind that is not decoded: extension → how many. */
+  readonly unread: Readonly<Record<string, number>>;
   readonly float?: FloatComparison;
 }
 
@@ -93,6 +95,8 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
   }
   const dataset = await openDataset(request.dataset, { labels: model.labels ?? undefined, classCount: model.classes });
   dataset.notices.forEach((notice) => onNotice?.(notice));
+  const left = dataset.unread?.notice(request.dataset) ?? null;
+  if (left !== null) onNotice?.(left);
   const items = limited(dataset.items, request.limit);
   const float = request.float === undefined ? null : await FloatReference.open(request.float, model, onNotice);
   try {
@@ -129,6 +133,7 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
       imagesPerSecond: images / seconds,
       latencyMs: latencyOf(times),
       skipped,
+      unread: dataset.unread?.byExtension() ?? {},
       ...(float !== null && { float: float.result() }),
     };
   } finally {

@@ -4,7 +4,7 @@ import { InputError } from '../errors.js';
 import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
-import { listImages } from '../images/datasets/index.js';
+import { UnreadImages, listImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
 import { readLabels } from '../images/label-list.js';
 import { findLabels } from '../images/labels.js';
@@ -78,6 +78,8 @@ export interface QuantizeSummary {
   /** True where they were made up. */
   readonly synthetic: boolean;
   readonly skipped: readonly SkippedImage[];
+  /** Images of the folder that are of a kind that is not decoded: extension → how many. */
+  readonly unread: Readonly<Record<string, number>>;
   /** The float model's normalization, and where it was found. */
   readonly normalization: {
     readonly mean: readonly number[];
@@ -122,7 +124,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
   const subject = statisticsSubject(sha256, graph, normalization.mean, normalization.std);
   const statistics = await statisticsGiven(request.stats, subject, graph);
   const synthetic = request.images === undefined;
-  const { images, skipped } = await calibrationImages(request, recipe, notice);
+  const { images, skipped, unread } = await calibrationImages(request, recipe, notice);
 
   const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
   const result = await quantizeGraph({
@@ -163,6 +165,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     images: images.length,
     synthetic,
     skipped,
+    unread,
     seconds: (performance.now() - start) / 1000,
   };
 }
@@ -239,7 +242,7 @@ export async function calibrationImages(
   request: Pick<QuantizeRequest, 'images' | 'numImages' | 'effort' | 'stats' | 'onProgress'>,
   recipe: PreprocessRecipe,
   notice: (text: string) => void,
-): Promise<{ images: Uint8Array[]; skipped: SkippedImage[] }> {
+): Promise<{ images: Uint8Array[]; skipped: SkippedImage[]; unread: Record<string, number> }> {
   const { numImages, onProgress } = request;
   const effort = EFFORT_SETTINGS[request.effort ?? DEFAULT_OPTIONS.effort];
   if (request.images === undefined) {
@@ -257,9 +260,10 @@ export async function calibrationImages(
       // Making images takes no pause of its own: let signals and the progress bar through.
       await new Promise(setImmediate);
     }
-    return { images, skipped: [] };
+    return { images, skipped: [], unread: {} };
   }
-  const paths = sample(await listImages(request.images), numImages ?? effort.images, SEED);
+  const unread = new UnreadImages();
+  const paths = sample(await listImages(request.images, unread), numImages ?? effort.images, SEED);
   const images: Uint8Array[] = [];
   const skipped: SkippedImage[] = [];
   for (const [i, file] of paths.entries()) {
@@ -274,7 +278,9 @@ export async function calibrationImages(
   if (images.length === 0) throw new InputError(`No usable image in ${request.images}: ${skipped[0].reason}`);
   if (skipped.length > 0)
     notice(`${skipped.length} of ${paths.length} images skipped: ${skipped.map((one) => one.path).join(', ')}`);
-  return { images, skipped };
+  const left = unread.notice(request.images);
+  if (left !== null) notice(left);
+  return { images, skipped, unread: unread.byExtension() };
 }
 
 /** The quantizer's options that the request sets. */

@@ -1,11 +1,12 @@
-import { stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import type Sharp from 'sharp';
 import { InputError } from '../errors.js';
 import { packageRequire } from '../package-root.js';
+import { decodeBmp, isBmp } from './formats/bmp.js';
+import { MAX_PIXELS } from './formats/pixels.js';
+import { decodePnm, isPnm } from './formats/pnm.js';
+import { TELLING_BYTES, unsupportedImage } from './formats/recognize.js';
 import type { RgbImage } from './image.js';
-
-/** The most pixels an image may have; the number at which Pillow, too, refuses to decode. */
-export const MAX_PIXELS = 178_956_970;
 
 /**
  * Decodes an image file, or its bytes, to 8-bit RGB.
@@ -48,11 +49,17 @@ export async function decodeOriented(
   name?: string,
 ): Promise<{ image: RgbImage; isTurned: boolean }> {
   const title = name ?? (typeof input === 'string' ? input : 'the image');
-  await refuseUnreadable(input, title);
+  const start = await readStart(input, title);
+  const unsupported = unsupportedImage(start);
+  if (unsupported !== null) throw new InputError(`Cannot decode ${title}: ${unsupported}`);
+  const ownDecoder = isBmp(start) ? decodeBmp : isPnm(start) ? decodePnm : null;
+  if (ownDecoder !== null) return { image: await decodeItself(ownDecoder, input, title), isTurned: false };
   const decoder = loadSharp();
   try {
     const settings = { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
     const { space, format, orientation = 1 } = await decoder(input, settings).metadata();
+    // Whatever else this build of the decoder reads, others do not.
+    if (!FORMATS.has(format)) throw new Error(`images of format ${format} are not supported: convert to PNG`);
     const isTurned = orientation !== 1 && format !== 'tiff';
     const autoOrient = format === 'tiff' || exif === 'apply';
     const open = () => decoder(input, { ...settings, autoOrient });
@@ -66,11 +73,13 @@ export async function decodeOriented(
     if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels instead of 3`);
     return { image: { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height }, isTurned };
   } catch (error) {
-    throw new InputError(`Cannot decode ${title}: ${causeOf(error, title)}`, { cause: error });
+    throw new InputError(`Cannot decode ${title}: ${causeOf(error)}`, { cause: error });
   }
 }
 
 let sharp: typeof Sharp | undefined;
+
+const FORMATS: ReadonlySet<string> = new Set(['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif']);
 
 /** Loaded when the first image is decoded, so that all else works where its binary is missing. */
 function loadSharp(): typeof Sharp {
@@ -92,28 +101,48 @@ function loadSharp(): typeof Sharp {
   return sharp;
 }
 
-async function refuseUnreadable(input: string | Uint8Array, title: string): Promise<void> {
+/** What is decoded here, and not by sharp. */
+async function decodeItself(
+  decoder: (bytes: Uint8Array) => RgbImage,
+  input: string | Uint8Array,
+  title: string,
+): Promise<RgbImage> {
+  try {
+    return decoder(typeof input === 'string' ? await readFile(input) : input);
+  } catch (error) {
+    throw new InputError(`Cannot decode ${title}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** The first bytes of an image. */
+async function readStart(input: string | Uint8Array, title: string): Promise<Uint8Array> {
+  const refusal = (reason: string, cause?: unknown) => new InputError(`Cannot decode ${title}: ${reason}`, { cause });
   if (typeof input !== 'string') {
-    if (input.length === 0) throw new InputError(`Cannot decode ${title}: it is empty`);
-    return;
+    if (input.length === 0) throw refusal('it is empty');
+    return input.subarray(0, TELLING_BYTES);
   }
   const info = await stat(input).catch((error: NodeJS.ErrnoException) => {
-    const cause = error.code === 'ENOENT' ? 'no such file' : error.message;
-    throw new InputError(`Cannot decode ${title}: ${cause}`, { cause: error });
+    throw refusal(error.code === 'ENOENT' ? 'no such file' : error.message, error);
   });
-  if (info.isDirectory()) throw new InputError(`Cannot decode ${title}: it is a folder`);
-  if (!info.isFile()) throw new InputError(`Cannot decode ${title}: it is no regular file`);
-  if (info.size === 0) throw new InputError(`Cannot decode ${title}: it is empty`);
+  if (info.isDirectory()) throw refusal('it is a folder');
+  if (!info.isFile()) throw refusal('it is no regular file');
+  if (info.size === 0) throw refusal('it is empty');
+  const file = await open(input).catch((error: Error) => {
+    throw refusal(error.message, error);
+  });
+  try {
+    const start = new Uint8Array(TELLING_BYTES);
+    return start.subarray(0, (await file.read(start)).bytesRead);
+  } finally {
+    await file.close();
+  }
 }
 
 /** One line that says what libvips found; its messages repeat the path and end in further lines. */
-function causeOf(error: unknown, title: string): string {
+function causeOf(error: unknown): string {
   const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!.trim();
-  const other = /\.(heic|heif|jxl|jp2|j2k|bmp|ppm|pgm|pnm)$/i.exec(title)?.[1];
-  if (other !== undefined && /unsupported|heif|codec|not built in|loader/i.test(message))
-    return `${other.toUpperCase()} images are not supported; convert it to PNG or JPEG`;
   if (/unsupported image format/i.test(message))
-    return 'not an image in a known format (JPEG, PNG, WebP, TIFF, GIF, AVIF)';
+    return 'not an image in a known format (JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PPM)';
   if (/exceeds pixel limit/i.test(message)) return `more than ${MAX_PIXELS} pixels`;
   return message;
 }

@@ -8,10 +8,9 @@ import { InputError } from '../../src/errors.js';
 import { decodeImage, decodeOriented } from '../../src/images/decode.js';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/decode/', import.meta.url));
-const golden = JSON.parse(readFileSync(path.join(fixtures, 'golden.json'), 'utf8')) as Record<
-  string,
-  [number, number, string]
->;
+type Golden = Record<string, [width: number, height: number, pixels: string]>;
+const goldenOf = (file: string) => JSON.parse(readFileSync(path.join(fixtures, file), 'utf8')) as Golden;
+const golden = { ...goldenOf('golden.json'), ...goldenOf('bitmaps.json') };
 const folder = mkdtempSync(path.join(os.tmpdir(), 'ivit-decode-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -85,12 +84,14 @@ describe('decodeImage refuses', () => {
     ['an empty file', () => write('empty.jpg', new Uint8Array()), /empty\.jpg: it is empty/],
     ['no bytes', () => new Uint8Array(), /the image: it is empty/],
     ['text', () => write('text.png', Buffer.from('this is no image')), /text\.png: not an image in a known format/],
-    [
-      'a BMP',
-      () => write('a.bmp', Buffer.from('BM not read')),
-      /a\.bmp: BMP images are not supported; convert it to PNG/,
-    ],
-    ['a JPEG XL', () => write('a.jxl', Buffer.from([0xff, 0x0a, 0, 0])), /a\.jxl: JXL images are not supported/],
+    ['a BMP that is none', () => write('a.bmp', Buffer.from('BM not read')), /a\.bmp: not an image in a known/],
+    ['a truncated BMP', () => fixture('rgb24.bmp').subarray(0, -9), /the BMP image is truncated/],
+    ['a BMP of runs that end early', () => fixture('rle8.bmp').subarray(0, -9), /the BMP image is truncated/],
+    ['a BMP of too many pixels', () => hugeBmp(), /more than 178956970 pixels/],
+    ['a truncated PPM', () => fixture('rgb.ppm').subarray(0, -1), /the Netpbm image is truncated or damaged/],
+    ['a PGM of words that are no numbers', () => Buffer.from('P2 2 1 255 12 x'), /Netpbm image is truncated or/],
+    ['a PPM of no pixels', () => Buffer.from('P6 0 1 255 '), /it has 0×1 pixels/],
+    ['a PPM of too many pixels', () => Buffer.from('P3 20000 20000 255\n1 2 3'), /more than 178956970 pixels/],
     [
       'a truncated JPEG',
       () => write('cut.jpg', fixture('subsampled.jpg').subarray(0, -30)),
@@ -119,6 +120,48 @@ describe('decodeImage refuses', () => {
     );
   });
 });
+
+describe('images of other kinds are named for what they are', () => {
+  it.each<[string, string, RegExp]>([
+    ['SVG', '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>', /an SVG drawing.*render it to PNG/],
+    ['SVG', '\xef\xbb\xbf<?xml version="1.0"?>\n<!-- by hand -->\n<svg width="8"></svg>', /an SVG drawing/],
+    ['SVG', '<?xml version="1.0"?><!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd"><svg>', /an SVG drawing/],
+    ['SVG', `<!DOCTYPE svg [<!ENTITY a "b">]><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>`, /svg/],
+    ['HEIC', '\0\0\0\x18ftypheic\0\0\0\0mif1heic', /an HEIC photograph.*convert it to JPEG or PNG/],
+    ['HEIC', '\0\0\0\x18ftypmif1\0\0\0\0mif1heic', /an HEIC photograph/],
+    ['JPEG XL', '\xff\x0a\0\0', /a JPEG XL image: convert.*djxl/],
+    ['JPEG XL', '\0\0\0\x0cJXL \r\n\x87\n', /a JPEG XL image/],
+    ['JPEG 2000', '\0\0\0\x0cjP  \r\n\x87\n', /a JPEG 2000 image/],
+    ['JPEG 2000', '\xff\x4f\xff\x51\0', /a JPEG 2000 image/],
+    ['Photoshop', '8BPS\0\x01', /a Photoshop document/],
+    ['DICOM', `${'\0'.repeat(128)}DICM`, /a DICOM image/],
+    ['icon', '\0\0\x01\0\x01\0', /an icon file/],
+    ['raw', 'II*\0\x10\0\0\0CR\x02\0', /a camera raw file: develop it/],
+  ])('%s', async (_, bytes, message) => {
+    await expect(decodeImage(Buffer.from(bytes, 'latin1'))).rejects.toThrow(message);
+    const file = write('named.jpg', Buffer.from(bytes, 'latin1'));
+    await expect(decodeImage(file)).rejects.toThrow(message);
+  });
+});
+
+it('a BMP of run lengths may leave out pixels and rows: they have colour 0', async () => {
+  const bytes = Buffer.from(fixture('rle8.bmp'));
+  const at = bytes.readUInt32LE(10);
+  const runs = [3, 9, 0, 2, 2, 1, 2, 7, 0, 0, 7, 3, 0, 1];
+  const { data } = await decodeImage(Buffer.concat([bytes.subarray(0, at), Buffer.from(runs)]));
+  const colour = (index: number) => [2, 1, 0].map((c) => bytes[54 + 4 * index + c]);
+  const rows = [0, 0, 0, 0, 0, 0, 0].concat([0, 0, 0, 0, 0, 0, 0], [3, 3, 3, 3, 3, 3, 3]);
+  rows.push(0, 0, 0, 0, 0, 7, 7, 9, 9, 9, 0, 0, 0, 0);
+  expect([...data]).toEqual(rows.flatMap(colour));
+});
+
+/** A BMP whose header says 20000 × 20000. */
+function hugeBmp(): Uint8Array {
+  const bytes = Buffer.from(fixture('rgb24.bmp'));
+  bytes.writeInt32LE(20000, 18);
+  bytes.writeInt32LE(20000, 22);
+  return bytes;
+}
 
 /** A PNG whose header says 20000 × 20000. */
 function hugePng(): Uint8Array {

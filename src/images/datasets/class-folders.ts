@@ -5,6 +5,7 @@ import { InputError } from '../../errors.js';
 import { readLabels } from '../label-list.js';
 import { labelIndex } from '../labels.js';
 import { imagesBelow, subfolders } from './files.js';
+import { UnreadImages } from './unread.js';
 import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Source } from './source.js';
 
 /** How datasets call their parts. */
@@ -29,11 +30,13 @@ export const classFolders: DatasetKind = {
     const folders = await subfolders(source);
     const { indices, notices } = await classesOf(source, folders, options);
     const items: DatasetItem[] = [];
+    const unread = new UnreadImages();
     for (const [i, folder] of folders.entries()) {
-      for (const image of await imagesBelow(path.join(source, folder))) items.push({ path: image, label: indices[i]! });
+      const images = await imagesBelow(path.join(source, folder), unread);
+      items.push(...images.map((image) => ({ path: image, label: indices[i]! })));
     }
     const classes = folders.map((name, i) => ({ name, index: indices[i]! })).sort((a, b) => a.index - b.index);
-    return { items, classes: classes.map(({ name }) => name), notices };
+    return { items, classes: classes.map(({ name }) => name), notices, unread };
   },
 };
 

@@ -2,9 +2,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../../errors.js';
+import type { UnreadImages } from './unread.js';
 
 /** Extensions taken for images; a file whose format proves unknown is then skipped by name, not overlooked. */
-const IMAGE = /\.(jpe?g|jpe|jfif|png|webp|tiff?|gif|avif|bmp|p[gnp]m|heic|heif|jxl|jp2)$/i;
+const IMAGE = /\.(jpe?g|jpe|jfif|png|webp|tiff?|gif|avif|bmp|dib|p[abgnp]m)$/i;
 /** Folders that archivers and editors leave, never classes. */
 const LEFTOVER = /^(\.|__MACOSX$|@eaDir$)/;
 
@@ -12,14 +13,19 @@ export function isImageName(name: string): boolean {
   return IMAGE.test(name);
 }
 
-/** All images below a folder, in the order of their paths; hidden folders and files are left out. */
-export async function imagesBelow(folder: string): Promise<string[]> {
+/**
+ * All images below a folder, in the order of their paths; hidden folders and files are left out.
+ *
+ * @param unread counts images that are not decoded
+ */
+export async function imagesBelow(folder: string, unread?: UnreadImages): Promise<string[]> {
   const images: string[] = [];
   for (const entry of (await readdir(folder, { withFileTypes: true })).sort((a, b) => byCodeUnits(a.name, b.name))) {
     const file = path.join(folder, entry.name);
     if (LEFTOVER.test(entry.name)) continue;
-    if (entry.isDirectory()) images.push(...(await imagesBelow(file)));
+    if (entry.isDirectory()) images.push(...(await imagesBelow(file, unread)));
     else if (isImageName(entry.name)) images.push(file);
+    else unread?.add(entry.name);
   }
   return images;
 }

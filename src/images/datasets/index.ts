@@ -10,6 +10,7 @@ import type { DatasetContent, DatasetKind, DatasetOptions, Source } from './sour
 import { otherTable, tableFile } from './table-file.js';
 
 export { listImages } from './list.js';
+export { UnreadImages } from './unread.js';
 export type { DatasetItem, DatasetOptions } from './source.js';
 
 /** Asked in this order whether a source is theirs. */
@@ -34,8 +35,9 @@ export async function openDataset(source: string, options: DatasetOptions = {}):
   const opened = await openSource(source);
   const { kind, found } = await findKind(opened, options);
   const dataset = { kind, ...(await KINDS[kind].read(found, options)) };
-  if (dataset.items.length === 0) throw new InputError(`The dataset ${source} has no images`);
-  return dataset;
+  if (dataset.items.length > 0) return dataset;
+  const left = dataset.unread?.notice(source) ?? null;
+  throw new InputError(`The dataset ${source} has no images${left === null ? '' : ` that can be decoded. ${left}`}`);
 }
 
 async function findKind(source: Source, options: DatasetOptions): Promise<{ kind: keyof typeof KINDS; found: string }> {

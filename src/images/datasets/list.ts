@@ -2,19 +2,24 @@
 import path from 'node:path';
 import { InputError } from '../../errors.js';
 import { ImageFinder, imagesBelow, isFolder, isImageName } from './files.js';
+import { UnreadImages } from './unread.js';
 import { readLines, splitsOf } from './lines.js';
 
 /**
  * The images of a folder and all its subfolders in path order, those that a text file lists (one path per line,
  * relative to the file; a class after the path is ignored), or the one that `source` is.
  *
+ * @param unread counts images that are not decoded
  * @throws InputError when there is nothing
  */
-export async function listImages(source: string): Promise<string[]> {
+export async function listImages(source: string, unread = new UnreadImages()): Promise<string[]> {
   if (await isFolder(source)) {
-    const images = await imagesBelow(source);
-    if (images.length === 0) throw new InputError(`No image in ${source} or its subfolders`);
-    return images;
+    const images = await imagesBelow(source, unread);
+    if (images.length > 0) return images;
+    const left = unread.notice(source);
+    throw new InputError(
+      `No image in ${source} or its subfolders${left === null ? '' : ` that can be decoded. ${left}`}`,
+    );
   }
   if (isImageName(source)) return [source];
   const finder = new ImageFinder(path.dirname(source));

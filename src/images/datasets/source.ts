@@ -1,5 +1,6 @@
 /** The contract between `openDataset` and the kinds of dataset: one file a kind, registered in index.ts. */
 import { readdir } from 'node:fs/promises';
+import type { UnreadImages } from './unread.js';
 import { isFolder, subfolders } from './files.js';
 
 export interface DatasetItem {
@@ -16,6 +17,8 @@ export interface DatasetContent {
   readonly classes?: readonly string[];
   /** What was assumed, for the user to read. */
   readonly notices: readonly string[];
+  /** The images of its folders that are not decoded. */
+  readonly unread?: UnreadImages;
 }
 
 export interface DatasetOptions {

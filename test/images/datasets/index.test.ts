@@ -84,9 +84,25 @@ describe('listImages', () => {
 });
 
 describe('class folders', () => {
+  it('counts images that are not decoded by kind', async () => {
+    put('cat/1.jpg', 'cat/2.HEIC', 'dog/3.heic', 'dog/4.svg', 'dog/notes.txt', 'dog/.5.heic');
+    const { items, unread } = await openDataset(folder);
+    expect(items).toHaveLength(1);
+    expect(unread?.byExtension()).toEqual({ heic: 2, svg: 1 });
+    expect(unread?.notice('set')).toBe(
+      'set: 3 images are left out, of a kind that is not decoded (2 .heic, 1 .svg): convert to JPEG or PNG',
+    );
+  });
+
+  it('of images that are not decoded alone are refused, and told why', async () => {
+    put('cat/1.jxl', 'dog/2.jxl');
+    await expect(openDataset(folder)).rejects.toThrow(/has no images that can be decoded\. .*\(2 \.jxl\): convert/);
+    await expect(listImages(folder)).rejects.toThrow(/^No image in .* that can be decoded\. .*\(2 \.jxl\): convert/);
+  });
+
   it('count in the order of their names, empty ones too', async () => {
     put('cat/2.jpg', 'cat/1.jpg', 'ant/x/3.png', 'bee/readme.md', '.git/y.png', 'loose.png');
-    expect(await open()).toEqual({
+    expect(await open()).toMatchObject({
       kind: 'class folders',
       items: [
         ['ant/x/3.png', 0],
