@@ -107,14 +107,38 @@ enum { IVIT_LOW_BITS = 4 };
 /* softmaxWeight at d = 0. */
 static inline int32_t ivit_softmax_most(int32_t bits) { return 255 << (bits - 8); }
 
+/* softmaxMantissa of d below its fixed point. */
+static inline int32_t ivit_softmax_mantissa(uint32_t d, int32_t p, ivit_softmax kind) {
+  int32_t r = (int32_t)(d & ((1u << p) - 1)) << (14 - p);
+  int32_t m = (1 << 14) - (r >> 1);
+  return kind == IVIT_SOFTMAX_QUADRATIC ? m - ((((r * ((1 << 14) - r)) >> 14) * 2811 + (1 << 13)) >> 14) : m;
+}
+
 /* softmaxWeight: d = max - x >= 0, up to 2^31. */
 static inline int32_t ivit_softmax_weight(uint32_t d, int32_t p, ivit_softmax kind, int32_t bits, int32_t dither) {
   if (d >= (uint32_t)16 << p) return 0;
-  int32_t q = (int32_t)(d >> p);
-  int32_t r = (int32_t)(d & ((1u << p) - 1)) << (14 - p);
-  int32_t m = (1 << 14) - (r >> 1);
-  if (kind == IVIT_SOFTMAX_QUADRATIC) m -= (((r * ((1 << 14) - r)) >> 14) * 2811 + (1 << 13)) >> 14;
-  return (ivit_softmax_most(bits) * ((m >> q) + dither) + (1 << 13)) >> 14;
+  return (ivit_softmax_most(bits) * ((ivit_softmax_mantissa(d, p, kind) >> (d >> p)) + dither) + (1 << 13)) >> 14;
+}
+
+/* The weight of softmaxRow, up to 2^22. */
+static inline int32_t ivit_fine_weight(uint32_t d, int32_t p, ivit_softmax kind) {
+  if (d >= (uint32_t)22 << p) return 0;
+  return (ivit_softmax_mantissa(d, p, kind) << 8) >> (d >> p);
+}
+
+/* divideRounded; any a and b are safe. */
+static inline int32_t ivit_quotient(int32_t a, int32_t b, int32_t bits) {
+  uint64_t dividend = (uint64_t)(a < 0 ? -(int64_t)a : a) << bits;
+  uint32_t divisor = b == 0 ? 1 : b < 0 ? 0u - (uint32_t)b : (uint32_t)b;
+  uint64_t quotient = (dividend + (divisor >> 1)) / divisor;
+  int32_t v = quotient > INT32_MAX ? INT32_MAX : (int32_t)quotient;
+  return (a < 0) != (b < 0) ? -v : v;
+}
+
+/* lookUp. */
+static inline int32_t ivit_look_up(const int32_t *table, int16_t x) {
+  int32_t u = x + 32768, i = u >> 8;
+  return table[i] + (((table[i + 1] - table[i]) * (u & 255) + 128) >> 8);
 }
 
 /*

@@ -23,6 +23,9 @@
 /* Limits of what row primitives requantize: |y-hat| of a norm; |y| of an activation whose H is between 0 and |x|. */
 #define IVIT_NORM_LIMIT (1 << 30)
 #define IVIT_ACTIVATION_LIMIT 32767
+/* |a*b| of a product of two i16; of a softmax, which is in units of 2^-16. */
+#define IVIT_PRODUCT_LIMIT (32767 * 32767)
+#define IVIT_SOFTMAX_LIMIT (1 << 16)
 
 /*
  * requantize(v, n) = clamp((v*multiplier[n] + 2^(shift-1) + offset[n]) >> shift, lo, hi), then + zero where `type` is
@@ -82,6 +85,33 @@ typedef struct {
   ivit_output out;
 } ivit_rescale;
 
+/*
+ * a*b of i16, or a/b of i32 in units of 2^-bits (src/kernels/divide.ts), then requantize. Rows of b may lie further
+ * apart than those of a, or in one place; with `is_column` all channels of a row take its one number.
+ */
+typedef struct {
+  int32_t cols;
+  int32_t is_column;
+  int32_t bits; /* of a quotient */
+  ivit_output out;
+} ivit_binary;
+
+/* A function of i16 by its table, then requantize: src/kernels/lookup.ts. */
+typedef struct {
+  int32_t cols;
+  int32_t table[IVIT_TABLE_ENTRIES];
+  ivit_output out;
+} ivit_lookup;
+
+/* Softmax of each row of i32 in units of 2^-16, then requantize: src/kernels/softmax.ts. */
+typedef struct {
+  int32_t cols;
+  ivit_softmax kind;     /* IVIT_SOFTMAX_SHIFT or IVIT_SOFTMAX_QUADRATIC */
+  int32_t fraction_bits; /* 8 to 11 */
+  int32_t score_multiplier, score_shift;
+  ivit_output out;
+} ivit_row_softmax;
+
 /* Channels of head h of token t (counted over all windows): row (rows ? rows[t] : t), columns offset + h*head_stride.
  */
 typedef struct {
@@ -116,6 +146,13 @@ typedef struct {
   int32_t softmax_bits; /* 8 or 12; IVIT_SOFTMAX_PAPER: 8 or 16 */
   ivit_output out;      /* `offset` is NULL */
 } ivit_attention;
+
+/* Products of two i16 values: src/kernels/matmul.ts. The value written is [batch*m, heads*n]. */
+typedef struct {
+  int32_t heads, m, n, k;
+  ivit_view a, b;
+  ivit_output out;
+} ivit_matmul;
 
 /*
  * The primitives of one instruction set.
@@ -157,10 +194,26 @@ typedef struct {
   void (*activation)(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                      void *scratch);
   void (*rescale)(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, void *scratch);
+  /* b_stride: elements from a row of b to the next. */
+  void (*multiply)(const ivit_binary *op, int32_t rows, const int16_t *a, const int16_t *b, size_t b_stride, void *out,
+                   int32_t *scale, void *scratch);
+  void (*divide)(const ivit_binary *op, int32_t rows, const int32_t *a, const int32_t *b, size_t b_stride, void *out,
+                 int32_t *scale, void *scratch);
+  void (*lookup)(const ivit_lookup *op, int32_t rows, const int16_t *x, void *out, int32_t *scale, void *scratch);
+  void (*softmax)(const ivit_row_softmax *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, void *scratch);
   /* src/kernels/output.ts, quantizeRow: |u| <= IVIT_ROW_LIMIT. */
   void (*quantize_rows)(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale);
   /* out[i] = clamp(a[i] + b[i], +-IVIT_WIDE_LIMIT); out may be a or b. */
   void (*add)(size_t count, const int32_t *a, const int32_t *b, int32_t *out);
+
+  /*
+   * Rows r0 to r1, of one window, of a matrix product. a: row r0 of a value whose rows are a's as they lie, or where
+   * the view counts rows, its whole source; b: the whole source; out: row r0 of [batch*m, heads*n] of op->out.type,
+   * where IVIT_ROWS means the i32 u-hat.
+   */
+  size_t (*matmul_scratch)(const ivit_matmul *op);
+  void (*matmul)(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,
+                 void *scratch);
 
   /*
    * Attention of one window and head. First the keys and values are packed (attention_pack_size bytes for one window
@@ -194,6 +247,17 @@ void ivit_portable_activation(const ivit_activation *op, int32_t rows, const int
                               void *scratch);
 void ivit_portable_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                            void *scratch);
+void ivit_portable_multiply(const ivit_binary *op, int32_t rows, const int16_t *a, const int16_t *b, size_t b_stride,
+                            void *out, int32_t *scale, void *scratch);
+void ivit_portable_divide(const ivit_binary *op, int32_t rows, const int32_t *a, const int32_t *b, size_t b_stride,
+                          void *out, int32_t *scale, void *scratch);
+void ivit_portable_lookup(const ivit_lookup *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                          void *scratch);
+void ivit_portable_softmax(const ivit_row_softmax *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                           void *scratch);
+size_t ivit_portable_matmul_scratch(const ivit_matmul *op);
+void ivit_portable_matmul(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,
+                          void *scratch);
 void ivit_portable_quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale);
 void ivit_portable_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out);
 size_t ivit_portable_attention_pack_size(const ivit_attention *op);

@@ -142,6 +142,82 @@ void ivit_portable_rescale(const ivit_rescale *op, int32_t rows, const int32_t *
   }
 }
 
+/* The number of b that element n of a row takes: its own, or the row's one. */
+static inline size_t place_in(const ivit_binary *op, int32_t n) { return op->is_column ? 0 : (size_t)n; }
+
+void ivit_portable_multiply(const ivit_binary *op, int32_t rows, const int16_t *a, const int16_t *b, size_t b_stride,
+                            void *out, int32_t *scale, void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, a += op->cols, b += b_stride) {
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, a[n] * b[place_in(op, n)], n);
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
+void ivit_portable_divide(const ivit_binary *op, int32_t rows, const int32_t *a, const int32_t *b, size_t b_stride,
+                          void *out, int32_t *scale, void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, a += op->cols, b += b_stride) {
+    for (int32_t n = 0; n < op->cols; n++) {
+      row[n] = ivit_requantize(&op->out, ivit_quotient(a[n], b[place_in(op, n)], op->bits), n);
+    }
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
+void ivit_portable_lookup(const ivit_lookup *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                          void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, ivit_look_up(op->table, x[n]), n);
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
+void ivit_portable_softmax(const ivit_row_softmax *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                           void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    int32_t max = -IVIT_SCORE_LIMIT;
+    for (int32_t n = 0; n < op->cols; n++) {
+      row[n] = ivit_scale_score(x[n], op->score_multiplier, op->score_shift, 0);
+      max = ivit_max(max, row[n]);
+    }
+    uint64_t sum = 0;
+    for (int32_t n = 0; n < op->cols; n++) {
+      row[n] = ivit_fine_weight((uint32_t)max - (uint32_t)row[n], op->fraction_bits, op->kind);
+      sum += (uint64_t)row[n];
+    }
+    for (int32_t n = 0; n < op->cols; n++) {
+      row[n] = ivit_requantize(&op->out, (int64_t)((((uint64_t)row[n] << 16) + (sum >> 1)) / sum), n);
+    }
+    store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
+size_t ivit_portable_matmul_scratch(const ivit_matmul *op) {
+  (void)op;
+  return 0;
+}
+
+void ivit_portable_matmul(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,
+                          void *scratch) {
+  (void)scratch;
+  int32_t first = op->a.rows ? 0 : r0, tokens = r0 / op->m * op->n;
+  size_t cols = (size_t)op->heads * (size_t)op->n;
+  for (int32_t r = r0; r < r1; r++) {
+    size_t at = (size_t)(r - r0) * cols;
+    for (int32_t c = 0; c < op->heads * op->n; c++) {
+      int32_t head = c / op->n;
+      const int16_t *x = a + ivit_locate(&op->a, r - first, head);
+      const int16_t *y = b + ivit_locate(&op->b, tokens + c % op->n, head);
+      int64_t sum = 0;
+      for (int32_t k = 0; k < op->k; k++) sum += x[k] * y[k];
+      ivit_store(&op->out, out, at + (size_t)c, ivit_requantize(&op->out, sum, c));
+    }
+  }
+}
+
 void ivit_portable_quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale) {
   for (int32_t r = 0; r < rows; r++, u += cols, codes += cols) {
     int32_t max = 1;
@@ -250,6 +326,12 @@ const ivit_isa ivit_isa_portable = {
     .layer_norm = ivit_portable_layer_norm,
     .activation = ivit_portable_activation,
     .rescale = ivit_portable_rescale,
+    .multiply = ivit_portable_multiply,
+    .divide = ivit_portable_divide,
+    .lookup = ivit_portable_lookup,
+    .softmax = ivit_portable_softmax,
+    .matmul_scratch = ivit_portable_matmul_scratch,
+    .matmul = ivit_portable_matmul,
     .quantize_rows = ivit_portable_quantize_rows,
     .add = ivit_portable_add,
     .attention_pack_size = ivit_portable_attention_pack_size,

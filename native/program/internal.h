@@ -17,6 +17,12 @@ typedef struct {
   ivit_output out;
 } mean_rows;
 
+/* `group` rows in turn read one row of b. */
+typedef struct {
+  int32_t group;
+  ivit_binary op;
+} binary;
+
 typedef struct {
   int32_t piece, fill, source_count;
   const int32_t *sources;
@@ -34,6 +40,10 @@ typedef struct {
     ivit_paper_gelu paper_gelu;
     ivit_attention attention;
     ivit_rescale rescale;
+    binary binary;
+    ivit_lookup *lookup;
+    ivit_row_softmax softmax;
+    ivit_matmul matmul;
     mean_rows mean_rows;
     gather gather;
     const void *constant;
@@ -172,5 +182,8 @@ static inline void *element_data(const worker *w, int32_t v, size_t at) {
 void run_patches(const worker *w, const step *s, int32_t s0, int32_t s1);
 void run_gather(const worker *w, const step *s, int32_t s0, int32_t s1);
 void run_mean_rows(const worker *w, const step *s, int32_t s0, int32_t s1);
+/* binary_ops.c: rows s0 to s1 of the ops that combine two values. */
+void run_binary(const worker *w, const step *s, int32_t s0, int32_t s1);
+void run_matmul(const worker *w, const step *s, int32_t s0, int32_t s1);
 
 #endif

@@ -128,12 +128,56 @@ static void read_attention(ivit_program *program, ivit_attention *op, int32_t co
   need_scratch(program, attention_isa(program, op)->attention_scratch(op));
 }
 
+static void read_matmul(ivit_program *program, ivit_matmul *op, int32_t cols, const int32_t *w,
+                        const void *const *constants) {
+  op->out = read_output(program, w + IVIT_MATMUL_OUT, cols, constants[IVIT_MATMUL_CONSTANT_MULTIPLIER],
+                        constants[IVIT_MATMUL_CONSTANT_OFFSET]);
+  op->heads = w[IVIT_MATMUL_HEADS];
+  op->m = w[IVIT_MATMUL_M];
+  op->n = w[IVIT_MATMUL_N];
+  op->k = w[IVIT_MATMUL_K];
+  op->a = read_view(program, w + IVIT_MATMUL_A, constants[IVIT_MATMUL_CONSTANT_A_ROWS]);
+  op->b = read_view(program, w + IVIT_MATMUL_B, constants[IVIT_MATMUL_CONSTANT_B_ROWS]);
+  /* Wider sums are requantized one by one. */
+  pack_output(program, &op->out, cols, INT32_MAX);
+  need_scratch(program, program->isa->matmul_scratch(op));
+}
+
 static void read_gather(ivit_program *program, gather *op, const step *s, const int32_t *w, const void *index) {
   op->piece = w[IVIT_GATHER_PIECE];
   op->fill = w[IVIT_GATHER_FILL];
   op->source_count = w[IVIT_GATHER_SOURCE_COUNT];
   op->sources = keep(program, w + IVIT_GATHER_SOURCES, (size_t)op->source_count, sizeof(int32_t));
   op->index = keep(program, index, (size_t)s->rows * (size_t)s->cols / (size_t)op->piece, sizeof(int32_t));
+}
+
+/* A product or quotient: w and constants of its output, then how b lies. */
+static void read_binary(ivit_program *program, step *s, const int32_t *w, const void *const *constants) {
+  ivit_binary *op = &s->as.binary.op;
+  int32_t is_product = s->kind == IVIT_STEP_MULTIPLY;
+  op->cols = s->cols;
+  op->out = read_output(program, w + IVIT_DIVIDE_OUT, s->cols, constants[IVIT_DIVIDE_CONSTANT_MULTIPLIER],
+                        constants[IVIT_DIVIDE_CONSTANT_OFFSET]);
+  s->as.binary.group = w[IVIT_DIVIDE_GROUP];
+  op->is_column = w[IVIT_DIVIDE_IS_COLUMN];
+  if (!is_product) op->bits = w[IVIT_DIVIDE_BITS];
+  int64_t quotient = (int64_t)IVIT_WIDE_LIMIT << op->bits;
+  pack_output(program, &op->out, s->cols,
+              is_product              ? IVIT_PRODUCT_LIMIT
+              : quotient > INT32_MAX ? INT32_MAX
+                                     : quotient);
+}
+
+static ivit_lookup *read_lookup(ivit_program *program, int32_t cols, const int32_t *w, const void *const *constants) {
+  ivit_lookup *op = heap_allocate(&program->heap, sizeof *op);
+  op->cols = cols;
+  op->out = read_output(program, w + IVIT_LOOKUP_OUT, cols, constants[IVIT_LOOKUP_CONSTANT_MULTIPLIER],
+                        constants[IVIT_LOOKUP_CONSTANT_OFFSET]);
+  copy_bytes(op->table, constants[IVIT_LOOKUP_CONSTANT_TABLE], sizeof op->table);
+  int32_t limit = 0;
+  for (int32_t i = 0; i < IVIT_TABLE_ENTRIES; i++) limit = ivit_max(limit, ivit_abs(op->table[i]));
+  pack_output(program, &op->out, cols, limit);
+  return op;
 }
 
 /* The ops that requantize rows: output first, then what is their own. w: the op's words. */
@@ -183,6 +227,18 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
       pack_output(program, &op->out, cols, IVIT_WIDE_LIMIT);
       break;
     }
+    case IVIT_STEP_SOFTMAX: {
+      ivit_row_softmax *op = &s->as.softmax;
+      op->cols = cols;
+      op->out = read_output(program, w + IVIT_SOFTMAX_OUT, cols, constants[IVIT_SOFTMAX_CONSTANT_MULTIPLIER],
+                            constants[IVIT_SOFTMAX_CONSTANT_OFFSET]);
+      pack_output(program, &op->out, cols, IVIT_SOFTMAX_LIMIT);
+      op->kind = (ivit_softmax)w[IVIT_SOFTMAX_KIND];
+      op->fraction_bits = w[IVIT_SOFTMAX_FRACTION_BITS];
+      op->score_multiplier = w[IVIT_SOFTMAX_SCORE_MULTIPLIER];
+      op->score_shift = w[IVIT_SOFTMAX_SCORE_SHIFT];
+      break;
+    }
     default: {
       mean_rows *op = &s->as.mean_rows;
       op->out = read_output(program, w + IVIT_MEAN_ROWS_OUT, cols, constants[IVIT_MEAN_ROWS_CONSTANT_MULTIPLIER], NULL);
@@ -211,6 +267,10 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
     }
     case IVIT_STEP_LINEAR: read_linear(program, &s->as.linear, s->cols, w, constants); break;
     case IVIT_STEP_ATTENTION: read_attention(program, &s->as.attention, s->cols, w, constants); break;
+    case IVIT_STEP_MATMUL: read_matmul(program, &s->as.matmul, s->cols, w, constants); break;
+    case IVIT_STEP_MULTIPLY:
+    case IVIT_STEP_DIVIDE: read_binary(program, s, w, constants); break;
+    case IVIT_STEP_LOOKUP: s->as.lookup = read_lookup(program, s->cols, w, constants); break;
     case IVIT_STEP_GATHER: read_gather(program, &s->as.gather, s, w, constants[IVIT_GATHER_CONSTANT_INDEX]); break;
     case IVIT_STEP_ADD:
     case IVIT_STEP_QUANTIZE: break;

@@ -2,6 +2,7 @@
 import { KNOTS } from '../kernels/activation.js';
 import { ROW_LIMIT, SCORE_LIMIT, WIDE_LIMIT } from '../program/limits.js';
 import { OP_KINDS } from '../program/ops/index.js';
+import { TABLE_ENTRIES } from '../program/ops/lookup.js';
 import { HEADER_WORDS, LAYOUT_WORDS, PLACES, STEP_KINDS, STEP_WORDS, VALUE_WORDS } from './encode.js';
 import { SOFTMAXES } from './ops/attention.js';
 import { encodings } from './ops/index.js';
@@ -16,6 +17,7 @@ const LIMITS = {
   IVIT_ROW_LIMIT: [ROW_LIMIT, 'of u-hat, before a dynamic row is quantized'],
   IVIT_SCORE_LIMIT: [SCORE_LIMIT, 'of scores in log2 units'],
   IVIT_KNOTS: [KNOTS, 'of an activation table'],
+  IVIT_TABLE_ENTRIES: [TABLE_ENTRIES, 'of the table of any function'],
 } as const;
 
 /** `layerNorm` → `LAYER_NORM`. */

@@ -1,7 +1,8 @@
-import type { AttentionOp, OperandView, SoftmaxBits, SoftmaxKind } from '../program/types.js';
+import type { AttentionOp, SoftmaxBits, SoftmaxKind } from '../program/types.js';
 import { SCORE_LIMIT } from '../program/limits.js';
 import { floorDivide, requantize } from './dyadic.js';
 import { shiftmaxRow } from './paper-rows.js';
+import { locate } from './view.js';
 
 /** Clamp of the published softmax's 8-bit scores. */
 const PAPER_SCORE_LIMIT = 127;
@@ -40,11 +41,14 @@ export function softmaxDither(query: number, key: number, bits: SoftmaxBits = 8)
  */
 export function softmaxWeight(d: number, p: number, kind: SoftmaxKind, bits: SoftmaxBits = 8, dither = 0): number {
   if (d >= 16 << p) return 0;
-  const q = d >> p;
+  return ((255 << (bits - 8)) * ((softmaxMantissa(d, p, kind) >> (d >> p)) + dither) + (1 << 13)) >> 14;
+}
+
+/** m above: 2^−r in Q14, up to the exponential's approximation. */
+export function softmaxMantissa(d: number, p: number, kind: SoftmaxKind): number {
   const r = (d & ((1 << p) - 1)) << (14 - p);
-  let m = (1 << 14) - (r >> 1);
-  if (kind === 'quadratic') m -= (((r * ((1 << 14) - r)) >> 14) * KAPPA + (1 << 13)) >> 14;
-  return ((255 << (bits - 8)) * ((m >> q) + dither) + (1 << 13)) >> 14;
+  const m = (1 << 14) - (r >> 1);
+  return kind === 'shift' ? m : m - ((((r * ((1 << 14) - r)) >> 14) * KAPPA + (1 << 13)) >> 14);
 }
 
 /**
@@ -116,9 +120,4 @@ export function attendRow(
     for (let i = 0; i < valueDim; i++) out[i] += w * sources.v[vAt + i];
   }
   for (let i = 0; i < valueDim; i++) out[i] = normalizeSum(out[i], sum, softmaxBits);
-}
-
-/** Where the channels of head `head` of token `token` (counted over all windows) begin in the view's source. */
-function locate(view: OperandView, token: number, head: number): number {
-  return (view.rows === null ? token : view.rows[token]) * view.stride + view.offset + head * view.headStride;
 }

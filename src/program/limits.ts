@@ -17,6 +17,13 @@ export const MAX_EPSILON = 1n << 53n;
  */
 export const MAX_ELEMENTS = 1 << 28;
 
+/** Fraction bits of a quotient: a dividend of 24 bits then keeps within 52. */
+export const MAX_QUOTIENT_BITS = 28;
+/** Of an entry of a table. */
+export const TABLE_LIMIT = 1 << 21;
+/** Longest sum of a matrix product of two i16 values: it stays below 2^52. */
+export const MAX_INNER = 1 << 22;
+
 /** Most ops of a program. */
 export const MAX_OPS = 65536;
 /** Longest side of the image, and of any window over it. */

@@ -95,11 +95,11 @@ function outlineOf(value: object, prefix: string, tensors: Map<string, TensorDat
     const field = prefix + key;
     if (ArrayBuffer.isView(item)) tensors.set(field, item as TensorData);
     else if (item === null && OPTIONAL_FIELDS.has(field)) continue;
-    else if (VIEWS.has(field)) outline[key] = outlineOf(item as object, `${field}.`, tensors);
+    else if (VIEWS.has(field) && typeof item === 'object') outline[key] = outlineOf(item!, `${field}.`, tensors);
     else outline[key] = item;
   }
   return outline;
 }
 
-const VIEWS = new Set(['q', 'k', 'v']);
-const OPTIONAL_FIELDS = new Set(['bias', 'q.rows', 'k.rows', 'v.rows']);
+const VIEWS = new Set(['q', 'k', 'v', 'a', 'b']);
+const OPTIONAL_FIELDS = new Set(['bias', 'q.rows', 'k.rows', 'v.rows', 'a.rows', 'b.rows']);

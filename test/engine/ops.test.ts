@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { runOp } from '../../src/engine/reference.js';
 import type { Value } from '../../src/engine/types.js';
 import { RUNNERS } from './backends.js';
+import { ALGEBRA_CASES } from './random-algebra.js';
 import { CASES, assertComplete } from './random-ops.js';
 import type { OpCase } from './random-ops.js';
 
@@ -18,7 +19,7 @@ function expectSame(actual: Value, expected: Value): void {
 }
 
 describe.each(RUNNERS)('$name equals the reference on every bit', ({ runner }) => {
-  it.each(Object.entries(CASES))('%s', (_, cases: fc.Arbitrary<OpCase>) => {
+  it.each(Object.entries({ ...CASES, ...ALGEBRA_CASES }))('%s', (_, cases: fc.Arbitrary<OpCase>) => {
     fc.assert(
       fc.property(cases, (c) => {
         assertComplete(c);

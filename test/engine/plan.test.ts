@@ -107,6 +107,9 @@ describe('any plan', () => {
             if (op?.op === 'attention' || op?.op === 'gather' || op?.op === 'meanRows') {
               for (const id of operands) expect(done.has(id) || !made.has(id)).toBe(true);
             }
+            if (op?.op === 'matmul') expect(done.has(operands[1])).toBe(true);
+            if ((op?.op === 'multiply' || op?.op === 'divide') && plan.values[operands[1]].rows < op.rows)
+              expect(done.has(operands[1])).toBe(true);
           }
           for (const { out } of here) done.add(out);
         }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { bitLength } from '../../src/kernels/dyadic.js';
 import type { Op, OperandView, Output, Program, ValueId, ValueType } from '../../src/program/types.js';
 import { Data, fittingRequantization, withoutOffset } from './random-ops.js';
+import { PRODUCTS } from './random-products.js';
 
 /** A program built op by op, each on values that exist. */
 class Builder {
@@ -33,6 +34,7 @@ const GROWTHS: readonly ((b: Builder, x: ValueId) => void)[] = [
   mergeRows,
   separateRows,
   separateRows,
+  ...PRODUCTS,
 ];
 
 /** A linear layer's input, made from an i32 value: normalised, or only requantized. */

@@ -7,7 +7,7 @@ import { accumulateRow } from '../../src/kernels/linear.js';
 import { proveBounds, proveNoOverflow } from '../../src/program/bounds.js';
 import type { LinearOp, Op, Output, Program } from '../../src/program/types.js';
 import { validateProgram } from '../../src/program/validate.js';
-import { tinyPaperProgram, tinyProgram } from './tiny.js';
+import { tinyPaperProgram, tinyProductProgram, tinyProgram } from './tiny.js';
 
 const tiny = tinyProgram();
 
@@ -310,5 +310,53 @@ describe('requantization', () => {
     ['norm1', { cols: 40_000 }, /"norm1" \(layerNorm\): the sum of squares can reach/],
   ])('%s that overflows is refused', (name, fields, reason) => {
     expectRefusal(withOp(name, fields), reason);
+  });
+});
+
+describe('ops that combine two values, or apply any function', () => {
+  const products = tinyProductProgram();
+
+  test('cannot overflow, by the most that any operands give', () => {
+    validateProgram(products);
+    proveNoOverflow(products);
+    const most = 32767n * 32767n;
+    expect(boundOf(products, 'gated')).toBe(most);
+    expect(boundOf(products, 'tanh')).toBe(2n ** 21n);
+    expect(boundOf(products, 'mean')).toBe(2n ** 31n - 1n);
+    expect(boundOf(withOp('mean', { bits: 7 }, products), 'mean')).toBe((2n ** 24n - 1n) << 7n);
+    expect(boundOf(products, 'softmax')).toBe(65536n);
+    expect(boundOf(products, 'scores')).toBe(4n * most);
+  });
+
+  test('are refused where a requantization passes 63 bits', () => {
+    const offset = new BigInt64Array(8);
+    offset[5] = 2n ** 63n - 1n;
+    for (const name of ['gated', 'tanh', 'mean', 'softmax', 'scores'])
+      expectRefusal(withOp(name, { offset }, products), `"${name}"`);
+  });
+
+  test.each<[string, string, object, RegExp]>([
+    ['a factor of another type', 'gated', { b: 2 }, /b has type i32, not i16/],
+    ['a divisor of other columns', 'mean', { b: 13 }, /reads value 13/],
+    ['too many bits', 'mean', { bits: 29 }, /bits is 29, not an integer within 0 to 28/],
+    ['a table that is too short', 'tanh', { table: new Int32Array(256) }, /table has 256 elements, not 257/],
+    ['a table beyond its limit', 'tanh', { table: new Int32Array(257).fill(2 ** 21 + 1) }, /table\[0\] is 2097153/],
+    ['a softmax of 7 fraction bits', 'softmax', { fractionBits: 7 }, /fractionBits is 7/],
+    ['a view past its rows', 'scores', { k: 5 }, /a reads up to column 9 of rows of 8/],
+    ['windows that are not the rows', 'scores', { m: 3 }, /1 windows of 3 rows are not 4 rows/],
+  ])('%s is refused', (_, name, fields, reason) => {
+    expect(() => validateProgram(withOp(name, fields, products))).toThrow(reason);
+  });
+
+  test('operands that cannot be broadcast are refused', () => {
+    const constant = (rows: number, cols: number) => {
+      const data = new Int16Array(rows * cols);
+      return withOp('gate', { rows, cols, data }, products);
+    };
+    validateProgram(constant(2, 8));
+    validateProgram(constant(2, 1));
+    validateProgram(constant(8, 4));
+    expect(() => validateProgram(constant(3, 8))).toThrow(/b has 3 rows, which do not divide 4/);
+    expect(() => validateProgram(constant(4, 4))).toThrow(/b has 4 columns, not 8 or 1/);
   });
 });

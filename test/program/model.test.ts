@@ -11,7 +11,7 @@ import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { IvitModel } from '../../src/program/model.js';
 import type { LinearOp, Op } from '../../src/program/types.js';
 import { packWeights, packedLength, unpackWeights } from '../../src/program/pack.js';
-import { tinyModel, tinyPaperProgram, tinyProgram } from './tiny.js';
+import { tinyModel, tinyPaperProgram, tinyProductProgram, tinyProgram } from './tiny.js';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const encode = (model: IvitModel) => encodeModel(model, sha256);
@@ -57,6 +57,7 @@ describe('round trip', () => {
   test.each([
     ['a model', tinyProgram],
     ['a model with the published kernels', tinyPaperProgram],
+    ['a model with products', tinyProductProgram],
   ])('%s comes back equal, with the same bytes and the same logits', async (_, programOf) => {
     await fc.assert(
       fc.asyncProperty(fc.integer(), fc.uint8Array({ minLength: 192, maxLength: 192 }), async (seed, pixels) => {
@@ -265,7 +266,7 @@ describe('files with a valid hash that break a rule', () => {
     ['an operand from the future', (p) => (p.ops[1].x = 9), /"embed" \(linear\): it reads value 9/],
     ['a negative operand', (p) => (p.ops[5].a = -1), /"embedded" \(add\): it reads value -1/],
     ['a float', (p) => (p.ops[1].shift = 20.5), /ops\.1\.shift/],
-    ['an unknown op', (p) => (p.ops[3].op = 'softmax'), /ops\.3\.op/],
+    ['an unknown op', (p) => (p.ops[3].op = 'softplus'), /ops\.3\.op/],
     ['an unknown key', (p) => (p.ops[3].extra = 1), /ops\.3\.extra/],
     ['a shift beyond 62', (p) => (p.ops[1].shift = 63), /"embed" \(linear\): shift is 63/],
     ['rows that do not agree', (p) => (p.ops[1].rows = 5), /"embed" \(linear\): x has 192 elements, not 240/],
@@ -332,6 +333,7 @@ describe('files with a valid hash that break a rule', () => {
   test.each([
     ['of a model', tinyProgram()],
     ['of a model with the published kernels', tinyPaperProgram()],
+    ['of a model with products', tinyProductProgram()],
   ])('any change of one JSON number %s is refused or leaves a program that runs', async (_, program) => {
     const original = encode(tinyModel(program));
     const json = decodeContainer(original).metadata.get('program')!;

@@ -171,6 +171,87 @@ export function tinyPaperProgram(seed = 1): Program {
   return { ...program, ops };
 }
 
+/** The patches again, by way of what combines two values or applies any function; 3 classes. */
+export function tinyProductProgram(seed = 1): Program {
+  const tiny = tinyProgram(seed);
+  const random = new Random(seed);
+  const multiplier = (n: number, scale: number) =>
+    Int32Array.from({ length: n }, () => (scale >> 1) + random.integer(scale >> 1));
+  const requantize = (cols: number, bits: number, shift: number) => ({
+    multiplier: multiplier(cols, 2 ** bits),
+    offset: new BigInt64Array(cols).fill(3n << 18n),
+    shift,
+  });
+  const noise = (limit: number) => () => random.integer(2 * limit + 1) - limit;
+  const wide = { type: 'i32' } as const;
+  const words = { type: 'i16' } as const;
+  const [head] = tiny.ops.slice(-1);
+  const ops: Op[] = [
+    ...tiny.ops.slice(0, 2),
+    { op: 'rescale', name: 'tokens', rows: 4, cols: 8, out: words, x: 2, ...requantize(8, 20, 24) },
+    { op: 'constant', name: 'gate', rows: 1, cols: 8, out: words, data: Int16Array.from({ length: 8 }, noise(32767)) },
+    { op: 'multiply', name: 'gated', rows: 4, cols: 8, out: words, a: 3, b: 4, ...requantize(8, 24, 39) },
+    {
+      op: 'lookup',
+      name: 'tanh',
+      rows: 4,
+      cols: 8,
+      out: wide,
+      x: 5,
+      table: Int32Array.from({ length: 257 }, (_, i) => 16384 * (i - 128)),
+      ...requantize(8, 20, 20),
+    },
+    { op: 'constant', name: 'sums', rows: 4, cols: 1, out: wide, data: Int32Array.of(100, -7, 0, 12345) },
+    { op: 'divide', name: 'mean', rows: 4, cols: 8, out: wide, a: 6, b: 7, bits: 8, ...requantize(8, 20, 22) },
+    {
+      op: 'softmax',
+      name: 'softmax',
+      rows: 4,
+      cols: 8,
+      out: words,
+      x: 8,
+      kind: 'quadratic',
+      fractionBits: 10,
+      scoreMultiplier: 1 << 12,
+      scoreShift: 20,
+      ...requantize(8, 20, 21),
+    },
+    {
+      op: 'matmul',
+      name: 'scores',
+      rows: 4,
+      cols: 8,
+      out: { type: 'rows' },
+      a: { x: 9, stride: 8, rows: null, offset: 0, headStride: 4 },
+      b: { x: 3, stride: 8, rows: Int32Array.of(3, 2, 1, 0), offset: 0, headStride: 4 },
+      batch: 1,
+      heads: 2,
+      m: 4,
+      n: 4,
+      k: 4,
+      ...requantize(8, 20, 30),
+    },
+    { ...(tiny.ops.find(({ name }) => name === 'fc1') as Extract<Op, { op: 'linear' }>), name: 'up', rows: 4, x: 10 },
+    {
+      op: 'activation',
+      name: 'gelu',
+      rows: 4,
+      cols: 16,
+      out: { type: 'u8', zero: 10 },
+      x: 11,
+      knots: new Int16Array(64),
+      spacing: 5,
+      ...requantize(16, 24, 30),
+    },
+    { ...(tiny.ops.find(({ name }) => name === 'fc2') as Extract<Op, { op: 'linear' }>), name: 'down', rows: 4, x: 12 },
+    { ...(tiny.ops.find(({ name }) => name === 'pool') as Extract<Op, { op: 'meanRows' }>), x: 13, group: 4 },
+    { ...(tiny.ops.find(({ name }) => name === 'quantize') as Extract<Op, { op: 'rescale' }>), x: 14 },
+    { ...(head as Extract<Op, { op: 'linear' }>), x: 15 },
+  ];
+  const withoutResidual = ops.map((op): Op => (op.name === 'down' ? ({ ...op, residual: null } as Op) : op));
+  return { ...tiny, ops: withoutResidual, output: ops.length };
+}
+
 export function tinyModel(program = tinyProgram()): IvitModel {
   return {
     program,

@@ -1,11 +1,12 @@
 import { attendRow } from '../../kernels/attention.js';
 import { requantize } from '../../kernels/dyadic.js';
 import { outputRange } from '../../program/limits.js';
-import type { AttentionOp, OperandView } from '../../program/types.js';
-import { pickRows, scaleRuns } from '../plan/runs.js';
+import type { AttentionOp } from '../../program/types.js';
+import { scaleRuns } from '../plan/runs.js';
 import type { Run } from '../plan/types.js';
 import { planes, type EngineOp } from './definition.js';
 import { byRow } from './rows.js';
+import { requestView } from './views.js';
 import { OUTPUT_WORDS, VIEW_WORDS, countOf, outputWords, viewWords } from './words.js';
 
 /** The values of `ivit_softmax`. */
@@ -54,16 +55,10 @@ export const attention: EngineOp<AttentionOp> = {
     // Whole windows, as seen in queries and in keys.
     const windows = scaleRuns(runs, 1, op.queries);
     const keys = windows.map(([first, end]): Run => [first * op.keys, end * op.keys]);
-    const requestView = (view: OperandView, id: number, tokens: readonly Run[], dim: number): void => {
-      const { cols } = values[id];
-      const columns: Run = [view.offset, view.offset + (op.heads - 1) * view.headStride + dim];
-      const rows = view.rows === null ? tokens : pickRows(view.rows, tokens);
-      if (view.stride === cols) return request(id, rows, columns);
-      request(id, scaleRuns(rows, view.stride, cols));
-    };
-    requestView(op.q, operands[0], runs, op.dim);
-    requestView(op.k, operands[1], keys, op.dim);
-    requestView(op.v, operands[2], keys, op.valueDim);
+    const { heads, dim } = op;
+    requestView(op.q, operands[0], { tokens: runs, heads, length: dim }, values, request);
+    requestView(op.k, operands[1], { tokens: keys, heads, length: dim }, values, request);
+    requestView(op.v, operands[2], { tokens: keys, heads, length: op.valueDim }, values, request);
   },
   isRowLocal: () => false,
   quantizesApart: true,

@@ -46,8 +46,8 @@ export interface EngineOp<T extends Op> {
   request?(step: Step & { readonly op: T }, runs: readonly Run[], values: readonly ValueSpec[], request: Request): void;
   /** The row length in which operand i is read. Left out: the op's own columns. */
   readLength?(op: T, i: number): number;
-  /** Whether row r needs just row r of its operands. Left out: where the operand has as many rows, of `readLength`. */
-  isRowLocal?(op: T, operands: readonly ValueSpec[]): boolean;
+  /** Whether row r needs just row r of operand i. Left out: where that has as many rows, of `readLength`. */
+  isRowLocal?(op: T, operands: readonly ValueSpec[], i: number): boolean;
   /** It can write some of its columns alone. */
   readonly cutsColumns?: true;
   /** It writes û where its output is dynamic; a step of its own quantizes that. */

@@ -5,14 +5,19 @@ import { add } from './add.js';
 import { attention } from './attention.js';
 import { constant } from './constant.js';
 import type { EngineOp } from './definition.js';
+import { divide } from './divide.js';
 import { gather } from './gather.js';
 import { layerNorm } from './layer-norm.js';
 import { linear } from './linear.js';
+import { lookup } from './lookup.js';
+import { matmul } from './matmul.js';
 import { meanRows } from './mean-rows.js';
+import { multiply } from './multiply.js';
 import { paperGelu } from './paper-gelu.js';
 import { paperNorm } from './paper-norm.js';
 import { patches } from './patches.js';
 import { rescale } from './rescale.js';
+import { softmax } from './softmax.js';
 
 const engineOps = {
   patches,
@@ -27,6 +32,11 @@ const engineOps = {
   gather,
   paperNorm,
   paperGelu,
+  multiply,
+  divide,
+  lookup,
+  softmax,
+  matmul,
 } satisfies { [K in OpKind]: EngineOp<OpOf<K>> };
 
 /** How an op's kind is handled. */

@@ -76,6 +76,7 @@ export function isRowLocal(step: Step, i: number, values: readonly ValueSpec[]):
     return isLocal(
       op,
       operands.map((id) => values[id]),
+      i,
     );
   const operand = values[operands[i]];
   return operand.rows === values[out].rows && operand.cols === readLength(step, i, values);

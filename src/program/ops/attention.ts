@@ -2,21 +2,9 @@ import * as v from 'valibot';
 import type { OpCheck } from '../check.js';
 import { MAX_ELEMENTS, MAX_X0, SCORE_BIAS_LIMIT } from '../limits.js';
 import { ACCUMULATOR_BITS, checkProducts, requantized, within } from '../proof.js';
-import { elements, type OpBase, type ValueId, type ValueInfo } from '../value.js';
+import type { OpBase } from '../value.js';
 import { integer, multiplierOf, type OpDefinition } from './definition.js';
-
-/**
- * Where attention finds an operand; the same as the float graph's `AttentionView`, on an i8 value of `stride` columns.
- */
-export interface OperandView {
-  readonly x: ValueId;
-  /** Row length of the source. */
-  readonly stride: number;
-  /** [batch·tokens], or null: token i lies in row i. */
-  readonly rows: Int32Array | null;
-  readonly offset: number;
-  readonly headStride: number;
-}
+import { rowsOf, validateView, viewSchema, type OperandView } from './view.js';
 
 /** The kernels of one softmax: `shift` is Shiftmax (linear mantissa), `quadratic` adds the second-order term. */
 export type SoftmaxKind = 'shift' | 'quadratic';
@@ -70,16 +58,14 @@ export interface AttentionOp extends OpBase {
   readonly shift: number;
 }
 
-const view = v.strictObject({ x: integer, stride: integer, offset: integer, headStride: integer });
-
 /** |o| of attention: |Σ w·v| ≤ 127·Σw, times ⌊2^31/Σw⌋, shifted right by 8. */
 const ATTENDED = 127n << 23n;
 
 export const attention: OpDefinition<AttentionOp> = {
   fields: {
-    q: view,
-    k: view,
-    v: view,
+    q: viewSchema,
+    k: viewSchema,
+    v: viewSchema,
     batch: integer,
     heads: integer,
     queries: integer,
@@ -98,9 +84,9 @@ export const attention: OpDefinition<AttentionOp> = {
     shift: integer,
   },
   tensors: (op) => [
-    { field: 'q.rows', dtype: 'I32', shape: [op.batch, op.queries], optional: true },
-    { field: 'k.rows', dtype: 'I32', shape: [op.batch, op.keys], optional: true },
-    { field: 'v.rows', dtype: 'I32', shape: [op.batch, op.keys], optional: true },
+    rowsOf('q', op.batch, op.queries),
+    rowsOf('k', op.batch, op.keys),
+    rowsOf('v', op.batch, op.keys),
     { field: 'scoreMultiplier', dtype: 'I32', shape: [op.heads] },
     { field: 'bias', dtype: 'I32', shape: [op.biasBatch, op.biasHeads, op.queries, op.keys], optional: true },
     multiplierOf(op),
@@ -113,9 +99,10 @@ export const attention: OpDefinition<AttentionOp> = {
     const { batch, heads, queries, keys } = op;
     check.that(op.rows === batch * queries, `${batch} windows of ${queries} queries are not ${op.rows} rows`);
     check.that(op.cols === heads * op.valueDim, `${heads} heads of ${op.valueDim} channels are not ${op.cols} columns`);
-    validateView(op, 'q', values[op.q.x], check);
-    validateView(op, 'k', values[op.k.x], check);
-    validateView(op, 'v', values[op.v.x], check);
+    const reads = { type: 'i8', tokens: batch * keys, heads, length: op.dim } as const;
+    validateView(check, 'q', op.q, values[op.q.x], { ...reads, tokens: op.rows });
+    validateView(check, 'k', op.k, values[op.k.x], reads);
+    validateView(check, 'v', op.v, values[op.v.x], { ...reads, length: op.valueDim });
     validateSoftmax(op, check);
     check.length('scoreMultiplier', op.scoreMultiplier, heads);
     check.count('scoreShift', op.scoreShift, 1, 62);
@@ -141,28 +128,6 @@ export const attention: OpDefinition<AttentionOp> = {
   },
   macs: (op) => op.batch * op.heads * op.queries * op.keys * (op.dim + op.valueDim),
 };
-
-/** Every element that the view reads lies inside its source. */
-function validateView(op: AttentionOp, what: 'q' | 'k' | 'v', source: ValueInfo, check: OpCheck): void {
-  const view = op[what];
-  const tokens = op.batch * (what === 'q' ? op.queries : op.keys);
-  check.type(what, source, 'i8');
-  check.count(`${what}.stride`, view.stride, 1, MAX_ELEMENTS);
-  check.count(`${what}.offset`, view.offset, 0, MAX_ELEMENTS);
-  check.count(`${what}.headStride`, view.headStride, 0, MAX_ELEMENTS);
-  const last = view.offset + (op.heads - 1) * view.headStride + (what === 'v' ? op.valueDim : op.dim);
-  check.that(last <= view.stride, `${what} reads up to column ${last} of rows of ${view.stride}`);
-  const total = elements(source);
-  check.that(total % view.stride === 0, `${what}'s source of ${total} elements has no whole rows of ${view.stride}`);
-  if (view.rows === null) {
-    check.that(tokens * view.stride <= total, `${what} reads ${tokens} rows of ${view.stride} from ${total} elements`);
-    return;
-  }
-  check.length(`${what}.rows`, view.rows, tokens);
-  for (const row of view.rows) {
-    check.that(row >= 0 && (row + 1) * view.stride <= total, `${what} reads row ${row}, outside its source`);
-  }
-}
 
 function validateSoftmax(op: AttentionOp, check: OpCheck): void {
   check.that(op.softmaxBits === 8 || op.softmaxBits === 12, `softmaxBits is ${String(op.softmaxBits)}, not 8 or 12`);

@@ -4,14 +4,19 @@ import { add, type AddOp } from './add.js';
 import { attention, type AttentionOp } from './attention.js';
 import { constant, type ConstantOp } from './constant.js';
 import type { OpDefinition } from './definition.js';
+import { divide, type DivideOp } from './divide.js';
 import { gather, type GatherOp } from './gather.js';
 import { layerNorm, type LayerNormOp } from './layer-norm.js';
 import { linear, type LinearOp } from './linear.js';
+import { lookup, type LookupOp } from './lookup.js';
+import { matmul, type MatmulOp } from './matmul.js';
 import { meanRows, type MeanRowsOp } from './mean-rows.js';
+import { multiply, type MultiplyOp } from './multiply.js';
 import { paperGelu, type PaperGeluOp } from './paper-gelu.js';
 import { paperNorm, type PaperNormOp } from './paper-norm.js';
 import { patches, type PatchesOp } from './patches.js';
 import { rescale, type RescaleOp } from './rescale.js';
+import { softmax, type SoftmaxOp } from './softmax.js';
 
 export type Op =
   | PatchesOp
@@ -25,7 +30,12 @@ export type Op =
   | MeanRowsOp
   | GatherOp
   | PaperNormOp
-  | PaperGeluOp;
+  | PaperGeluOp
+  | MultiplyOp
+  | DivideOp
+  | LookupOp
+  | SoftmaxOp
+  | MatmulOp;
 
 export type OpKind = Op['op'];
 
@@ -45,6 +55,11 @@ const definitions = {
   gather,
   paperNorm,
   paperGelu,
+  multiply,
+  divide,
+  lookup,
+  softmax,
+  matmul,
 } satisfies { [K in OpKind]: OpDefinition<OpOf<K>> };
 
 export const OP_KINDS = Object.keys(definitions) as readonly OpKind[];
