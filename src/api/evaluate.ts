@@ -1,9 +1,6 @@
 import { normalizePixels } from '../calibrate/collect.js';
-import { openFloatModel } from '../calibrate/runtime.js';
 import type { FloatModel } from '../calibrate/runtime.js';
 import { InputError } from '../errors.js';
-import { requireRegularFile } from '../regular-file.js';
-import { graphToOnnx, importModel } from '../importer/index.js';
 import { openDataset } from '../images/datasets/index.js';
 import type { DatasetItem } from '../images/datasets/index.js';
 import { decodeOriented } from '../images/decode.js';
@@ -13,6 +10,7 @@ import { AccuracyMeter } from '../metrics/accuracy.js';
 import { AgreementMeter, argmax } from '../metrics/agreement.js';
 import { latencyOf } from '../metrics/latency.js';
 import type { Latency } from '../metrics/latency.js';
+import { openFloatFile } from './float-file.js';
 import { recordedNormalization } from './float-input.js';
 import { hashFile } from './hash.js';
 import { Model } from './model.js';
@@ -243,30 +241,11 @@ class FloatReference {
   ) {}
 
   static async open(path: string, model: Model, onNotice?: (notice: string) => void): Promise<FloatReference> {
-    requireRegularFile(path);
-    const options = { threads: model.threads };
     const { height, width } = model.file.program.input;
-    // What is not imported, as a quantized model, is run as it is.
-    const imported = await importModel(path, { size: [height, width] }).catch((error: unknown) => {
-      if (!(error instanceof InputError)) throw error;
-      return null;
-    });
-    // A file with another input, or with a softmax at its end, does not give the logits that are compared. ONNX Runtime
-    // has no bfloat16 kernels, and its web build finds no external data. The canonical graph takes over.
-    const opening =
-      imported && !imported.isPlain
-        ? openFloatModel(graphToOnnx(imported.graph), options)
-        : openFloatModel(path, options).catch((error: unknown) => {
-            if (!(imported && error instanceof InputError && /bfloat16|external data/i.test(error.message)))
-              throw error;
-            return openFloatModel(graphToOnnx(imported.graph), options);
-          });
-    const opened = await opening;
+    const { model: opened, output } = await openFloatFile(path, [height, width], { threads: model.threads });
     const { name, sha256 } = model.file.provenance.source;
     if ((await hashFile(path)) !== sha256)
       onNotice?.(`${path} is not the file that the model was made from (${name}).`);
-    // The graph written as ONNX names its output after its node.
-    const output = opened.outputNames.find((name) => name === imported?.graph.outputName) ?? opened.outputNames[0];
     return new FloatReference(opened, model, path, output);
   }
 

@@ -11,7 +11,7 @@ export interface FloatModel {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   /**
-   * @param inputs name → float32 data and shape; converted where the model takes float16
+   * @param inputs name → float32 data and shape; converted where the model takes float16 or float64
    * @param outputs which outputs to compute; default all
    */
   run(
@@ -46,10 +46,7 @@ export async function openFloatModel(
     async run(inputs, outputs) {
       const feeds: Record<string, RawTensor> = {};
       for (const [input, { data, shape: dims }] of Object.entries(inputs)) {
-        feeds[input] =
-          types.get(input) === 'float16'
-            ? { type: 'float16', data: toHalf(data), dims }
-            : { type: 'float32', data, dims };
+        feeds[input] = { ...encoded(data, types.get(input)), dims };
       }
       const results = await session.run(feeds, outputs ?? session.outputNames);
       return new Map(Object.entries(results).map(([output, tensor]) => [output, toFloat32(tensor)]));
@@ -131,6 +128,12 @@ async function openNativeSession(
     },
     release: () => session.release(),
   };
+}
+
+/** Numbers as a model takes them. */
+function encoded(data: Float32Array, type = 'float32'): Pick<RawTensor, 'type' | 'data'> {
+  if (type === 'float16') return { type, data: toHalf(data) };
+  return type === 'float64' ? { type, data: Float64Array.from(data) } : { type: 'float32', data };
 }
 
 function toFloat32({ type, data }: RawTensor): Float32Array {

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
+import { withPlainFile } from '../api/float-file.js';
 import { compare, describeMachine } from '../bench/compare.js';
 import type { Compared, Machine, NamedProgram } from '../bench/compare.js';
 import { profileNative, profileWasm } from '../bench/profile.js';
@@ -44,20 +45,25 @@ function positiveIntegers(text: string): number[] {
 
 async function run(flags: Flags): Promise<void> {
   const files = flags.model ?? [findModel({})];
-  const models = [];
+  const models: NamedProgram[] = [];
   for (const file of files)
     models.push({ name: path.basename(file, '.ivit'), program: (await loadModel(file)).program });
   await compileKernels(undefined);
   const progress = new Progress();
   try {
-    const results = await compare({
-      models,
-      float: flags.float,
-      threads: flags.threads,
-      rounds: flags.runs,
-      onNotice: notice,
-      onRound: (done) => progress.update('Measure', done, flags.runs),
-    });
+    const measure = (float?: string) =>
+      compare({
+        models,
+        float,
+        threads: flags.threads,
+        rounds: flags.runs,
+        onNotice: notice,
+        onRound: (done) => progress.update('Measure', done, flags.runs),
+      });
+    const { height, width } = models[0].program.input;
+    const results = await (flags.float === undefined
+      ? measure()
+      : withPlainFile(flags.float, [height, width], notice, measure));
     progress.stop();
     const profiles = flags.profile ? await profileAll(models, flags.threads, 3 * flags.runs) : [];
     render(flags.output, describeMachine(), results, profiles);

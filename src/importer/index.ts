@@ -1,9 +1,9 @@
 import { InputError } from '../errors.js';
-import { loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
+import { dataTypeKind, loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
 import { classCount } from '../graph/output.js';
 import { guessFamily } from '../graph/family.js';
 import { fixedDimensions, imageShapes, type Size } from './image-size.js';
-import { inputNotices } from './inputs.js';
+import { inputNotices, type ImageInput } from './inputs.js';
 import { outputNotices } from './output.js';
 import { idioms } from './idioms/index.js';
 import { Lowerer } from './lower.js';
@@ -20,6 +20,8 @@ export { describeGraph } from '../graph/describe.js';
 export { evaluateAll, evaluateGraph } from '../graph/evaluate.js';
 export { graphToOnnx } from '../graph/write.js';
 export type * from '../graph/types.js';
+
+const FLOAT = 1;
 
 export interface ImportOptions {
   /** Height and width for models that leave them dynamic. */
@@ -47,6 +49,8 @@ export interface ImportedModel {
    * `graph.outputName` what the graph gives.
    */
   readonly isPlain: boolean;
+  /** Whether its input and its weights are float32. */
+  readonly isFloat32: boolean;
 }
 
 /**
@@ -65,6 +69,7 @@ export async function importModel(path: string, options: ImportOptions = {}): Pr
       notices: [...inputNotices(input, optional), ...outputNotices(output), ...featureNotice(graph)],
       otherOutputs: output.others.map(({ name }) => name),
       isPlain: optional.length === 0 && output.tail.length === 0 && input.layout === 'nchw' && !input.isInteger,
+      isFloat32: isFloat32(model, input),
       metadata: Object.fromEntries(model.metadata),
       producer: [model.producer, model.producerVersion].filter(Boolean).join(' '),
       opset: model.opsets.get('') ?? 0,
@@ -85,6 +90,15 @@ function featureNotice(graph: Graph): string[] {
     `Output ${JSON.stringify(outputName)} is ${rows > 1 ? `a map of ${rows} tokens of ` : ''}${cols} features, and ` +
       'no vector of classes: to classify with it means nothing.',
   ];
+}
+
+function isFloat32({ graph }: OnnxModel, input: ImageInput): boolean {
+  const isOther = (type: number): boolean => type !== FLOAT && dataTypeKind(type) === 'float';
+  // Scalars of float64 come with constants of Python.
+  return (
+    input.elementType === FLOAT &&
+    ![...graph.initializers.values()].some((t) => t.dims.length > 0 && isOther(t.dataType))
+  );
 }
 
 function importGraph(model: OnnxModel, live: LiveGraph, tensors: TensorReader, options: ImportOptions): Graph {
