@@ -29,6 +29,9 @@ import { multiply, reduceConstant, resultKind, softmaxRows, viewConstants } from
 /** No activation of a Vision Transformer is larger; more is a damaged or hostile file. */
 const MAX_ELEMENTS = 2 ** 28;
 
+/** Higher powers are taken by logarithms. */
+const MAX_POWER = 8;
+
 /** No arithmetic on weights makes more. */
 const MAX_FOLDED = 2 ** 26;
 
@@ -118,7 +121,9 @@ export class ExprBuilder {
       case -0.5:
         return this.scalarOp('reciprocal', this.scalarOp('sqrt', x));
       default:
-        throw new InputError(`powers of activations are supported up to 3, found ${exponent}`);
+        if (Number.isInteger(exponent) && exponent > 3 && exponent <= MAX_POWER)
+          return this.mul(this.power(x, exponent - 1), x);
+        return this.scalarOp('exp', this.mul(this.scalarOp('log', x), this.scalar(exponent)));
     }
   }
 

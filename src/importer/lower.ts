@@ -316,33 +316,11 @@ function notMatched(expr: Expr): [reason: string, remedy: string] {
         'only models that begin with a convolution over the image, or with patches cut from it and a linear layer, ' +
           'are supported',
       ];
-    case 'matmul':
-      return [
-        'a product of two activations that is no softmax attention',
-        'only attention of the form softmax(q·kᵀ)·v is supported',
-      ];
-    case 'softmax':
-      return [
-        'a softmax outside of attention',
-        'export the model without a final softmax: its output must be the logits',
-      ];
     case 'conv':
       return [
         'a convolution over features, not over the image',
         'convolutional networks are not supported, only Vision Transformers whose one convolution is ' +
           'the patch embedding',
-      ];
-    case 'mul':
-      return [
-        'two activations are multiplied',
-        'gated layers are not supported; activations must be GELU, quick GELU, SiLU or ReLU',
-      ];
-    case 'tanh':
-    case 'sigmoid':
-    case 'abs':
-      return [
-        `“${expr.op}” is no activation known here`,
-        'activations must be GELU, quick GELU, SiLU or ReLU; if it ends the head, export the model without that head',
       ];
     default:
       return [

@@ -279,11 +279,6 @@ describe('refusals name the node', () => {
     ['a quantized model', { nodes: [{ op: 'DequantizeLinear', in: ['x'], out: ['y'] }] }, /quantized already/],
     ['a shape from activations', { nodes: nodesOf('y = Reshape(x, x)') }, /depends on the image/],
     [
-      'two activations multiplied',
-      { nodes: [{ op: 'Mul', name: 'gate', in: ['x', 'x'], out: ['y'] }] },
-      /node "gate" \(Mul\): two activations/,
-    ],
-    [
       'an index out of range',
       { nodes: nodesOf('y = Gather(x, far; axis=1)'), initializers: { far: ints([9]) } },
       /index 9/,

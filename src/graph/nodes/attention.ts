@@ -1,19 +1,6 @@
 import type { OnnxWriter } from '../onnx-writer.js';
 import type { NodeBase, NodeDefinition } from './definition.js';
-
-/**
- * Where attention reads one of its operands: the d channels of head h of token i of batch entry w lie at row
- * `rows[w·n + i]` (or row w·n + i where `rows` is null), columns `offset + h·headStride …`, the source's buffer being
- * re-read in rows of `stride` elements. `stride` is the source's `cols` but for norms per head, whose rows are
- * narrower.
- */
-export interface AttentionView {
-  readonly source: string;
-  readonly stride: number;
-  readonly rows: Int32Array | null;
-  readonly offset: number;
-  readonly headStride: number;
-}
+import { viewRows, viewStart, writeView, type AttentionView } from './view.js';
 
 /** softmax(scale·q·kᵀ + bias)·v for each of `batch` windows and `heads` heads; y[batch·queries, heads·valueDim]. */
 export interface AttentionNode extends NodeBase {
@@ -77,18 +64,6 @@ export const attention: NodeDefinition<AttentionNode> = {
   },
 };
 
-/** The source's rows behind so many tokens of a view; null: all. */
-function viewRows({ rows }: AttentionView, count: number, wanted: Int32Array | null): ArrayLike<number> | null {
-  if (rows === null) return wanted;
-  if (wanted === null) return rows.length >= count ? rows : null;
-  return wanted.map((i) => rows[i]);
-}
-
-/** Where the channels of head h of a token, counted over all windows, begin in a view's source. */
-export function viewStart(view: AttentionView, token: number, h: number): number {
-  return (view.rows === null ? token : view.rows[token]) * view.stride + view.offset + h * view.headStride;
-}
-
 /**
  * An attention whose weights are given by a function of one query's scores (scaled, with bias): [rows, cols] float32.
  *
@@ -134,24 +109,8 @@ function softmax(scores: Float64Array): Float64Array {
 
 /** An attention operand as [batch, tokens, heads, dim], permuted. */
 function headsOf(writer: OnnxWriter, node: AttentionNode, operand: 'q' | 'k' | 'v', perm: readonly number[]): string {
-  const view = node[operand];
   const tokens = operand === 'q' ? node.queries : node.keys;
   const dim = operand === 'v' ? node.valueDim : node.dim;
-  const { batch, heads } = node;
-  const { stride, offset, headStride } = view;
-  const rows = writer.sizeOf(view.source) / stride;
-  const label = `${node.id}//${operand}`;
-  const shape = [batch, tokens, heads, dim];
-  let x = writer.as(view.source, rows, stride);
-  if (view.rows) x = writer.op('Gather', [x, writer.integers(view.rows)], `${label}.rows`, { axis: 0 });
-  if (headStride === dim || heads === 1) {
-    if (heads * dim < stride) x = writer.slice(x, 1, offset, offset + heads * dim, `${label}.columns`);
-  } else {
-    const columns = Int32Array.from(
-      { length: heads * dim },
-      (_, i) => offset + Math.floor(i / dim) * headStride + (i % dim),
-    );
-    x = writer.op('Gather', [x, writer.integers(columns)], `${label}.columns`, { axis: 1 });
-  }
-  return writer.op('Transpose', [writer.reshape(x, shape, `${label}.split`)], `${label}.heads`, { perm });
+  const heads = writeView(writer, node[operand], [node.batch, tokens, node.heads, dim], `${node.id}//${operand}`);
+  return writer.op('Transpose', [heads], `${node.id}//${operand}.heads`, { perm });
 }

@@ -62,7 +62,7 @@ export const readsX = {
 
 /** Of nodes that read two values, `a` and `b`. */
 export const readsTwo = {
-  operands: (node: { readonly a: string; readonly b: string }): readonly string[] => [node.a, node.b],
+  operands: ({ a, b }: { readonly a: string; readonly b: string }): readonly string[] => (a === b ? [a] : [a, b]),
   withOperands: <N extends { readonly a: string; readonly b: string }>(node: N, rename: (id: string) => string): N => ({
     ...node,
     a: rename(node.a),

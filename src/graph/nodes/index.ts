@@ -11,6 +11,11 @@ import { l2Norm, type L2NormNode } from './l2-norm.js';
 import { layerNorm, type LayerNormNode } from './layer-norm.js';
 import { linear, type LinearNode } from './linear.js';
 import { meanRows, type MeanRowsNode } from './mean-rows.js';
+import { divide, type DivideNode } from './divide.js';
+import { lookup, type LookupNode } from './lookup.js';
+import { matmul, type MatmulNode } from './matmul.js';
+import { multiply, type MultiplyNode } from './multiply.js';
+import { softmax, type SoftmaxNode } from './softmax.js';
 import { patchEmbed, type PatchEmbedNode } from './patch-embed.js';
 
 export type GraphNode =
@@ -25,7 +30,12 @@ export type GraphNode =
   | AddConstNode
   | ConstantNode
   | GatherNode
-  | MeanRowsNode;
+  | MeanRowsNode
+  | DivideNode
+  | LookupNode
+  | MatmulNode
+  | MultiplyNode
+  | SoftmaxNode;
 
 const definitions = {
   patchEmbed,
@@ -40,6 +50,11 @@ const definitions = {
   constant,
   gather,
   meanRows,
+  divide,
+  lookup,
+  matmul,
+  multiply,
+  softmax,
 } satisfies { [K in GraphNode['op']]: NodeDefinition<Extract<GraphNode, { op: K }>> };
 
 /** The definition of a node's kind. */

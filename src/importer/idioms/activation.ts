@@ -1,8 +1,9 @@
-import { isConstant, isOperation, scalarValue, type Expr } from '../expr.js';
+import type { Expr } from '../expr.js';
 import type { Operator } from '../operator.js';
 import { ACTIVATION_KINDS, activations } from '../../graph/activations.js';
-import { isScalarOp, scalarFunctions } from '../../graph/scalar.js';
+import { applyFormula } from '../../graph/formula.js';
 import type { ActivationKind } from '../../graph/types.js';
+import { functionsOf } from './functions.js';
 import type { Idiom } from './idiom.js';
 
 /**
@@ -54,71 +55,13 @@ const GRID = Float64Array.from([...Array.from({ length: 121 }, (_, i) => (i - 60
 /** Far below what tells the kinds apart, far above what constants rounded to float16 (√2, 1.702) cause. */
 const TOLERANCE = 1e-4;
 
-/** No way of writing an activation takes more steps. */
-const MAX_STEPS = 24;
-
 /** The activation that `expr` computes from some tensor below it, the nearest that fits. */
 function recognise(expr: Expr): { x: Expr; kind: ActivationKind } | null {
-  const region = elementwiseRegion(expr);
-  if (!region.some((step) => isNonlinear(step))) return null;
-  for (const x of region.slice(1)) {
-    const values = evaluate(expr, x);
-    if (!values) continue;
+  for (const { x, formula } of functionsOf(expr)) {
+    const values = GRID.map((at) => applyFormula(formula, at));
     for (const kind of ACTIVATION_KINDS)
       if (GRID.every((at, i) => Math.abs(values[i] - activations[kind].apply(at)) <= TOLERANCE * (1 + Math.abs(at))))
         return { x, kind };
   }
   return null;
-}
-
-const isNonlinear = (expr: Expr): boolean =>
-  isScalarOp(expr.op) || isOperation(expr, 'max') || isOperation(expr, 'min');
-
-const isElementwise = (expr: Expr): boolean =>
-  isNonlinear(expr) || isOperation(expr, 'add') || isOperation(expr, 'mul');
-
-/** `expr` and what it is made from by elementwise steps, breadth first, with the tensors these start from. */
-function elementwiseRegion(expr: Expr): Expr[] {
-  const region: Expr[] = [expr];
-  for (let i = 0; i < region.length && region.length < MAX_STEPS; i++) {
-    const step = region[i];
-    if (!isElementwise(step) || !('inputs' in step)) continue;
-    for (const input of step.inputs) if (!isConstant(input) && !region.includes(input)) region.push(input);
-  }
-  return region;
-}
-
-/** `expr` as a function of `x` on the grid, or null where it depends on other tensors too. */
-function evaluate(expr: Expr, x: Expr): Float64Array | null {
-  const memo = new Map<Expr, Float64Array | null>([[x, GRID]]);
-  const at = (e: Expr): Float64Array | null => {
-    let values = memo.get(e);
-    if (values === undefined) {
-      values = compute(e);
-      memo.set(e, values);
-    }
-    return values;
-  };
-  const compute = (e: Expr): Float64Array | null => {
-    if (isConstant(e)) {
-      const value = scalarValue(e);
-      return value === null ? null : GRID.map(() => value);
-    }
-    if (!isElementwise(e) || !('inputs' in e)) return null;
-    const operands = e.inputs.map(at);
-    if (operands.some((operand) => operand === null)) return null;
-    const [a, b] = operands as Float64Array[];
-    if (isScalarOp(e.op)) return a.map(scalarFunctions[e.op]);
-    switch (e.op) {
-      case 'add':
-        return a.map((v, i) => v + b[i]);
-      case 'mul':
-        return a.map((v, i) => v * b[i]);
-      case 'max':
-        return a.map((v, i) => Math.max(v, b[i]));
-      default:
-        return a.map((v, i) => Math.min(v, b[i]));
-    }
-  };
-  return at(expr);
 }

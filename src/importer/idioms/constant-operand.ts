@@ -1,7 +1,7 @@
 import { broadcastShape } from '../constant.js';
 import { isConstant, isOperation } from '../expr.js';
-import { Unsupported } from '../problems.js';
 import type { Idiom } from './idiom.js';
+import { timesConstant } from './product.js';
 
 /** Sum or product with a constant: biases, LayerScale, γ and β, position embeddings. */
 export const constantOperand: Idiom = {
@@ -21,11 +21,7 @@ export const constantOperand: Idiom = {
         : { op: 'addConst' as const, rows, cols, x: source, value };
       return lowerer.emit(expr, node, [operand], expr.shape, order);
     }
-    if (!vector)
-      throw new Unsupported(
-        'activations are multiplied by a constant that differs from token to token',
-        'only factors per channel (LayerScale, norms) are supported; rotary position embeddings are not',
-      );
+    if (!vector) return timesConstant(expr, lowerer);
     const node = { op: 'affine' as const, rows, cols, x: source, scale: vector, shift: new Float32Array(cols) };
     return lowerer.emit(expr, node, [operand], expr.shape, order);
   },

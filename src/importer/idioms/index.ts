@@ -7,20 +7,30 @@ import type { Idiom } from './idiom.js';
 import { l2Norm } from './l2-norm.js';
 import { layerNorm } from './layer-norm.js';
 import { linear } from './linear.js';
+import { lookup } from './lookup.js';
+import { matmul } from './matmul.js';
 import { meanRows } from './mean-rows.js';
 import { patchEmbed } from './patch-embed.js';
+import { product } from './product.js';
 import { residual } from './residual.js';
+import { rmsNorm } from './rms-norm.js';
+import { softmax } from './softmax.js';
 
 /** In the order they are tried: the most particular first. */
 export const idioms: readonly Idiom[] = [
   patchEmbed,
   attention,
   linear,
+  matmul,
+  softmax,
   layerNorm,
+  rmsNorm,
   l2Norm,
   activation,
+  lookup,
   meanRows,
   constantOperand,
+  product,
   residual,
   fusedMatMul,
 ];

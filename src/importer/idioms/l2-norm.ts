@@ -1,9 +1,10 @@
 import { sizeOf } from '../constant.js';
 import { isOperation, sameExpr, scalarValue, type Expr } from '../expr.js';
-import { coarsen, refine } from '../../graph/layout.js';
+import { refine } from '../../graph/layout.js';
+import { alongAxes } from './along-axes.js';
 import type { Idiom } from './idiom.js';
 
-/** x / max(‖x‖₂, ε) along the last axis, as cosine attention has it. */
+/** x / max(‖x‖₂, ε), as cosine attention has it. */
 export const l2Norm: Idiom = {
   name: 'L2 norm',
   lower(expr, lowerer) {
@@ -11,11 +12,13 @@ export const l2Norm: Idiom = {
     for (const [x, inverse] of [expr.inputs, [...expr.inputs].reverse()]) {
       if (!isOperation(inverse, 'reciprocal')) continue;
       const floor = lowerBound(inverse.inputs[0]);
-      if (!isNormOf(floor.of, x)) continue;
-      const cols = expr.shape.at(-1)!;
-      const { x: source, rows, order } = lowerer.byRows(lowerer.lower(x), cols, x);
-      const node = { op: 'l2Norm' as const, rows, cols, x: source, epsilon: floor.epsilon };
-      return lowerer.emit(expr, node, [], expr.shape, coarsen(order, [rows * cols]));
+      const axes = axesOfNorm(floor.of, x);
+      if (axes === null) continue;
+      return alongAxes(expr, { x, axes }, lowerer, (operand) => ({
+        op: 'l2Norm',
+        ...operand,
+        epsilon: floor.epsilon,
+      }));
     }
     return null;
   },
@@ -29,17 +32,26 @@ function lowerBound(expr: Expr): { of: Expr; epsilon: number } {
   return { of: expr, epsilon: 0 };
 }
 
-/** √Σx² along the last axis, each row's norm where the row is, whatever order they were moved to meanwhile. */
-function isNormOf(expr: Expr, x: Expr): boolean {
+/**
+ * The axes of √Σx², or null where `expr` is something else. Along the last axis each row's norm may be where the row is,
+ * whatever order they were moved to meanwhile.
+ */
+function axesOfNorm(expr: Expr, x: Expr): readonly number[] | null {
   const norms = elementsOf(expr);
   const root = norms.source;
-  if (!isOperation(root, 'sqrt') || !isOperation(root.inputs[0], 'sum')) return false;
+  if (!isOperation(root, 'sqrt') || !isOperation(root.inputs[0], 'sum')) return null;
   const sum = root.inputs[0];
+  const axes = sum.attributes.axes!;
   const [square] = sum.inputs;
-  const alongRows = sum.attributes.axes?.length === 1 && sum.attributes.axes[0] === sum.shape.length - 1;
-  if (!alongRows || !isOperation(square, 'mul') || !sameExpr(square.inputs[0], square.inputs[1])) return false;
+  if (!isOperation(square, 'mul') || !sameExpr(square.inputs[0], square.inputs[1])) return null;
   const [squared] = square.inputs;
-  if (root === expr && sameExpr(squared, x)) return true;
+  if (root === expr && sameExpr(squared, x)) return axes;
+  const isAlongRows = axes.length === 1 && axes[0] === sum.shape.length - 1;
+  return isAlongRows && isMovedAlike(norms, x, squared) ? [x.shape.length - 1] : null;
+}
+
+/** Whether each row of `x` is the row of `squared` whose norm stands in its place. */
+function isMovedAlike(norms: Elements, x: Expr, squared: Expr): boolean {
   const cols = x.shape.at(-1)!;
   const [wanted, summed] = [elementsOf(x), elementsOf(squared)];
   if (squared.shape.at(-1) !== cols || !sameExpr(wanted.source, summed.source)) return false;
@@ -52,7 +64,12 @@ function isNormOf(expr: Expr, x: Expr): boolean {
 }
 
 /** Which of the source's elements each element of a view is. */
-function elementsOf(expr: Expr): { source: Expr; at: (i: number) => number } {
+interface Elements {
+  readonly source: Expr;
+  readonly at: (i: number) => number;
+}
+
+function elementsOf(expr: Expr): Elements {
   if (expr.op !== 'view' || expr.sources.length !== 1) return { source: expr, at: (i) => i };
   const { index } = refine(expr.layout, 1);
   return { source: expr.sources[0], at: (i) => index[i] };

@@ -77,6 +77,7 @@ function normalized(expr: Expr, x: Expr, epsilon: number, lowerer: Lowerer): Low
     rows,
     cols,
     x: source,
+    center: true,
     gamma: new Float32Array(cols).fill(1),
     beta: new Float32Array(cols),
     epsilon,

@@ -1,4 +1,17 @@
 import { isOperation, sameExpr, scalarValue, type Expr } from '../expr.js';
+import { alongAxes } from './along-axes.js';
+import type { Idiom } from './idiom.js';
+
+/** A softmax outside of the attention that the kernels know. */
+export const softmax: Idiom = {
+  name: 'softmax',
+  lower(expr, lowerer) {
+    const x = softmaxInput(expr);
+    if (x === null) return null;
+    const axes = [x.shape.length - 1];
+    return alongAxes(expr, { x, axes }, lowerer, (operand) => ({ op: 'softmax', ...operand }));
+  },
+};
 
 /**
  * x of softmax(x) along the last axis, also where it is written out, exp(x − max x) / Σ exp(x − max x), as runtimes do

@@ -8,7 +8,7 @@ const NARROW_BITS = 15;
 
 export const activation: NodeBuilder<ActivationNode> = {
   demand: () => 'activation',
-  form: (_node, wanted) => (wanted === 'codes' ? 'codes' : 'wide'),
+  form: (_node, wanted) => (wanted === 'codes' || wanted === 'factor' ? wanted : 'wide'),
   build(node, form, { builder, request }) {
     const { id, name, rows, cols } = node;
     const source = request.calibration.plan.nodes.get(node.x)!;

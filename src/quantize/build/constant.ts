@@ -1,20 +1,22 @@
 import type { ConstantNode } from '../../graph/types.js';
+import { outputRange } from '../../program/limits.js';
 import type { ConstantOp } from '../../program/types.js';
-import { QUANTIZED_LIMIT } from '../decide/encoding.js';
 import { wideDemand, type NodeBuilder } from './definition.js';
 import { WIDE } from './program-builder.js';
 
 export const constant: NodeBuilder<ConstantNode> = {
   demand: wideDemand,
-  form: (_node, wanted) => (wanted === 'operand' ? 'operand' : 'wide'),
+  form: (_node, wanted) => (wanted === 'operand' || wanted === 'factor' || wanted === 'fixed' ? wanted : 'wide'),
   build(node, form, { builder, request }) {
-    if (form !== 'operand') return builder.defineWide(node.id, wideConstant(node, builder.wideScale));
+    if (form === 'wide') return builder.defineWide(node.id, wideConstant(node, builder.wideScale));
     const { id, name, rows, cols, value } = node;
-    const { scale, center } = request.encodings.target(id, 'operand', cols);
-    const data = Int8Array.from(value, (v, i) =>
-      Math.max(-QUANTIZED_LIMIT, Math.min(QUANTIZED_LIMIT, Math.round((v - center[i % cols]) / scale[i % cols]))),
+    const { out, scale, center } = request.encodings.target(id, form, cols);
+    const { lo, hi } = outputRange(out);
+    const integers = value.map((v, i) =>
+      Math.max(lo, Math.min(hi, Math.round((v - center[i % cols]) / scale[i % cols]))),
     );
-    builder.define(id, 'operand', { op: 'constant', name, rows, cols, out: { type: 'i8' }, data }, { scale, center });
+    const data = out.type === 'i8' ? Int8Array.from(integers) : Int16Array.from(integers);
+    builder.define(id, form, { op: 'constant', name, rows, cols, out, data }, { scale, center });
   },
 };
 

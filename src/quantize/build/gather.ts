@@ -1,9 +1,14 @@
 import type { GatherNode } from '../../graph/types.js';
+import { uniformScales } from '../decide/encoding.js';
 import type { NodeBuilder } from './definition.js';
 
 export const gather: NodeBuilder<GatherNode> = {
   demand: (node, _operand, forms) => forms.get(node.id)!,
   form(node, wanted, { nodes, consumers, inputs }) {
+    // One scale for the tensor survives any gather of one source.
+    if (wanted === 'fixed') return node.sources.length === 1 ? wanted : 'wide';
+    // What it fills in is zero, which a table's input has no code for.
+    if (wanted === 'table' && node.index.includes(-1)) return 'wide';
     // Per-channel scales survive a gather only if whole rows move, of one source or of some that are made for it alone
     // to scales of its own; row scales don't.
     const isOwn = (id: string): boolean =>
@@ -28,7 +33,7 @@ export const gather: NodeBuilder<GatherNode> = {
       id,
       form,
       { op: 'gather', name, rows, cols, out: first.out, sources: values, piece, index, fill },
-      first,
+      form === 'fixed' ? uniformScales(cols, first.scale[0]) : first,
     );
   },
 };

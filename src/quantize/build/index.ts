@@ -12,6 +12,11 @@ import { l2Norm } from './l2-norm.js';
 import { layerNorm } from './layer-norm.js';
 import { linear } from './linear.js';
 import { meanRows } from './mean-rows.js';
+import { divide } from './divide.js';
+import { lookup } from './lookup.js';
+import { matmul } from './matmul.js';
+import { multiply } from './multiply.js';
+import { softmax } from './softmax.js';
 import { patchEmbed } from './patch-embed.js';
 
 const builders = {
@@ -27,6 +32,11 @@ const builders = {
   constant,
   gather,
   meanRows,
+  divide,
+  lookup,
+  matmul,
+  multiply,
+  softmax,
 } satisfies { [K in GraphNode['op']]: NodeBuilder<Extract<GraphNode, { op: K }>> };
 
 /** How a node's kind is handled. */

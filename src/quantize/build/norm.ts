@@ -19,7 +19,9 @@ interface Norm {
   readonly unit: number;
 }
 
-export const normForm = (_node: unknown, wanted: Demand): Demand => (wanted === 'activation' ? 'wide' : wanted);
+/** Norms write what linear layers and attention read. */
+export const normForm = (_node: unknown, wanted: Demand): Demand =>
+  wanted === 'codes' || wanted === 'operand' ? wanted : 'wide';
 
 export function buildNorm(node: LayerNormNode | L2NormNode, form: Demand, norm: Norm, context: BuildContext): void {
   const { builder, request } = context;

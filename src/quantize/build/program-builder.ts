@@ -20,7 +20,7 @@ export interface Built extends ChannelScales {
 /** int32 in the residual stream's scale. */
 export const WIDE: Output = { type: 'i32' };
 
-const FORMS: readonly Demand[] = ['codes', 'operand', 'activation', 'factor', 'fixed', 'wide'];
+const FORMS: readonly Demand[] = ['codes', 'operand', 'activation', 'factor', 'fixed', 'table', 'wide'];
 const key = (id: string, form: Demand): string => `${form} ${id}`;
 
 /**

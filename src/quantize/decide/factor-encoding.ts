@@ -9,6 +9,8 @@ import type { Encoding } from './encoding.js';
 const FACTOR_MARGIN = 8;
 /** The largest integer of 16 bits. */
 const FACTOR_LIMIT = 32767;
+/** A table covers the range that was seen and half as much again at either end: half of its entries serve what was seen. */
+const TABLE_MARGIN = 0.5;
 /** Channels reach at least this share of the largest: a channel that was never seen alive may come alive. */
 const LEAST_SHARE = 2 ** -8;
 
@@ -27,4 +29,16 @@ export function factorEncoding({ channels, min, max }: ChannelStatistics, cols: 
     (_, c) => ((perChannel ? Math.max(reach[c], largest * LEAST_SHARE) : largest) * FACTOR_MARGIN) / FACTOR_LIMIT,
   );
   return { out: { type: 'i16' }, scale, center: new Float64Array(cols) };
+}
+
+/** i16 with one scale, the middle of the range that was seen at 0. */
+export function tableEncoding({ min, max }: ChannelStatistics, cols: number): Encoding {
+  const [low, high] = [min.reduce((a, b) => Math.min(a, b)), max.reduce((a, b) => Math.max(a, b))];
+  const half = ((high - low) / 2) * (1 + 2 * TABLE_MARGIN) || 1;
+  const center = (low + high) / 2;
+  return {
+    out: { type: 'i16' },
+    scale: new Float64Array(cols).fill(half / FACTOR_LIMIT),
+    center: new Float64Array(cols).fill(center),
+  };
 }

@@ -6,7 +6,7 @@ import type { Demand, Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
 import { BitWidths, type Sensitive } from './bit-widths.js';
 import { uniformScales, type Encoding } from './encoding.js';
-import { factorEncoding } from './factor-encoding.js';
+import { factorEncoding, tableEncoding } from './factor-encoding.js';
 import { InputEncodings } from './input-encodings.js';
 import { OperandEncodings } from './operand-encodings.js';
 
@@ -65,6 +65,8 @@ export class ValueEncodings {
         return factorEncoding(this.calibration.statistics.get(id)!, cols);
       case 'fixed':
         return factorEncoding(this.calibration.statistics.get(id)!, cols, 1);
+      case 'table':
+        return tableEncoding(this.calibration.statistics.get(id)!, cols);
       case 'wide':
         return { out: { type: 'i32' }, ...uniformScales(cols, this.wideScale) };
     }

@@ -6,10 +6,11 @@ import type { AttentionNode, GraphNode } from '../../graph/types.js';
  * - `operand`: i8 with per-channel scales, an operand of attention;
  * - `activation`: i16 fixed point, an activation's input;
  * - `factor`: i16 with per-channel scales, a factor of a product;
- * - `fixed`: i16 with one scale, where channels are summed or looked up together;
+ * - `fixed`: i16 with one scale about zero, where channels are summed together;
+ * - `table`: i16 with one scale about the middle of the range, what a function's table is looked up by;
  * - `wide`: the residual stream's i32 fixed point, for everything else.
  */
-export type Demand = 'codes' | 'operand' | 'activation' | 'factor' | 'fixed' | 'wide';
+export type Demand = 'codes' | 'operand' | 'activation' | 'factor' | 'fixed' | 'table' | 'wide';
 
 export interface Plan {
   readonly nodes: ReadonlyMap<string, GraphNode>;

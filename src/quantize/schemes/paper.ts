@@ -4,7 +4,7 @@
  */
 import { UsageError } from '../../errors.js';
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
-import { viewStart } from '../../graph/nodes/attention.js';
+import { viewStart } from '../../graph/nodes/view.js';
 import type { ActivationNode, AttentionNode, AttentionView } from '../../graph/types.js';
 import { shiftExponentialUnit, sigmoidScale } from '../../kernels/prepare.js';
 import { MAX_X0 } from '../../program/limits.js';

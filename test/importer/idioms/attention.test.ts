@@ -235,18 +235,6 @@ describe('attention from products', () => {
     });
     expect(attentionOf(nodes).bias![1]).toBe(-1e9);
   });
-
-  test('a softmax anywhere else is refused', async () => {
-    const outside = importAndCompare({
-      nodes: [
-        { op: 'Softmax', name: 'probabilities', in: ['x'], out: ['p'] },
-        { op: 'Add', in: ['p', 'x'], out: ['y'] },
-      ],
-    });
-    await expect(outside).rejects.toMatchObject({
-      problems: [{ node: 'probabilities', op: 'Softmax', remedy: expect.stringMatching(/logits/) }],
-    });
-  });
 });
 
 /** Shapes of the windowed test above. */

@@ -24,15 +24,19 @@ describe('constant operands', () => {
     ]);
   });
 
-  test('a factor per token is refused', async () => {
-    const scaled = importAndCompare({
+  test('a factor per token becomes a product', async () => {
+    const { nodes } = await importAndCompare({
       nodes: nodesOf(`
         r = Relu(x)
         y = Mul(r, token.scale)
       `),
       initializers,
     });
-    await expect(scaled).rejects.toThrow(/token to token/);
+    expect(nodes).toMatchObject([
+      { op: 'activation' },
+      { op: 'constant' },
+      { op: 'multiply', bRows: TOKENS, bCols: 1 },
+    ]);
   });
 
   test('two heads that are averaged become one layer', async () => {

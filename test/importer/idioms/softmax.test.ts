@@ -4,7 +4,7 @@ import { importModel } from '../../../src/importer/index.js';
 import type { NodeSpec } from '../../onnx/build.js';
 import { nodesOf } from '../../onnx/graph-builder.js';
 import { ints, writeModel } from '../../onnx/build.js';
-import { importAndCompare, withStem } from './stem.js';
+import { importAndCompare, opsOf, withStem } from './stem.js';
 
 const initializers = { last: ints([-1]) };
 /** softmax(x·xᵀ)·x, where `softmax` makes p of s. */
@@ -25,6 +25,16 @@ const difference = 'd = Sub(s, m)';
 
 /** Lines of several pieces. */
 const lines = (...pieces: readonly string[]): string => pieces.join('\n');
+
+describe('softmax outside of attention', () => {
+  test.each<[string, readonly NodeSpec[]]>([
+    ['over channels', nodesOf('p = Softmax(x)\ny = Add(p, x)')],
+    ['over tokens', nodesOf('p = Softmax(x; axis=1)\ny = Add(p, x)')],
+  ])('%s', async (_, nodes) => {
+    const result = await importAndCompare({ nodes, opset: 17 });
+    expect(opsOf(result.nodes)).toContain('softmax');
+  });
+});
 
 describe('softmax written out', () => {
   test.each<[string, readonly NodeSpec[]]>([

@@ -1,6 +1,6 @@
 import ort from 'onnxruntime-node';
 import { expect } from 'vitest';
-import { evaluateGraph, importModel, type Graph, type GraphNode } from '../../../src/importer/index.js';
+import { evaluateGraph, graphToOnnx, importModel, type Graph, type GraphNode } from '../../../src/importer/index.js';
 import {
   encodeModel,
   ints,
@@ -71,7 +71,18 @@ export async function importAndCompare(
     const largest = expected.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
     actual.forEach((value, i) => expect(Math.abs(value - expected[i])).toBeLessThanOrEqual(1e-5 * largest));
   }
+  await expectWritten(graph, image, actual);
   return { graph, nodes: graph.nodes.filter((node) => node.op !== 'patchEmbed') };
+}
+
+/** Checks that the graph, written as ONNX again, computes the same. */
+async function expectWritten(graph: Graph, image: Float32Array, expected: Float32Array): Promise<void> {
+  const session = await ort.InferenceSession.create(graphToOnnx(graph), { logSeverityLevel: 4 });
+  const results = await session.run({ [graph.input.name]: new ort.Tensor('float32', image, [1, 3, 8, 8]) });
+  const written = results[graph.output].data as Float32Array;
+  const largest = expected.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  expect(written.length).toBe(expected.length);
+  written.forEach((value, i) => expect(Math.abs(value - expected[i])).toBeLessThanOrEqual(1e-5 * largest));
 }
 
 export const opsOf = (nodes: readonly GraphNode[]): string[] => nodes.map((node) => node.op);

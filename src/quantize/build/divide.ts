@@ -1,0 +1,30 @@
+import type { ChannelStatistics } from '../../calibrate/statistics.js';
+import type { DivideNode } from '../../graph/types.js';
+import { writtenScales } from '../decide/encoding.js';
+import { broadcastOperand } from './broadcast-operand.js';
+import { wideDemand, type NodeBuilder } from './definition.js';
+import { requantizeTo } from './requantization.js';
+
+/** Bits that the largest quotient seen may have: it can become eight times as large. */
+const QUOTIENT_BITS = 28;
+/** Most fraction bits of a quotient: |a|·2^28 is then exact in 53 bits. */
+const MAX_FRACTION_BITS = 28;
+
+export const divide: NodeBuilder<DivideNode> = {
+  demand: wideDemand,
+  form: (_node, wanted) => wanted,
+  build(node, form, { builder, request }) {
+    const { id, name, rows, cols } = node;
+    const { encodings, calibration } = request;
+    const target = encodings.target(id, form, cols);
+    const bits = fractionBits(calibration.statistics.get(id)!);
+    const operands = { a: builder.wide(node.a).value, b: broadcastOperand(name, node, builder.wide(node.b), builder) };
+    const op = { op: 'divide' as const, name, rows, cols, out: target.out, ...operands, bits };
+    builder.define(id, form, { ...op, ...requantizeTo(target, () => 2 ** -bits, name) }, writtenScales(target));
+  },
+};
+
+function fractionBits({ min, max }: ChannelStatistics): number {
+  const largest = Math.max(...max, ...min.map((v) => -v), 2 ** -MAX_FRACTION_BITS);
+  return Math.max(0, Math.min(MAX_FRACTION_BITS, QUOTIENT_BITS - Math.ceil(Math.log2(largest))));
+}
