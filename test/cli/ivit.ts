@@ -115,6 +115,7 @@ export function tinyGraph(seed: number): Graph {
       rows,
       cols: 16,
       x,
+      center: true,
       gamma: noise(16, 0.1).map((v) => v + 1),
       beta: noise(16, 0.1),
       epsilon: 1e-6,

@@ -41,6 +41,7 @@ function randomVit({ imageSize, patchSize, width, depth, heads, hidden, classes 
       rows,
       cols: width,
       x,
+      center: true,
       gamma: noise(width, 0.1).map((v) => v + 1),
       beta: noise(width, 0.1),
       epsilon: 1e-6,
