@@ -33,8 +33,8 @@ function lowerBound(expr: Expr): { of: Expr; epsilon: number } {
 }
 
 /**
- * The axes of √Σx², or null where `expr` is something else. Along the last axis each row's norm may be where the row is,
- * whatever order they were moved to meanwhile.
+ * The axes of √Σx², or null where `expr` is something else. Along the last axis each row's norm may be where the row
+ * is, whatever order they were moved to meanwhile.
  */
 function axesOfNorm(expr: Expr, x: Expr): readonly number[] | null {
   const norms = elementsOf(expr);

@@ -24,7 +24,7 @@ export const lookup: NodeBuilder<LookupNode> = {
   },
 };
 
-/** The function at every 256th step of its input. Where it is no number there, that of the nearest value seen counts. */
+/** The function at every 256th step of its input. Where it is no number, that of the nearest value seen counts. */
 function tabulate(
   formula: Formula,
   { scale, center }: ChannelScales,

@@ -9,7 +9,7 @@ import type { Encoding } from './encoding.js';
 const FACTOR_MARGIN = 8;
 /** The largest integer of 16 bits. */
 const FACTOR_LIMIT = 32767;
-/** A table covers the range that was seen and half as much again at either end: half of its entries serve what was seen. */
+/** A table covers the range that was seen and half as much again at either end: half of its entries are for those. */
 const TABLE_MARGIN = 0.5;
 /** Channels reach at least this share of the largest: a channel that was never seen alive may come alive. */
 const LEAST_SHARE = 2 ** -8;
