@@ -158,8 +158,8 @@ INLINE v128 softmax_eight(v128 d, const exponential *k, const ivit_softmax kind,
 INLINE int32_t weigh_by(int32_t *scores, int32_t keys, int32_t query, int32_t p, const ivit_softmax kind,
                         const int32_t bits, code_t *weights, code_t *low) {
   static const int16_t dithers[] = IVIT_DITHERS;
-  /* Beyond the last key: never the maximum, and of weight 0. */
-  for (int32_t j = keys; j % PANEL; j++) scores[j] = -IVIT_SCORE_LIMIT;
+  /* Beyond the last key: never the maximum, and of weight 0, also where all scores are as low as scores become. */
+  for (int32_t j = keys; j % PANEL; j++) scores[j] = INT32_MIN;
   v128 most = wasm_i32x4_const_splat(-IVIT_SCORE_LIMIT);
   for (int32_t j = 0; j < keys; j += PANEL) {
     most = wasm_i32x4_max(most, wasm_i32x4_max(load(scores + j), load(scores + j + 4)));

@@ -4,6 +4,7 @@
  * with spaces to a multiple of 64 bytes, so that every tensor is aligned for its own type. Knows nothing of programs.
  */
 import { InputError } from '../errors.js';
+import { jsonError, parseJsonOnce } from './json.js';
 
 export type Dtype = 'U8' | 'I8' | 'I16' | 'I32' | 'I64';
 export type TensorData = Uint8Array | Int8Array | Int16Array | Int32Array | BigInt64Array;
@@ -106,9 +107,9 @@ function headerLength(bytes: Uint8Array): number {
 function parseHeader(json: Uint8Array): object {
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
-  } catch {
-    throw malformed('its header is not JSON');
+    header = parseJsonOnce(new TextDecoder('utf-8', { fatal: true }).decode(json));
+  } catch (error) {
+    throw malformed(`its header cannot be read: ${jsonError(error)}`);
   }
   return asObject(header, 'header');
 }

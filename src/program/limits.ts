@@ -23,6 +23,8 @@ export const MAX_QUOTIENT_BITS = 28;
 export const TABLE_LIMIT = 1 << 21;
 /** Longest sum of a matrix product of two i16 values: it stays below 2^52. */
 export const MAX_INNER = 1 << 22;
+/** How deep the JSON of a file may be nested: none of ours passes 8. */
+export const MAX_JSON_DEPTH = 64;
 
 /** Most ops of a program. */
 export const MAX_OPS = 65536;

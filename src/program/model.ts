@@ -7,6 +7,7 @@ import { proveNoOverflow } from './bounds.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
 import { outputShape } from './output.js';
+import { jsonError, parseJsonOnce } from './json.js';
 import { packWeights, packedLength, unpackWeights } from './pack.js';
 import type { Outline, TensorField } from './ops/definition.js';
 import { parseOutline, splitProgram, tensorFields, tiedWeights } from './schema.js';
@@ -266,10 +267,10 @@ function text(metadata: ReadonlyMap<string, string>, key: string): string {
 
 function parseJson(metadata: ReadonlyMap<string, string>, key: string): unknown {
   try {
-    return JSON.parse(text(metadata, key));
+    return parseJsonOnce(text(metadata, key));
   } catch (error) {
     if (error instanceof InputError) throw error;
-    throw malformed(`its metadata ${quote(key)} are not JSON`);
+    throw malformed(`its metadata ${quote(key)} cannot be read: ${jsonError(error)}`);
   }
 }
 

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import type { TensorData } from './container.js';
 import { malformed, quote } from './container.js';
+import { jsonError, parseJsonOnce } from './json.js';
 import { OP_KINDS, definitionOf, type Op, type OpKind, type OpOf } from './ops/index.js';
 import { integer, type Outline, type TensorField } from './ops/definition.js';
 import { canShareWeights, type LinearOp } from './ops/linear.js';
@@ -49,9 +50,9 @@ export function tensorFields(op: OpOutline | Op): readonly TensorField[] {
 export function parseOutline(json: string): ProgramOutline {
   let value: unknown;
   try {
-    value = JSON.parse(json);
-  } catch {
-    throw malformed('its program is not JSON');
+    value = parseJsonOnce(json);
+  } catch (error) {
+    throw malformed(`its program cannot be read: ${jsonError(error)}`);
   }
   const result = v.safeParse(programSchema, value);
   if (result.success) return result.output as unknown as ProgramOutline;

@@ -48,7 +48,7 @@ export function validateProgram(program: Program): void {
 
 function validateOp(op: Op, check: OpCheck, surroundings: Surroundings): void {
   const { index } = surroundings;
-  const { operands, validate } = definitionOf(op);
+  const { operands, tensors, validate } = definitionOf(op);
   check.that(
     isCount(op.rows, 1, MAX_ELEMENTS) && isCount(op.cols, 1, MAX_ELEMENTS),
     `its shape [${op.rows}, ${op.cols}] is not valid`,
@@ -59,5 +59,27 @@ function validateOp(op: Op, check: OpCheck, surroundings: Surroundings): void {
   for (const id of operands(op)) {
     check.that(isCount(id, 0, index), `it reads value ${id}; only values 0 to ${index} exist before it`);
   }
+  for (const { field } of tensors(op)) refuseMostNegative(field, tensorOf(op, field), check);
   validate(op, check, surroundings);
+}
+
+/** The array of a tensor's field: `q.rows` is `rows` of the op's `q`. */
+function tensorOf(op: Op, field: string): unknown {
+  let value: unknown = op;
+  for (const key of field.split('.')) value = (value as Record<string, unknown>)[key];
+  return value;
+}
+
+/** The most negative integer of a type has no magnitude of that type: no tensor may hold it. */
+function refuseMostNegative(field: string, array: unknown, check: OpCheck): void {
+  const at = placeOfMostNegative(array);
+  check.that(at < 0, `${field}[${at}] is the most negative integer of its type, which the format excludes`);
+}
+
+function placeOfMostNegative(array: unknown): number {
+  if (array instanceof Int32Array) return array.indexOf(-(2 ** 31));
+  if (array instanceof BigInt64Array) return array.indexOf(-(1n << 63n));
+  if (array instanceof Int16Array) return array.indexOf(-(2 ** 15));
+  // Weights have a range of their own, which excludes it.
+  return -1;
 }
