@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "pool.h"
 #include "../program/program.h"
 
@@ -20,15 +21,22 @@ typedef struct {
   int32_t threads, value_count, step_count;
   ivit_context *together; /* all threads on one image */
   ivit_context **apart;   /* [threads], one thread on each image; made when first needed */
+  int32_t apart_count;
 } handle;
 
-static void handle_close(handle *h) {
-  if (h->pool) ivit_pool_free(h->pool);
-  if (h->together) ivit_context_free(h->together);
+static void free_apart(handle *h) {
   for (int32_t t = 0; h->apart && t < h->threads; t++) {
     if (h->apart[t]) ivit_context_free(h->apart[t]);
   }
   free(h->apart);
+  h->apart = NULL;
+  h->apart_count = 0;
+}
+
+static void handle_close(handle *h) {
+  if (h->pool) ivit_pool_free(h->pool);
+  if (h->together) ivit_context_free(h->together);
+  free_apart(h);
   if (h->program) ivit_program_free(h->program);
   memset(h, 0, sizeof *h);
 }
@@ -135,7 +143,55 @@ static napi_value isas(napi_env env, napi_callback_info info) {
 
 /* --- loading --- */
 
-/* create(isa, header, [[words, [constant | null, ...]], ...], layout, threads) -> handle */
+/* What is made of arguments; each part may give up for want of memory. */
+typedef struct {
+  handle *handle;
+  const ivit_isa *isa;
+  const void *header, *layout;
+  int32_t step;
+  const int32_t *words;
+  const void *constants[MAX_CONSTANTS];
+} parts;
+
+static void create_program(void *argument) {
+  parts *p = argument;
+  p->handle->program = ivit_program_create(p->isa, p->header);
+}
+
+static void add_step(void *argument) {
+  parts *p = argument;
+  ivit_program_step(p->handle->program, p->step, p->words, p->constants);
+}
+
+static void finish_program(void *argument) {
+  parts *p = argument;
+  handle *h = p->handle;
+  ivit_program_layout(h->program, p->layout);
+  h->together = ivit_context_begin_create(h->program, h->threads);
+  ivit_context_finish_create(h->together);
+}
+
+/* [[words, [constant | null, ...]], ...]. Returns false for want of memory. */
+static bool add_steps(napi_env env, napi_value steps, parts *p) {
+  uint32_t count = get_length(env, steps);
+  bool done = true;
+  for (uint32_t i = 0; i < count && done; i++) {
+    napi_handle_scope scope;
+    napi_open_handle_scope(env, &scope);
+    napi_value step = get_element(env, steps, i), list = get_element(env, step, 1);
+    uint32_t constants = get_length(env, list);
+    for (uint32_t c = 0; c < MAX_CONSTANTS; c++) {
+      p->constants[c] = c < constants ? get_bytes(env, get_element(env, list, c)).data : NULL;
+    }
+    p->step = (int32_t)i;
+    p->words = get_bytes(env, get_element(env, step, 0)).data;
+    done = ivit_try(add_step, p);
+    napi_close_handle_scope(env, scope);
+  }
+  return done;
+}
+
+/* create(isa, header, steps, layout, threads) -> handle */
 static napi_value create(napi_env env, napi_callback_info info) {
   napi_value args[5];
   if (arguments(env, info, 5, args) < 5) return fail(env, "create takes 5 arguments");
@@ -145,37 +201,25 @@ static napi_value create(napi_env env, napi_callback_info info) {
   const ivit_isa *isa = ivit_find_isa(name);
   if (!isa) return fail(env, "This machine lacks the instruction set");
   bytes header = get_bytes(env, args[1]), layout = get_bytes(env, args[3]);
-  if (header.bytes != 3 * sizeof(int32_t) || layout.bytes == 0) return fail(env, "Not a plan");
+  if (header.bytes != IVIT_HEADER_WORDS * sizeof(int32_t) || layout.bytes == 0) return fail(env, "Not a plan");
 
   handle *h = calloc(1, sizeof *h);
   if (!h) return fail(env, "Out of memory");
   h->threads = get_int(env, args[4]);
-  h->value_count = ((const int32_t *)header.data)[0];
-  h->step_count = ((const int32_t *)header.data)[1];
-  h->program = ivit_program_create(isa, header.data);
-  uint32_t steps = get_length(env, args[2]);
-  for (uint32_t i = 0; i < steps; i++) {
-    napi_handle_scope scope;
-    napi_open_handle_scope(env, &scope);
-    napi_value step = get_element(env, args[2], i), list = get_element(env, step, 1);
-    const void *constants[MAX_CONSTANTS] = {NULL};
-    uint32_t count = get_length(env, list);
-    for (uint32_t c = 0; c < count && c < MAX_CONSTANTS; c++) {
-      constants[c] = get_bytes(env, get_element(env, list, c)).data;
-    }
-    ivit_program_step(h->program, (int32_t)i, get_bytes(env, get_element(env, step, 0)).data, constants);
-    napi_close_handle_scope(env, scope);
+  h->value_count = ((const int32_t *)header.data)[IVIT_HEADER_VALUES];
+  h->step_count = ((const int32_t *)header.data)[IVIT_HEADER_STEPS];
+  parts p = {.handle = h, .isa = isa, .header = header.data, .layout = layout.data};
+  const char *failure = NULL;
+  if (!ivit_try(create_program, &p) || !add_steps(env, args[2], &p) || !ivit_try(finish_program, &p)) {
+    failure = "Out of memory";
+  } else if (!(h->pool = ivit_pool_create(h->threads))) {
+    failure = "Cannot start the threads";
   }
-  ivit_program_layout(h->program, layout.data);
-  h->together = ivit_context_create(h->program, h->threads);
-  h->pool = ivit_pool_create(h->threads);
   napi_value result;
-  if (!h->pool || napi_create_external(env, h, handle_finalize, NULL, &result) != napi_ok) {
-    handle_close(h);
-    free(h);
-    return fail(env, "Cannot start the threads");
-  }
-  return result;
+  if (!failure && napi_create_external(env, h, handle_finalize, NULL, &result) == napi_ok) return result;
+  handle_close(h);
+  free(h);
+  return fail(env, failure ? failure : "Out of memory");
 }
 
 /* close(handle): frees the memory now. No run may be under way. */
@@ -311,10 +355,6 @@ static void batch_execute(napi_env env, void *data) {
     }
     return;
   }
-  if (!h->apart) {
-    h->apart = calloc((size_t)h->threads, sizeof *h->apart);
-    for (int32_t t = 0; t < h->threads; t++) h->apart[t] = ivit_context_create(h->program, 1);
-  }
   ivit_pool_run(h->pool, run_apart, b);
 }
 
@@ -331,12 +371,30 @@ static void batch_complete(napi_env env, napi_status status, void *data) {
   free(b);
 }
 
+/* The contexts of images that come together. */
+static void create_apart(void *argument) {
+  handle *h = argument;
+  if (!h->apart) h->apart = calloc((size_t)h->threads, sizeof *h->apart);
+  if (!h->apart) ivit_out_of_memory();
+  for (int32_t t = 0; t < h->threads; t++) {
+    if (h->apart[t]) continue;
+    ivit_context *context = h->apart[t] = ivit_context_begin_create(h->program, 1);
+    ivit_context_finish_create(context);
+    h->apart_count = t + 1;
+  }
+}
+
 /* runAll(handle, images, output value, outputs) -> promise. One at a time for each handle. */
 static napi_value run_all(napi_env env, napi_callback_info info) {
   napi_value args[4], promise, name, kept;
   if (arguments(env, info, 4, args) < 4) return fail(env, "runAll takes 4 arguments");
   handle *h = get_handle(env, args[0]);
   if (!h) return fail(env, "The program was closed");
+  bool is_apart = h->threads > 1 && get_length(env, args[1]) > 1;
+  if (is_apart && h->apart_count < h->threads && !ivit_try(create_apart, h)) {
+    free_apart(h);
+    return fail(env, "Out of memory");
+  }
   batch *b = calloc(1, sizeof *b);
   if (!b) return fail(env, "Out of memory");
   b->handle = h;

@@ -1,5 +1,8 @@
 /* What program.h wants of its host, for native code. */
+#include "memory.h"
+
 #include <sched.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,13 +10,31 @@
 
 #include "../program/program.h"
 
+static _Thread_local jmp_buf *on_failure;
+
+bool ivit_try(void (*action)(void *), void *argument) {
+  jmp_buf here;
+  jmp_buf *const outer = on_failure;
+  bool done = false;
+  if (setjmp(here) == 0) {
+    on_failure = &here;
+    action(argument);
+    done = true;
+  }
+  on_failure = outer;
+  return done;
+}
+
+_Noreturn void ivit_out_of_memory(void) {
+  if (on_failure) longjmp(*on_failure, 1);
+  fprintf(stderr, "ivit: out of memory\n"); /* nothing allocates elsewhere */
+  abort();
+}
+
 void *ivit_allocate(size_t bytes) {
   void *memory;
   size_t size = bytes + IVIT_SLACK;
-  if (posix_memalign(&memory, IVIT_ALIGN, size) != 0) {
-    fprintf(stderr, "ivit: out of memory\n"); /* as Node.js does when its own heap is full */
-    abort();
-  }
+  if (posix_memalign(&memory, IVIT_ALIGN, size) != 0) return NULL;
   memset(memory, 0, size);
   return memory;
 }

@@ -76,6 +76,7 @@ typedef struct chunk {
 } chunk;
 typedef struct {
   chunk *first;
+  uint64_t left; /* bytes that may still be allocated */
 } heap;
 
 struct ivit_program {
@@ -86,6 +87,7 @@ struct ivit_program {
   step *steps;
   stage *stages;
   size_t arena_bytes, local_bytes, scratch_bytes, packed_bytes;
+  uint64_t max_bytes; /* that it, and each context of it, may allocate */
 };
 
 /* Rows [r0, r1) of a row stage; of an attention, queries [r0, r1) of a window and head. */
@@ -114,8 +116,10 @@ struct ivit_context {
   atomic_int arrived, generation;
 };
 
-/* memory.c: zeroed memory that is freed with its heap. */
+/* memory.c: zeroed memory that is freed with its heap. Does not return where there is none, or no more is allowed. */
 void *heap_allocate(heap *h, size_t bytes);
+/* The same for `count` elements of `size` bytes, whose product may be more than a size_t. */
+void *heap_array(heap *h, size_t count, size_t size);
 void heap_free(heap *h);
 
 static inline void copy_bytes(void *to, const void *from, size_t bytes) { __builtin_memcpy(to, from, bytes); }
@@ -139,7 +143,7 @@ static inline size_t packed_head_bytes(const ivit_program *program, const ivit_a
 }
 
 /* schedule.c: cuts the stages into blocks for so many threads. */
-void make_schedules(heap *h, ivit_context *context);
+void make_schedules(ivit_context *context);
 
 /* A thread at work on rows r0, ... of a stage. */
 typedef struct {

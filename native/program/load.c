@@ -4,22 +4,34 @@
 /* A copy of a constant, followed by zeros as ivit.h promises. */
 static const void *keep(ivit_program *program, const void *from, size_t count, size_t size) {
   if (!from) return NULL;
-  void *to = heap_allocate(&program->heap, round_up(count, 64) * size);
+  if (count > SIZE_MAX / 2) ivit_out_of_memory();
+  void *to = heap_array(&program->heap, round_up(count, 64), size);
   copy_bytes(to, from, count * size);
   return to;
 }
 
+/* 64 bits in two words, the low ones first. */
+static int64_t read_wide(const int32_t *w) { return (int64_t)(((uint64_t)(uint32_t)w[1] << 32) | (uint32_t)w[0]); }
+
+/* Refuses sizes that come of rows * cols elements, and would pass what a size_t holds. */
+static void require_elements(int64_t rows, int64_t cols) {
+  const uint64_t a = round_up((size_t)rows, 64), b = round_up((size_t)cols, 64);
+  if (a > SIZE_MAX / 16 / b) ivit_out_of_memory();
+}
+
 ivit_program *ivit_program_create(const ivit_isa *isa, const int32_t *words) {
-  heap h = {NULL};
+  uint64_t max_bytes = (uint64_t)read_wide(words + IVIT_HEADER_MAX_BYTES);
+  heap h = {NULL, max_bytes};
   ivit_program *program = heap_allocate(&h, sizeof *program);
   program->heap = h;
+  program->max_bytes = max_bytes;
   program->isa = isa;
   program->value_count = words[IVIT_HEADER_VALUES];
   program->step_count = words[IVIT_HEADER_STEPS];
   program->stage_count = words[IVIT_HEADER_STAGES];
-  program->values = heap_allocate(&program->heap, (size_t)program->value_count * sizeof(value));
-  program->steps = heap_allocate(&program->heap, (size_t)program->step_count * sizeof(step));
-  program->stages = heap_allocate(&program->heap, (size_t)program->stage_count * sizeof(stage));
+  program->values = heap_array(&program->heap, (size_t)program->value_count, sizeof(value));
+  program->steps = heap_array(&program->heap, (size_t)program->step_count, sizeof(step));
+  program->stages = heap_array(&program->heap, (size_t)program->stage_count, sizeof(stage));
   return program;
 }
 
@@ -31,9 +43,6 @@ void ivit_program_free(ivit_program *program) {
 static void need_scratch(ivit_program *program, size_t bytes) {
   if (bytes > program->scratch_bytes) program->scratch_bytes = bytes;
 }
-
-/* 64 bits in two words, the low ones first. */
-static int64_t read_wide(const int32_t *w) { return (int64_t)(((uint64_t)(uint32_t)w[1] << 32) | (uint32_t)w[0]); }
 
 /* An output; multiplier [cols], offset [cols] or NULL. */
 static ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, const void *multiplier,
@@ -90,6 +99,7 @@ static void read_linear(ivit_program *program, ivit_linear *op, int32_t cols, co
   op->weights_of = owner < 0 ? NULL : &program->steps[owner].as.linear;
   op->weight = constants[IVIT_LINEAR_CONSTANT_WEIGHT];
   op->bias = keep(program, constants[IVIT_LINEAR_CONSTANT_BIAS], (size_t)cols, sizeof(int32_t));
+  require_elements(cols, op->in_features);
   op->packed = heap_allocate(&program->heap, program->isa->linear_pack_size(op));
   program->isa->linear_pack(op, op->packed);
   op->weight = NULL;
@@ -120,6 +130,8 @@ static void read_attention(ivit_program *program, ivit_attention *op, int32_t co
   size_t tables = (size_t)op->bias_batch * (size_t)op->bias_heads;
   op->bias = keep(program, constants[IVIT_ATTENTION_CONSTANT_BIAS], tables * (size_t)op->queries * (size_t)op->keys,
                   sizeof(int32_t));
+  require_elements(op->keys, (int64_t)op->dim + op->value_dim);
+  require_elements(op->keys, 64);
   size_t packed = packed_head_bytes(program, op);
   size_t heads = (size_t)op->batch * (size_t)op->heads;
   /* More than memory can have: the allocation fails, where the product would wrap. */
@@ -256,6 +268,7 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
   for (int32_t i = 0; i < 3; i++) s->in[i] = words[IVIT_STEP_WORD_IN + i];
   s->rows = words[IVIT_STEP_WORD_ROWS];
   s->cols = words[IVIT_STEP_WORD_COLS];
+  require_elements(s->cols, 64);
   need_scratch(program, ivit_row_scratch(s->cols));
 
   switch (s->kind) {
@@ -320,7 +333,7 @@ void ivit_program_layout(ivit_program *program, const int32_t *w) {
     w += 2;
     g->runs = read_runs(program, &w, &g->run_count);
     g->use_count = *w++;
-    g->uses = heap_allocate(&program->heap, (size_t)g->use_count * sizeof(use));
+    g->uses = heap_array(&program->heap, (size_t)g->use_count, sizeof(use));
     for (int32_t u = 0; u < g->use_count; u++) {
       g->uses[u].step = w[0];
       g->uses[u].n0 = w[1];

@@ -29,6 +29,9 @@ void ivit_program_free(ivit_program *program);
 
 /* Memory to run a program on one image at a time, by `threads` threads. */
 ivit_context *ivit_context_create(const ivit_program *program, int32_t threads);
+/* The same in two parts: what the first gives can be freed where the second gives up. */
+ivit_context *ivit_context_begin_create(const ivit_program *program, int32_t threads);
+void ivit_context_finish_create(ivit_context *context);
 void ivit_context_free(ivit_context *context);
 /* Where a value of the arena lies, and the scales of its rows. */
 void *ivit_context_data(const ivit_context *context, int32_t value);
@@ -40,8 +43,10 @@ void ivit_context_run(ivit_context *context, int32_t thread);
 /* Where the next runs add the nanoseconds of each step, [threads][steps]; NULL: nowhere. */
 void ivit_context_profile(ivit_context *context, int64_t *times);
 
-/* The host's: zeroed memory on IVIT_ALIGN bytes, with IVIT_SLACK bytes after it; does not return if there is none. */
+/* The host's: zeroed memory on IVIT_ALIGN bytes, with IVIT_SLACK bytes after it; NULL if there is none. */
 void *ivit_allocate(size_t bytes);
+/* The host's: gives up creating the program or context at hand. */
+_Noreturn void ivit_out_of_memory(void);
 void ivit_release(void *memory);
 /* The host's: lets another thread run. */
 void ivit_yield(void);

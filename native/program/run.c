@@ -1,21 +1,33 @@
 /* Runs a program on one image: contexts, and the share of each thread. */
 #include "internal.h"
 
-ivit_context *ivit_context_create(const ivit_program *program, int32_t threads) {
-  heap h = {NULL};
+ivit_context *ivit_context_begin_create(const ivit_program *program, int32_t threads) {
+  heap h = {NULL, program->max_bytes};
   ivit_context *context = heap_allocate(&h, sizeof *context);
+  context->heap = h;
   context->program = program;
   context->threads = threads;
-  context->arena = heap_allocate(&h, program->arena_bytes);
-  context->packed = heap_allocate(&h, program->packed_bytes);
-  context->local = heap_allocate(&h, (size_t)threads * sizeof(uint8_t *));
-  context->scratch = heap_allocate(&h, (size_t)threads * sizeof(uint8_t *));
-  for (int32_t t = 0; t < threads; t++) {
-    context->local[t] = heap_allocate(&h, program->local_bytes);
-    context->scratch[t] = heap_allocate(&h, program->scratch_bytes);
+  return context;
+}
+
+void ivit_context_finish_create(ivit_context *context) {
+  const ivit_program *program = context->program;
+  heap *h = &context->heap;
+  size_t threads = (size_t)context->threads;
+  context->arena = heap_allocate(h, program->arena_bytes);
+  context->packed = heap_allocate(h, program->packed_bytes);
+  context->local = heap_array(h, threads, sizeof(uint8_t *));
+  context->scratch = heap_array(h, threads, sizeof(uint8_t *));
+  for (size_t t = 0; t < threads; t++) {
+    context->local[t] = heap_allocate(h, program->local_bytes);
+    context->scratch[t] = heap_allocate(h, program->scratch_bytes);
   }
-  make_schedules(&h, context);
-  context->heap = h;
+  make_schedules(context);
+}
+
+ivit_context *ivit_context_create(const ivit_program *program, int32_t threads) {
+  ivit_context *context = ivit_context_begin_create(program, threads);
+  ivit_context_finish_create(context);
   return context;
 }
 
@@ -135,7 +147,7 @@ static void run_attention(ivit_context *context, const worker *w, const stage *g
   int64_t start = start_clock(w);
   for (;;) {
     int32_t item = atomic_fetch_add(&schedule->next_pack, 1);
-    if (item >= schedule->window_count * op->heads) break;
+    if (item >= schedule->window_count * op->heads) break; /* at most 2^28: cols holds all heads */
     int32_t window = schedule->windows[item / op->heads], head = item % op->heads;
     isa->attention_pack(op, window, head, k, v, packed_head(context, op, window, head));
   }

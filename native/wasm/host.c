@@ -9,12 +9,15 @@ static uintptr_t top;
 
 void *ivit_allocate(size_t bytes) {
   if (top == 0) top = ((uintptr_t)&__heap_base + IVIT_ALIGN - 1) & ~(uintptr_t)(IVIT_ALIGN - 1);
-  uintptr_t start = top;
+  uintptr_t start = top, room = UINTPTR_MAX - start - IVIT_SLACK - IVIT_ALIGN;
+  if (bytes > room) return NULL;
   top = (start + bytes + IVIT_SLACK + IVIT_ALIGN - 1) & ~(uintptr_t)(IVIT_ALIGN - 1);
   uintptr_t have = __builtin_wasm_memory_size(0) * PAGE;
-  if (top > have && __builtin_wasm_memory_grow(0, (top - have + PAGE - 1) / PAGE) == (size_t)-1) __builtin_trap();
+  if (top > have && __builtin_wasm_memory_grow(0, (top - have + PAGE - 1) / PAGE) == (size_t)-1) return NULL;
   return (void *)start; /* fresh pages are zero, and nothing is handed out twice */
 }
+
+_Noreturn void ivit_out_of_memory(void) { __builtin_trap(); }
 
 void ivit_release(void *memory) { (void)memory; }
 

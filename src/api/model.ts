@@ -45,7 +45,7 @@ export class Model {
   static async load(path: string, options: EngineOptions = {}): Promise<Model> {
     const loadingEngine = loadEngine(options);
     loadingEngine.catch(() => undefined); // what is wrong with the file is told first
-    const file = await loadModel(path);
+    const file = await loadModel(path, options);
     const createEngine = await loadingEngine;
     return new Model(file, createEngine(file.program));
   }

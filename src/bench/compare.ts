@@ -8,6 +8,7 @@ import type { Contender, Timing } from './measure.js';
 export interface NamedProgram {
   readonly name: string;
   readonly program: Program;
+  readonly maxMemory?: number;
 }
 
 export interface ComparisonRequest {
@@ -75,8 +76,9 @@ async function gather({ models, float, threads, onNotice }: ComparisonRequest): 
     for (const count of threads) {
       // onnxruntime-web takes its number of threads once, when it starts.
       if (backend === 'wasm' && count !== threads[0]) continue;
-      for (const { name, program } of models) {
-        if (!(await attempt(`ivit on ${backend}`, () => integerContender(program, name, backend, count)))) break;
+      for (const { name, program, maxMemory } of models) {
+        const make = () => integerContender(program, name, backend, { threads: count, maxMemory });
+        if (!(await attempt(`ivit on ${backend}`, make))) break;
       }
       for (const form of forms?.forms ?? []) {
         if (!(await attempt(RIVALS[backend], () => onnxContender(form, forms!.inputs, RIVALS[backend], count)))) break;

@@ -2,6 +2,7 @@ import { openFloatModel } from '../calibrate/runtime.js';
 import { createEngine } from '../engine/engine.js';
 import type { BackendName } from '../engine/types.js';
 import { Random } from '../images/random.js';
+import type { MemoryOptions } from '../program/budget.js';
 import type { Program } from '../program/types.js';
 import { quantizeForOnnxRuntime } from './int8-onnx.js';
 import type { FloatInputs } from './int8-onnx.js';
@@ -12,9 +13,9 @@ export async function integerContender(
   program: Program,
   precision: string,
   backend: BackendName,
-  threads: number,
+  { threads, maxMemory }: MemoryOptions & { readonly threads: number },
 ): Promise<Contender> {
-  const engine = await createEngine(program, { backend, threads });
+  const engine = await createEngine(program, { backend, threads, maxMemory });
   const pixels = noise(program.input);
   return {
     runtime: `ivit ${backend} (${engine.isa})`,

@@ -7,13 +7,14 @@ import type { Compared, Machine, NamedProgram } from '../bench/compare.js';
 import { profileNative, profileWasm } from '../bench/profile.js';
 import type { Profile } from '../bench/profile.js';
 import { loadModel } from '../program/file.js';
-import { findModel, positiveInteger } from './options.js';
+import { addMemoryOption, findModel, positiveInteger } from './options.js';
+import type { MemoryFlags } from './options.js';
 import { compileKernels } from './kernels.js';
 import { Progress } from './progress.js';
 import { large, milliseconds, notice, percent, print, printJson, significant } from './render.js';
 import type { Column } from './table.js';
 
-interface Flags {
+interface Flags extends MemoryFlags {
   readonly model?: readonly string[];
   readonly float?: string;
   readonly threads: readonly number[];
@@ -23,7 +24,7 @@ interface Flags {
 }
 
 export function addBenchCommand(program: Command): void {
-  program
+  const command = program
     .command('bench')
     .description('measure latency and throughput, beside ONNX Runtime')
     .option('-m, --model <files...>', '.ivit models (default: $IVIT_MODEL, else the only .ivit in this folder)')
@@ -33,8 +34,8 @@ export function addBenchCommand(program: Command): void {
     .addOption(
       new Option('-o, --output <format>', 'how to print the results').choices(['md', 'json', 'csv']).default('md'),
     )
-    .option('--profile', "show where the time goes, and the native backend's share of the machine's peak")
-    .action(run);
+    .option('--profile', "show where the time goes, and the native backend's share of the machine's peak");
+  addMemoryOption(command).action(run);
 }
 
 function positiveIntegers(text: string): number[] {
@@ -46,8 +47,14 @@ function positiveIntegers(text: string): number[] {
 async function run(flags: Flags): Promise<void> {
   const files = flags.model ?? [findModel({})];
   const models: NamedProgram[] = [];
-  for (const file of files)
-    models.push({ name: path.basename(file, '.ivit'), program: (await loadModel(file)).program });
+  for (const file of files) {
+    const { maxMemory } = flags;
+    models.push({
+      name: path.basename(file, '.ivit'),
+      program: (await loadModel(file, { maxMemory })).program,
+      maxMemory,
+    });
+  }
   await compileKernels(undefined);
   const progress = new Progress();
   try {

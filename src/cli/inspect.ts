@@ -15,23 +15,26 @@ import { loadModel } from '../program/file.js';
 import { FORMAT_VERSION } from '../program/model.js';
 import { outputShape } from '../program/output.js';
 import type { OutputShape } from '../program/output.js';
+import { requireRegularFile } from '../regular-file.js';
 import type { IvitModel } from '../program/model.js';
+import { addMemoryOption } from './options.js';
+import type { MemoryFlags } from './options.js';
 import { bytes, large, notice, pairs, print, printJson } from './render.js';
 import { table } from './table.js';
 
-interface Flags {
+interface Flags extends MemoryFlags {
   readonly size?: string;
   readonly json?: boolean;
 }
 
 export function addInspectCommand(program: Command): void {
-  program
+  const command = program
     .command('inspect')
     .description('show what is in a float ONNX model or in an integer .ivit model')
     .argument('<model>', 'an .onnx or .ivit file')
     .option('--size <size>', 'input size N or HxW, where an ONNX model leaves it open')
-    .option('--json', 'print everything as JSON')
-    .action(run);
+    .option('--json', 'print everything as JSON');
+  addMemoryOption(command).action(run);
 }
 
 async function run(model: string, flags: Flags): Promise<void> {
@@ -43,6 +46,7 @@ async function run(model: string, flags: Flags): Promise<void> {
 function isIvit(model: string): boolean {
   const extension = path.extname(model).toLowerCase();
   if (extension === '.ivit' || extension === '.onnx') return extension === '.ivit';
+  requireRegularFile(model);
   const start = new Uint8Array(9);
   try {
     const handle = openSync(model, 'r');
@@ -55,7 +59,7 @@ function isIvit(model: string): boolean {
 }
 
 async function inspectIvit(file: string, flags: Flags): Promise<void> {
-  const model = await loadModel(file);
+  const model = await loadModel(file, { maxMemory: flags.maxMemory });
   const ops = describeProgram(model.program);
   const size = statSync(file).size;
   if (flags.json) {

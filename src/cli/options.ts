@@ -7,7 +7,11 @@ import type { BackendName, EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
 import type { RecipeFlagTexts } from '../images/preprocess/flags.js';
 
-export interface EngineFlags {
+export interface MemoryFlags {
+  readonly maxMemory?: number;
+}
+
+export interface EngineFlags extends MemoryFlags {
   readonly backend?: BackendName;
   readonly threads?: number;
 }
@@ -27,12 +31,29 @@ export function addThreadsOption(command: Command): Command {
   return command.option('--threads <n>', 'threads to use (default: all cores)', positiveInteger);
 }
 
+const UNITS = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+/** `512M`, `4G`, or bytes. */
+function memorySize(text: string): number {
+  const [, digits, unit] = /^([0-9]{1,15})([kmg]?)i?b?$/i.exec(text) ?? [];
+  if (digits !== undefined) return Number(digits) * UNITS[unit.toLowerCase() as keyof typeof UNITS];
+  throw new InvalidArgumentError('It must be a size like 512M or 4G.');
+}
+
+export function addMemoryOption(command: Command): Command {
+  return command.option(
+    '--max-memory <size>',
+    'memory that the model may take beside its weights (default: 1G)',
+    memorySize,
+  );
+}
+
 export function addModelOptions(command: Command): Command {
   command.option('-m, --model <file>', 'the .ivit model (default: $IVIT_MODEL, else the only .ivit in this folder)');
   command.addOption(
     new Option('--backend <name>', 'what runs the model (default: the fastest that loads)').choices(BACKENDS),
   );
-  return addThreadsOption(command);
+  return addThreadsOption(addMemoryOption(command));
 }
 
 export function addRecipeOptions(command: Command): Command {
@@ -59,8 +80,8 @@ export function addExifOption(command: Command, automatic: string): Command {
 
 export type RecipeOptionValues = RecipeFlagTexts;
 
-export function engineOptions({ backend, threads }: EngineFlags): EngineOptions {
-  return { backend, threads };
+export function engineOptions({ backend, threads, maxMemory }: EngineFlags): EngineOptions {
+  return { backend, threads, maxMemory };
 }
 
 /**

@@ -16,7 +16,7 @@ export interface EncodedStep {
 /** The values of `IVIT_STEP_…`. */
 export const STEP_KINDS = [...OP_KINDS, 'quantize'] as const;
 /** Words of a program's header. */
-export const HEADER_WORDS = { values: 1, steps: 1, stages: 1 };
+export const HEADER_WORDS = { values: 1, steps: 1, stages: 1, maxBytes: 2 };
 /** Words of a step, before its op's own. */
 export const STEP_WORDS = { kind: 1, out: 1, in: 3, rows: 1, cols: 1 };
 /** Words of the layout, before its values and stages: sizes in bytes, 64 bits each. */
@@ -26,9 +26,17 @@ export const VALUE_WORDS = { place: 1, offset: 2, scaleOffset: 2, type: 1, rows:
 /** The values of `IVIT_PLACE_…`. */
 export const PLACES = ['arena', 'local', 'constant'] as const;
 
-/** The header of a program: how many values, steps and stages follow. */
-export function encodeHeader(plan: Plan): Int32Array {
-  return Int32Array.of(plan.values.length, plan.steps.length, plan.stages.length);
+/**
+ * The header of a program: how many values, steps and stages follow, and the most bytes that it, and each context of it,
+ * may allocate.
+ */
+export function encodeHeader(plan: Plan, maxBytes: number): Int32Array {
+  return Int32Array.of(
+    plan.values.length,
+    plan.steps.length,
+    plan.stages.length,
+    ...wide(Math.min(maxBytes, Number.MAX_SAFE_INTEGER)),
+  );
 }
 
 /** All steps of a plan, in order. */

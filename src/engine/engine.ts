@@ -16,16 +16,17 @@ export type EngineFactory = (program: Program) => Engine;
  *
  * @throws InputError where the backend asked for, or any, does not load
  */
-export function loadEngine({ backend, threads = availableParallelism() }: EngineOptions = {}): Promise<EngineFactory> {
+export function loadEngine(options: EngineOptions = {}): Promise<EngineFactory> {
+  const { backend, threads = availableParallelism() } = options;
   return loadBackend<EngineFactory>(backend, {
     native: async () => {
       const kernels = loadNativeKernels();
       const { createNativeEngine } = await import('./native.js');
-      return (program) => createNativeEngine(kernels, program, threads);
+      return (program) => createNativeEngine(kernels, program, threads, null, options);
     },
     wasm: async () => {
       const [module, { createWasmEngine }] = await Promise.all([loadWasmModule(), import('./wasm-engine.js')]);
-      return (program) => createWasmEngine(module, program, threads);
+      return (program) => createWasmEngine(module, program, threads, options);
     },
     reference: async () => {
       const { createReferenceEngine } = await import('./reference.js');

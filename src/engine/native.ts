@@ -5,7 +5,10 @@ import { planWork, workOfOp, workOfProgram } from './plan/index.js';
 import type { Plan, Work } from './plan/index.js';
 import { countMultiplications, describeTimes } from './profile.js';
 import type { Profiler } from './profile.js';
+import { mostBytes, type MemoryOptions } from '../program/budget.js';
 import type { Program } from '../program/types.js';
+import { memoryError } from './memory-error.js';
+import { requirePlanned } from './plan/budget.js';
 import type { Engine, OpRunner, Value } from './types.js';
 import { allocate, checkOperands, imageData } from './values.js';
 
@@ -47,13 +50,29 @@ interface Created {
   readonly plan: Plan;
 }
 
-function create(kernels: NativeKernels, work: Work, threads: number, isa: string | null): Created {
+interface CreateOptions extends MemoryOptions {
+  readonly threads: number;
+  readonly isa: string | null;
+  /** Whether images that come together take one thread each. */
+  readonly sideBySide?: true;
+}
+
+function create(kernels: NativeKernels, work: Work, options: CreateOptions): Created {
+  const { threads, isa, sideBySide } = options;
   const description = kernels.describe(isa);
   if (description === null) throw new Error(`This machine lacks the instruction set ${isa}`);
   const [name, rows, cols] = description;
-  const plan = planWork(work, { rows, cols });
+  const tile = { rows, cols };
+  const plan = planWork(work, tile);
+  const apart = sideBySide && threads > 1 ? Array.from({ length: threads }, () => 1) : [];
+  requirePlanned(plan, work, { threads: [threads, ...apart], copies: 1, tile }, options);
   const steps = encodeSteps(plan, work).map(({ words, constants }) => [words, constants] as const);
-  return { handle: kernels.create(name, encodeHeader(plan), steps, encodeLayout(plan), threads), isa: name, plan };
+  const header = encodeHeader(plan, mostBytes(work.ops, options));
+  try {
+    return { handle: kernels.create(name, header, steps, encodeLayout(plan), threads), isa: name, plan };
+  } catch (error) {
+    throw memoryError(error);
+  }
 }
 
 /** @param isa one of `kernels.isas()`; default: the best */
@@ -62,7 +81,7 @@ export function createNativeRunner(kernels: NativeKernels, isa: string | null = 
     backend: 'native',
     load(op, operands, input) {
       const work = workOfOp(op, operands, input);
-      const { handle } = create(kernels, work, 1, isa);
+      const { handle } = create(kernels, work, { threads: 1, isa, maxMemory: Infinity });
       return {
         run(values) {
           checkOperands(work.inputs, values);
@@ -88,9 +107,10 @@ export function createNativeEngine(
   program: Program,
   threads: number,
   isa: string | null = null,
+  options: MemoryOptions = {},
 ): Engine {
   const work = workOfProgram(program);
-  const created = create(kernels, work, threads, isa);
+  const created = create(kernels, work, { ...options, threads, isa, sideBySide: true });
   const { rows, cols } = program.ops[program.output - 1];
   // The add-on takes one batch at a time.
   let last: Promise<unknown> = Promise.resolve();
@@ -99,7 +119,9 @@ export function createNativeEngine(
     const outputs = images.map(() => new Int32Array(rows * cols));
     const batch = last.then(() => kernels.runAll(created.handle, images, program.output, outputs));
     last = batch.catch(() => undefined);
-    await batch;
+    await batch.catch((error: unknown) => {
+      throw memoryError(error);
+    });
     return outputs;
   };
   const batcher = new Batcher(runAll);
@@ -121,7 +143,7 @@ export function createNativeProfiler(
   isa: string | null = null,
 ): Profiler {
   const work = workOfProgram(program);
-  const { handle, isa: name, plan } = create(kernels, work, threads, isa);
+  const { handle, isa: name, plan } = create(kernels, work, { threads, isa });
   const counts = countMultiplications(plan);
   return {
     isa: name,

@@ -1,3 +1,4 @@
+import type { MemoryOptions } from '../program/budget.js';
 import type { Op, Output, Program } from '../program/types.js';
 import type { IntegerArray } from '../program/value.js';
 
@@ -48,7 +49,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export interface EngineOptions {
+export interface EngineOptions extends MemoryOptions {
   /** Default: the first of native, wasm, reference that loads. */
   readonly backend?: BackendName;
   /** Default: all cores. */

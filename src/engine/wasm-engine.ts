@@ -1,3 +1,4 @@
+import type { MemoryOptions } from '../program/budget.js';
 import type { Program } from '../program/types.js';
 import { Batcher } from './batcher.js';
 import { workOfProgram } from './plan/index.js';
@@ -10,9 +11,14 @@ import { WasmPool } from './wasm-pool.js';
  * Runs a program in WebAssembly: an image that comes alone on the calling thread, images that come together on
  * `threads` worker threads, which start when they are first needed.
  */
-export function createWasmEngine(module: WebAssembly.Module, program: Program, threads: number): Engine {
+export function createWasmEngine(
+  module: WebAssembly.Module,
+  program: Program,
+  threads: number,
+  options: MemoryOptions = {},
+): Engine {
   const work = workOfProgram(program);
-  const loaded = new WasmProgram(module, work);
+  const loaded = new WasmProgram(module, work, { ...options, workers: threads > 1 ? threads : 0 });
   let pool: WasmPool | null = null;
   const runAll = async (images: readonly Uint8Array[]): Promise<Int32Array[]> => {
     if (threads === 1 || images.length === 1) {

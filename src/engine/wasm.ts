@@ -1,7 +1,10 @@
+import { mostBytes, type MemoryOptions } from '../program/budget.js';
 import type { Op, Program } from '../program/types.js';
 import type { IntegerArray } from '../program/value.js';
 import { clock } from './clock.js';
 import { encodeHeader, encodeLayout, encodeSteps } from './encode.js';
+import { memoryError } from './memory-error.js';
+import { requirePlanned } from './plan/budget.js';
 import type { WasmExports } from './wasm-exports.js';
 import { describeTimes } from './profile.js';
 import type { Profiler, StepProfile } from './profile.js';
@@ -41,6 +44,14 @@ export interface Snapshot {
   readonly outputLength: number;
 }
 
+export interface WasmOptions extends MemoryOptions {
+  /** How many copies of the instance will be at work beside it. */
+  readonly workers?: number;
+}
+
+/** Less than an address of 32 bits reaches. */
+const MOST_BYTES = 2 ** 32 - 2 ** 20;
+
 /** Work loaded into a WebAssembly instance of its own: the weights packed, every buffer in place. */
 export class WasmProgram {
   readonly isa: string;
@@ -51,13 +62,26 @@ export class WasmProgram {
   constructor(
     private readonly module: WebAssembly.Module,
     private readonly work: Work,
+    options: WasmOptions = {},
   ) {
     const kernels = (this.kernels = instantiate(module));
     this.isa = readName(kernels.memory, kernels.ivit_isa_name());
-    const plan = (this.plan = planWork(work, { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() }));
+    const tile = { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() };
+    const plan = (this.plan = planWork(work, tile));
+    const copies = 1 + (options.workers ?? 0);
+    requirePlanned(plan, work, { threads: Array.from({ length: copies }, () => 1), copies, tile }, options);
+    try {
+      this.context = this.load(Math.min(mostBytes(work.ops, options), MOST_BYTES));
+    } catch (error) {
+      throw memoryError(error);
+    }
+  }
 
+  /** @returns the address of the context */
+  private load(maxBytes: number): number {
+    const { kernels, plan, work } = this;
     // Steps pass through one staging area, one after another.
-    const header = encodeHeader(plan);
+    const header = encodeHeader(plan, maxBytes);
     const layout = encodeLayout(plan);
     const steps = encodeSteps(plan, work);
     const sizes = steps.map(({ words, constants }) =>
@@ -75,7 +99,7 @@ export class WasmProgram {
       kernels.ivit_program_step(program, i, wordsAt, addressesAt);
     });
     kernels.ivit_program_layout(program, this.stage(staging, [layout])[0]);
-    this.context = kernels.ivit_context_create(program, 1);
+    return kernels.ivit_context_create(program, 1);
   }
 
   /** Runs the work. @returns the output, a copy */
@@ -163,7 +187,9 @@ export function createWasmRunner(module: WebAssembly.Module): OpRunner {
 }
 
 function loadOp(module: WebAssembly.Module, op: Op, operands: readonly ValueSpec[], input: Program['input']): LoadedOp {
-  let program: WasmProgram | null = new WasmProgram(module, workOfOp(op, operands, input));
+  let program: WasmProgram | null = new WasmProgram(module, workOfOp(op, operands, input), {
+    maxMemory: Infinity,
+  });
   return {
     run(values) {
       if (program === null) throw new Error(`The op ${op.name} was freed`);

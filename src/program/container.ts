@@ -5,6 +5,7 @@
  */
 import { InputError } from '../errors.js';
 import { jsonError, parseJsonOnce } from './json.js';
+import { MAX_DIMENSIONS, MAX_HEADER_BYTES } from './limits.js';
 
 export type Dtype = 'U8' | 'I8' | 'I16' | 'I32' | 'I64';
 export type TensorData = Uint8Array | Int8Array | Int16Array | Int32Array | BigInt64Array;
@@ -22,9 +23,6 @@ export interface Container {
 
 const ELEMENT_BYTES: Readonly<Record<Dtype, number>> = { I64: 8, I32: 4, I16: 2, I8: 1, U8: 1 };
 const HEADER_ALIGNMENT = 64;
-/** The header holds no weights: anything longer is not one of ours. */
-const MAX_HEADER_BYTES = 32 * 1024 * 1024;
-const MAX_DIMENSIONS = 8;
 
 /** @throws RangeError where this machine is big-endian: the tensors are views on the file's little-endian bytes */
 function assertLittleEndian(): void {

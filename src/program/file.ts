@@ -5,11 +5,10 @@ import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../errors.js';
 import { requireRegularFile } from '../regular-file.js';
+import type { MemoryOptions } from './budget.js';
+import { MAX_FILE_BYTES } from './limits.js';
 import { decodeModel, encodeModel } from './model.js';
 import type { IvitModel } from './model.js';
-
-/** More than any Vision Transformer takes; larger files could not be read into one buffer. */
-const MAX_FILE_BYTES = 2 ** 32;
 
 function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -33,10 +32,10 @@ export async function saveModel(file: string, model: IvitModel): Promise<number>
  *
  * @throws InputError beginning with the path: missing, unreadable, or not a valid model
  */
-export async function loadModel(file: string): Promise<IvitModel> {
+export async function loadModel(file: string, options: MemoryOptions = {}): Promise<IvitModel> {
   const bytes = await readAligned(file);
   try {
-    return decodeModel(bytes, sha256);
+    return decodeModel(bytes, sha256, options);
   } catch (error) {
     if (/\.onnx$/i.test(file))
       throw new InputError(`${file}: this is a float ONNX model; quantize it first: ivit quantize ${file}`, {

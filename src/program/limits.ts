@@ -1,3 +1,4 @@
+/** Every limit of the format and of its reader: docs/format.md lists them. */
 import type { Output } from './value.js';
 
 /** Limits of the i32 values of a program (residual stream, logits): 24 bits and a sign. */
@@ -23,6 +24,17 @@ export const MAX_QUOTIENT_BITS = 28;
 export const TABLE_LIMIT = 1 << 21;
 /** Longest sum of a matrix product of two i16 values: it stays below 2^52. */
 export const MAX_INNER = 1 << 22;
+/** Bytes that running a program may take, unless the user allows more: see `requireMemory`. */
+export const MAX_MEMORY = 2 ** 30;
+/** Times its size in the file that weights may take in memory without being counted: copied, padded and packed. */
+export const WEIGHT_FACTOR = 4;
+
+/** More than any Vision Transformer takes; larger files could not be read into one buffer. */
+export const MAX_FILE_BYTES = 2 ** 32;
+/** The header holds no weights: anything longer is not one of ours. */
+export const MAX_HEADER_BYTES = 2 ** 25;
+/** Of a tensor. */
+export const MAX_DIMENSIONS = 8;
 /** How deep the JSON of a file may be nested: none of ours passes 8. */
 export const MAX_JSON_DEPTH = 64;
 

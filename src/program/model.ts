@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { InputError } from '../errors.js';
 import { parseResizeRecipe } from '../images/preprocess/recipe.js';
 import type { ResizeRecipe } from '../images/preprocess/recipe.js';
+import { checkMemory, type MemoryOptions } from './budget.js';
 import { proveNoOverflow } from './bounds.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
@@ -138,7 +139,7 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
  * @param bytes the whole file; its buffer position must be a multiple of 8
  * @throws InputError with a one-line reason
  */
-export function decodeModel(bytes: Uint8Array, digest: Digest): IvitModel {
+export function decodeModel(bytes: Uint8Array, digest: Digest, options: MemoryOptions = {}): IvitModel {
   const container = decodeContainer(bytes);
   const { metadata } = container;
   if (metadata.get(KEY.format) !== 'ivit') throw malformed('it is a safetensors file, but not one of ivit');
@@ -161,6 +162,7 @@ export function decodeModel(bytes: Uint8Array, digest: Digest): IvitModel {
     provenance: parse(provenanceSchema, parseJson(metadata, KEY.provenance), KEY.provenance),
   };
   checkModel(model);
+  checkMemory(model.program, options);
   return model;
 }
 

@@ -1,10 +1,12 @@
 /** Checks that a program is one that engines can run: shapes, types, lengths, ranges, indices in bounds. */
 import { InputError } from '../errors.js';
+import type { TensorData } from './container.js';
 import { OpCheck, isCount } from './check.js';
 import { MAX_ELEMENTS, MAX_INPUT_CHANNELS, MAX_INPUT_EDGE, MAX_OPS } from './limits.js';
 import { definitionOf, type Op } from './ops/index.js';
 import type { Surroundings } from './ops/definition.js';
 import type { Program } from './types.js';
+import { tensorsOf } from './tensors.js';
 import { elements, type ValueInfo } from './value.js';
 
 /** Type and shape of every value: the image, then what each op writes. */
@@ -48,7 +50,7 @@ export function validateProgram(program: Program): void {
 
 function validateOp(op: Op, check: OpCheck, surroundings: Surroundings): void {
   const { index } = surroundings;
-  const { operands, tensors, validate } = definitionOf(op);
+  const { operands, validate } = definitionOf(op);
   check.that(
     isCount(op.rows, 1, MAX_ELEMENTS) && isCount(op.cols, 1, MAX_ELEMENTS),
     `its shape [${op.rows}, ${op.cols}] is not valid`,
@@ -59,24 +61,17 @@ function validateOp(op: Op, check: OpCheck, surroundings: Surroundings): void {
   for (const id of operands(op)) {
     check.that(isCount(id, 0, index), `it reads value ${id}; only values 0 to ${index} exist before it`);
   }
-  for (const { field } of tensors(op)) refuseMostNegative(field, tensorOf(op, field), check);
+  for (const [field, data] of tensorsOf(op)) refuseMostNegative(field, data, check);
   validate(op, check, surroundings);
 }
 
-/** The array of a tensor's field: `q.rows` is `rows` of the op's `q`. */
-function tensorOf(op: Op, field: string): unknown {
-  let value: unknown = op;
-  for (const key of field.split('.')) value = (value as Record<string, unknown>)[key];
-  return value;
-}
-
 /** The most negative integer of a type has no magnitude of that type: no tensor may hold it. */
-function refuseMostNegative(field: string, array: unknown, check: OpCheck): void {
+function refuseMostNegative(field: string, array: TensorData, check: OpCheck): void {
   const at = placeOfMostNegative(array);
   check.that(at < 0, `${field}[${at}] is the most negative integer of its type, which the format excludes`);
 }
 
-function placeOfMostNegative(array: unknown): number {
+function placeOfMostNegative(array: TensorData): number {
   if (array instanceof Int32Array) return array.indexOf(-(2 ** 31));
   if (array instanceof BigInt64Array) return array.indexOf(-(1n << 63n));
   if (array instanceof Int16Array) return array.indexOf(-(2 ** 15));

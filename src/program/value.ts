@@ -46,5 +46,10 @@ export function elements(value: { readonly rows: number; readonly cols: number }
   return value.rows * value.cols;
 }
 
+/** Bytes of one element. */
+export function bytesOf(type: ValueType): number {
+  return type === 'i32' ? 4 : type === 'i16' ? 2 : 1;
+}
+
 /** Any typed array a value may be held in. */
 export type IntegerArray = Uint8Array | Int8Array | Int16Array | Int32Array;

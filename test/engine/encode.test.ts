@@ -32,9 +32,9 @@ describe('a plan in words', () => {
     expect(kinds.size).toBeGreaterThan(8);
   });
 
-  test('the header counts values, steps and stages', () => {
-    expect([...encodeHeader(plan)]).toEqual([plan.values.length, plan.steps.length, plan.stages.length]);
-    expect(countOf(HEADER_WORDS)).toBe(3);
+  test('the header counts values, steps and stages, and limits memory', () => {
+    expect([...encodeHeader(plan, 1e9)]).toEqual([plan.values.length, plan.steps.length, plan.stages.length, 1e9, 0]);
+    expect(countOf(HEADER_WORDS)).toBe(encodeHeader(plan, 0).length);
   });
 
   test('offsets and sizes past 2^31 stay what they are', () => {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEIT_TINY, syntheticVit } from '../../tools/measure/synthetic-vit.js';
-import { bytesOf, planWork, workOfProgram } from '../../src/engine/plan/index.js';
+import { bytesOf } from '../../src/program/value.js';
+import { planWork, workOfProgram } from '../../src/engine/plan/index.js';
 import type { Plan } from '../../src/engine/plan/index.js';
 import { describeTimes } from '../../src/engine/profile.js';
 import { anyProgram } from './random-programs.js';

@@ -11,7 +11,6 @@ import type { Plan, Step, Tile, Work } from './types.js';
 import { findUses } from './uses.js';
 
 export type * from './types.js';
-export { bytesOf } from './memory.js';
 
 export function workOfProgram(program: Program): Work {
   const { input, ops, output } = program;

@@ -1,6 +1,6 @@
 /** Where every value lies. */
 import { floorDivide } from '../../kernels/dyadic.js';
-import type { ValueType } from '../../program/types.js';
+import { bytesOf } from '../../program/value.js';
 import type { ValueSpec } from '../values.js';
 import type { Join } from './joins.js';
 import type { Place, Stage, Step, Work } from './types.js';
@@ -175,10 +175,6 @@ class Neighbours {
       else here.push(i);
     }
   }
-}
-
-export function bytesOf(type: ValueType): number {
-  return type === 'i32' ? 4 : type === 'i16' ? 2 : 1;
 }
 
 export function roundUp(n: number, to: number): number {

@@ -1,7 +1,8 @@
 /** Which steps a block of rows runs through one after another. */
 import { floorDivide } from '../../kernels/dyadic.js';
+import { bytesOf } from '../../program/value.js';
 import type { ValueSpec } from '../values.js';
-import { bytesOf, roundUp } from './memory.js';
+import { roundUp } from './memory.js';
 import { unionRuns } from './runs.js';
 import type { Stage, Step, Tile, Use } from './types.js';
 import { isRowLocal } from './uses.js';

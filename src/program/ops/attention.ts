@@ -3,7 +3,7 @@ import type { OpCheck } from '../check.js';
 import { MAX_ELEMENTS, MAX_X0, SCORE_BIAS_LIMIT } from '../limits.js';
 import { ACCUMULATOR_BITS, checkProducts, requantized, within } from '../proof.js';
 import type { OpBase } from '../value.js';
-import { integer, multiplierOf, type OpDefinition } from './definition.js';
+import { integer, multiplierOf, padded, type OpDefinition } from './definition.js';
 import { rowsOf, validateView, viewSchema, type OperandView } from './view.js';
 
 /** The kernels of one softmax: `shift` is Shiftmax (linear mantissa), `quadratic` adds the second-order term. */
@@ -125,6 +125,15 @@ export const attention: OpDefinition<AttentionOp> = {
     const attended = requantized(op, typeof softmax === 'string' ? ATTENDED : sum);
     checkProducts(op, { multiplier: op.scoreMultiplier, shift: op.scoreShift }, score, 'a score');
     return attended;
+  },
+  // Keys and values of each head are packed, as words of 16 bits at most; 24 rows of scores are at work at a time.
+  memory({ batch, heads, keys, dim, valueDim }) {
+    const [k, d, v] = [padded(keys), padded(dim), padded(valueDim)];
+    return {
+      constants: 0,
+      shared: batch * heads * (2 * k * (d + v) + 4 * (k + v) + 128),
+      thread: 256 * k + 64 * d + 64 * v,
+    };
   },
   macs: (op) => op.batch * op.heads * op.queries * op.keys * (op.dim + op.valueDim),
 };

@@ -28,6 +28,21 @@ export interface Surroundings {
   readonly index: number;
 }
 
+/** Bytes that an engine takes at most for an op, beyond its values and its tensors as they are. */
+export interface OpMemory {
+  /** Tensors as they are packed for products. */
+  readonly constants: number;
+  /** What all threads use together while it is computed. */
+  readonly shared: number;
+  /** What each thread uses. */
+  readonly thread: number;
+}
+
+/** Counts as engines pad them. */
+export function padded(count: number): number {
+  return count + ((64 - (count % 64)) % 64);
+}
+
 /** All that the program's stages need to know of one kind of op. */
 export interface OpDefinition<T extends OpBase> {
   /** The JSON fields beside op, name, rows, cols and out, in the order that files have them. */
@@ -47,6 +62,8 @@ export interface OpDefinition<T extends OpBase> {
   bound(op: T, values: readonly ValueInfo[]): bigint;
   /** Whether sizes alone prove it, without a look at the weights. */
   isProvenBySize?(op: T, values: readonly ValueInfo[]): boolean;
+  /** What it takes beyond rows of its columns, which are counted for every op. Left out: nothing. */
+  memory?(op: T): OpMemory;
   /** Multiply-accumulates for one image; 0 where left out. */
   macs?(op: T): number;
   /** Weights and biases of the model that it holds; 0 where left out. */

@@ -3,7 +3,7 @@ import type { OpCheck } from '../check.js';
 import { MAX_ELEMENTS, ROW_LIMIT, outputRange } from '../limits.js';
 import { ACCUMULATOR_BITS, POWERS, fitsProduct, greatest, larger, requantized, within } from '../proof.js';
 import { elements, type OpBase, type ValueId, type ValueInfo } from '../value.js';
-import { integer, multiplierOf, perChannel, type OpDefinition, type Surroundings } from './definition.js';
+import { integer, multiplierOf, padded, perChannel, type OpDefinition, type Surroundings } from './definition.js';
 
 /**
  * A linear layer. x is `u8` (acc = bias[n] + Σ (x − zero)·w), `i16` (acc = bias[n] + Σ x·w, the kernels split x into
@@ -105,6 +105,12 @@ export const linear: OpDefinition<LinearOp> = {
       BigInt(255 * weights) < POWERS[ACCUMULATOR_BITS] && accumulator < POWERS[bits] && fitsProduct(op, accumulator)
     );
   },
+  // Words of 16 bits at most; rows of them are rearranged, 48 at a time.
+  memory: (op) => ({
+    constants: 2 * padded(op.cols) * padded(op.inFeatures) + 32 * padded(op.cols),
+    shared: 0,
+    thread: 128 * padded(op.inFeatures),
+  }),
   macs: (op) => op.rows * op.cols * op.inFeatures,
   parameters: (op) => (op.weightsOf === undefined ? op.weight.length : 0) + op.bias.length,
 };

@@ -1,0 +1,11 @@
+import { InputError } from '../errors.js';
+
+/**
+ * What ends the loading of a program whose plan was found to fit: C finds that it does not, or the machine has not as
+ * much memory as it may use. WebAssembly says so by a trap, or where its memory cannot grow.
+ */
+export function memoryError(error: unknown): unknown {
+  const { name, message } = error as Error;
+  const isMemory = (name === 'RuntimeError' && /unreachable/.test(message)) || /memory|Array buffer/i.test(message);
+  return isMemory ? new InputError('There is not enough memory to run the model', { cause: error }) : error;
+}
