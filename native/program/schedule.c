@@ -50,7 +50,8 @@ static void cut_queries(schedule *s, const stage *g, const ivit_attention *op, i
       }
       for (int32_t head = 0; head < op->heads; head++) {
         for (int32_t q = r; q < stop; q += size) {
-          add_block(s, (block){.r0 = q - start, .r1 = ivit_min(q + size, stop) - start, .window = window, .head = head});
+          int32_t last_query = ivit_min(q + size, stop);
+          add_block(s, (block){.r0 = q - start, .r1 = last_query - start, .window = window, .head = head});
         }
       }
       r = stop;

@@ -27,8 +27,8 @@ export const VALUE_WORDS = { place: 1, offset: 2, scaleOffset: 2, type: 1, rows:
 export const PLACES = ['arena', 'local', 'constant'] as const;
 
 /**
- * The header of a program: how many values, steps and stages follow, and the most bytes that it, and each context of it,
- * may allocate.
+ * The header of a program: how many values, steps and stages follow, and the most bytes that it, and each context of
+ * it, may allocate.
  */
 export function encodeHeader(plan: Plan, maxBytes: number): Int32Array {
   return Int32Array.of(
