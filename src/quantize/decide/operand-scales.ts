@@ -54,8 +54,9 @@ export function operandScales(
     product: new Float64Array(node.heads),
   };
   const valueRoom = chooseValueRoom(node, vSeen, v, range);
-  // Norms per head write all heads into the same columns: these then have one scale, and so have the other operand's.
-  const isShared = node.q.stride > qSeen.channels || node.k.stride > kSeen.channels;
+  // Norms per head write all heads into the same columns, and heads may have keys in common: these columns then have one
+  // scale, and so have the other operand's.
+  const isShared = sharesColumns(node, node.q, qSeen.channels) || sharesColumns(node, node.k, kSeen.channels);
   if (isShared)
     for (const [view, reach] of [
       [node.q, q],
@@ -85,6 +86,10 @@ export function operandScales(
   }
   return scales;
 }
+
+/** Whether some of the heads read the same columns. */
+const sharesColumns = ({ heads, dim }: AttentionNode, { stride, headStride }: AttentionView, columns: number): boolean =>
+  stride > columns || (heads > 1 && headStride < dim);
 
 /** Makes a channel reach equally far in every head. */
 function shareAmongHeads(node: AttentionNode, view: AttentionView, { center, ...reach }: Reach): void {

@@ -48,11 +48,19 @@ function seen(values: readonly number[], columns: number): ChannelStatistics {
   return statistics;
 }
 
-test.each([
+interface Columns {
+  readonly q: number;
+  readonly k: number;
+  /** All heads read the one head of k. */
+  readonly isOneKey?: boolean;
+}
+
+test.each<[string, (heads: number) => Columns]>([
   ['each head has its own columns', (heads: number) => ({ q: heads * DIM, k: heads * DIM })],
   ['a learned query, or norms per head: heads share columns of q', (heads: number) => ({ q: DIM, k: heads * DIM })],
   ['heads share columns of k', (heads: number) => ({ q: heads * DIM, k: DIM })],
   ['heads share columns of both', () => ({ q: DIM, k: DIM })],
+  ['one head of k serves all', (heads: number) => ({ q: heads * DIM, k: DIM, isOneKey: true })],
 ])('%s: in every channel of a head the scales of q and k have its product, and reach all values', (_, columnsOf) => {
   fc.assert(
     fc.property(
@@ -69,6 +77,7 @@ test.each([
           ['v', seen(rows.v, heads * DIM)],
         ]);
         const node = attention(heads);
+        if (columns.isOneKey) Object.assign(node.k, { stride: DIM, headStride: 0 });
         const scales = operandScales(node, statistics, RANGE, true);
         for (let h = 0; h < heads; h++) {
           for (let c = 0; c < DIM; c++) {
