@@ -1,6 +1,6 @@
 import { InputError } from '../errors.js';
 import { broadcastData, sameShape, sizeOf, type Constant } from './constant.js';
-import type { ConstantExpr, Expr, ViewExpr } from './expr.js';
+import type { ConstantExpr, Expr, ImageExpr, ViewExpr } from './expr.js';
 import {
   coarsen,
   compose,
@@ -10,6 +10,7 @@ import {
   isIdentity,
   isInjective,
   layoutSize,
+  permute,
   refine,
   sameLayout,
   take,
@@ -75,6 +76,8 @@ export class Lowerer {
         const lowered = lowering.lower?.(expr, this);
         if (lowered) return lowered;
       }
+      if (expr.op === 'image') return this.#pixels(expr);
+      if (expr.op === 'view') return this.#view(expr);
       throw new Unsupported(...notMatched(expr));
     } catch (error) {
       if (!(error instanceof Unsupported)) throw error;
@@ -293,6 +296,19 @@ export class Lowerer {
     return { shape: expr.shape, sources, layout };
   }
 
+  /** The pixels themselves, by a convolution that copies them: for whatever does not begin with patches. */
+  #pixels(expr: ImageExpr): Lowered {
+    const [, channels, height, width] = expr.shape;
+    const rows = height * width;
+    const weight = Float32Array.from({ length: channels ** 2 }, (_, i) => (i % (channels + 1) === 0 ? 1 : 0));
+    const node = {
+      ...{ op: 'patchEmbed' as const, rows, cols: channels, weight, bias: new Float32Array(channels) },
+      ...{ kernel: [1, 1] as const, stride: [1, 1] as const, pads: [0, 0, 0, 0] as const, dilation: [1, 1] as const },
+      outSize: [height, width] as const,
+    };
+    return this.emit(expr, node, [], expr.shape, permute([rows, channels], [1, 0]));
+  }
+
   #constant(expr: ConstantExpr): Lowered {
     const cols = expr.shape.at(-1) ?? 1;
     const size = sizeOf(expr.shape);
@@ -309,13 +325,6 @@ const isOfPixels = (expr: Expr): boolean =>
 
 function notMatched(expr: Expr): [reason: string, remedy: string] {
   switch (expr.op) {
-    case 'image':
-    case 'view':
-      return [
-        'the image is used without a patch embedding',
-        'only models that begin with a convolution over the image, or with patches cut from it and a linear layer, ' +
-          'are supported',
-      ];
     case 'conv':
       return [
         'a convolution over features, not over the image',
