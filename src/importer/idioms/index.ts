@@ -14,6 +14,7 @@ import { patchEmbed } from './patch-embed.js';
 import { product } from './product.js';
 import { residual } from './residual.js';
 import { rmsNorm } from './rms-norm.js';
+import { rotaryEmbedding } from './rotary-embedding.js';
 import { softmax } from './softmax.js';
 
 /** In the order they are tried: the most particular first. */
@@ -33,6 +34,7 @@ export const idioms: readonly Idiom[] = [
   product,
   residual,
   fusedMatMul,
+  rotaryEmbedding,
 ];
 
 /** The operators of all idioms. */

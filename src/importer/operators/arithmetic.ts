@@ -4,6 +4,7 @@ import { isConstant, scalarValue, type Expr } from '../expr.js';
 import type { Operator } from '../operator.js';
 import { Unsupported } from '../problems.js';
 import type { ScalarOp } from '../../graph/scalar.js';
+import { einsum } from './einsum.js';
 
 const scalarOperator =
   (op: ScalarOp): Operator =>
@@ -185,42 +186,6 @@ const conv: Operator = (c) => {
   return c.has(2)
     ? c.b.add(out, c.b.reshape(c.input(2), [1, weight.shape[0], ...new Array<number>(spatial).fill(1)]))
     : out;
-};
-
-const einsum: Operator = (c) => {
-  const equation = c.text('equation', '').replaceAll(' ', '');
-  const [left, out] = equation.split('->');
-  const [first, second, ...more] = left.split(',');
-  if (out === undefined || second === undefined || more.length > 0 || equation.includes('.'))
-    throw new Unsupported(`the equation ${equation}`, 'only products of two tensors with all axes named are supported');
-  const [a, b] = [c.input(0), c.input(1)];
-  const dim = (axis: string): number =>
-    first.includes(axis) ? a.shape[first.indexOf(axis)] : b.shape[second.indexOf(axis)];
-  const pick = (text: string, test: (axis: string) => boolean): string[] => [...text].filter(test);
-  const batch = pick(first, (x) => second.includes(x) && out.includes(x));
-  const summed = pick(first, (x) => second.includes(x) && !out.includes(x));
-  const rows = pick(first, (x) => !second.includes(x));
-  const cols = pick(second, (x) => !first.includes(x));
-  if ([...rows, ...cols].some((x) => !out.includes(x)))
-    throw new Unsupported(`the equation ${equation}`, 'axes of one operand alone cannot be summed');
-  const count = (axes: string[]): number => axes.reduce((product, axis) => product * dim(axis), 1);
-  const arrange = (x: Expr, from: string, order: string[], to: number[]): Expr =>
-    c.b.reshape(
-      c.b.transpose(
-        x,
-        order.map((axis) => from.indexOf(axis)),
-      ),
-      [...batch.map(dim), ...to],
-    );
-  const product = c.b.matmul(
-    arrange(a, first, [...batch, ...rows, ...summed], [count(rows), count(summed)]),
-    arrange(b, second, [...batch, ...summed, ...cols], [count(summed), count(cols)]),
-  );
-  const natural = [...batch, ...rows, ...cols];
-  return c.b.transpose(
-    c.b.reshape(product, natural.map(dim)),
-    [...out].map((axis) => natural.indexOf(axis)),
-  );
 };
 
 /** Operators that compute. */

@@ -88,8 +88,11 @@ export function operandScales(
 }
 
 /** Whether some of the heads read the same columns. */
-const sharesColumns = ({ heads, dim }: AttentionNode, { stride, headStride }: AttentionView, columns: number): boolean =>
-  stride > columns || (heads > 1 && headStride < dim);
+const sharesColumns = (
+  { heads, dim }: AttentionNode,
+  { stride, headStride }: AttentionView,
+  columns: number,
+): boolean => stride > columns || (heads > 1 && headStride < dim);
 
 /** Makes a channel reach equally far in every head. */
 function shareAmongHeads(node: AttentionNode, view: AttentionView, { center, ...reach }: Reach): void {
