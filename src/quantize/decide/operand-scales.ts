@@ -54,8 +54,8 @@ export function operandScales(
     product: new Float64Array(node.heads),
   };
   const valueRoom = chooseValueRoom(node, vSeen, v, range);
-  // Norms per head write all heads into the same columns, and heads may have keys in common: these columns then have one
-  // scale, and so have the other operand's.
+  // Norms per head write all heads into the same columns, and heads may have keys in common: these columns then have
+  // one scale, and so have the other operand's.
   const isShared = sharesColumns(node, node.q, qSeen.channels) || sharesColumns(node, node.k, kSeen.channels);
   if (isShared)
     for (const [view, reach] of [
