@@ -10,34 +10,13 @@ import { AccuracyMeter } from '../metrics/accuracy.js';
 import { AgreementMeter, argmax } from '../metrics/agreement.js';
 import { latencyOf } from '../metrics/latency.js';
 import type { Latency } from '../metrics/latency.js';
+import { checkEvaluateArguments } from './arguments.js';
 import { openFloatFile } from './float-file.js';
 import { recordedNormalization } from './float-input.js';
 import { hashFile } from './hash.js';
 import { Model } from './model.js';
+import type { EvaluateRequest } from './requests.js';
 import type { SkippedImage } from './quantize.js';
-
-export interface EvaluateRequest {
-  /** Folder of class folders, folder with a label file, or label file. */
-  readonly dataset: string;
-  /** The float ONNX model to compare with, image by image. */
-  readonly float?: string;
-  /** Only the first so many images, spread evenly over the dataset. */
-  readonly limit?: number;
-  readonly onProgress?: (done: number, total: number) => void;
-  readonly onNotice?: (notice: string) => void;
-  /** Whether images are turned by their EXIF orientation; default: `ignore`, as Python's datasets do. */
-  readonly exif?: ExifMode;
-  /** Called for each image, in the dataset's order. */
-  readonly onImage?: (image: EvaluatedImage) => void;
-}
-
-export interface EvaluatedImage {
-  readonly path: string;
-  readonly label: number;
-  readonly logits: Int32Array;
-  /** The float model's first class, where there is a float model. */
-  readonly floatPrediction?: number;
-}
 
 export interface Evaluation {
   readonly images: number;
@@ -74,7 +53,8 @@ export interface FloatComparison {
  * @throws InputError where the dataset or the float model cannot be used, or no image can be decoded
  */
 export async function evaluate(model: Model | string, request: EvaluateRequest): Promise<Evaluation> {
-  if (typeof model !== 'string') return evaluateLoaded(model, request);
+  checkEvaluateArguments(request);
+  if (model instanceof Model) return evaluateLoaded(model, request);
   const loaded = await Model.load(model);
   try {
     return await evaluateLoaded(loaded, request);

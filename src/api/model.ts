@@ -1,5 +1,7 @@
+import { TOP, check, checkBytes, checkImage, checkLoadArguments, checkLogits, checkObject } from './checks.js';
 import { loadEngine } from '../engine/engine.js';
 import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
+import { UsageError } from '../errors.js';
 import type { RgbImage } from '../images/image.js';
 import { labelText } from '../images/labels.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
@@ -33,6 +35,8 @@ export interface Inference {
  *     await model.close();
  */
 export class Model {
+  private isClosed = false;
+
   private constructor(
     /** The file's content: program, recipe, labels, provenance. */
     readonly file: IvitModel,
@@ -43,6 +47,7 @@ export class Model {
    * @throws InputError where the file is missing, damaged, of another version, or no backend can run it
    */
   static async load(path: string, options: EngineOptions = {}): Promise<Model> {
+    checkLoadArguments(path, options);
     const loadingEngine = loadEngine(options);
     loadingEngine.catch(() => undefined); // what is wrong with the file is told first
     const file = await loadModel(path, options);
@@ -84,12 +89,7 @@ export class Model {
 
   /** Pixels of an image of any size as the network takes them: resized and cropped by the model's own recipe. */
   prepare(image: RgbImage): Uint8Array {
-    const { data, width, height } = image;
-    if (data.length !== 3 * width * height) {
-      throw new RangeError(
-        `Expected ${3 * width * height} bytes (${height}×${width}×3) for data but received ${data.length}`,
-      );
-    }
+    checkImage('prepare', image);
     return applyRecipe(image, this.file.preprocess);
   }
 
@@ -101,23 +101,23 @@ export class Model {
    */
   async run(pixels: Uint8Array): Promise<Int32Array> {
     const { height, width, channels } = this.file.program.input;
-    const bytes = height * width * channels;
-    if (pixels.length !== bytes) {
-      throw new RangeError(
-        `Expected ${bytes} bytes (${height}×${width}×${channels}) for pixels but received ${pixels.length}`,
-      );
-    }
+    if (this.isClosed) throw new UsageError('run: the model is closed');
+    checkBytes('run', 'pixels', pixels, [height, width, channels]);
     return this.engine.run(pixels);
   }
 
   /** Classifies an image of any size. */
   async infer(image: RgbImage, options: { readonly top?: number } = {}): Promise<Inference> {
+    checkImage('infer', image);
+    checkObject('infer', options, { top: TOP });
     const logits = await this.run(this.prepare(image));
     return { predictions: this.predictions(logits, options.top ?? 5), logits };
   }
 
   /** The `top` most likely classes of given logits; none where the model gives features. */
   predictions(logits: Int32Array, top: number): Prediction[] {
+    checkLogits('predictions', logits, this.output.tokens * this.output.values);
+    check('predictions', 'top', top, TOP);
     if (this.classes === 0) return [];
     const probabilities = softmax(logits, this.logitScale);
     return topIndices(logits, top).map((index) => ({
@@ -129,6 +129,8 @@ export class Model {
 
   /** Frees threads and memory; the model cannot be used afterwards. */
   close(): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
+    this.isClosed = true;
     return this.engine.close();
   }
 }

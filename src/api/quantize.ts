@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError } from '../errors.js';
@@ -11,53 +12,27 @@ import { findLabels } from '../images/labels.js';
 import { sample } from '../images/random.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
-import type { RecipeFlags } from '../images/preprocess/flags.js';
 import { syntheticImage } from '../images/synthetic/index.js';
 import { saveModel } from '../program/file.js';
-import { DEFAULT_OPTIONS, EFFORT_SETTINGS, observedNodes, quantizeGraph } from '../quantize/index.js';
-import type {
-  Agreement,
-  AttentionReport,
-  FitStage,
-  LayerReport,
-  QuantizeOptions,
-  QuantizeResult,
+import {
+  DEFAULT_OPTIONS,
+  EFFORT_SETTINGS,
+  checkLayers,
+  observedNodes,
+  quantizeGraph,
+  resolveScheme,
 } from '../quantize/index.js';
+import type { Agreement, AttentionReport, LayerReport, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
 import { importAndChooseRecipe } from './recipe.js';
+import { checkQuantizeArguments } from './arguments.js';
 import { hashFile } from './hash.js';
 import { checkOutputs } from './outputs.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
 import type { Statistics, StatisticsSubject } from './statistics-file.js';
+import type { QuantizeRequest } from './requests.js';
 import { VERSION } from './version.js';
-
-export interface QuantizeRequest extends Partial<QuantizeOptions> {
-  /** Path of the `.ivit` to write; default: the model's with `.ivit` for its extension. */
-  readonly output?: string;
-  /** Folder, ImageFolder or text list of calibration images; without it, images are made up. */
-  readonly images?: string;
-  /** How many of them to use, drawn at random with a fixed seed; default: as many as the effort takes. */
-  readonly numImages?: number;
-  /**
-   * Files of calibration statistics of this model, made by `saveStats`, on which ranges are chosen: together with the
-   * images, or alone where there are none.
-   */
-  readonly stats?: readonly string[];
-  /** Path of a file to write the statistics to that ranges were chosen on. */
-  readonly saveStats?: string;
-  /** What the files beside the model say otherwise, or not at all. */
-  readonly preprocess?: RecipeFlags;
-  /** Labels file: text, or JSON with `id2label`; default: `config.json` beside the model. */
-  readonly labels?: string;
-  /** Default: all cores. */
-  readonly threads?: number;
-  readonly onProgress?: (stage: QuantizeStage, done: number, total: number) => void;
-  /** Something the user should know: assumptions, skipped images. */
-  readonly onNotice?: (notice: string) => void;
-}
-
-export type QuantizeStage = 'images' | FitStage;
 
 export interface SkippedImage {
   readonly path: string;
@@ -111,22 +86,22 @@ const SEED = 1;
  * nothing is written then
  */
 export async function quantize(model: string, request: QuantizeRequest = {}): Promise<QuantizeSummary> {
+  checkQuantizeRequest(model, request);
+  const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
+  const synthetic = request.images === undefined;
   const start = performance.now();
   const notice = request.onNotice ?? (() => undefined);
   const output = request.output ?? defaultOutput(model);
-  checkQuantizeFiles(model, request);
   const threads = request.threads ?? availableParallelism();
   const { imported, recipe, probe } = await importAndChooseRecipe(model, { ...request, threads }, notice);
   const { graph } = imported;
+  checkLayers(graph, options);
   const labels = await labelsOf(model, graph, request.labels);
   const normalization = normalizationOf(recipe);
   const sha256 = await hashFile(model);
   const subject = statisticsSubject(sha256, graph, normalization.mean, normalization.std);
   const statistics = await statisticsGiven(request.stats, subject, graph);
-  const synthetic = request.images === undefined;
   const { images, skipped, unread } = await calibrationImages(request, recipe, notice);
-
-  const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
   const result = await quantizeGraph({
     graph,
     images,
@@ -216,11 +191,15 @@ async function labelsOf(model: string, graph: Graph, file: string | undefined): 
 }
 
 /**
- * Checks where the outputs of a request, and the command's report, go.
+ * Checks a request, and where its outputs and the command's report go, before any work.
  *
- * @throws InputError as `checkOutputs`
+ * @throws UsageError for wrong arguments; InputError for files that are not there, and as `checkOutputs`
  */
-export function checkQuantizeFiles(model: string, request: QuantizeRequest, report?: string): void {
+export function checkQuantizeRequest(model: string, request: QuantizeRequest, report?: string): void {
+  checkQuantizeArguments(model, request);
+  resolveScheme({ ...DEFAULT_OPTIONS, ...definedOptions(request) }); // tells of options that exclude each other
+  for (const input of [request.images, request.labels, ...(request.stats ?? [])])
+    if (input !== undefined && !existsSync(input)) throw new InputError(`No such file or folder: ${input}`);
   checkOutputs(
     [
       { option: '-o', path: request.output ?? defaultOutput(model), kind: '.ivit model' },

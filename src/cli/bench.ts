@@ -7,7 +7,7 @@ import type { Compared, Machine, NamedProgram } from '../bench/compare.js';
 import { profileNative, profileWasm } from '../bench/profile.js';
 import type { Profile } from '../bench/profile.js';
 import { loadModel } from '../program/file.js';
-import { addMemoryOption, findModel, positiveInteger } from './options.js';
+import { addMemoryOption, findModel, positiveInteger, threadCount } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { compileKernels } from './kernels.js';
 import { Progress } from './progress.js';
@@ -39,7 +39,7 @@ export function addBenchCommand(program: Command): void {
 }
 
 function positiveIntegers(text: string): number[] {
-  const counts = text.split(',').map(positiveInteger);
+  const counts = text.split(',').map(threadCount);
   if (new Set(counts).size < counts.length) throw new InvalidArgumentError('A number appears twice.');
   return counts;
 }

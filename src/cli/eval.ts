@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.js';
 import { evaluate } from '../api/evaluate.js';
-import type { EvaluatedImage, Evaluation } from '../api/evaluate.js';
+import type { Evaluation } from '../api/evaluate.js';
+import type { EvaluatedImage } from '../api/requests.js';
 import { Model } from '../api/model.js';
 import { checkOutputs } from '../api/outputs.js';
 import { writeAtomically } from '../program/file.js';
@@ -60,7 +61,9 @@ async function run(flags: Flags): Promise<void> {
     const layers =
       flags.layers === undefined ? null : layersOf(model, flags.layers === true ? WORST_LAYERS : flags.layers);
     const evaluation = await evaluate(model, {
-      ...flags,
+      dataset: flags.dataset,
+      float: flags.float,
+      limit: flags.limit,
       exif: flags.exif === 'apply' ? 'apply' : 'ignore',
       onProgress: (done, total) => progress.update('Evaluate', done, total),
       onNotice: notice,

@@ -1,11 +1,11 @@
 /** The command line: parses, calls, and turns failures into one line and an exit code. */
 import { Command, CommanderError } from 'commander';
-import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
+import { ExitCode, InputError, UsageError } from '../errors.js';
 import { VERSION } from '../api/version.js';
 import { oneLine } from './render.js';
 
 const EXIT_CODES = `
-Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset), 4 a check failed, 1 a fault of ivit.
+Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset), 1 a fault of ivit.
 `;
 /** 128 + the signal's number, as shells report it. */
 const INTERRUPTED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -54,7 +54,7 @@ async function main(): Promise<void> {
 /** @returns the exit code */
 function report(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-  const isExpected = error instanceof InputError || error instanceof UsageError || error instanceof CheckError;
+  const isExpected = error instanceof InputError || error instanceof UsageError;
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error: ${oneLine(message.replace(/\s*\n\s*/g, ' '))}\n`);
   if (debug) process.stderr.write(`${describeCauses(error)}\n`);

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
+import { MAX_THREADS } from '../api/checks.js';
 import { BACKENDS } from '../engine/types.js';
 import type { BackendName, EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
@@ -20,15 +21,25 @@ export interface ModelFlags extends EngineFlags {
   readonly model?: string;
 }
 
-/** A whole number of at least 1. */
-export function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
-  throw new InvalidArgumentError('It must be a whole number of at least 1.');
+const wholeNumber =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+  };
+export const positiveInteger = wholeNumber(1);
+export const atLeastTwo = wholeNumber(2);
+
+/** A number of threads that the machine can be asked for. */
+export function threadCount(text: string): number {
+  const value = positiveInteger(text);
+  if (value <= MAX_THREADS) return value;
+  throw new InvalidArgumentError(`This machine takes at most ${MAX_THREADS} threads.`);
 }
 
 export function addThreadsOption(command: Command): Command {
-  return command.option('--threads <n>', 'threads to use (default: all cores)', positiveInteger);
+  return command.option('--threads <n>', 'threads to use (default: all cores)', threadCount);
 }
 
 const UNITS = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };

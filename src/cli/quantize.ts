@@ -1,12 +1,13 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
-import { checkQuantizeFiles, quantize } from '../api/quantize.js';
-import type { QuantizeStage, QuantizeSummary } from '../api/quantize.js';
+import { checkQuantizeRequest, quantize } from '../api/quantize.js';
+import type { QuantizeSummary } from '../api/quantize.js';
+import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
 import { writeAtomically } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
-import { addRecipeOptions, addThreadsOption, positiveInteger } from './options.js';
+import { addRecipeOptions, addThreadsOption, atLeastTwo } from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
@@ -55,7 +56,7 @@ export function addQuantizeCommand(program: Command): void {
     .option(
       '--num-images <n>',
       'how many of them to use (default: up to 256; 64 with --effort fast, 512 with best)',
-      positiveInteger,
+      atLeastTwo,
     )
     .addOption(choice('--kernels <set>', 'integer kernels for softmax and GELU', KERNEL_SETS, DEFAULT_OPTIONS.kernels))
     .addOption(
@@ -91,15 +92,15 @@ export function addQuantizeCommand(program: Command): void {
 }
 
 async function run(model: string, flags: Flags): Promise<void> {
-  const { report, json, ...request } = flags;
-  checkQuantizeFiles(model, request, report);
+  const { report, json } = flags;
+  const request = requestOf(flags);
+  checkQuantizeRequest(model, request, report);
   await compileKernels(undefined);
   noticeSlowRuntime();
   const progress = new Progress();
   try {
     const summary = await quantize(model, {
       ...request,
-      preprocess: parseRecipeFlags(flags),
       onProgress: (stage, done, total) => progress.update(STAGES[stage], done, total),
       onNotice: (text) => {
         progress.stop();
@@ -115,6 +116,16 @@ async function run(model: string, flags: Flags): Promise<void> {
   } finally {
     progress.stop();
   }
+}
+
+function requestOf(flags: Flags): QuantizeRequest {
+  const { output, images, numImages, stats, saveStats, labels, threads } = flags;
+  const { kernels, scales, method, effort, weightBits, layerBits } = flags;
+  return {
+    ...{ output, images, numImages, stats, saveStats, labels, threads },
+    ...{ kernels, scales, method, effort, weightBits, layerBits },
+    preprocess: parseRecipeFlags(flags),
+  };
 }
 
 function toJson({ layers: _, attentions: _attentions, ...summary }: QuantizeSummary): object {

@@ -1,6 +1,7 @@
 import { openProducts } from '../calibrate/products.js';
 import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
+import type { Graph } from '../graph/types.js';
 import { agreementOf } from '../metrics/agreement.js';
 import { buildProgram } from './build/sequence.js';
 import { calibrate, holdOut } from './calibration.js';
@@ -11,6 +12,7 @@ import { checkLayerBits } from './decide/layer-bits.js';
 import { NOTHING_MEASURED, measureSensitivities, type Sensitivities } from './decide/sensitivity.js';
 import { ValueEncodings } from './decide/value-encodings.js';
 import { EFFORT_SETTINGS } from './effort.js';
+import type { QuantizeOptions } from './options.js';
 import { separateOutputRows } from './output-rows.js';
 import type { QuantizeRequest, QuantizeResult } from './request.js';
 import { resolveScheme, type Scheme } from './schemes/index.js';
@@ -26,6 +28,15 @@ export { resolveScheme, type Scheme } from './schemes/index.js';
 export type { Techniques } from './techniques.js';
 
 /**
+ * Checks that options fit a graph.
+ *
+ * @throws InputError for bits of layers that it does not have
+ */
+export function checkLayers(graph: Graph, { layerBits }: QuantizeOptions): void {
+  checkLayerBits(separateOutputRows(graph), layerBits);
+}
+
+/**
  * Quantizes a float graph to an integer program.
  *
  * @throws InputError where there are too few images, or a layer cannot be expressed in integers; UsageError for options
@@ -36,7 +47,7 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
   if (images.length < 2)
     throw new InputError(`${images.length} calibration image(s): at least 2 are needed, 64 or more advised`);
   const scheme = resolveScheme(options, synthetic);
-  checkLayerBits(separateOutputRows(graph), options.layerBits);
+  checkLayers(graph, options);
   const calibration = await calibrate(request, holdOut(images), scheme);
   try {
     return await fitCalibrated(request, calibration, scheme);

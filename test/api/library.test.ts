@@ -32,11 +32,9 @@ describe('Model', () => {
 
   test('pixels of the wrong number are refused', async () => {
     const model = await Model.load(folder.path('tiny.ivit'), { backend: 'reference' });
-    await expect(model.run(new Uint8Array(100))).rejects.toThrow(
-      'Expected 192 bytes (8×8×3) for pixels but received 100',
-    );
+    await expect(model.run(new Uint8Array(100))).rejects.toThrow('run: pixels must have 192 bytes (8×8×3), not 100');
     await expect(model.infer({ data: new Uint8Array(10), width: 2, height: 2 })).rejects.toThrow(
-      'Expected 12 bytes (2×2×3) for data but received 10',
+      'infer: data must have 12 bytes (2×2×3), not 10',
     );
     await model.close();
   });

@@ -41,6 +41,7 @@ describe('eval', () => {
       imagesPerSecond: expect.any(Number),
       latencyMs: { p50: expect.any(Number), p90: expect.any(Number), p99: expect.any(Number) },
       skipped: [],
+      unread: {},
     });
     expect(figures.latencyMs.p50).toBeLessThanOrEqual(figures.latencyMs.p99);
   });

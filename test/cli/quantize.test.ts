@@ -206,7 +206,7 @@ describe('quantize refuses, writing nothing', () => {
       3,
       /^error: No linear layer is named fcl; nearest are fc1.*, fc2.*\n$/,
     ],
-    ['a number that is none', ['model.onnx', '--num-images', '0'], 2, /whole number of at least 1/],
+    ['a number that is none', ['model.onnx', '--num-images', '0'], 2, /whole number of at least 2/],
     [
       'two ways to resize',
       ['model.onnx', ...out, '--crop-pct', '0.9', '--resize', '20'],

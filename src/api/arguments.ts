@@ -1,0 +1,100 @@
+/** What callers of the library may give, checked before any work. */
+import type { DecodeOptions } from '../images/decode.js';
+import type { RecipeFlags } from '../images/preprocess/flags.js';
+import { PRESET_NAMES } from '../images/preprocess/presets.js';
+import { MAX_EDGE } from '../images/preprocess/recipe.js';
+import { EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES } from '../quantize/index.js';
+import { UsageError } from '../errors.js';
+import { ENGINE, check, checkObject, oneOf, path, shaped, wholeNumber } from './checks.js';
+import type { Check, Checks } from './checks.js';
+import type { EvaluateRequest, QuantizeRequest } from './requests.js';
+
+const listOf = ({ expected, accepts }: Check): Check => ({
+  expected: `a list, of which each is ${expected}`,
+  accepts: (value) => Array.isArray(value) && value.every(accepts),
+});
+const called: Check = { expected: 'a function', accepts: (value) => typeof value === 'function' };
+const numbers = (expected: string, accepts: (x: number) => boolean): Check => ({
+  expected,
+  accepts: (value) =>
+    Array.isArray(value) && value.length === 3 && value.every((x) => Number.isFinite(x) && accepts(x as number)),
+});
+const edge = wholeNumber(1, MAX_EDGE).accepts;
+
+const QUANTIZE: Checks<QuantizeRequest> = {
+  output: path,
+  images: path,
+  numImages: wholeNumber(2),
+  stats: listOf(path),
+  saveStats: path,
+  preprocess: shaped('an object', () => true),
+  labels: path,
+  threads: ENGINE.threads,
+  onProgress: called,
+  onNotice: called,
+  kernels: oneOf(KERNEL_SETS),
+  scales: oneOf(SCALE_MODES),
+  method: oneOf(METHODS),
+  effort: oneOf(EFFORTS),
+  weightBits: oneOf([4, 6, 8]),
+  layerBits: listOf(
+    shaped(
+      '{ pattern, bits: 8 or 16 }',
+      ({ pattern, bits }) => typeof pattern === 'string' && pattern !== '' && (bits === 8 || bits === 16),
+    ),
+  ),
+};
+
+const PREPROCESS: Checks<RecipeFlags> = {
+  size: shaped(`{ height, width } of 1 to ${MAX_EDGE}`, ({ height, width }) => edge(height) && edge(width)),
+  cropPct: {
+    expected: 'a number above 0 and up to 1',
+    accepts: (value) => typeof value === 'number' && value > 0 && value <= 1,
+  },
+  resize: shaped(
+    "{ mode: 'shortest', length } or { mode: 'exact', height, width }",
+    ({ mode, length, height, width }) =>
+      (mode === 'shortest' && edge(length)) || (mode === 'exact' && edge(height) && edge(width)),
+  ),
+  preset: oneOf(PRESET_NAMES),
+  mean: numbers('three numbers', () => true),
+  std: numbers('three positive numbers', (x) => x > 0),
+  interpolation: oneOf(['bicubic', 'bilinear']),
+};
+
+const EXIF = oneOf(['apply', 'ignore']);
+
+const EVALUATE: Checks<EvaluateRequest> = {
+  dataset: path,
+  float: path,
+  limit: wholeNumber(1),
+  onProgress: called,
+  onNotice: called,
+  exif: EXIF,
+  onImage: called,
+};
+
+/** @throws UsageError for the first argument that is not what it must be */
+export function checkQuantizeArguments(model: unknown, request: unknown): void {
+  check('quantize', 'model', model, path);
+  checkObject('quantize', request, QUANTIZE);
+  const { preprocess } = request as QuantizeRequest;
+  if (preprocess === undefined) return;
+  checkObject('quantize, preprocess', preprocess, PREPROCESS);
+  if (preprocess.cropPct !== undefined && preprocess.resize !== undefined)
+    throw new UsageError('quantize, preprocess: cropPct and resize both say how to resize: give one of them');
+}
+
+/** @throws UsageError as above */
+export function checkEvaluateArguments(request: unknown): void {
+  checkObject('evaluate', request, EVALUATE);
+  check('evaluate', 'dataset', (request as EvaluateRequest).dataset, path);
+}
+
+/** @throws UsageError as above */
+export function checkDecodeArguments(input: unknown, name: unknown, options: unknown): void {
+  const isInput = (value: unknown): boolean => path.accepts(value) || value instanceof Uint8Array;
+  check('decodeImage', 'input', input, { expected: 'a path or a Uint8Array', accepts: isInput });
+  check('decodeImage', 'name', name, { expected: 'a text', accepts: (x) => x === undefined || typeof x === 'string' });
+  checkObject<DecodeOptions>('decodeImage', options, { exif: EXIF });
+}

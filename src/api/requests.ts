@@ -1,0 +1,54 @@
+/** What callers ask for. */
+import type { ExifMode } from '../images/decode.js';
+import type { RecipeFlags } from '../images/preprocess/flags.js';
+import type { FitStage, QuantizeOptions } from '../quantize/index.js';
+
+export interface QuantizeRequest extends Partial<QuantizeOptions> {
+  /** Path of the `.ivit` to write; default: the model's with `.ivit` for its extension. */
+  readonly output?: string;
+  /** Folder, ImageFolder or text list of calibration images; without it, images are made up. */
+  readonly images?: string;
+  /** How many of them to use, drawn at random with a fixed seed; default: as many as the effort takes. */
+  readonly numImages?: number;
+  /**
+   * Files of calibration statistics of this model, made by `saveStats`, on which ranges are chosen: together with the
+   * images, or alone where there are none.
+   */
+  readonly stats?: readonly string[];
+  /** Path of a file to write the statistics to that ranges were chosen on. */
+  readonly saveStats?: string;
+  /** What the files beside the model say otherwise, or not at all. */
+  readonly preprocess?: RecipeFlags;
+  /** Labels file: text, or JSON with `id2label`; default: `config.json` beside the model. */
+  readonly labels?: string;
+  /** Default: all cores. */
+  readonly threads?: number;
+  readonly onProgress?: (stage: QuantizeStage, done: number, total: number) => void;
+  /** Something the user should know: assumptions, skipped images. */
+  readonly onNotice?: (notice: string) => void;
+}
+
+export type QuantizeStage = 'images' | FitStage;
+
+export interface EvaluateRequest {
+  /** Folder of class folders, folder with a label file, or label file. */
+  readonly dataset: string;
+  /** The float ONNX model to compare with, image by image. */
+  readonly float?: string;
+  /** Only the first so many images, spread evenly over the dataset. */
+  readonly limit?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly onNotice?: (notice: string) => void;
+  /** Whether images are turned by their EXIF orientation; default: `ignore`, as Python's datasets do. */
+  readonly exif?: ExifMode;
+  /** Called for each image, in the dataset's order. */
+  readonly onImage?: (image: EvaluatedImage) => void;
+}
+
+export interface EvaluatedImage {
+  readonly path: string;
+  readonly label: number;
+  readonly logits: Int32Array;
+  /** The float model's first class, where there is a float model. */
+  readonly floatPrediction?: number;
+}
