@@ -126,6 +126,46 @@ static inline int32_t ivit_fine_weight(uint32_t d, int32_t p, ivit_softmax kind)
   return (ivit_softmax_mantissa(d, p, kind) << 8) >> (d >> p);
 }
 
+/* Weights of a row of softmaxRow; returns their sum. */
+static inline uint64_t ivit_weigh_row(const ivit_row_softmax *op, const int32_t *x, int32_t *e) {
+  int32_t max = -IVIT_SCORE_LIMIT;
+  for (int32_t n = 0; n < op->cols; n++) {
+    e[n] = ivit_scale_score(x[n], op->score_multiplier, op->score_shift, 0);
+    max = ivit_max(max, e[n]);
+  }
+  uint64_t sum = 0;
+  for (int32_t n = 0; n < op->cols; n++) {
+    e[n] = ivit_fine_weight((uint32_t)max - (uint32_t)e[n], op->fraction_bits, op->kind);
+    sum += (uint64_t)e[n];
+  }
+  return sum;
+}
+
+/*
+ * floor((e*2^16 + floor(s/2)) / s) of weights e, 0 to 2^22, and their sum s, 2^22 to 2^37, without a division for each:
+ * it is (e*F + G) >> shift, where t = bits(s), F = ceil(2^(t+39)/s), G = ceil(floor(s/2)*2^(t+23)/s), shift = t + 23.
+ * Both are too large by less than 1, which adds less than (e + 1)/2^(t+23) < 1/s: too little to reach the next integer.
+ * F = high*2^31 + low.
+ */
+typedef struct {
+  int32_t high, low, shift;
+  int64_t add;
+} ivit_share;
+
+/* Longest row whose sum stays below 2^37 for certain. */
+#define IVIT_SHARED_COLS (1 << 15)
+
+static inline ivit_share ivit_share_of(uint64_t sum) {
+  int32_t t = ivit_bits(sum), rest = t - 23;
+  uint64_t quotient = ((uint64_t)1 << 62) / sum, remainder = (((uint64_t)1 << 62) - quotient * sum) << rest;
+  uint64_t factor = (quotient << rest) + (remainder + sum - 1) / sum;
+  uint64_t half = (uint64_t)1 << (t + 22);
+  return (ivit_share){.high = (int32_t)(factor >> 31),
+                      .low = (int32_t)(factor & 0x7fffffff),
+                      .shift = t + 23,
+                      .add = (int64_t)(sum & 1 ? half - half / sum : half)};
+}
+
 /* divideRounded; any a and b are safe. */
 static inline int32_t ivit_quotient(int32_t a, int32_t b, int32_t bits) {
   uint64_t dividend = (uint64_t)(a < 0 ? -(int64_t)a : a) << bits;

@@ -10,6 +10,7 @@
 #define IVIT_SCORE_LIMIT 1073741824 /* of scores in log2 units */
 #define IVIT_KNOTS 64 /* of an activation table */
 #define IVIT_TABLE_ENTRIES 257 /* of the table of any function */
+#define IVIT_TABLE_LIMIT 2097152 /* of each of them */
 
 /* src/program/value.ts, Output. IVIT_ROWS: u8 with zero 128, and one i32 scale M' a row beside them. */
 typedef enum {

@@ -178,16 +178,7 @@ void ivit_portable_softmax(const ivit_row_softmax *op, int32_t rows, const int32
                            void *scratch) {
   int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
-    int32_t max = -IVIT_SCORE_LIMIT;
-    for (int32_t n = 0; n < op->cols; n++) {
-      row[n] = ivit_scale_score(x[n], op->score_multiplier, op->score_shift, 0);
-      max = ivit_max(max, row[n]);
-    }
-    uint64_t sum = 0;
-    for (int32_t n = 0; n < op->cols; n++) {
-      row[n] = ivit_fine_weight((uint32_t)max - (uint32_t)row[n], op->fraction_bits, op->kind);
-      sum += (uint64_t)row[n];
-    }
+    uint64_t sum = ivit_weigh_row(op, x, row);
     for (int32_t n = 0; n < op->cols; n++) {
       row[n] = ivit_requantize(&op->out, (int64_t)((((uint64_t)row[n] << 16) + (sum >> 1)) / sum), n);
     }

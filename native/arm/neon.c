@@ -8,6 +8,8 @@
 #include <arm_neon.h>
 #include <stdint.h>
 
+#include "../arith.h"
+
 #define LANES 4
 #define TILE_ROWS 4
 #define GROUP 4
@@ -57,6 +59,14 @@ FN vec mul_shift(vec a, vec b, int32_t count) {
   int64x2_t c = vdupq_n_s64(-count);
   return low_halves((wide){vshlq_s64(p.low, c), vshlq_s64(p.high, c)});
 }
+FN int64x2_t long_shift(int64x2_t high, int64x2_t low, const ivit_share *s) {
+  int64x2_t sum = vaddq_s64(vaddq_s64(vshlq_n_s64(high, 31), low), vdupq_n_s64(s->add));
+  return vshlq_s64(sum, vdupq_n_s64(-s->shift));
+}
+FN vec mul_long_shift(vec e, const ivit_share *s) {
+  wide high = multiply(e, set1(s->high)), low = multiply(e, set1(s->low));
+  return low_halves((wide){long_shift(high.low, low.low, s), long_shift(high.high, low.high, s)});
+}
 FN wide add_squares(wide sum, vec v) {
   return (wide){vmlal_s32(sum.low, vget_low_s32(v), vget_low_s32(v)), vmlal_high_s32(sum.high, v, v)};
 }
@@ -66,6 +76,14 @@ FN vec look_up(const int32_t *table, vec index) {
   int32_t entries[LANES] = {table[vgetq_lane_s32(index, 0)], table[vgetq_lane_s32(index, 1)],
                             table[vgetq_lane_s32(index, 2)], table[vgetq_lane_s32(index, 3)]};
   return load(entries);
+}
+
+/* Entries i and i + 1, which one load of 64 bits brings. */
+FN void look_up_pair(const int32_t *table, vec index, vec *base, vec *next) {
+  int32x4_t low = vcombine_s32(vld1_s32(table + vgetq_lane_s32(index, 0)), vld1_s32(table + vgetq_lane_s32(index, 1)));
+  int32x4_t high = vcombine_s32(vld1_s32(table + vgetq_lane_s32(index, 2)), vld1_s32(table + vgetq_lane_s32(index, 3)));
+  *base = vuzp1q_s32(low, high);
+  *next = vuzp2q_s32(low, high);
 }
 
 FN int16x8_t words_of(const vec v[2]) { return vcombine_s16(vqmovn_s32(v[0]), vqmovn_s32(v[1])); }

@@ -7,7 +7,8 @@
  * reduce_max, reduce_add mul_high          high 32 bits of the 64-bit products mul_shift         low 32 bits of the
  * 64-bit products >> count, 0 to 32 wide              64-bit products of a vec's lanes in any order, OFFSET_SLOT(i) the
  * place of lane i: load_wide, mul_add_high (high 32 bits of product + wide), wide_zero, add_squares, reduce_wide
- *   look_up           32-bit entries of a table, by lane
+ *   look_up           32-bit entries of a table, by lane; look_up_pair: each and the one after it
+ *   mul_long_shift    of a softmax's weights: see ivit_share
  *   store_bytes_u8, store_bytes_i8, store_words   16 values, saturated; u8 after adding a zero point
  *
  *   TILE_ROWS         rows of the register tile; its columns are 16
@@ -71,6 +72,7 @@ INLINE void load_chunk(const int32_t *x, int32_t count, vec v[CHUNK_VECTORS]) {
 
 #include "linear.h"
 #include "rows.h"
+#include "algebra.h"
 #include "attention.h"
 
 const ivit_isa ISA_TABLE = {
@@ -86,10 +88,10 @@ const ivit_isa ISA_TABLE = {
     .layer_norm = layer_norm,
     .activation = activation,
     .rescale = rescale,
-    .multiply = ivit_portable_multiply,
+    .multiply = multiply_rows,
     .divide = ivit_portable_divide,
-    .lookup = ivit_portable_lookup,
-    .softmax = ivit_portable_softmax,
+    .lookup = look_up_rows,
+    .softmax = softmax_rows,
     .matmul_scratch = ivit_portable_matmul_scratch,
     .matmul = ivit_portable_matmul,
     .quantize_rows = quantize_rows,

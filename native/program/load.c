@@ -186,9 +186,7 @@ static ivit_lookup *read_lookup(ivit_program *program, int32_t cols, const int32
   op->out = read_output(program, w + IVIT_LOOKUP_OUT, cols, constants[IVIT_LOOKUP_CONSTANT_MULTIPLIER],
                         constants[IVIT_LOOKUP_CONSTANT_OFFSET]);
   copy_bytes(op->table, constants[IVIT_LOOKUP_CONSTANT_TABLE], sizeof op->table);
-  int32_t limit = 0;
-  for (int32_t i = 0; i < IVIT_TABLE_ENTRIES; i++) limit = ivit_max(limit, ivit_abs(op->table[i]));
-  pack_output(program, &op->out, cols, limit);
+  pack_output(program, &op->out, cols, IVIT_TABLE_LIMIT);
   return op;
 }
 

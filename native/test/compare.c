@@ -261,6 +261,90 @@ static void compare_rescale(const ivit_isa *isa) {
   compare_rows(isa, "rescale", call_rescale, &op, rows, op.cols, &op.out, IVIT_WIDE_LIMIT, x);
 }
 
+static void call_lookup(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
+                        void *scratch) {
+  isa->lookup(op, rows, x, out, scale, scratch);
+}
+static void call_softmax(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
+                         void *scratch) {
+  isa->softmax(op, rows, x, out, scale, scratch);
+}
+
+/* The second operand of a product or quotient, beside the first. */
+typedef struct {
+  ivit_binary op;
+  const void *b;
+  size_t b_stride;
+} pair;
+static void call_multiply(const ivit_isa *isa, const void *p, int32_t rows, const void *x, void *out, int32_t *scale,
+                          void *scratch) {
+  const pair *q = p;
+  isa->multiply(&q->op, rows, x, q->b, q->b_stride, out, scale, scratch);
+}
+static void call_divide(const ivit_isa *isa, const void *p, int32_t rows, const void *x, void *out, int32_t *scale,
+                        void *scratch) {
+  const pair *q = p;
+  isa->divide(&q->op, rows, x, q->b, q->b_stride, out, scale, scratch);
+}
+
+/* Of 16 bits, often at the ends. */
+static int16_t *pick_words(size_t count) {
+  int16_t *x = buffer(count * sizeof *x);
+  int32_t bits = chance(70) ? 15 : pick(1, 15);
+  for (size_t i = 0; i < count; i++) x[i] = (int16_t)(chance(5) ? (chance(50) ? 32767 : -32767) : pick_bits(bits));
+  return x;
+}
+
+static void compare_binary(const ivit_isa *isa) {
+  int32_t rows = pick(1, 20), is_product = chance(70);
+  pair p = {.op = {.cols = pick(1, 300), .is_column = chance(30), .bits = is_product ? 0 : pick(0, 28)}};
+  size_t length = p.op.is_column ? 1 : (size_t)p.op.cols, count = (size_t)rows * (size_t)p.op.cols;
+  p.b_stride = chance(30) ? 0 : length;
+  int64_t limit = ivit_clamp((int64_t)IVIT_WIDE_LIMIT << p.op.bits, 0, INT32_MAX);
+  if (is_product) {
+    p.op.out = pick_output(p.op.cols, 30, 1);
+    p.b = pick_words((size_t)rows * length);
+    compare_rows(isa, "multiply", call_multiply, &p, rows, p.op.cols, &p.op.out, IVIT_PRODUCT_LIMIT,
+                 pick_words(count));
+    return;
+  }
+  int32_t *a = buffer(count * sizeof *a), *b = buffer((size_t)rows * length * sizeof *b);
+  fill_i32(a, count, 24);
+  fill_i32(b, (size_t)rows * length, pick(1, 24));
+  p.b = b;
+  p.op.out = pick_output(p.op.cols, ivit_bits((uint64_t)limit), 1);
+  compare_rows(isa, "divide", call_divide, &p, rows, p.op.cols, &p.op.out, limit, a);
+}
+
+static void compare_lookup(const ivit_isa *isa) {
+  ivit_lookup op = {.cols = pick(1, 300)};
+  int32_t bits = chance(50) ? 21 : pick(1, 21);
+  for (int32_t i = 0; i < IVIT_TABLE_ENTRIES; i++)
+    op.table[i] = chance(20) ? (chance(50) ? IVIT_TABLE_LIMIT : -IVIT_TABLE_LIMIT) : (int32_t)pick_bits(bits);
+  op.out = pick_output(op.cols, 22, 1);
+  int32_t rows = pick(1, 20);
+  compare_rows(isa, "lookup", call_lookup, &op, rows, op.cols, &op.out, IVIT_TABLE_LIMIT,
+               pick_words((size_t)rows * (size_t)op.cols));
+}
+
+static void compare_softmax(const ivit_isa *isa) {
+  ivit_row_softmax op = {.cols = pick(1, chance(10) ? 9000 : 300),
+                         .kind = (ivit_softmax)pick(0, 1),
+                         .fraction_bits = pick(8, 11)};
+  int32_t rows = pick(1, 9), bits = chance(30) ? 24 : pick(1, 24), multiplier_bits = pick(1, 31);
+  size_t count = (size_t)rows * (size_t)op.cols;
+  int32_t *x = buffer(count * sizeof *x);
+  fill_i32(x, count, bits);
+  if (chance(20))
+    for (size_t i = 0; i < count; i++) x[i] = x[0];
+  op.score_multiplier = (int32_t)pick_bits(multiplier_bits);
+  /* Scores of some 16 log2 units; now and then far beyond. */
+  int32_t fitting = bits + multiplier_bits - op.fraction_bits - (chance(90) ? pick(1, 6) : pick(7, 30));
+  op.score_shift = ivit_min(62, ivit_max(1, fitting));
+  op.out = pick_output(op.cols, 17, 1);
+  compare_rows(isa, "softmax", call_softmax, &op, rows, op.cols, &op.out, IVIT_SOFTMAX_LIMIT, x);
+}
+
 static void compare_quantize_rows(const ivit_isa *isa) {
   int32_t rows = pick(1, 20), cols = pick(1, 300), bits = pick(0, 22);
   size_t count = (size_t)rows * (size_t)cols;
@@ -374,13 +458,14 @@ int main(int argc, char **argv) {
   state = argc > 3 ? (uint64_t)atoll(argv[3]) : 1;
   void (*const comparisons[])(const ivit_isa *) = {compare_linear,   compare_layer_norm,    compare_activation,
                                                    compare_rescale,  compare_quantize_rows, compare_add,
-                                                   compare_attention};
+                                                   compare_attention, compare_binary, compare_lookup, compare_softmax};
   for (int round = 0; round < rounds && failures < 10; round++) {
     for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
       comparisons[i](isa);
       free_buffers();
     }
   }
-  printf("%s: %d rounds of 7 primitives, %d differences\n", isa->name, rounds, failures);
+  printf("%s: %d rounds of %zu primitives, %d differences\n", isa->name, rounds,
+         sizeof comparisons / sizeof *comparisons, failures);
   return failures > 0;
 }

@@ -154,6 +154,7 @@ static void store_tile(const ivit_output *out, void *data, size_t at, size_t col
 
 #include "linear.h"
 #include "rows.h"
+#include "algebra.h"
 #include "attention.h"
 
 /* isa.c asks it. */
@@ -176,10 +177,10 @@ const ivit_isa ivit_isa_simd128 = {
     .layer_norm = layer_norm,
     .activation = activation,
     .rescale = rescale,
-    .multiply = ivit_portable_multiply,
+    .multiply = multiply_rows,
     .divide = ivit_portable_divide,
-    .lookup = ivit_portable_lookup,
-    .softmax = ivit_portable_softmax,
+    .lookup = look_up_rows,
+    .softmax = softmax_rows,
     .matmul_scratch = ivit_portable_matmul_scratch,
     .matmul = ivit_portable_matmul,
     .quantize_rows = quantize_rows,

@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "../arith.h"
+
 #define LANES 8
 #define TILE_ROWS 6
 
@@ -65,6 +67,14 @@ FN vec mul_shift(vec a, vec b, int32_t count) {
   __m128i c = _mm_cvtsi32_si128(count);
   return low_halves(_mm256_srl_epi64(p.even, c), _mm256_srl_epi64(p.odd, c));
 }
+FN vec mul_long_shift(vec e, const ivit_share *s) {
+  wide high = multiply(e, set1(s->high)), low = multiply(e, set1(s->low));
+  const __m256i plus = _mm256_set1_epi64x(s->add);
+  const __m128i c = _mm_cvtsi32_si128(s->shift);
+  __m256i even = _mm256_add_epi64(_mm256_add_epi64(_mm256_slli_epi64(high.even, 31), low.even), plus);
+  __m256i odd = _mm256_add_epi64(_mm256_add_epi64(_mm256_slli_epi64(high.odd, 31), low.odd), plus);
+  return low_halves(_mm256_srl_epi64(even, c), _mm256_srl_epi64(odd, c));
+}
 FN wide add_squares(wide sum, vec v) { return wide_sum(sum, multiply(v, v)); }
 FN uint64_t reduce_wide(wide w) {
   uint64_t parts[4];
@@ -73,6 +83,15 @@ FN uint64_t reduce_wide(wide w) {
 }
 
 FN vec look_up(const int32_t *table, vec index) { return _mm256_i32gather_epi32(table, index, 4); }
+
+/* Entries i and i + 1, which one load of 64 bits brings. */
+FN void look_up_pair(const int32_t *table, vec index, vec *base, vec *next) {
+  const void *pairs = table;
+  __m256 low = _mm256_castsi256_ps(_mm256_i32gather_epi64(pairs, _mm256_castsi256_si128(index), 4));
+  __m256 high = _mm256_castsi256_ps(_mm256_i32gather_epi64(pairs, _mm256_extracti128_si256(index, 1), 4));
+  *base = _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(low, high, 0x88)), 0xd8);
+  *next = _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(low, high, 0xdd)), 0xd8);
+}
 
 FN __m256i words_of(const vec v[2]) { return _mm256_permute4x64_epi64(_mm256_packs_epi32(v[0], v[1]), 0xd8); }
 /* Each half packed within itself: its 8 bytes are qwords 0 and 2. */

@@ -215,6 +215,13 @@ void ivit_avx512_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x,
                          void *scratch);
 void ivit_avx512_quantize_rows(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale);
 void ivit_avx512_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out);
+/* avx512_algebra.c */
+void ivit_avx512_multiply(const ivit_binary *op, int32_t rows, const int16_t *a, const int16_t *b, size_t b_stride,
+                          void *out, int32_t *scale, void *scratch);
+void ivit_avx512_lookup(const ivit_lookup *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                        void *scratch);
+void ivit_avx512_softmax(const ivit_row_softmax *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                         void *scratch);
 /* avx512_attention.c */
 size_t ivit_avx512_attention_pack_size(const ivit_attention *op);
 void ivit_avx512_attention_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,

@@ -1,6 +1,6 @@
 /** native/generated.h: what the C code shares with TypeScript. `npm run generate` writes it, a test keeps it fresh. */
 import { KNOTS } from '../kernels/activation.js';
-import { ROW_LIMIT, SCORE_LIMIT, WIDE_LIMIT } from '../program/limits.js';
+import { ROW_LIMIT, SCORE_LIMIT, TABLE_LIMIT, WIDE_LIMIT } from '../program/limits.js';
 import { OP_KINDS } from '../program/ops/index.js';
 import { TABLE_ENTRIES } from '../program/ops/lookup.js';
 import { HEADER_WORDS, LAYOUT_WORDS, PLACES, STEP_KINDS, STEP_WORDS, VALUE_WORDS } from './encode.js';
@@ -18,6 +18,7 @@ const LIMITS = {
   IVIT_SCORE_LIMIT: [SCORE_LIMIT, 'of scores in log2 units'],
   IVIT_KNOTS: [KNOTS, 'of an activation table'],
   IVIT_TABLE_ENTRIES: [TABLE_ENTRIES, 'of the table of any function'],
+  IVIT_TABLE_LIMIT: [TABLE_LIMIT, 'of each of them'],
 } as const;
 
 /** `layerNorm` → `LAYER_NORM`. */
