@@ -168,11 +168,41 @@ static inline ivit_share ivit_share_of(uint64_t sum) {
 
 /* divideRounded; any a and b are safe. */
 static inline int32_t ivit_quotient(int32_t a, int32_t b, int32_t bits) {
-  uint64_t dividend = (uint64_t)(a < 0 ? -(int64_t)a : a) << bits;
-  uint32_t divisor = b == 0 ? 1 : b < 0 ? 0u - (uint32_t)b : (uint32_t)b;
-  uint64_t quotient = (dividend + (divisor >> 1)) / divisor;
-  int32_t v = quotient > INT32_MAX ? INT32_MAX : (int32_t)quotient;
-  return (a < 0) != (b < 0) ? -v : v;
+  uint32_t dividend = a < 0 ? 0u - (uint32_t)a : (uint32_t)a, divisor = b < 0 ? 0u - (uint32_t)b : (uint32_t)b;
+  divisor += divisor == 0;
+  uint64_t quotient = (((uint64_t)dividend << bits) + (divisor >> 1)) / divisor;
+  int32_t sign = (a ^ b) >> 31, v = quotient > INT32_MAX ? INT32_MAX : (int32_t)quotient;
+  return (v ^ sign) - sign;
+}
+
+/*
+ * The same for many dividends of one divisor, d = |b|, without a division for each:
+ *
+ *   floor((|a|*2^bits + floor(d/2)) / d) = (|a|*F + G) >> s
+ *
+ * where t = bits(d), s = t + 25, F = ceil(2^(bits+s)/d), G = ceil(floor(d/2)*2^s/d). Both are too large by less than 1,
+ * which adds less than (|a| + 1)/2^s < 1/d: too little to reach the next integer. F = high*2^26 + low, G likewise, so
+ * that the sum is (|a|*high + add_high + ((|a|*low + add_low) >> 26)) >> shift, shift = s - 26.
+ */
+typedef struct {
+  int32_t high, low, shift, sign;
+  int64_t add_high, add_low;
+} ivit_divisor;
+
+static inline ivit_divisor ivit_divisor_of(int32_t b, int32_t bits) {
+  uint32_t d = b < 0 ? 0u - (uint32_t)b : (uint32_t)b;
+  d += d == 0;
+  int32_t s = ivit_bits(d) + 25, rest = ivit_max(0, bits + s - 62);
+  uint64_t one = (uint64_t)1 << (bits + s - rest), quotient = one / d, remainder = (one - quotient * d) << rest;
+  uint64_t factor = (quotient << rest) + (remainder + d - 1) / d;
+  uint64_t half = (uint64_t)1 << (s - 1), add = d & 1 ? half - half / d : half;
+  const uint64_t low = ((uint64_t)1 << 26) - 1;
+  return (ivit_divisor){.high = (int32_t)(factor >> 26),
+                        .low = (int32_t)(factor & low),
+                        .shift = s - 26,
+                        .sign = b >> 31,
+                        .add_high = (int64_t)(add >> 26),
+                        .add_low = (int64_t)(add & low)};
 }
 
 /* lookUp. */

@@ -158,9 +158,8 @@ void ivit_portable_divide(const ivit_binary *op, int32_t rows, const int32_t *a,
                           void *out, int32_t *scale, void *scratch) {
   int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, a += op->cols, b += b_stride) {
-    for (int32_t n = 0; n < op->cols; n++) {
-      row[n] = ivit_requantize(&op->out, ivit_quotient(a[n], b[place_in(op, n)], op->bits), n);
-    }
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_quotient(a[n], b[place_in(op, n)], op->bits);
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, row[n], n);
     store_row(&op->out, r, op->cols, row, out, scale);
   }
 }

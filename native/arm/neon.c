@@ -67,6 +67,15 @@ FN vec mul_long_shift(vec e, const ivit_share *s) {
   wide high = multiply(e, set1(s->high)), low = multiply(e, set1(s->low));
   return low_halves((wide){long_shift(high.low, low.low, s), long_shift(high.high, low.high, s)});
 }
+FN int32x2_t divide_long(int64x2_t high, int64x2_t low, const ivit_divisor *d) {
+  int64x2_t carried = vshrq_n_s64(vaddq_s64(low, vdupq_n_s64(d->add_low)), 26);
+  int64x2_t sum = vaddq_s64(vaddq_s64(high, vdupq_n_s64(d->add_high)), carried);
+  return vqmovn_s64(vshlq_s64(sum, vdupq_n_s64(-d->shift)));
+}
+FN vec divide_lanes(vec a, const ivit_divisor *d) {
+  wide high = multiply(a, set1(d->high)), low = multiply(a, set1(d->low));
+  return vcombine_s32(divide_long(high.low, low.low, d), divide_long(high.high, low.high, d));
+}
 FN wide add_squares(wide sum, vec v) {
   return (wide){vmlal_s32(sum.low, vget_low_s32(v), vget_low_s32(v)), vmlal_high_s32(sum.high, v, v)};
 }

@@ -23,6 +23,32 @@ static void multiply_rows(const ivit_binary *op, int32_t rows, const int16_t *a,
   }
 }
 
+/* Rows divided by one number each; others are divided element by element. */
+static void divide_rows(const ivit_binary *op, int32_t rows, const int32_t *a, const int32_t *b, size_t b_stride,
+                        void *out, int32_t *scale, void *scratch) {
+  const output_header *h = op->out.packed;
+  if (h->path == WIDE || !op->is_column) {
+    ivit_portable_divide(op, rows, a, b, b_stride, out, scale, scratch);
+    return;
+  }
+  for (int32_t r = 0; r < rows; r++, a += op->cols, b += b_stride) {
+    row_writer w = start_row(&op->out, r, op->cols, out, scratch);
+    const ivit_divisor divisor = ivit_divisor_of(*b, op->bits);
+    const vec negative = set1(divisor.sign);
+    for (int32_t n = 0; n < op->cols; n += CHUNK) {
+      vec v[CHUNK_VECTORS];
+      load_chunk(a + n, op->cols - n, v);
+      for (int j = 0; j < CHUNK_VECTORS; j++) {
+        vec sign = shift_right(v[j], 31) ^ negative;
+        v[j] = sub(divide_lanes(abs_of(v[j]), &divisor) ^ sign, sign);
+      }
+      requantize_chunk(h, op->cols, n, v);
+      write_chunk(&w, n, v);
+    }
+    finish_codes(&w, scale ? scale + r : NULL);
+  }
+}
+
 INLINE vec interpolate(const int32_t *table, vec x) {
   vec u = add(x, set1(32768)), i = shift_right(u, 8), base, next;
   look_up_pair(table, i, &base, &next);

@@ -8,7 +8,7 @@
  * 64-bit products >> count, 0 to 32 wide              64-bit products of a vec's lanes in any order, OFFSET_SLOT(i) the
  * place of lane i: load_wide, mul_add_high (high 32 bits of product + wide), wide_zero, add_squares, reduce_wide
  *   look_up           32-bit entries of a table, by lane; look_up_pair: each and the one after it
- *   mul_long_shift    of a softmax's weights: see ivit_share
+ *   mul_long_shift    of a softmax's weights: see ivit_share; divide_lanes: see ivit_divisor, at most 2^31 - 1
  *   store_bytes_u8, store_bytes_i8, store_words   16 values, saturated; u8 after adding a zero point
  *
  *   TILE_ROWS         rows of the register tile; its columns are 16
@@ -89,7 +89,7 @@ const ivit_isa ISA_TABLE = {
     .activation = activation,
     .rescale = rescale,
     .multiply = multiply_rows,
-    .divide = ivit_portable_divide,
+    .divide = divide_rows,
     .lookup = look_up_rows,
     .softmax = softmax_rows,
     .matmul_scratch = ivit_portable_matmul_scratch,

@@ -58,13 +58,14 @@ static void output_pack(const ivit_output *out, int32_t cols, int64_t limit, voi
     farthest = o > farthest ? o : -o > farthest ? -o : farthest;
   }
   int32_t scale = ivit_max(0, 32 - out->shift);
-  const int64_t most = ((int64_t)1 << 61) >> scale;
+  /* Product and offset stay below 2^62 each, their sum below 2^63. */
+  const int64_t most = ((int64_t)1 << 62) >> scale;
   *h = (output_header){.path = WIDE, .shift = out->shift};
   if (out->shift >= 1 && out->shift <= 31 && farthest < INT32_MAX &&
       limit * largest + half + farthest < (int64_t)1 << 31) {
     h->path = NARROW;
     scale = 0;
-  } else if (largest < ((int64_t)1 << 31) >> scale && farthest < most && limit * largest < most) {
+  } else if (largest < ((int64_t)1 << 31) >> scale && farthest < most - half && limit * largest < most) {
     h->path = HIGH;
     h->shift = out->shift + scale - 32;
   } else {

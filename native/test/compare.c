@@ -311,6 +311,7 @@ static void compare_binary(const ivit_isa *isa) {
   int32_t *a = buffer(count * sizeof *a), *b = buffer((size_t)rows * length * sizeof *b);
   fill_i32(a, count, 24);
   fill_i32(b, (size_t)rows * length, pick(1, 24));
+  if (chance(20)) b[0] = chance(50) ? 0 : chance(50) ? -IVIT_WIDE_LIMIT : 1;
   p.b = b;
   p.op.out = pick_output(p.op.cols, ivit_bits((uint64_t)limit), 1);
   compare_rows(isa, "divide", call_divide, &p, rows, p.op.cols, &p.op.out, limit, a);

@@ -27,6 +27,42 @@ static void multiply_rows(const ivit_binary *op, int32_t rows, const int16_t *a,
   }
 }
 
+/* See ivit_divisor. */
+INLINE v128 divide_two(v128 high, v128 low, const ivit_divisor *d) {
+  const v128 most = wasm_i64x2_const_splat(INT32_MAX);
+  const v128 carried = wasm_u64x2_shr(wasm_i64x2_add(low, wasm_i64x2_splat(d->add_low)), 26);
+  v128 sum = wasm_i64x2_add(wasm_i64x2_add(high, wasm_i64x2_splat(d->add_high)), carried);
+  sum = wasm_u64x2_shr(sum, (uint32_t)d->shift);
+  return wasm_v128_bitselect(most, sum, wasm_i64x2_gt(sum, most));
+}
+INLINE v128 divide_four(v128 a, const ivit_divisor *d) {
+  const v128 high = wasm_i32x4_splat(d->high), low = wasm_i32x4_splat(d->low);
+  const v128 x = wasm_i32x4_abs(a), sign = wasm_v128_xor(wasm_i32x4_shr(a, 31), wasm_i32x4_splat(d->sign));
+  const v128 v =
+      low_words(divide_two(wasm_i64x2_extmul_low_i32x4(x, high), wasm_i64x2_extmul_low_i32x4(x, low), d),
+                divide_two(wasm_i64x2_extmul_high_i32x4(x, high), wasm_i64x2_extmul_high_i32x4(x, low), d));
+  return wasm_i32x4_sub(wasm_v128_xor(v, sign), sign);
+}
+
+/* Rows divided by one number each; others are divided element by element. */
+static void divide_rows(const ivit_binary *op, int32_t rows, const int32_t *a, const int32_t *b, size_t b_stride,
+                        void *out, int32_t *scale, void *scratch) {
+  if (is_wide(&op->out) || !op->is_column) {
+    ivit_portable_divide(op, rows, a, b, b_stride, out, scale, scratch);
+    return;
+  }
+  const int is_dynamic = op->out.type == IVIT_ROWS;
+  for (int32_t r = 0; r < rows; r++, a += op->cols, b += b_stride) {
+    const size_t at = (size_t)r * (size_t)op->cols;
+    const ivit_divisor divisor = ivit_divisor_of(*b, op->bits);
+    for (int32_t n = 0; n < op->cols; n += 8) {
+      v128 v[2] = {divide_four(load(a + n), &divisor), divide_four(load(a + n + 4), &divisor)};
+      put_eight(&op->out, op->cols, n, v, is_dynamic ? scratch : out, is_dynamic ? 0 : at);
+    }
+    if (is_dynamic) quantize_rows(1, op->cols, scratch, (uint8_t *)out + at, scale + r);
+  }
+}
+
 /* Entries i and i + 1 of two lanes. */
 #define LOAD_PAIR(table, index, lane)                                                                   \
   wasm_v128_load64_lane((table) + wasm_i32x4_extract_lane(index, (lane) + 1),                           \

@@ -75,6 +75,17 @@ FN vec mul_long_shift(vec e, const ivit_share *s) {
   __m256i odd = _mm256_add_epi64(_mm256_add_epi64(_mm256_slli_epi64(high.odd, 31), low.odd), plus);
   return low_halves(_mm256_srl_epi64(even, c), _mm256_srl_epi64(odd, c));
 }
+FN __m256i divide_long(__m256i high, __m256i low, const ivit_divisor *d) {
+  const __m256i most = _mm256_set1_epi64x(INT32_MAX);
+  __m256i carried = _mm256_srli_epi64(_mm256_add_epi64(low, _mm256_set1_epi64x(d->add_low)), 26);
+  __m256i sum = _mm256_add_epi64(_mm256_add_epi64(high, _mm256_set1_epi64x(d->add_high)), carried);
+  sum = _mm256_srl_epi64(sum, _mm_cvtsi32_si128(d->shift));
+  return _mm256_blendv_epi8(sum, most, _mm256_cmpgt_epi64(sum, most));
+}
+FN vec divide_lanes(vec a, const ivit_divisor *d) {
+  wide high = multiply(a, set1(d->high)), low = multiply(a, set1(d->low));
+  return low_halves(divide_long(high.even, low.even, d), divide_long(high.odd, low.odd, d));
+}
 FN wide add_squares(wide sum, vec v) { return wide_sum(sum, multiply(v, v)); }
 FN uint64_t reduce_wide(wide w) {
   uint64_t parts[4];

@@ -218,6 +218,8 @@ void ivit_avx512_add(size_t count, const int32_t *a, const int32_t *b, int32_t *
 /* avx512_algebra.c */
 void ivit_avx512_multiply(const ivit_binary *op, int32_t rows, const int16_t *a, const int16_t *b, size_t b_stride,
                           void *out, int32_t *scale, void *scratch);
+void ivit_avx512_divide(const ivit_binary *op, int32_t rows, const int32_t *a, const int32_t *b, size_t b_stride,
+                        void *out, int32_t *scale, void *scratch);
 void ivit_avx512_lookup(const ivit_lookup *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                         void *scratch);
 void ivit_avx512_softmax(const ivit_row_softmax *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,

@@ -1,9 +1,7 @@
 /* Products of two values, any function by its table, softmax of rows. */
 #include "avx512_output.h"
 
-/*
- * Rows of products, with path and type known when it is compiled. b's number of a row where it has one column: `is_column`.
- */
+/* Rows of products; path, type and `is_column` are known when it is compiled. */
 INLINE void multiply_rows(const ivit_binary *op, int32_t rows, const int16_t *a, const int16_t *b, size_t b_stride,
                           void *out, int32_t *scale, int32_t *u, const output_path path, const ivit_type type,
                           const int is_column) {
@@ -50,6 +48,44 @@ void ivit_avx512_multiply(const ivit_binary *op, int32_t rows, const int16_t *a,
     MULTIPLY(OUTPUT_HIGH, IVIT_I32, 0);
   else
     MULTIPLY(OUTPUT_HIGH, op->out.type, 0);
+}
+
+/* See ivit_divisor. */
+INLINE __m512i divide_eight(__m512i a, const ivit_divisor *d) {
+  __m512i high = _mm512_mul_epu32(a, _mm512_set1_epi64(d->high)), low = _mm512_mul_epu32(a, _mm512_set1_epi64(d->low));
+  __m512i carried = _mm512_srli_epi64(_mm512_add_epi64(low, _mm512_set1_epi64(d->add_low)), 26);
+  __m512i sum = _mm512_add_epi64(_mm512_add_epi64(high, _mm512_set1_epi64(d->add_high)), carried);
+  return _mm512_min_epu64(_mm512_srlv_epi64(sum, _mm512_set1_epi64(d->shift)), _mm512_set1_epi64(INT32_MAX));
+}
+
+/* Rows divided by one number each; others are divided element by element. */
+void ivit_avx512_divide(const ivit_binary *op, int32_t rows, const int32_t *a, const int32_t *b, size_t b_stride,
+                        void *out, int32_t *scale, void *scratch) {
+  if (!op->is_column) {
+    ivit_portable_divide(op, rows, a, b, b_stride, out, scale, scratch);
+    return;
+  }
+  const int32_t cols = op->cols;
+  int8_t *to = out;
+  for (int32_t r = 0; r < rows; r++, a += cols, b += b_stride, to += (size_t)cols * output_size(op->out.type)) {
+    const ivit_divisor divisor = ivit_divisor_of(*b, op->bits);
+    const __m512i negative = _mm512_set1_epi32(divisor.sign);
+    __m512i most = _mm512_setzero_si512();
+    for (int32_t n = 0; n < cols; n += 64) {
+      __m512i v[4];
+      UNROLL_VECTORS for (int j = 0; j < 4; j++) {
+        v[j] = _mm512_setzero_si512();
+        if (n + 16 * j >= cols) continue;
+        __m512i x = _mm512_maskz_loadu_epi32(first16(cols - n - 16 * j), a + n + 16 * j);
+        __m512i size = _mm512_abs_epi32(x), sign = _mm512_xor_si512(_mm512_srai_epi32(x, 31), negative);
+        __m512i quotient = join_low(divide_eight(size, &divisor), divide_eight(odd(size), &divisor));
+        quotient = _mm512_sub_epi32(_mm512_xor_si512(quotient, sign), sign);
+        v[j] = requantize_channels(op->out.packed, n + 16 * j, quotient);
+      }
+      most = write_values(&op->out, v, n, cols, scratch, to, most);
+    }
+    finish_row(&op->out, cols, scratch, to, scale ? scale + r : NULL, most);
+  }
 }
 
 /* lookUp of 16 values: one load of 64 bits brings an entry and the next. */

@@ -81,8 +81,9 @@ void ivit_avx512_output_pack(const ivit_output *out, int32_t cols, int64_t limit
     int64_t o = out->offset[n];
     farthest = o > farthest ? o : -o > farthest ? -o : farthest;
   }
-  const int64_t most = ((int64_t)1 << 61) >> scale;
-  if (largest < ((int64_t)1 << 31) >> scale && farthest < most && limit * largest < most) {
+  /* Product and offset stay below 2^62 each, their sum below 2^63. */
+  const int64_t most = ((int64_t)1 << 62) >> scale;
+  if (largest < ((int64_t)1 << 31) >> scale && farthest < most - ivit_half(out->shift) && limit * largest < most) {
     h->path = OUTPUT_HIGH;
     h->shift = out->shift + scale - 32;
   } else {
