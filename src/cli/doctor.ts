@@ -126,7 +126,7 @@ function advise(found: Omit<Findings, 'advice'>): string[] {
     advice.push(`Install a C compiler, then \`${BUILD_COMMAND}\`, for kernels some times faster than WebAssembly.`);
   if (!wasm.ok) advice.push('Install ivit again, on Node 20.19 or newer: WebAssembly does not run.');
   if (onnxruntime.name === 'onnxruntime-web')
-    advice.push('`npm install onnxruntime-node` makes calibration and --float some times faster.');
+    advice.push('`npm install onnxruntime-node --ignore-scripts` makes calibration and --float some times faster.');
   if (!sharp.ok) advice.push('`npm install sharp` brings the image decoder, without which only raw pixels are read.');
   return advice;
 }

@@ -11,7 +11,7 @@ import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteg
 import type { ExifFlag, ModelFlags } from './options.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
-import { milliseconds, notice, pairs, percent, print, printJson, significant, warn } from './render.js';
+import { milliseconds, notice, pairs, percent, print, printJson, significant, warn, warningsTold } from './render.js';
 import { table } from './table.js';
 
 /** How many layers --layers names. */
@@ -76,12 +76,14 @@ async function run(flags: Flags): Promise<void> {
       const header = `path,label,prediction,probability,correct${flags.float === undefined ? '' : ',float_prediction'}`;
       writeAtomically(predictions, new TextEncoder().encode([header, ...rows, ''].join('\n')));
     }
-    if (flags.json) printJson(layers === null ? evaluation : { ...evaluation, layers });
-    else {
+    if (flags.json) {
+      warnOfSkipped(evaluation);
+      printJson({ ...evaluation, ...(layers !== null && { layers }), warnings: warningsTold() });
+    } else {
       printEvaluation(evaluation, model);
       if (layers !== null) printLayers(layers);
+      warnOfSkipped(evaluation);
     }
-    warnOfSkipped(evaluation);
   } finally {
     progress.stop();
     await model.close();

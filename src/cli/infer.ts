@@ -5,15 +5,17 @@ import type { Command } from 'commander';
 import { InputError, UsageError } from '../errors.js';
 import { decodeOriented } from '../images/decode.js';
 import type { RgbImage } from '../images/image.js';
+import { labelText } from '../images/labels.js';
 import { Model } from '../api/model.js';
 import type { Prediction } from '../api/model.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ExifFlag, ModelFlags } from './options.js';
 import { noticeSlowKernels } from './kernels.js';
-import { notice, oneLine, percent, print, printJson, significant } from './render.js';
+import { notice, oneLine, percent, print, printJson, significant, warningsTold } from './render.js';
 
 interface Flags extends ModelFlags {
   readonly top: number;
+  readonly labels?: string;
   readonly logits?: boolean;
   readonly exif: ExifFlag;
   readonly json?: boolean;
@@ -42,8 +44,9 @@ export function addInferCommand(program: Command): void {
   const command = program
     .command('infer')
     .description('classify images with an integer model')
-    .argument('<images...>', 'image files, patterns like "photos/*.jpg", or - for standard input')
+    .argument('<images...>', 'image files, folders, patterns like "photos/*.jpg", or - for standard input')
     .option('--top <n>', 'how many classes to show', positiveInteger, 5)
+    .option('--labels <file>', "class names in place of the model's: one a line, or JSON")
     .option('--logits', 'give the integer logits too')
     .option('--json', 'print the results as JSON');
   addExifOption(command, 'they are turned');
@@ -57,6 +60,7 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   // An image is decoded while the model loads, or runs on the one before.
   let next = startDecoding(images[0], flags);
   const model = await Model.load(modelFile, engineOptions(flags));
+  const labels = flags.labels === undefined ? null : await labelsFor(model, flags.labels);
   const results: Result[] = [];
   const failures: InputError[] = [];
   try {
@@ -64,7 +68,7 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
       const decoding = next;
       if (i + 1 < images.length) next = startDecoding(images[i + 1], flags);
       try {
-        results.push(await inferOne(model, file, await (decoding ?? decodeStandardInput(flags)), flags));
+        results.push(await inferOne({ model, labels }, file, await (decoding ?? decodeStandardInput(flags)), flags));
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
         failures.push(error);
@@ -75,7 +79,7 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   } finally {
     await model.close();
   }
-  if (flags.json && results.length > 0) printJson(results);
+  if (flags.json && results.length > 0) printJson(results.map((result) => ({ ...result, warnings: warningsTold() })));
   if (failures.length > 0)
     throw failures.length === 1 ? failures[0] : new InputError(failures.map((failure) => failure.message).join('; '));
 }
@@ -105,7 +109,29 @@ async function decodeStandardInput({ exif }: Flags): Promise<Decoded> {
   return decode(await buffer(process.stdin), exif, 'standard input');
 }
 
-async function inferOne(model: Model, file: string, { image, wasTurned }: Decoded, flags: Flags): Promise<Result> {
+interface LabelledModel {
+  readonly model: Model;
+  /** In place of the model's own. */
+  readonly labels: readonly string[] | null;
+}
+
+async function labelsFor(model: Model, file: string): Promise<readonly string[]> {
+  try {
+    if (model.classes === 0) throw new InputError('The model gives features and has no classes: leave out --labels');
+    const { readLabels } = await import('../images/label-list.js'); // rarely needed
+    return await readLabels(file, model.classes);
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
+
+async function inferOne(
+  { model, labels }: LabelledModel,
+  file: string,
+  { image, wasTurned }: Decoded,
+  flags: Flags,
+): Promise<Result> {
   const pixels = model.prepare(image);
   const start = performance.now();
   const logits = await model.run(pixels);
@@ -113,7 +139,9 @@ async function inferOne(model: Model, file: string, { image, wasTurned }: Decode
   const { tokens, values, classes } = model.output;
   return {
     path: file,
-    predictions: model.predictions(logits, flags.top),
+    predictions: model
+      .predictions(logits, flags.top)
+      .map((one) => (labels === null ? one : { ...one, label: labelText(labels[one.index]) })),
     ...(classes === 0 && { output: { tokens, values, scale: model.logitScale } }),
     ...(flags.logits && { logits: [...logits] }),
     ms,
@@ -135,18 +163,28 @@ function printResult({ path: file, predictions, output, logits }: Result, separa
   print(...(separated ? [''] : []), oneLine(file), ...lines);
 }
 
-/** Files as named; patterns replaced by the files they match, in order, each file once. */
+/** Files as named; folders and patterns replaced by the images in them and the files they match, each file once. */
 async function expand(patterns: readonly string[]): Promise<string[]> {
   if (patterns.filter((pattern) => pattern === STANDARD_INPUT).length > 1)
     throw new UsageError('Standard input (-) can be read once only');
   const images = new Set<string>();
   for (const pattern of patterns) {
-    const isFile = pattern === STANDARD_INPUT || statSync(pattern, { throwIfNoEntry: false }) !== undefined;
-    const matches = isFile ? [pattern] : await expandPattern(pattern);
+    const info = pattern === STANDARD_INPUT ? null : statSync(pattern, { throwIfNoEntry: false });
+    const isThere = info !== undefined;
+    const matches = info?.isDirectory() ? await imagesIn(pattern) : isThere ? [pattern] : await expandPattern(pattern);
     if (matches.length === 0) throw new InputError(`No file matches ${pattern}`);
     for (const match of matches) images.add(match);
   }
   return [...images];
+}
+
+async function imagesIn(folder: string): Promise<string[]> {
+  const { UnreadImages, listImages } = await import('../images/datasets/index.js'); // rarely needed
+  const unread = new UnreadImages();
+  const images = await listImages(folder, unread);
+  const left = unread.notice(folder);
+  if (left !== null) notice(left);
+  return images;
 }
 
 /** The files that match; what is no pattern stands for itself. */

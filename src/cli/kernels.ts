@@ -66,7 +66,8 @@ export function noticeSlowRuntime(): void {
   const { name, reason } = defaultRuntime();
   if (name === 'onnxruntime-node' || reason === null) return;
   notice(
-    'the float model runs in onnxruntime-web; onnxruntime-node is some times faster: `npm install onnxruntime-node`',
+    'the float model runs in onnxruntime-web; onnxruntime-node is some times faster: ' +
+      '`npm install onnxruntime-node --ignore-scripts`',
   );
 }
 

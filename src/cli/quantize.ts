@@ -24,6 +24,7 @@ import {
   shellQuoted,
   significant,
   warn,
+  warningsTold,
 } from './render.js';
 
 interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
@@ -129,7 +130,7 @@ function requestOf(flags: Flags): QuantizeRequest {
 }
 
 function toJson({ layers: _, attentions: _attentions, ...summary }: QuantizeSummary): object {
-  return summary;
+  return { ...summary, warnings: warningsTold() };
 }
 
 function printSummary(model: string, summary: QuantizeSummary): void {
@@ -171,12 +172,12 @@ function agreementRows({ agreement, classes }: QuantizeSummary): (readonly [stri
   ];
 }
 
-function warnIfPoor({ agreement, layers }: QuantizeSummary): void {
+function warnIfPoor({ agreement, classes, layers }: QuantizeSummary): void {
   if (!isPoor(agreement)) return;
   const worst = worstLayers(layers, WORST_LAYERS).map((layer) => `${layer.name} (${layer.sqnrDb.toFixed(1)} dB)`);
   warn(
     `the integer model agrees poorly with the float model ` +
-      `(${percent(agreement.top1Agreement)}, SQNR ${agreement.sqnrDb.toFixed(1)} dB). ` +
+      `(${classes > 0 ? `${percent(agreement.top1Agreement)}, ` : ''}SQNR ${agreement.sqnrDb.toFixed(1)} dB). ` +
       'Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ' +
       `${worst.join(', ')}`,
   );

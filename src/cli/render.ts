@@ -22,13 +22,27 @@ export function print(...lines: string[]): void {
   process.stdout.write(`${escapeControls(lines.join('\n'))}\n`);
 }
 
+const told: string[] = [];
+
+/** Every note and warning so far: reports in JSON hold them too. */
+export function warningsTold(): readonly string[] {
+  return [...told];
+}
+
 /** Something the user should know, apart from the result. */
 export function notice(text: string): void {
-  process.stderr.write(`note: ${oneLine(text)}\n`);
+  const warning = /^WARNING: (.*)$/s.exec(text)?.[1];
+  if (warning === undefined) tell('note', text);
+  else warn(warning);
 }
 
 export function warn(text: string): void {
-  process.stderr.write(`warning: ${oneLine(text)}\n`);
+  tell('warning', text);
+}
+
+function tell(kind: string, text: string): void {
+  told.push(text);
+  process.stderr.write(`${kind}: ${oneLine(text)}\n`);
 }
 
 /** Name and value, one pair a line, values aligned. */

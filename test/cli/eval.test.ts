@@ -42,6 +42,7 @@ describe('eval', () => {
       latencyMs: { p50: expect.any(Number), p90: expect.any(Number), p99: expect.any(Number) },
       skipped: [],
       unread: {},
+      warnings: [],
     });
     expect(figures.latencyMs.p50).toBeLessThanOrEqual(figures.latencyMs.p99);
   });

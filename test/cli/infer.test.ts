@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeImage } from '../../src/images/decode.js';
 import { Model } from '../../src/index.js';
@@ -10,6 +10,8 @@ beforeAll(async () => {
   await saveTinyModel(folder.path('tiny.ivit'));
   for (const name of ['a', 'b', 'c']) await savePhoto(folder.path('photos', `${name}.png`), name.charCodeAt(0), 20);
   await writeFile(folder.path('photos', 'broken.jpg'), 'no image');
+  await mkdir(folder.path('empty'));
+  await writeFile(folder.path('two.txt'), 'one\ntwo\n');
 });
 
 const run = (...args: string[]) => ivit(['infer', ...args], { cwd: folder.path() });
@@ -42,6 +44,7 @@ describe('infer', () => {
         predictions,
         logits: [...logits],
         ms: expect.any(Number),
+        warnings: [],
       });
     }
     await model.close();
@@ -74,6 +77,32 @@ describe('infer', () => {
     expect(JSON.parse(stdout)).toHaveLength(2);
     expect(stderr).toMatch(/^error: Cannot decode photos\/broken\.jpg: .*\n$/);
     expect(code).toBe(3);
+  });
+});
+
+describe('infer takes', () => {
+  test('folders, and tells of images that are not decoded', async () => {
+    for (const name of ['x.png', 'deeper/y.png']) await savePhoto(folder.path('mixed', name), 5, 9);
+    for (const name of ['z.heic', 'deeper/w.HEIC', 'v.svg']) await writeFile(folder.path('mixed', name), 'not read');
+    const { code, stdout, stderr } = await run('mixed', 'photos/a.png', '--json');
+    expect(code).toBe(0);
+    const results = JSON.parse(stdout);
+    expect(results.map((one: { path: string }) => one.path)).toEqual([
+      'mixed/deeper/y.png',
+      'mixed/x.png',
+      'photos/a.png',
+    ]);
+    const left =
+      'mixed: 3 images are left out, of a kind that is not decoded (2 .heic, 1 .svg): convert to JPEG or PNG';
+    expect(stderr).toBe(`note: ${left}\n`);
+    for (const { warnings } of results) expect(warnings).toEqual([left]);
+  });
+
+  test("--labels in place of the model's", async () => {
+    await writeFile(folder.path('three.txt'), 'Katze\nHund\nMolch\n');
+    const { stdout } = await run('photos/a.png', '--labels', 'three.txt');
+    expect(stdout).toMatch(/Katze \(0\)/);
+    expect(stdout).not.toMatch(/cat/);
   });
 });
 
@@ -133,7 +162,9 @@ describe('infer refuses', () => {
   test.each<[string, string[], number, RegExp]>([
     ['no image', [], 2, /^error: missing required argument 'images'/],
     ['an image that is not there', ['absent.png'], 3, /^error: Cannot decode absent\.png: no such file\n$/],
-    ['a folder', ['photos'], 3, /^error: Cannot decode photos: it is a folder\n$/],
+    ['a folder without images', ['empty'], 3, /^error: No image in empty or its subfolders\n$/],
+    ['labels of another number', ['photos/a.png', '--labels', 'two.txt'], 3, /two\.txt has 2 labels, but .* 3 classes/],
+    ['labels that are not there', ['photos/a.png', '--labels', 'absent.txt'], 3, /absent\.txt/],
     ['a file that is no image', ['photos/broken.jpg'], 3, /^error: Cannot decode photos\/broken\.jpg: not an image/],
     ['a pattern that matches nothing', ['photos/*.gif'], 3, /^error: No file matches photos\/\*\.gif\n$/],
     ['an empty standard input', ['-'], 3, /^error: Cannot decode standard input: it is empty\n$/],
