@@ -12,6 +12,9 @@ interface Need {
   readonly runs: readonly Run[];
 }
 
+/** Readers of a value whose columns are told apart: the work is as their square. */
+const MOST_NEEDS = 256;
+
 /** Walks back from the output: for each step the parts of its value that are read; none where nobody reads it. */
 export function findUses(output: number, values: readonly ValueSpec[], steps: readonly Step[], tile: Tile): Use[][] {
   const needs: Need[][] = values.map(() => []);
@@ -23,7 +26,7 @@ export function findUses(output: number, values: readonly ValueSpec[], steps: re
     const wanted = needs[step.out];
     if (wanted.length === 0 || step.op?.op === 'constant') continue;
     const { cols } = values[step.out];
-    const cuts = step.op !== null && engineOpOf(step.op).cutsColumns === true;
+    const cuts = wanted.length <= MOST_NEEDS && step.op !== null && engineOpOf(step.op).cutsColumns === true;
     const parts = cuts ? cutColumns(wanted, cols, tile.cols) : [{ n0: 0, n1: cols, runs: unionRuns(wanted) }];
     uses[i] = parts.map(({ n0, n1, runs }) => ({ step: i, n0, n1, runs: fillTiles(runs, tile.rows) }));
     requestOperands(step, unionRuns(parts), values, needs);
