@@ -24,16 +24,11 @@ import {
   type OperationExpr,
   type ViewExpr,
 } from './expr.js';
+import { ImportBudget, MAX_ELEMENTS, MAX_FOLDED } from './limits.js';
 import { multiply, reduceConstant, resultKind, softmaxRows, viewConstants } from './fold.js';
-
-/** No activation of a Vision Transformer is larger; more is a damaged or hostile file. */
-const MAX_ELEMENTS = 2 ** 28;
 
 /** Higher powers are taken by logarithms. */
 const MAX_POWER = 8;
-
-/** No arithmetic on weights makes more. */
-const MAX_FOLDED = 2 ** 26;
 
 /**
  * Builds expressions in normal form: constants are folded, views of views become one, neutral elements vanish. Shapes
@@ -42,6 +37,8 @@ const MAX_FOLDED = 2 ** 26;
 export class ExprBuilder {
   /** The ONNX node being translated: what new expressions say they come from. */
   origin: OnnxNode | null = null;
+  /** What making constants may still cost. */
+  readonly budget = new ImportBudget();
 
   constant(value: Constant): ConstantExpr {
     return { op: 'constant', shape: value.shape, origin: this.origin, tensor: '', value };
@@ -52,6 +49,7 @@ export class ExprBuilder {
   }
 
   image(shape: readonly number[]): ImageExpr {
+    elementCount(shape, 'the image', MAX_ELEMENTS);
     return { op: 'image', shape, origin: null, tensor: '' };
   }
 
@@ -130,7 +128,7 @@ export class ExprBuilder {
   fold(inputs: readonly Constant[], f: (...values: number[]) => number, kind = resultKind(inputs)): ConstantExpr {
     let shape: readonly number[] = inputs[0].shape;
     for (const input of inputs.slice(1)) shape = this.#broadcast(shape, input.shape);
-    elementCount(shape, 'a constant', MAX_FOLDED);
+    this.budget.make(elementCount(shape, 'a constant', MAX_FOLDED));
     return this.constant(mapConstants(inputs, shape, kind, f));
   }
 
@@ -140,12 +138,19 @@ export class ExprBuilder {
     if (k !== l) throw shapeError('cannot be multiplied', a.shape, b.shape);
     const batch = this.#broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
     elementCount([...batch, n, m], 'a product', isConstant(a) && isConstant(b) ? MAX_FOLDED : MAX_ELEMENTS);
-    if (isConstant(a) && isConstant(b)) return this.constant(multiply(a.value, b.value, batch, [n, k, m]));
+    if (isConstant(a) && isConstant(b)) {
+      this.budget.make(sizeOf([...batch, n, m]));
+      this.budget.multiply(sizeOf([...batch, n, k, m]));
+      return this.constant(multiply(a.value, b.value, batch, [n, k, m]));
+    }
     return this.#operation('matmul', [...batch, n, m], [a, b]);
   }
 
   softmax(x: Expr): Expr {
-    if (isConstant(x)) return this.constant(softmaxRows(x.value));
+    if (isConstant(x)) {
+      this.budget.make(x.value.size);
+      return this.constant(softmaxRows(x.value));
+    }
     return this.#operation('softmax', x.shape, [x]);
   }
 
@@ -161,7 +166,10 @@ export class ExprBuilder {
   /** Mean or sum along axes, which stay with length 1. */
   reduce(op: 'mean' | 'sum', x: Expr, axes: readonly number[]): Expr {
     const shape = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
-    if (isConstant(x)) return this.constant(reduceConstant(op, x.value, axes, shape));
+    if (isConstant(x)) {
+      this.budget.make(x.value.size);
+      return this.constant(reduceConstant(op, x.value, axes, shape));
+    }
     if (sameShape(shape, x.shape)) return x;
     return this.#operation(op, shape, [x], { axes: [...axes].sort((a, b) => a - b) });
   }
@@ -221,6 +229,7 @@ export class ExprBuilder {
       if (part.shape.length !== first.shape.length || part.shape.some((dim, i) => i !== axis && dim !== first.shape[i]))
         throw shapeError('cannot be concatenated', first.shape, part.shape);
     const shape = first.shape.map((dim, i) => (i === axis ? parts.reduce((sum, part) => sum + part.shape[i], 0) : dim));
+    this.budget.make(elementCount(shape.slice(0, axis + 1), 'a tensor', MAX_ELEMENTS));
     return this.view(
       parts,
       concatenate(
@@ -243,14 +252,12 @@ export class ExprBuilder {
   }
 
   view(sources: readonly Expr[], layout: Layout, shape: readonly number[], broadcastOf: Expr | null = null): Expr {
-    if (sources.every(isConstant))
-      return this.constant(
-        viewConstants(
-          sources.map((s) => s.value),
-          layout,
-          shape,
-        ),
-      );
+    const size = elementCount(shape, 'a tensor', MAX_ELEMENTS);
+    if (sources.every(isConstant)) {
+      this.budget.make(size);
+      const values = sources.map((source) => source.value);
+      return this.constant(viewConstants(values, layout, shape));
+    }
     const flat: Expr[] = [];
     const starts = new Map<Expr, number>();
     let end = 0;
@@ -277,6 +284,7 @@ export class ExprBuilder {
       compose(layout, parts),
       flat.map((source) => sizeOf(source.shape)),
     );
+    this.budget.make(composed.index.length);
     if (flat.length === 1 && sameShape(flat[0].shape, shape) && isIdentity(composed, end)) return flat[0];
     return { op: 'view', shape, origin: this.origin, tensor: '', sources: flat, layout: composed, broadcastOf };
   }

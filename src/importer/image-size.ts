@@ -1,6 +1,7 @@
 import { InputError } from '../errors.js';
 import type { OnnxModel, OnnxTensor } from '../onnx/index.js';
 import type { ImageInput } from './inputs.js';
+import { MAX_EDGE } from './limits.js';
 import type { LiveGraph } from './translate.js';
 
 export type Size = readonly [height: number, width: number];
@@ -38,6 +39,10 @@ export function imageShapes(model: OnnxModel, live: LiveGraph, asked: Size | und
       throw new InputError(
         `the model is made for images of ${shape[2]}×${shape[3]}, not ${asked[0]}×${asked[1]}: leave the size out, ` +
           'or export it anew',
+      );
+    if (shape[2] > MAX_EDGE || shape[3] > MAX_EDGE)
+      throw new InputError(
+        `the model takes images of ${shape[2]}×${shape[3]}: sides of at most ${MAX_EDGE} are supported`,
       );
     return shape;
   });

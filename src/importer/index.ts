@@ -59,6 +59,16 @@ export interface ImportedModel {
  * @throws {InputError} where the file is damaged, incomplete, or no image model.
  */
 export async function importModel(path: string, options: ImportOptions = {}): Promise<ImportedModel> {
+  try {
+    return await importFile(path, options);
+  } catch (error) {
+    // Chains so long that idioms, which follow them by recursion, run out of stack; arrays that cannot be so long.
+    if (!(error instanceof RangeError)) throw error;
+    throw new InputError(`${path} cannot be imported, it is too large or damaged: ${error.message}`, { cause: error });
+  }
+}
+
+async function importFile(path: string, options: ImportOptions): Promise<ImportedModel> {
   const { model, tensors, fileBytes } = await loadOnnx(path);
   try {
     const live = liveGraph(model);

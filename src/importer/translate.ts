@@ -8,7 +8,7 @@ import {
   type OnnxValueInfo,
   type TensorReader,
 } from '../onnx/index.js';
-import { Constant } from './constant.js';
+import { Constant, sizeOf } from './constant.js';
 import { ExprBuilder } from './expr-builder.js';
 import { type Expr } from './expr.js';
 import { absentValue, imageInput, imageValue, type ImageInput } from './inputs.js';
@@ -201,6 +201,7 @@ class Translation {
 
   #constant(tensor: OnnxTensor): Constant {
     this.tensors.check(tensor);
+    this.builder.budget.allow(sizeOf(tensor.dims));
     const read = (): ReturnType<TensorReader['read']> => this.tensors.read(tensor);
     return new Constant(tensor.dims, dataTypeKind(tensor.dataType)!, read, tensor.name);
   }

@@ -5,6 +5,8 @@ const MAX_DEPTH = 32;
 
 /** Functions that call functions several times each could grow without bound; no exporter comes near this. */
 const MAX_CALLS = 100_000;
+/** Nodes of a model, its functions' nodes wherever they are called. */
+const MAX_NODES = 100_000;
 
 /**
  * Replaces every node that calls a model-local function by the function's own nodes, so that what follows knows only
@@ -12,6 +14,7 @@ const MAX_CALLS = 100_000;
  * @throws {InputError} where functions call each other in a circle.
  */
 export function inlineFunctions(model: OnnxModel): OnnxModel {
+  let count = countNodes(model.graph.nodes, 0);
   if (model.functions.length === 0) return model;
   const functions = new Map(model.functions.map((f) => [`${f.domain}::${f.name}`, f]));
   let calls = 0;
@@ -22,11 +25,22 @@ export function inlineFunctions(model: OnnxModel): OnnxModel {
     if (depth > MAX_DEPTH) throw new InputError(`the model's function ${callee.name} calls itself`);
     if (calls >= MAX_CALLS)
       throw new InputError(`the model's functions are called more than ${MAX_CALLS} times: the file is damaged`);
+    count = countNodes(callee.nodes, count);
     return instantiate(callee, node, calls++).flatMap((inner) => expand(inner, depth + 1));
   };
 
   const nodes = model.graph.nodes.flatMap((node) => expand(node, 0));
   return { ...model, graph: { ...model.graph, nodes }, functions: [] };
+}
+
+/** @returns `before` and the nodes, those of their subgraphs included */
+function countNodes(nodes: readonly OnnxNode[], before: number): number {
+  let count = before + nodes.length;
+  for (const { attributes } of nodes)
+    for (const { value } of attributes.values())
+      if (value?.type === 'graph') count = countNodes(value.graph.nodes, count);
+  if (count <= MAX_NODES) return count;
+  throw new InputError(`the model has more than ${MAX_NODES} nodes: no Vision Transformer does, the file is damaged`);
 }
 
 function instantiate(callee: OnnxFunction, caller: OnnxNode, call: number): OnnxNode[] {

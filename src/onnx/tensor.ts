@@ -47,11 +47,15 @@ export const dataTypeKind = (dataType: number): TensorKind | undefined => DATA_T
 /** No weight of a Vision Transformer comes near this; more is a damaged or hostile file. */
 const MAX_ELEMENTS = 2 ** 31 - 1;
 
+/** Axes of a tensor: NumPy has no more either. */
+const MAX_RANK = 64;
+
 /**
  * The number of elements of a shape.
  * @throws {InputError} where a dimension is negative or the product too large.
  */
 export function elementCount(dims: readonly number[], what: string, limit = MAX_ELEMENTS): number {
+  if (dims.length > MAX_RANK) throw new InputError(`${what} has ${dims.length} axes, more than ${MAX_RANK}`);
   let count = 1;
   for (const dim of dims) {
     if (!Number.isInteger(dim) || dim < 0) throw new InputError(`${what} has an impossible shape [${dims.join(', ')}]`);

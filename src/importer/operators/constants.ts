@@ -1,12 +1,17 @@
 import { dataTypeKind, dataTypeName, elementCount } from '../../onnx/index.js';
 import { Constant, sizeOf } from '../constant.js';
 import { isConstant, type Expr } from '../expr.js';
-import type { Operator } from '../operator.js';
+import { MAX_MADE } from '../limits.js';
+import type { Operator, OperatorContext } from '../operator.js';
 import { Unsupported } from '../problems.js';
 import { resizeConstant } from './resize.js';
 
-/** What shape arithmetic makes out of nothing stays small; more is a damaged or hostile file. */
-const MAX_MADE = 2 ** 24;
+/** Counts the elements of a constant before it is made. */
+function made(c: OperatorContext, dims: readonly number[], what: string): number {
+  const count = elementCount(dims, what, MAX_MADE);
+  c.b.budget.make(count);
+  return count;
+}
 
 const shape: Operator = (c) => {
   const rank = c.input(0).shape.length;
@@ -32,7 +37,7 @@ const constant: Operator = (c) => {
 const constantOfShape: Operator = (c) => {
   const dims = c.integers(0);
   const value = c.tensor('value');
-  const count = elementCount(dims, 'a constant', MAX_MADE);
+  const count = made(c, dims, 'a constant');
   const data = new Float64Array(count).fill(value ? value.data[0] : 0);
   return c.b.constant(Constant.of(dims, value?.kind ?? 'float', data));
 };
@@ -40,7 +45,7 @@ const constantOfShape: Operator = (c) => {
 const rangeOperator: Operator = (c) => {
   const [start, limit, delta] = [c.constant(0).data[0], c.constant(1).data[0], c.constant(2).data[0]];
   const count = Math.max(0, Math.ceil((limit - start) / delta));
-  elementCount([count], 'a range', MAX_MADE);
+  made(c, [count], 'a range');
   const data = Float64Array.from({ length: count }, (_, i) => start + i * delta);
   return c.b.constant(Constant.of([count], c.constant(0).kind, data));
 };
@@ -127,7 +132,7 @@ const oneHot: Operator = (c) => {
   const [indices, depth, values] = [c.constant(0), c.constant(1).data[0], c.constant(2).data];
   const axis = c.axis(c.int('axis', -1), indices.shape.length + 1);
   if (axis !== indices.shape.length) throw new Unsupported('only the last axis is supported', 'export with torch.onnx');
-  const out = new Float64Array(indices.size * depth).fill(values[0]);
+  const out = new Float64Array(made(c, [...indices.shape, depth], 'a one-hot tensor')).fill(values[0]);
   indices.data.forEach((at, i) => {
     if (at >= -depth && at < depth) out[i * depth + (at < 0 ? at + depth : at)] = values[1];
   });
@@ -136,6 +141,7 @@ const oneHot: Operator = (c) => {
 
 const cumSum: Operator = (c) => {
   const x = c.constant(0);
+  c.b.budget.make(x.size);
   const axis = c.axis(c.constant(1).data[0], x.shape.length);
   const stride = sizeOf(x.shape.slice(axis + 1));
   const out = Float64Array.from(x.data);
@@ -145,6 +151,7 @@ const cumSum: Operator = (c) => {
 
 const trilu: Operator = (c) => {
   const x = c.constant(0);
+  c.b.budget.make(x.size);
   const [rows, cols] = x.shape.slice(-2);
   const upper = c.int('upper', 1) === 1;
   const k = c.has(1) ? c.constant(1).data[0] : 0;
@@ -163,6 +170,7 @@ const trilu: Operator = (c) => {
 
 const nonZero: Operator = (c) => {
   const x = c.constant(0);
+  made(c, [x.size, Math.max(1, x.shape.length)], 'a list of places');
   const at = Array.from(x.data.keys()).filter((i) => x.data[i] !== 0);
   const rows = x.shape.map((dim, axis) => at.map((i) => Math.floor(i / sizeOf(x.shape.slice(axis + 1))) % dim));
   return c.b.constant(Constant.of([x.shape.length, at.length], 'int', Float64Array.from(rows.flat())));
@@ -181,8 +189,9 @@ const resize: Operator = (c) => {
       'a feature map is resized',
       'only position embeddings may be: export at the image size the model was made for, without dynamic resizing',
     );
+  made(c, sizes, 'a resized tensor');
   return c.b.constant(
-    resizeConstant(x.value, checkedSizes(sizes), {
+    resizeConstant(x.value, sizes, {
       mode: c.text('mode', 'nearest'),
       coordinates: c.text('coordinate_transformation_mode', 'half_pixel'),
       cubic: c.float('cubic_coeff_a', -0.75),
@@ -193,11 +202,6 @@ const resize: Operator = (c) => {
     }),
   );
 };
-
-function checkedSizes(sizes: readonly number[]): readonly number[] {
-  elementCount(sizes, 'a resized tensor', MAX_MADE);
-  return sizes;
-}
 
 const ifOperator: Operator = (c) => {
   const condition = c.constant(0).data[0];
