@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { statSync, type Stats } from 'node:fs';
 import { InputError } from './errors.js';
 
 /**
@@ -8,9 +8,19 @@ import { InputError } from './errors.js';
  * @throws InputError naming the file
  */
 export function requireRegularFile(file: string): void {
-  const info = statSync(file, { throwIfNoEntry: false, bigint: false });
+  const info = statOf(file);
   if (info !== undefined && !info.isFile() && !info.isDirectory()) {
     const what = info.isFIFO() ? 'a pipe' : info.isSocket() ? 'a socket' : 'a device';
     throw new InputError(`${file} is ${what}, not a file`);
+  }
+}
+
+/** @throws InputError for a circle of links, a folder that may not be looked into, a name that is too long */
+function statOf(file: string): Stats | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    throw new InputError(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
 }

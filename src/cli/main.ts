@@ -54,13 +54,19 @@ async function main(): Promise<void> {
 /** @returns the exit code */
 function report(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-  const isExpected = error instanceof InputError || error instanceof UsageError;
+  const isExpected = error instanceof InputError || error instanceof UsageError || isOfSystem(error);
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error: ${oneLine(message.replace(/\s*\n\s*/g, ' '))}\n`);
   if (debug) process.stderr.write(`${describeCauses(error)}\n`);
   else if (!isExpected)
     process.stderr.write('This is a fault of ivit: please report it with what --debug adds to this message.\n');
-  return isExpected ? error.exitCode : ExitCode.fault;
+  if (!isExpected) return ExitCode.fault;
+  return 'exitCode' in error ? error.exitCode : ExitCode.badInput;
+}
+
+/** What the system did not let be done with a file: no memory, no permission, a circle of links, a full disk. */
+function isOfSystem(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
 }
 
 function describeCauses(error: unknown): string {

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Program } from '../program/types.js';
 import { loadBackend } from './backends.js';
+import { withLifetime } from './lifetime.js';
 import { loadNativeKernels, loadWasmModule } from './load.js';
 import type { Engine, EngineOptions } from './types.js';
 
@@ -16,9 +17,9 @@ export type EngineFactory = (program: Program) => Engine;
  *
  * @throws InputError where the backend asked for, or any, does not load
  */
-export function loadEngine(options: EngineOptions = {}): Promise<EngineFactory> {
+export async function loadEngine(options: EngineOptions = {}): Promise<EngineFactory> {
   const { backend, threads = availableParallelism() } = options;
-  return loadBackend<EngineFactory>(backend, {
+  const create = await loadBackend<EngineFactory>(backend, {
     native: async () => {
       const kernels = loadNativeKernels();
       const { createNativeEngine } = await import('./native.js');
@@ -33,6 +34,7 @@ export function loadEngine(options: EngineOptions = {}): Promise<EngineFactory> 
       return createReferenceEngine;
     },
   });
+  return (program) => withLifetime(create(program));
 }
 
 /** The engine of a program; see `loadEngine` and `EngineFactory`. */

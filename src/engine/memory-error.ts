@@ -6,6 +6,10 @@ import { InputError } from '../errors.js';
  */
 export function memoryError(error: unknown): unknown {
   const { name, message } = error as Error;
+  if (message === 'Cannot start the threads')
+    return new InputError('This machine does not start as many threads; ask for fewer with --threads', {
+      cause: error,
+    });
   const isMemory = (name === 'RuntimeError' && /unreachable/.test(message)) || /memory|Array buffer/i.test(message);
   return isMemory ? new InputError('There is not enough memory to run the model', { cause: error }) : error;
 }

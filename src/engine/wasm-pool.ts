@@ -44,6 +44,9 @@ export class WasmPool {
       this.dispatch();
     });
     worker.on('error', (error: Error) => this.fail(error));
+    worker.on('exit', () => {
+      if (this.busy.has(worker)) this.fail(new Error('A worker thread ended while it ran the model'));
+    });
     worker.unref(); // only work keeps the process alive
     return worker;
   }

@@ -1,10 +1,9 @@
 /** A folder with one folder of images per class. */
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../../errors.js';
 import { readLabels } from '../label-list.js';
 import { labelIndex } from '../labels.js';
-import { imagesBelow, subfolders } from './files.js';
+import { entriesOf, imagesBelow, subfolders } from './files.js';
 import { UnreadImages } from './unread.js';
 import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Source } from './source.js';
 
@@ -163,7 +162,7 @@ async function namesBeside(
   source: string,
   classCount?: number,
 ): Promise<{ file: string; labels: readonly string[] } | undefined> {
-  for (const name of (await readdir(source)).filter((one) => NAME_LISTS.test(one)).sort()) {
+  for (const { name } of (await entriesOf(source)).filter((entry) => NAME_LISTS.test(entry.name))) {
     const file = path.join(source, name);
     const labels = await readLabels(file, classCount).catch(() => undefined);
     if (labels !== undefined) return { file, labels };

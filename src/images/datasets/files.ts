@@ -1,4 +1,5 @@
 /** Finds image files in folders. */
+import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../../errors.js';
@@ -20,7 +21,7 @@ export function isImageName(name: string): boolean {
  */
 export async function imagesBelow(folder: string, unread?: UnreadImages): Promise<string[]> {
   const images: string[] = [];
-  for (const entry of (await readdir(folder, { withFileTypes: true })).sort((a, b) => byCodeUnits(a.name, b.name))) {
+  for (const entry of await entriesOf(folder)) {
     const file = path.join(folder, entry.name);
     if (LEFTOVER.test(entry.name)) continue;
     if (entry.isDirectory()) images.push(...(await imagesBelow(file, unread)));
@@ -30,10 +31,23 @@ export async function imagesBelow(folder: string, unread?: UnreadImages): Promis
   return images;
 }
 
+/**
+ * What a folder holds, in name order.
+ *
+ * @throws InputError where it may not be looked into
+ */
+export async function entriesOf(folder: string): Promise<Dirent[]> {
+  try {
+    return (await readdir(folder, { withFileTypes: true })).sort((a, b) => byCodeUnits(a.name, b.name));
+  } catch (error) {
+    throw new InputError(`Cannot look into ${folder}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /** Names of the folders in a folder, links to folders too, in name order. */
 export async function subfolders(folder: string): Promise<string[]> {
   const names: string[] = [];
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
+  for (const entry of await entriesOf(folder)) {
     if (LEFTOVER.test(entry.name)) continue;
     const target = await stat(path.join(folder, entry.name)).catch(() => undefined);
     if (target?.isDirectory()) names.push(entry.name);

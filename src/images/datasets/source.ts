@@ -1,7 +1,6 @@
 /** The contract between `openDataset` and the kinds of dataset: one file a kind, registered in index.ts. */
-import { readdir } from 'node:fs/promises';
 import type { UnreadImages } from './unread.js';
-import { isFolder, subfolders } from './files.js';
+import { entriesOf, isFolder, subfolders } from './files.js';
 
 export interface DatasetItem {
   /** Path of the image, ready to open. */
@@ -50,7 +49,7 @@ export interface DatasetKind {
 /** @throws InputError where there is no such file or folder */
 export async function openSource(path: string): Promise<Source> {
   if (!(await isFolder(path))) return { path, isFolder: false, files: [], folders: [] };
-  const entries = await readdir(path, { withFileTypes: true });
+  const entries = await entriesOf(path);
   const files = entries.filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'));
   return {
     path,

@@ -10,10 +10,19 @@ export function askedBits(name: string, layerBits: readonly LayerBits[]): 8 | 16
   return layerBits.findLast(({ pattern }) => matchesGlob(name, pattern))?.bits;
 }
 
-/** `*` stands for any run of characters; the whole name must match. */
+/** `*` stands for any run of characters; the whole name must match. Each part is looked for once: no backtracking. */
 export function matchesGlob(name: string, pattern: string): boolean {
-  const literal = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${literal.join('.*')}$`, 's').test(name);
+  const [first, ...others] = pattern.split('*');
+  const last = others.pop();
+  if (last === undefined) return name === pattern;
+  if (!name.startsWith(first) || !name.endsWith(last)) return false;
+  let at = first.length;
+  for (const part of others) {
+    const found = name.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return at <= name.length - last.length;
 }
 
 /**

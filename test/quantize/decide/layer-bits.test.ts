@@ -29,3 +29,10 @@ test('a pattern that matches no linear layer is refused, with the nearest names'
   );
   expect(() => checkLayerBits(graph, [{ pattern: 'patches', bits: 16 }])).toThrow(InputError);
 });
+
+test('a pattern with many * takes no time', () => {
+  const name = 'a'.repeat(2000);
+  expect(matchesGlob(name, `${'*a'.repeat(500)}*b`)).toBe(false);
+  expect(matchesGlob(name, `${'*a'.repeat(500)}*`)).toBe(true);
+  expect(matchesGlob('aba', 'ab*ba')).toBe(false);
+});
