@@ -37,8 +37,8 @@ export class ImportBudget {
     this.multiplications -= count;
     if (this.multiplications < 0)
       throw new InputError(
-        `products of constants would take more than ${MAX_MULTIPLICATIONS} multiplications: export the model with its ` +
-          'constants folded',
+        `products of constants would take more than ${MAX_MULTIPLICATIONS} multiplications: export the model with ` +
+          'its constants folded',
       );
   }
 }

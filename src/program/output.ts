@@ -16,10 +16,16 @@ export function outputShape({ ops, output }: Program): OutputShape {
   return { tokens, values, classes: tokens > 1 || isNormalized(ops, output) ? 0 : values };
 }
 
-/** Whether a value comes from a norm, with moves and means alone behind it: a classifier ends in a linear layer. */
+/**
+ * Whether a value comes from a norm, with moves and means alone behind it: a classifier ends in a linear layer. Found
+ * value by value: a file may have tens of thousands of ops in a row.
+ */
 function isNormalized(ops: readonly Op[], id: number): boolean {
-  const op = ops[id - 1];
-  if (op.op === 'layerNorm' || op.op === 'paperNorm') return true;
-  const passes = op.op === 'gather' || op.op === 'meanRows' || op.op === 'rescale';
-  return passes && operandsOf(op).every((operand) => isNormalized(ops, operand));
+  const normalized = [false];
+  for (const op of ops.slice(0, id)) {
+    const passes = op.op === 'gather' || op.op === 'meanRows' || op.op === 'rescale';
+    const isNorm = op.op === 'layerNorm' || op.op === 'paperNorm';
+    normalized.push(isNorm || (passes && operandsOf(op).every((operand) => normalized[operand])));
+  }
+  return normalized[id];
 }
