@@ -132,6 +132,45 @@ typedef struct {
   ivit_output out;
 } ivit_paper_gelu;
 
+/*
+ * Windows over a map [height*width, channels]: row (oy, ox) of `out_w` windows a line has kernel_h*kernel_w taps at
+ * pixels (oy*stride_h - pad_top + ky*dilation_h, ...), which may lie outside the map.
+ */
+typedef struct {
+  int32_t height, width, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
+  int32_t out_w, channels;
+} ivit_geometry;
+
+/* v[n] = sum over taps of weight[tap][n]*x[tap][n], |v| < 2^31, then requantize: src/kernels/depthwise.ts. */
+typedef struct {
+  ivit_geometry map;
+  const int16_t *weight; /* [taps][channels] */
+  ivit_output out;
+} ivit_depthwise;
+
+/* v[n] = sum_t weight[row][t]*x[index[row][t]][n], |v| < 2^53, then requantize: src/kernels/mix-rows.ts. */
+typedef struct {
+  int32_t cols, taps;
+  const int32_t *index;  /* [rows][taps]; -1: none */
+  const int16_t *weight; /* [rows][taps] */
+  ivit_output out;
+} ivit_mix_rows;
+
+/* I-LayerNorm of all rows of each group of cols/groups channels: src/kernels/group-norm.ts. */
+typedef struct {
+  int32_t rows, cols, groups;
+  int64_t epsilon;
+  ivit_output out;
+} ivit_group_norm;
+/* Of one group: sum of x, of x^2; y-hat = ((x - mean)*f) >> t. */
+typedef struct {
+  int64_t sum;
+  uint64_t squares;
+} ivit_group_sums;
+typedef struct {
+  int32_t mean, f, t;
+} ivit_group_factor;
+
 /* src/kernels/attention.ts. The value written is [batch*queries, heads*value_dim], channel n = head*value_dim + j. */
 typedef struct {
   int32_t batch, heads, queries, keys, dim, value_dim;
@@ -271,6 +310,20 @@ void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int
                               void *scratch);
 void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int8_t *x, void *out, int32_t *scale,
                               void *scratch);
+
+/* portable_maps.c. Rows r0 to r1 of the result, into `out`; x: the whole map, or the whole value. */
+void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0, int32_t r1, const void *x, void *out);
+void ivit_portable_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
+                             int32_t *scale, void *scratch);
+void ivit_portable_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out,
+                            int32_t *scale, void *scratch);
+/* Adds those of `rows` rows. */
+void ivit_portable_group_sums(const ivit_group_norm *op, int32_t rows, const int16_t *x, ivit_group_sums *sums);
+void ivit_portable_group_norm(const ivit_group_norm *op, const ivit_group_factor *factors, int32_t rows,
+                              const int16_t *x, void *out, int32_t *scale, void *scratch);
+/* A row of r, or of u-hat, to row r of the output's type, or to its codes and scale. */
+void ivit_portable_store_row(const ivit_output *out, int32_t r, int32_t cols, const int32_t *row, void *data,
+                             int32_t *scale);
 
 extern const ivit_isa ivit_isa_portable;
 #if defined(__x86_64__) || defined(_M_X64)

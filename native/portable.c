@@ -57,8 +57,8 @@ void ivit_portable_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32
   }
 }
 
-/* Row r of the result, held as u-hat or r in `row`: to its codes, or to the output's type. */
-static void store_row(const ivit_output *out, int32_t r, int32_t cols, const int32_t *row, void *data, int32_t *scale) {
+void ivit_portable_store_row(const ivit_output *out, int32_t r, int32_t cols, const int32_t *row, void *data,
+                             int32_t *scale) {
   size_t at = (size_t)r * (size_t)cols;
   if (out->type == IVIT_ROWS)
     ivit_portable_quantize_rows(1, cols, row, (uint8_t *)data + at, scale + r);
@@ -81,7 +81,7 @@ void ivit_portable_layer_norm(const ivit_layer_norm *op, int32_t rows, const int
     for (int32_t n = 0; n < op->cols; n++) {
       row[n] = ivit_requantize(&op->out, ((int64_t)(x[n] - mean) * f) >> t, n);
     }
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 
@@ -93,7 +93,7 @@ void ivit_portable_activation(const ivit_activation *op, int32_t rows, const int
       int32_t y = ivit_max(x[n], 0) - ivit_hump(op->knots, op->spacing, ivit_abs(x[n]));
       row[n] = ivit_requantize(&op->out, y, n);
     }
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 
@@ -112,7 +112,7 @@ void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int
     for (int32_t i = 0; i < 10; i++) std = (std + squares / std) >> 1;
     int64_t factor = (int64_t)(0x7fffffff / std);
     for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, ((x[n] - mean) * factor) >> 1, n);
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 
@@ -129,7 +129,7 @@ void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int
       int64_t sigmoid = (e * ivit_paper_reciprocal(e + of_max)) >> SIGMOID_SHIFT;
       row[n] = ivit_requantize(&op->out, x[n] * sigmoid, n);
     }
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 
@@ -138,7 +138,7 @@ void ivit_portable_rescale(const ivit_rescale *op, int32_t rows, const int32_t *
   int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
     for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, x[n], n);
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 
@@ -150,7 +150,7 @@ void ivit_portable_multiply(const ivit_binary *op, int32_t rows, const int16_t *
   int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, a += op->cols, b += b_stride) {
     for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, a[n] * b[place_in(op, n)], n);
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 
@@ -160,7 +160,7 @@ void ivit_portable_divide(const ivit_binary *op, int32_t rows, const int32_t *a,
   for (int32_t r = 0; r < rows; r++, a += op->cols, b += b_stride) {
     for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_quotient(a[n], b[place_in(op, n)], op->bits);
     for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, row[n], n);
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 
@@ -169,7 +169,7 @@ void ivit_portable_lookup(const ivit_lookup *op, int32_t rows, const int16_t *x,
   int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
     for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, ivit_look_up(op->table, x[n]), n);
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 
@@ -181,7 +181,7 @@ void ivit_portable_softmax(const ivit_row_softmax *op, int32_t rows, const int32
     for (int32_t n = 0; n < op->cols; n++) {
       row[n] = ivit_requantize(&op->out, (int64_t)((((uint64_t)row[n] << 16) + (sum >> 1)) / sum), n);
     }
-    store_row(&op->out, r, op->cols, row, out, scale);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
 

@@ -30,6 +30,11 @@ typedef struct {
 } gather;
 
 typedef struct {
+  ivit_geometry map;
+  int32_t fill;
+} windows;
+
+typedef struct {
   int32_t kind, out, in[3], rows, cols;
   union {
     patches patches;
@@ -46,6 +51,11 @@ typedef struct {
     ivit_matmul matmul;
     mean_rows mean_rows;
     gather gather;
+    windows windows;
+    ivit_geometry max_pool;
+    ivit_depthwise depthwise;
+    ivit_mix_rows mix_rows;
+    ivit_group_norm group_norm;
     const void *constant;
   } as;
 } step;
@@ -88,6 +98,7 @@ struct ivit_program {
   stage *stages;
   size_t arena_bytes, local_bytes, scratch_bytes, packed_bytes;
   uint64_t max_bytes; /* that it, and each context of it, may allocate */
+  int32_t most_groups; /* of a group norm */
 };
 
 /* Rows [r0, r1) of a row stage; of an attention, queries [r0, r1) of a window and head. */
@@ -110,9 +121,11 @@ struct ivit_context {
   int32_t threads;
   uint8_t *arena;
   uint8_t *packed;
-  uint8_t **local, **scratch; /* [threads] */
-  schedule *schedules;        /* [stages] */
-  int64_t *times;             /* [threads][steps], or NULL: no profile is taken */
+  uint8_t **local, **scratch;  /* [threads] */
+  ivit_group_sums **sums;      /* [threads][groups] */
+  ivit_group_factor **factors; /* [threads][groups] */
+  schedule *schedules;         /* [stages] */
+  int64_t *times;              /* [threads][steps], or NULL: no profile is taken */
   atomic_int arrived, generation;
 };
 
@@ -142,6 +155,22 @@ static inline size_t packed_head_bytes(const ivit_program *program, const ivit_a
   return round_up(attention_isa(program, op)->attention_pack_size(op), IVIT_ALIGN) + IVIT_ALIGN;
 }
 
+/* load.c: a copy of a constant, followed by zeros as ivit.h promises; NULL of NULL. */
+const void *keep(ivit_program *program, const void *from, size_t count, size_t size);
+/* An output; multiplier [cols], offset [cols] or NULL. */
+ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, const void *multiplier,
+                        const void *offset);
+/* For row primitives: values up to `limit`. */
+void pack_output(ivit_program *program, ivit_output *out, int32_t cols, int64_t limit);
+
+/* 64 bits in two words, the low ones first. */
+static inline int64_t read_wide(const int32_t *w) {
+  return (int64_t)(((uint64_t)(uint32_t)w[1] << 32) | (uint32_t)w[0]);
+}
+
+/* load_maps.c: whether the step is one on a feature map, which it reads. */
+int read_map_op(ivit_program *program, step *s, const int32_t *w, const void *const *constants);
+
 /* schedule.c: cuts the stages into blocks for so many threads. */
 void make_schedules(ivit_context *context);
 
@@ -149,6 +178,8 @@ void make_schedules(ivit_context *context);
 typedef struct {
   const ivit_context *context;
   uint8_t *local, *scratch;
+  ivit_group_sums *sums;
+  ivit_group_factor *factors; /* of the group norm that its stage begins with */
   int32_t r0;
   int64_t *times; /* [steps], or NULL */
 } worker;
@@ -189,5 +220,11 @@ void run_mean_rows(const worker *w, const step *s, int32_t s0, int32_t s1);
 /* binary_ops.c: rows s0 to s1 of the ops that combine two values. */
 void run_binary(const worker *w, const step *s, int32_t s0, int32_t s1);
 void run_matmul(const worker *w, const step *s, int32_t s0, int32_t s1);
+
+/* map_ops.c: rows s0 to s1 of the ops on feature maps. */
+void run_map_op(const worker *w, const step *s, int32_t s0, int32_t s1);
+/* A group norm, before its stage: this thread's share of the sums; then, all threads being done, the factors. */
+void add_group_sums(const worker *w, const step *s, schedule *schedule);
+void find_group_factors(const worker *w, const step *s);
 
 #endif

@@ -1,8 +1,7 @@
 /* Reads a plan: steps with their constants packed, then where every value lies, and the stages. */
 #include "internal.h"
 
-/* A copy of a constant, followed by zeros as ivit.h promises. */
-static const void *keep(ivit_program *program, const void *from, size_t count, size_t size) {
+const void *keep(ivit_program *program, const void *from, size_t count, size_t size) {
   if (!from) return NULL;
   if (count > SIZE_MAX / 2) ivit_out_of_memory();
   void *to = heap_array(&program->heap, round_up(count, 64), size);
@@ -44,9 +43,8 @@ static void need_scratch(ivit_program *program, size_t bytes) {
   if (bytes > program->scratch_bytes) program->scratch_bytes = bytes;
 }
 
-/* An output; multiplier [cols], offset [cols] or NULL. */
-static ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, const void *multiplier,
-                               const void *offset) {
+ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, const void *multiplier,
+                        const void *offset) {
   return (ivit_output){.type = (ivit_type)w[IVIT_OUTPUT_TYPE],
                        .lo = w[IVIT_OUTPUT_LO],
                        .hi = w[IVIT_OUTPUT_HI],
@@ -56,8 +54,7 @@ static ivit_output read_output(ivit_program *program, const int32_t *w, int32_t 
                        .offset = keep(program, offset, (size_t)cols, sizeof(int64_t))};
 }
 
-/* For row primitives: values up to `limit`. */
-static void pack_output(ivit_program *program, ivit_output *out, int32_t cols, int64_t limit) {
+void pack_output(ivit_program *program, ivit_output *out, int32_t cols, int64_t limit) {
   const ivit_isa *isa = program->isa;
   if (!isa->output_pack) return;
   out->packed = heap_allocate(&program->heap, isa->output_pack_size(cols));
@@ -285,7 +282,9 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
     case IVIT_STEP_GATHER: read_gather(program, &s->as.gather, s, w, constants[IVIT_GATHER_CONSTANT_INDEX]); break;
     case IVIT_STEP_ADD:
     case IVIT_STEP_QUANTIZE: break;
-    default: read_row_op(program, s, w, constants); break;
+    default:
+      if (!read_map_op(program, s, w, constants)) read_row_op(program, s, w, constants);
+      break;
   }
 }
 

@@ -18,9 +18,13 @@ void ivit_context_finish_create(ivit_context *context) {
   context->packed = heap_allocate(h, program->packed_bytes);
   context->local = heap_array(h, threads, sizeof(uint8_t *));
   context->scratch = heap_array(h, threads, sizeof(uint8_t *));
+  context->sums = heap_array(h, threads, sizeof *context->sums);
+  context->factors = heap_array(h, threads, sizeof *context->factors);
   for (size_t t = 0; t < threads; t++) {
     context->local[t] = heap_allocate(h, program->local_bytes);
     context->scratch[t] = heap_allocate(h, program->scratch_bytes);
+    context->sums[t] = heap_array(h, (size_t)program->most_groups, sizeof(ivit_group_sums));
+    context->factors[t] = heap_array(h, (size_t)program->most_groups, sizeof(ivit_group_factor));
   }
   make_schedules(context);
 }
@@ -103,6 +107,11 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
     case IVIT_STEP_MEAN_ROWS: run_mean_rows(w, s, s0, s1); break;
     case IVIT_STEP_GATHER: run_gather(w, s, s0, s1); break;
     case IVIT_STEP_QUANTIZE: isa->quantize_rows(rows, s->cols, element_data(w, s->in[0], at), out, scale); break;
+    case IVIT_STEP_WINDOWS:
+    case IVIT_STEP_DEPTHWISE:
+    case IVIT_STEP_MAX_POOL:
+    case IVIT_STEP_MIX_ROWS:
+    case IVIT_STEP_GROUP_NORM: run_map_op(w, s, s0, s1); break;
     default: break;
   }
 }
@@ -164,6 +173,34 @@ static void run_attention(ivit_context *context, const worker *w, const stage *g
   stop_clock(w, g->uses[0].step, start);
 }
 
+/* A stage that begins with a group norm needs the sums of all of its rows first. */
+static void prepare_group_norm(ivit_context *context, const worker *w, int32_t step_index, schedule *schedule) {
+  const step *s = &context->program->steps[step_index];
+  int64_t start = start_clock(w);
+  add_group_sums(w, s, schedule);
+  stop_clock(w, step_index, start);
+  barrier(context);
+  start = start_clock(w);
+  find_group_factors(w, s);
+  stop_clock(w, step_index, start);
+}
+
+static void run_rows(worker *w, const stage *g, schedule *schedule) {
+  for (;;) {
+    int32_t item = atomic_fetch_add(&schedule->next_block, 1);
+    if (item >= schedule->block_count) break;
+    const block *b = &schedule->blocks[item];
+    w->r0 = b->r0;
+    for (int32_t u = 0; u < g->use_count; u++) {
+      int32_t s0, s1;
+      if (!clip_to_runs(&g->uses[u], b->r0, b->r1, &s0, &s1)) continue;
+      int64_t start = start_clock(w);
+      run_step(w, &g->uses[u], s0, s1);
+      stop_clock(w, g->uses[u].step, start);
+    }
+  }
+}
+
 void ivit_context_begin(ivit_context *context) {
   for (int32_t i = 0; i < context->program->stage_count; i++) {
     atomic_store_explicit(&context->schedules[i].next_block, 0, memory_order_relaxed);
@@ -173,28 +210,22 @@ void ivit_context_begin(ivit_context *context) {
 
 void ivit_context_run(ivit_context *context, int32_t thread) {
   const ivit_program *program = context->program;
-  worker w = {.context = context, .local = context->local[thread], .scratch = context->scratch[thread]};
+  worker w = {.context = context,
+              .local = context->local[thread],
+              .scratch = context->scratch[thread],
+              .sums = context->sums[thread],
+              .factors = context->factors[thread]};
   if (context->times) w.times = context->times + (size_t)thread * (size_t)program->step_count;
   for (int32_t i = 0; i < program->stage_count; i++) {
     const stage *g = &program->stages[i];
     schedule *schedule = &context->schedules[i];
+    w.r0 = 0;
     if (g->is_attention) {
-      w.r0 = 0;
       run_attention(context, &w, g, schedule);
     } else {
-      for (;;) {
-        int32_t item = atomic_fetch_add(&schedule->next_block, 1);
-        if (item >= schedule->block_count) break;
-        const block *b = &schedule->blocks[item];
-        w.r0 = b->r0;
-        for (int32_t u = 0; u < g->use_count; u++) {
-          int32_t s0, s1;
-          if (!clip_to_runs(&g->uses[u], b->r0, b->r1, &s0, &s1)) continue;
-          int64_t start = start_clock(&w);
-          run_step(&w, &g->uses[u], s0, s1);
-          stop_clock(&w, g->uses[u].step, start);
-        }
-      }
+      int32_t first = g->uses[0].step;
+      if (program->steps[first].kind == IVIT_STEP_GROUP_NORM) prepare_group_norm(context, &w, first, schedule);
+      run_rows(&w, g, schedule);
     }
     barrier(context);
   }

@@ -5,6 +5,7 @@ import { OP_KINDS } from '../program/ops/index.js';
 import { TABLE_ENTRIES } from '../program/ops/lookup.js';
 import { HEADER_WORDS, LAYOUT_WORDS, PLACES, STEP_KINDS, STEP_WORDS, VALUE_WORDS } from './encode.js';
 import { SOFTMAXES } from './ops/attention.js';
+import { GEOMETRY_WORDS } from './ops/geometry.js';
 import { encodings } from './ops/index.js';
 import { OUTPUT_WORDS, TYPES, VIEW_WORDS, countOf } from './ops/words.js';
 import { ALIGN, SLACK } from './plan/memory.js';
@@ -63,13 +64,14 @@ export function nativeHeader(): string {
     enumOf('IVIT_STEP_', STEP_KINDS),
     '/* Where a value lies. */',
     enumOf('IVIT_PLACE_', PLACES),
-    "/* Words, all i32: of a program, a step (its op's own follow), the layout, a value; of an output and a view. */",
+    "/* Words, all i32: of a program, a step (its op's own follow), the layout, a value; of an output, a view and a\n * geometry. */",
     wordsOf('IVIT_HEADER_', HEADER_WORDS),
     wordsOf('IVIT_STEP_WORD_', STEP_WORDS),
     wordsOf('IVIT_LAYOUT_', LAYOUT_WORDS),
     wordsOf('IVIT_VALUE_', VALUE_WORDS),
     wordsOf('IVIT_OUTPUT_', OUTPUT_WORDS),
     wordsOf('IVIT_VIEW_', VIEW_WORDS),
+    wordsOf('IVIT_GEOMETRY_', GEOMETRY_WORDS),
     '/* Words and constants of each op. */',
     ...OP_KINDS.flatMap(opOf),
     '/* What a WebAssembly module exports: X(name). */',

@@ -1,7 +1,7 @@
 import { bitLength, divideBig, floorDivide } from './dyadic.js';
 
 /**
- * I-LayerNorm's integer part for one row of D ≤ 16384 values |x| < 2^24:
+ * I-LayerNorm's integer part for one row of D ≤ 16384 values |x| < 2^24 (or D ≤ 2^24 values |x| < 2^15):
  *
  *     mean = ⌊(2·Σx + D) / 2D⌋,  y = x − mean                  (y = x where `center` is false: the L2 norm)
  *     v    = max(1, Σy² + ε),    std = ⌊√v⌋                    (ε here is round(ε·D/S²))

@@ -43,6 +43,10 @@ export const MAX_OPS = 65536;
 /** Longest side of the image, and of any window over it. */
 export const MAX_INPUT_EDGE = 8192;
 export const MAX_INPUT_CHANNELS = 64;
+/** Longest side of a feature map, and of any window over it: places in a map stay far within 32 bits. */
+export const MAX_MAP_EDGE = 16384;
+/** Values that a group norm takes together: the sum of their squares, of 16 bits each, stays within 63 bits. */
+export const MAX_GROUP_LENGTH = 1 << 24;
 
 /** Largest −x0 of the published kernels: their exponentials then stay within 2^30 (Shiftmax) and 2^38 (ShiftGELU). */
 export const MAX_X0 = 1 << 15;

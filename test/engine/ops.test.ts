@@ -4,6 +4,7 @@ import { runOp } from '../../src/engine/reference.js';
 import type { Value } from '../../src/engine/types.js';
 import { RUNNERS } from './backends.js';
 import { ALGEBRA_CASES } from './random-algebra.js';
+import { MAP_CASES } from './random-map-ops.js';
 import { CASES, assertComplete } from './random-ops.js';
 import type { OpCase } from './random-ops.js';
 
@@ -19,7 +20,7 @@ function expectSame(actual: Value, expected: Value): void {
 }
 
 describe.each(RUNNERS)('$name equals the reference on every bit', ({ runner }) => {
-  it.each(Object.entries({ ...CASES, ...ALGEBRA_CASES }))('%s', (_, cases: fc.Arbitrary<OpCase>) => {
+  it.each(Object.entries({ ...CASES, ...ALGEBRA_CASES, ...MAP_CASES }))('%s', (_, cases: fc.Arbitrary<OpCase>) => {
     fc.assert(
       fc.property(cases, (c) => {
         assertComplete(c);

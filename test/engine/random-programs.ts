@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { bitLength } from '../../src/kernels/dyadic.js';
-import type { Op, OperandView, Output, Program, ValueId, ValueType } from '../../src/program/types.js';
+import { hasTapsInside } from '../../src/program/ops/geometry.js';
+import type { Geometry, Op, OperandView, Output, Program, ValueId, ValueType } from '../../src/program/types.js';
 import { Data, fittingRequantization, withoutOffset } from './random-ops.js';
 import { PRODUCTS } from './random-products.js';
 
@@ -35,6 +36,11 @@ const GROWTHS: readonly ((b: Builder, x: ValueId) => void)[] = [
   separateRows,
   separateRows,
   ...PRODUCTS,
+  convolve,
+  convolveDepthwise,
+  poolMaxima,
+  mix,
+  normalizeMap,
 ];
 
 /** A linear layer's input, made from an i32 value: normalised, or only requantized. */
@@ -268,6 +274,96 @@ function mergeRows(b: Builder, x: ValueId): void {
     index: order,
     fill: 0,
   });
+}
+
+/** Windows over a value's rows, taken as the pixels of some map: as many as pixels, or fewer. */
+function mapOf(b: Builder, x: ValueId): Geometry {
+  const { data } = b;
+  const { rows } = b.of(x);
+  const height = data.pick([1, 2, 3, 4, rows].filter((h) => rows % h === 0));
+  const size = [height, Math.trunc(rows / height)] as const;
+  const each = (pick: (axis: 0 | 1) => number): [number, number] => [pick(0), pick(1)];
+  const kernel = each(() => data.integer(1, 3));
+  const stride = each(() => data.pick([1, 1, 2, 4]));
+  return {
+    size,
+    kernel,
+    stride,
+    pad: each((axis) => kernel[axis] >> 1),
+    dilation: each(() => data.pick([1, 1, 2])),
+    outSize: each((axis) => Math.ceil(size[axis] / stride[axis])),
+  };
+}
+
+const windowsOf = ({ outSize }: Geometry): number => outSize[0] * outSize[1];
+
+/** Fixed point of 16 bits. */
+function toWords(b: Builder, x: ValueId): ValueId {
+  const { rows, cols } = b.of(x);
+  const out: Output = { type: 'i16' };
+  return b.add({
+    ...{ op: 'rescale', name: '', rows, cols, out, x },
+    ...fittingRequantization(b.data, out, 24, 22, cols),
+  });
+}
+
+/** A convolution: windows, then a linear layer. */
+function convolve(b: Builder, x: ValueId): void {
+  const { cols } = b.of(x);
+  const geometry = mapOf(b, x);
+  const codes = b.data.pick([true, false]) ? toWords(b, x) : quantizeInput(b, x, b.data.output('u8'));
+  const { out } = b.of(codes);
+  const rows = windowsOf(geometry);
+  const taps = geometry.kernel[0] * geometry.kernel[1];
+  const cut = b.add({ op: 'windows', name: '', rows, cols: taps * cols, out, x: codes, ...geometry });
+  linear(b, cut, b.data.integer(1, 30), { type: 'i32' });
+}
+
+function convolveDepthwise(b: Builder, x: ValueId): void {
+  const { data } = b;
+  const { cols } = b.of(x);
+  const geometry = mapOf(b, x);
+  const taps = geometry.kernel[0] * geometry.kernel[1];
+  const out = data.output(data.pick(['u8', 'rows'] as const));
+  const convolved = b.add({
+    ...{ op: 'depthwise', name: '', rows: windowsOf(geometry), cols, out, x: toWords(b, x), ...geometry },
+    weight: data.fill(new Int16Array(taps * cols), -7000, 7000, cols),
+    ...fittingRequantization(data, out, 31, 28, cols),
+  });
+  linear(b, convolved, data.integer(1, 30), { type: 'i32' });
+}
+
+function poolMaxima(b: Builder, x: ValueId): void {
+  const geometry = mapOf(b, x);
+  if (!hasTapsInside(geometry)) return;
+  const { cols, out } = b.of(x);
+  b.add({ op: 'maxPool', name: '', rows: windowsOf(geometry), cols, out, x, ...geometry });
+}
+
+function mix(b: Builder, x: ValueId): void {
+  const { data } = b;
+  const { rows: sources, cols } = b.of(x);
+  const rows = data.integer(1, 12);
+  const taps = data.integer(1, 4);
+  const out: Output = { type: 'i32' };
+  b.add({
+    ...{ op: 'mixRows', name: '', rows, cols, out, x, taps },
+    index: Int32Array.from({ length: rows * taps }, () => data.integer(-1, sources - 1)),
+    weight: data.fill(new Int16Array(rows * taps), -16384, 16384, taps),
+    ...fittingRequantization(data, out, 42, 38, cols),
+  });
+}
+
+function normalizeMap(b: Builder, x: ValueId): void {
+  const { data } = b;
+  const { rows, cols } = b.of(x);
+  const out = data.output(data.pick(['u8', 'rows'] as const));
+  const groups = data.pick([1, 2, 3, cols].filter((g) => cols % g === 0));
+  const normalized = b.add({
+    ...{ op: 'groupNorm', name: '', rows, cols, out, x: toWords(b, x), groups, epsilon: BigInt(data.integer(0, 5000)) },
+    ...fittingRequantization(data, out, 30, 28, cols),
+  });
+  linear(b, normalized, cols, { type: 'i32' }, data.integer(0, 3) > 0 ? x : null);
 }
 
 /** Small whole programs with branches, dead ends, and outputs that need only some rows of what came before. */

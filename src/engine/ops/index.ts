@@ -5,19 +5,24 @@ import { add } from './add.js';
 import { attention } from './attention.js';
 import { constant } from './constant.js';
 import type { EngineOp } from './definition.js';
+import { depthwise } from './depthwise.js';
 import { divide } from './divide.js';
 import { gather } from './gather.js';
+import { groupNorm } from './group-norm.js';
 import { layerNorm } from './layer-norm.js';
 import { linear } from './linear.js';
 import { lookup } from './lookup.js';
 import { matmul } from './matmul.js';
+import { maxPool } from './max-pool.js';
 import { meanRows } from './mean-rows.js';
+import { mixRows } from './mix-rows.js';
 import { multiply } from './multiply.js';
 import { paperGelu } from './paper-gelu.js';
 import { paperNorm } from './paper-norm.js';
 import { patches } from './patches.js';
 import { rescale } from './rescale.js';
 import { softmax } from './softmax.js';
+import { windows } from './windows.js';
 
 const engineOps = {
   patches,
@@ -37,6 +42,11 @@ const engineOps = {
   lookup,
   softmax,
   matmul,
+  windows,
+  depthwise,
+  maxPool,
+  mixRows,
+  groupNorm,
 } satisfies { [K in OpKind]: EngineOp<OpOf<K>> };
 
 /** How an op's kind is handled. */

@@ -33,6 +33,8 @@ export function formStages(
       stages.push({ attention: true, blockRows: op.queries, runs: uses[i][0].runs, uses: uses[i] });
       return;
     }
+    // It asks for all rows before it writes the first: the engines take their sums when the stage begins.
+    if (op?.op === 'groupNorm') close();
     const fits =
       operands.every((id, k) => !made.has(id) || isRowLocal(step, k, values)) &&
       (members.length === 0 || canJoin(values[out].rows, values[steps[members[0]].out].rows, tile));

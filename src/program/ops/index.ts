@@ -4,19 +4,24 @@ import { add, type AddOp } from './add.js';
 import { attention, type AttentionOp } from './attention.js';
 import { constant, type ConstantOp } from './constant.js';
 import type { OpDefinition } from './definition.js';
+import { depthwise, type DepthwiseOp } from './depthwise.js';
 import { divide, type DivideOp } from './divide.js';
 import { gather, type GatherOp } from './gather.js';
+import { groupNorm, type GroupNormOp } from './group-norm.js';
 import { layerNorm, type LayerNormOp } from './layer-norm.js';
 import { linear, type LinearOp } from './linear.js';
 import { lookup, type LookupOp } from './lookup.js';
 import { matmul, type MatmulOp } from './matmul.js';
+import { maxPool, type MaxPoolOp } from './max-pool.js';
 import { meanRows, type MeanRowsOp } from './mean-rows.js';
+import { mixRows, type MixRowsOp } from './mix-rows.js';
 import { multiply, type MultiplyOp } from './multiply.js';
 import { paperGelu, type PaperGeluOp } from './paper-gelu.js';
 import { paperNorm, type PaperNormOp } from './paper-norm.js';
 import { patches, type PatchesOp } from './patches.js';
 import { rescale, type RescaleOp } from './rescale.js';
 import { softmax, type SoftmaxOp } from './softmax.js';
+import { windows, type WindowsOp } from './windows.js';
 
 export type Op =
   | PatchesOp
@@ -35,7 +40,12 @@ export type Op =
   | DivideOp
   | LookupOp
   | SoftmaxOp
-  | MatmulOp;
+  | MatmulOp
+  | WindowsOp
+  | DepthwiseOp
+  | MaxPoolOp
+  | MixRowsOp
+  | GroupNormOp;
 
 export type OpKind = Op['op'];
 
@@ -60,6 +70,11 @@ const definitions = {
   lookup,
   softmax,
   matmul,
+  windows,
+  depthwise,
+  maxPool,
+  mixRows,
+  groupNorm,
 } satisfies { [K in OpKind]: OpDefinition<OpOf<K>> };
 
 export const OP_KINDS = Object.keys(definitions) as readonly OpKind[];

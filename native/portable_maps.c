@@ -1,0 +1,118 @@
+/* The primitives on feature maps in plain C: src/kernels/windows.ts, depthwise.ts, mix-rows.ts, group-norm.ts. */
+#include "arith.h"
+
+/* The pixel of a tap of window `row`, or -1 outside the map. */
+static ptrdiff_t find_tap(const ivit_geometry *map, int32_t row, int32_t ky, int32_t kx) {
+  int32_t y = row / map->out_w * map->stride_h - map->pad_top + ky * map->dilation_h;
+  int32_t x = row % map->out_w * map->stride_w - map->pad_left + kx * map->dilation_w;
+  if (y < 0 || y >= map->height || x < 0 || x >= map->width) return -1;
+  return (ptrdiff_t)y * map->width + x;
+}
+
+/* One tap's channels into the maxima so far. */
+#define DEFINE_TAKE_LARGER(name, type)                                            \
+  static void name(const type *restrict x, int32_t channels, type *restrict to) { \
+    for (int32_t n = 0; n < channels; n++) to[n] = x[n] > to[n] ? x[n] : to[n];   \
+  }
+DEFINE_TAKE_LARGER(take_larger_u8, uint8_t)
+DEFINE_TAKE_LARGER(take_larger_i8, int8_t)
+DEFINE_TAKE_LARGER(take_larger_i16, int16_t)
+DEFINE_TAKE_LARGER(take_larger_i32, int32_t)
+
+static void take_larger(ivit_type type, const void *x, int32_t channels, void *to) {
+  switch (type) {
+    case IVIT_I8: take_larger_i8(x, channels, to); break;
+    case IVIT_I16: take_larger_i16(x, channels, to); break;
+    case IVIT_I32: take_larger_i32(x, channels, to); break;
+    default: take_larger_u8(x, channels, to); break;
+  }
+}
+
+void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0, int32_t r1, const void *x,
+                            void *out) {
+  size_t bytes = (size_t)map->channels * (type == IVIT_I32 ? 4 : type == IVIT_I16 ? 2 : 1);
+  uint8_t *to = out;
+  for (int32_t row = r0; row < r1; row++, to += bytes) {
+    int is_first = 1;
+    for (int32_t ky = 0; ky < map->kernel_h; ky++) {
+      for (int32_t kx = 0; kx < map->kernel_w; kx++) {
+        ptrdiff_t pixel = find_tap(map, row, ky, kx);
+        if (pixel < 0) continue;
+        const uint8_t *from = (const uint8_t *)x + (size_t)pixel * bytes;
+        if (is_first)
+          __builtin_memcpy(to, from, bytes);
+        else
+          take_larger(type, from, map->channels, to);
+        is_first = 0;
+      }
+    }
+  }
+}
+
+void ivit_portable_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
+                             int32_t *scale, void *scratch) {
+  const ivit_geometry *map = &op->map;
+  int32_t channels = map->channels;
+  int32_t *row = scratch;
+  for (int32_t r = r0; r < r1; r++) {
+    for (int32_t n = 0; n < channels; n++) row[n] = 0;
+    const int16_t *w = op->weight;
+    for (int32_t ky = 0; ky < map->kernel_h; ky++) {
+      for (int32_t kx = 0; kx < map->kernel_w; kx++, w += channels) {
+        ptrdiff_t pixel = find_tap(map, r, ky, kx);
+        if (pixel < 0) continue;
+        const int16_t *from = x + (size_t)pixel * (size_t)channels;
+        for (int32_t n = 0; n < channels; n++) row[n] += w[n] * from[n];
+      }
+    }
+    for (int32_t n = 0; n < channels; n++) row[n] = ivit_requantize(&op->out, row[n], n);
+    ivit_portable_store_row(&op->out, r - r0, channels, row, out, scale);
+  }
+}
+
+void ivit_portable_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out,
+                            int32_t *scale, void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = r0; r < r1; r++) {
+    const int32_t *index = op->index + (size_t)r * (size_t)op->taps;
+    const int16_t *weight = op->weight + (size_t)r * (size_t)op->taps;
+    for (int32_t n = 0; n < op->cols; n++) {
+      int64_t v = 0;
+      for (int32_t t = 0; t < op->taps; t++) {
+        if (index[t] >= 0) v += (int64_t)weight[t] * x[(size_t)index[t] * (size_t)op->cols + (size_t)n];
+      }
+      row[n] = ivit_requantize(&op->out, v, n);
+    }
+    ivit_portable_store_row(&op->out, r - r0, op->cols, row, out, scale);
+  }
+}
+
+void ivit_portable_group_sums(const ivit_group_norm *op, int32_t rows, const int16_t *x, ivit_group_sums *sums) {
+  int32_t width = op->cols / op->groups;
+  for (int32_t r = 0; r < rows; r++) {
+    for (int32_t g = 0; g < op->groups; g++, x += width) {
+      int64_t sum = 0;
+      uint64_t squares = 0;
+      for (int32_t n = 0; n < width; n++) {
+        sum += x[n];
+        squares += (uint64_t)(x[n] * x[n]);
+      }
+      sums[g].sum += sum;
+      sums[g].squares += squares;
+    }
+  }
+}
+
+void ivit_portable_group_norm(const ivit_group_norm *op, const ivit_group_factor *factors, int32_t rows,
+                              const int16_t *x, void *out, int32_t *scale, void *scratch) {
+  int32_t *row = scratch, width = op->cols / op->groups;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    for (int32_t g = 0, n = 0; g < op->groups; g++) {
+      const ivit_group_factor *k = factors + g;
+      for (int32_t end = n + width; n < end; n++) {
+        row[n] = ivit_requantize(&op->out, ((int64_t)(x[n] - k->mean) * k->f) >> k->t, n);
+      }
+    }
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}

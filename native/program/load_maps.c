@@ -1,0 +1,61 @@
+/* Reads the steps on feature maps. */
+#include "internal.h"
+
+static ivit_geometry read_geometry(const int32_t *w) {
+  return (ivit_geometry){.height = w[IVIT_GEOMETRY_SIZE],
+                         .width = w[IVIT_GEOMETRY_SIZE + 1],
+                         .kernel_h = w[IVIT_GEOMETRY_KERNEL],
+                         .kernel_w = w[IVIT_GEOMETRY_KERNEL + 1],
+                         .stride_h = w[IVIT_GEOMETRY_STRIDE],
+                         .stride_w = w[IVIT_GEOMETRY_STRIDE + 1],
+                         .pad_top = w[IVIT_GEOMETRY_PAD],
+                         .pad_left = w[IVIT_GEOMETRY_PAD + 1],
+                         .dilation_h = w[IVIT_GEOMETRY_DILATION],
+                         .dilation_w = w[IVIT_GEOMETRY_DILATION + 1],
+                         .out_w = w[IVIT_GEOMETRY_OUT_WIDTH],
+                         .channels = w[IVIT_GEOMETRY_CHANNELS]};
+}
+
+static void read_depthwise(ivit_program *program, ivit_depthwise *op, const int32_t *w, const void *const *constants) {
+  op->map = read_geometry(w + IVIT_DEPTHWISE_GEOMETRY);
+  int32_t channels = op->map.channels;
+  op->out = read_output(program, w + IVIT_DEPTHWISE_OUT, channels, constants[IVIT_DEPTHWISE_CONSTANT_MULTIPLIER],
+                        constants[IVIT_DEPTHWISE_CONSTANT_OFFSET]);
+  size_t count = (size_t)op->map.kernel_h * (size_t)op->map.kernel_w * (size_t)channels;
+  op->weight = keep(program, constants[IVIT_DEPTHWISE_CONSTANT_WEIGHT], count, sizeof(int16_t));
+}
+
+static void read_mix_rows(ivit_program *program, ivit_mix_rows *op, const step *s, const int32_t *w,
+                          const void *const *constants) {
+  op->cols = s->cols;
+  op->taps = w[IVIT_MIX_ROWS_TAPS];
+  op->out = read_output(program, w + IVIT_MIX_ROWS_OUT, s->cols, constants[IVIT_MIX_ROWS_CONSTANT_MULTIPLIER],
+                        constants[IVIT_MIX_ROWS_CONSTANT_OFFSET]);
+  size_t count = (size_t)s->rows * (size_t)op->taps;
+  op->index = keep(program, constants[IVIT_MIX_ROWS_CONSTANT_INDEX], count, sizeof(int32_t));
+  op->weight = keep(program, constants[IVIT_MIX_ROWS_CONSTANT_WEIGHT], count, sizeof(int16_t));
+}
+
+static void read_group_norm(ivit_program *program, ivit_group_norm *op, const step *s, const int32_t *w,
+                            const void *const *constants) {
+  op->rows = s->rows;
+  op->cols = s->cols;
+  op->groups = w[IVIT_GROUP_NORM_GROUPS];
+  op->epsilon = read_wide(w + IVIT_GROUP_NORM_EPSILON);
+  op->out = read_output(program, w + IVIT_GROUP_NORM_OUT, s->cols, constants[IVIT_GROUP_NORM_CONSTANT_MULTIPLIER],
+                        constants[IVIT_GROUP_NORM_CONSTANT_OFFSET]);
+  program->most_groups = ivit_max(program->most_groups, op->groups);
+}
+
+int read_map_op(ivit_program *program, step *s, const int32_t *w, const void *const *constants) {
+  switch (s->kind) {
+    case IVIT_STEP_WINDOWS:
+      s->as.windows = (windows){.map = read_geometry(w + IVIT_WINDOWS_GEOMETRY), .fill = w[IVIT_WINDOWS_FILL]};
+      return 1;
+    case IVIT_STEP_MAX_POOL: s->as.max_pool = read_geometry(w + IVIT_MAX_POOL_GEOMETRY); return 1;
+    case IVIT_STEP_DEPTHWISE: read_depthwise(program, &s->as.depthwise, w, constants); return 1;
+    case IVIT_STEP_MIX_ROWS: read_mix_rows(program, &s->as.mix_rows, s, w, constants); return 1;
+    case IVIT_STEP_GROUP_NORM: read_group_norm(program, &s->as.group_norm, s, w, constants); return 1;
+    default: return 0;
+  }
+}

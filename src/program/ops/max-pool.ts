@@ -1,0 +1,27 @@
+import { zeroPoint, type OpBase, type ValueId } from '../value.js';
+import { integer, type OpDefinition } from './definition.js';
+import { geometryFields, hasTapsInside, validateGeometry, type Geometry } from './geometry.js';
+
+/** The largest tap of each window that lies inside the map, channel by channel. Writes the type of x. */
+export interface MaxPoolOp extends OpBase, Geometry {
+  readonly op: 'maxPool';
+  readonly x: ValueId;
+}
+
+export const maxPool: OpDefinition<MaxPoolOp> = {
+  fields: { x: integer, ...geometryFields },
+  tensors: () => [],
+  operands: (op) => [op.x],
+  validate(op, check, { values }) {
+    const x = values[op.x];
+    check.type('x', x, 'u8', 'i8', 'i16', 'i32');
+    check.writes(x.out.type);
+    check.that(
+      zeroPoint(op.out) === zeroPoint(x.out),
+      `x has zero point ${zeroPoint(x.out)}, not ${zeroPoint(op.out)}`,
+    );
+    validateGeometry(op, x, 1, check);
+    check.that(hasTapsInside(op), 'a window of it lies outside the map');
+  },
+  bound: () => 0n,
+};
