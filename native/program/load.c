@@ -9,9 +9,6 @@ const void *keep(ivit_program *program, const void *from, size_t count, size_t s
   return to;
 }
 
-/* 64 bits in two words, the low ones first. */
-static int64_t read_wide(const int32_t *w) { return (int64_t)(((uint64_t)(uint32_t)w[1] << 32) | (uint32_t)w[0]); }
-
 /* Refuses sizes that come of rows * cols elements, and would pass what a size_t holds. */
 static void require_elements(int64_t rows, int64_t cols) {
   const uint64_t a = round_up((size_t)rows, 64), b = round_up((size_t)cols, 64);

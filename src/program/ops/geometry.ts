@@ -28,8 +28,8 @@ export const geometryFields = { size: pair, kernel: pair, stride: pair, pad: pai
 export const tapsOf = ({ kernel }: Pick<Geometry, 'kernel'>): number => kernel[0] * kernel[1];
 
 /**
- * The windows lie in a map that has as many elements as x, and as many channels as the op, or, where it lays the taps of
- * a window side by side, a share of its columns.
+ * The windows lie in a map that has as many elements as x. It has as many channels as the op has columns, or, where the
+ * op lays taps side by side, a share of them.
  */
 export function validateGeometry(op: OpBase & Geometry, x: ValueInfo, sideBySide: number, check: OpCheck): void {
   for (const axis of [0, 1]) {
