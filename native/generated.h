@@ -62,8 +62,7 @@ enum {
   IVIT_PLACE_CONSTANT
 };
 
-/* Words, all i32: of a program, a step (its op's own follow), the layout, a value; of an output, a view and a
- * geometry. */
+/* Words, all i32: of a program, a step (its op's own follow), the layout, a value; of parts of an op. */
 enum {
   IVIT_HEADER_VALUES = 0,
   IVIT_HEADER_STEPS = 1,

@@ -17,7 +17,7 @@ const sources = (sub) =>
   readdirSync(path.join(native, sub))
     .filter((name) => name.endsWith('.c'))
     .map((name) => path.join(native, sub, name));
-const common = [path.join(native, 'test/compare.c'), path.join(native, 'portable.c'), path.join(native, 'portable_maps.c'), path.join(native, 'isa.c')];
+const common = ['test/compare.c', 'portable.c', 'portable_maps.c', 'isa.c'].map((name) => path.join(native, name));
 let failures = 0;
 
 function has(command) {

@@ -64,7 +64,7 @@ export function nativeHeader(): string {
     enumOf('IVIT_STEP_', STEP_KINDS),
     '/* Where a value lies. */',
     enumOf('IVIT_PLACE_', PLACES),
-    "/* Words, all i32: of a program, a step (its op's own follow), the layout, a value; of an output, a view and a\n * geometry. */",
+    "/* Words, all i32: of a program, a step (its op's own follow), the layout, a value; of parts of an op. */",
     wordsOf('IVIT_HEADER_', HEADER_WORDS),
     wordsOf('IVIT_STEP_WORD_', STEP_WORDS),
     wordsOf('IVIT_LAYOUT_', LAYOUT_WORDS),

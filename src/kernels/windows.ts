@@ -26,7 +26,7 @@ export function cutWindows(
   }
 }
 
-/** The largest tap of each window inside the map x [height·width, channels], channel by channel: [windows, channels]. */
+/** The largest tap inside the map x [height·width, channels] of each window and channel: [windows, channels]. */
 export function poolMaxima(geometry: Geometry, x: IntegerArray, channels: number, out: IntegerArray): void {
   const pixels = makeTaps(geometry);
   const rows = geometry.outSize[0] * geometry.outSize[1];

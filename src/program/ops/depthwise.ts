@@ -5,8 +5,8 @@ import { integer, multiplierOf, offsetOf, type OpDefinition } from './definition
 import { geometryFields, tapsOf, validateGeometry, type Geometry } from './geometry.js';
 
 /**
- * A depthwise convolution of an i16 map: v[n] = Σ w[tap, n]·x[tap, n] over the taps of a window, each channel by itself;
- * taps outside the map are 0. |v| < 2^31, proven from the weights. Then requantize with `offset`, which holds the bias.
+ * A depthwise convolution of an i16 map: v[n] = Σ w[tap, n]·x[tap, n] over the taps of a window that lie inside the
+ * map. |v| < 2^31, proven from the weights. Then requantize with `offset`, which holds the bias.
  */
 export interface DepthwiseOp extends OpBase, Geometry {
   readonly op: 'depthwise';

@@ -6,7 +6,7 @@ import { pair } from './definition.js';
 type Pair = readonly [number, number];
 
 /**
- * Windows over a feature map: a value whose rows are the pixels of `size`, line by line, and whose columns are channels.
+ * Windows over a feature map: a value whose rows are the pixels of `size`, line by line, its columns their channels.
  * Output row (oy, ox) has the taps (ky, kx), in that order, at the pixels (oy·stride − pad + ky·dilation, …); a tap may
  * lie outside the map. All pairs are [down, across].
  */
