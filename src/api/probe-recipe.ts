@@ -12,21 +12,15 @@ import { PRESETS, PRESET_NAMES } from '../images/preprocess/presets.js';
 import type { PresetName } from '../images/preprocess/presets.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
-import { softmax } from '../metrics/agreement.js';
+import { decisiveness, isIndecisive } from '../metrics/information.js';
+import type { Decisiveness } from '../metrics/information.js';
 
 /** How one recipe did on the images that were tried. */
-export interface RecipeTrial {
+export interface RecipeTrial extends Decisiveness {
   readonly preset: PresetName;
   /** Which order of channels the model was given. */
   readonly channels: 'RGB' | 'BGR';
   readonly resize: 'crop' | 'squash';
-  /** Mean probability of the first class, 0 to 1. */
-  readonly confidence: number;
-  /**
-   * How much the images' classes tell of the images, in nats: the entropy of the mean prediction less the mean entropy
-   * of a prediction. High for a model that is sure, and of different things; 0 for one that always says the same.
-   */
-  readonly information: number;
 }
 
 export interface RecipeProbe {
@@ -42,8 +36,6 @@ export interface RecipeProbe {
 const MARGIN = 0.1;
 /** … or, where both tell the images apart about as well, in mean confidence. */
 const CONFIDENCE_MARGIN = 0.03;
-/** Below this share of the most that the images could tell, the model is sure of nothing. */
-const LITTLE = 0.2;
 
 export interface ProbeRequest {
   readonly graph: Graph;
@@ -101,26 +93,16 @@ async function trial(
   graph: Graph,
   images: readonly Uint8Array[],
   preset: PresetName,
-): Promise<Pick<RecipeTrial, 'confidence' | 'information'>> {
+): Promise<Decisiveness> {
   const { channels, height, width } = graph.input;
   const { mean, std } = PRESETS[preset];
-  const predictions: Float64Array[] = [];
+  const logits: Float32Array[] = [];
   for (const pixels of images) {
     const data = normalizePixels(pixels, channels, mean, std);
     const outputs = await model.run({ [model.inputNames[0]!]: { data, shape: [1, channels, height, width] } });
-    predictions.push(Float64Array.from(softmax([...outputs.values()][0]!, 1)));
+    logits.push([...outputs.values()][0]!);
   }
-  const average = new Float64Array(predictions[0]!.length);
-  for (const one of predictions) one.forEach((p, i) => (average[i]! += p / predictions.length));
-  const meanOf = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
-  return {
-    confidence: meanOf(predictions.map((one) => one.reduce((a, b) => Math.max(a, b)))),
-    information: entropy(average) - meanOf(predictions.map(entropy)),
-  };
-}
-
-function entropy(p: Float64Array): number {
-  return p.reduce((sum, x) => (x > 0 ? sum - x * Math.log(x) : sum), 0);
+  return decisiveness(logits);
 }
 
 function swapChannels(pixels: Uint8Array): Uint8Array {
@@ -136,8 +118,7 @@ function settle(
   const { preset } = best;
   const others = trials.filter((one) => one.preset !== preset);
   const next = others.reduce((a, b) => (b.information > a.information ? b : a));
-  const most = Math.log(Math.min(classes, images.length));
-  const isUnsure = best.information < LITTLE * most;
+  const isUnsure = isIndecisive(best, classes, images.length);
   const sure = !isUnsure && isBetter(best, next);
   const { mean, std } = PRESETS[preset];
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`;

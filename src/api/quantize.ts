@@ -13,6 +13,7 @@ import { sample } from '../images/random.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import { syntheticImage } from '../images/synthetic/index.js';
+import { decisiveness, isIndecisive } from '../metrics/information.js';
 import { saveModel } from '../program/file.js';
 import {
   DEFAULT_OPTIONS,
@@ -116,6 +117,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     threads,
     onProgress: request.onProgress,
   });
+  if (!synthetic && probe === null) warnIfIndecisive(result.floatLogits, classCount(graph), notice);
   const statisticsImages = statistics === undefined ? null : result.statistics.get(graph.output)!.images;
   const bytes = await saveModel(output, {
     program: result.program,
@@ -143,6 +145,21 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     unread,
     seconds: (performance.now() - start) / 1000,
   };
+}
+
+/** Fewer tell nothing. */
+const LEAST_TELLING_IMAGES = 16;
+
+/** A float model that is sure of nothing, or always says the same, sees images that it was not trained on. */
+function warnIfIndecisive(logits: readonly Float32Array[], classes: number, notice: (text: string) => void): void {
+  if (classes < 2 || logits.length < LEAST_TELLING_IMAGES) return;
+  const found = decisiveness(logits);
+  if (!isIndecisive(found, classes, logits.length)) return;
+  notice(
+    'WARNING: the predictions of the float model do not tell the calibration images apart ' +
+      `(on average it is ${(100 * found.confidence).toFixed(0)} % sure). The pre-processing is probably not right, ` +
+      'or the images are of another kind than the model was trained on.',
+  );
 }
 
 /** What a summary says of the float model. */

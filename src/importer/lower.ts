@@ -334,7 +334,8 @@ function notMatched(expr: Expr): [reason: string, remedy: string] {
     default:
       return [
         `“${expr.op}” is used in a way that is not known`,
-        'export the model with torch.onnx (opset 17, or dynamo opset 20), without optimising it',
+        'the architecture is not supported as it is: docs/models.md says which are. If a tool optimised or ' +
+          'converted the file, give the one that torch.onnx wrote',
       ];
   }
 }

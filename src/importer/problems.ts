@@ -33,6 +33,10 @@ export class Unsupported extends Error {
   }
 }
 
+/** @param why what tells */
+export const trainingMode = (why: string): Unsupported =>
+  new Unsupported(`the model was exported in training mode: ${why}`, 'call model.eval() and export it again');
+
 export const operatorName = (node: OnnxNode): string => (node.domain ? `${node.domain}::${node.opType}` : node.opType);
 
 export const nodeName = (node: OnnxNode): string => node.name || node.outputs[0] || node.opType;

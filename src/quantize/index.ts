@@ -97,7 +97,15 @@ async function build(
       collected.logits.slice(fitImages),
       outputs.slice(fitImages).map((output) => Float64Array.from(output, (v) => v * built.outputScale)),
     );
-    return { ...built, agreement, fittedImages: fitImages, statistics: observed, runtime: collected.runtime };
+    const floatLogits = collected.logits;
+    return {
+      ...built,
+      agreement,
+      floatLogits,
+      fittedImages: fitImages,
+      statistics: observed,
+      runtime: collected.runtime,
+    };
   } finally {
     runner.close();
   }

@@ -41,6 +41,8 @@ export interface QuantizeResult {
   readonly attentions: readonly AttentionReport[];
   /** Against the float model, on the images held out. */
   readonly agreement: Agreement;
+  /** The float model's logits of every image. */
+  readonly floatLogits: readonly Float32Array[];
   /** Images that the model was fitted to. */
   readonly fittedImages: number;
   /** What the ranges were chosen on. */

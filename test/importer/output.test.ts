@@ -67,6 +67,43 @@ describe('which output is taken', () => {
   });
 });
 
+describe('a model exported in training mode', () => {
+  const share = (ratio: number) => ({
+    ratio: floats([], [ratio]),
+    on: { ...ints([1], []), dataType: 9, rawData: Uint8Array.of(1) },
+  });
+  const dropout: NodeSpec = { op: 'Dropout', in: ['x', 'ratio', 'on'], out: ['d'] };
+  const mean: NodeSpec = { op: 'ReduceMean', in: ['d'], out: ['y'], attributes: { axes: [1], keepdims: 0 } };
+
+  test('is named as such where Dropout alone tells', async () => {
+    const spec = withStem({ nodes: [dropout, mean], initializers: share(0.1) });
+    await expect(importModel(writeModel(spec))).rejects.toMatchObject({
+      problems: [
+        { op: 'Dropout', reason: expect.stringMatching(/training mode/), remedy: expect.stringMatching(/eval/) },
+      ],
+    });
+  });
+
+  test('drops nothing where the share is 0', async () => {
+    const spec = withStem({ nodes: [dropout, mean], initializers: share(0) });
+    expect((await importModel(writeModel(spec))).graph.nodes.at(-1)).toMatchObject({ rows: 1, cols: CHANNELS });
+  });
+
+  test('is named as such where BatchNormalization alone tells', async () => {
+    const ones = Object.fromEntries(['g', 'b', 'm', 'v'].map((name) => [name, floats([4], [1, 1, 1, 1])]));
+    const norm: NodeSpec = {
+      op: 'BatchNormalization',
+      in: ['x', 'g', 'b', 'm', 'v'],
+      out: ['d'],
+      attributes: { training_mode: 1 },
+    };
+    const spec = withStem({ nodes: [norm, mean], initializers: ones });
+    await expect(importModel(writeModel(spec))).rejects.toThrow(
+      /training mode: it normalizes by the images of a batch/,
+    );
+  });
+});
+
 describe('operators that tell how a model was made', () => {
   test.each([
     ['MatMulNBits', 'com.microsoft', /quantized already/],

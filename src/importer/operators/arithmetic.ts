@@ -2,7 +2,7 @@ import { InputError } from '../../errors.js';
 import { Constant, sizeOf } from '../constant.js';
 import { isConstant, scalarValue, type Expr } from '../expr.js';
 import type { Operator } from '../operator.js';
-import { Unsupported } from '../problems.js';
+import { Unsupported, trainingMode } from '../problems.js';
 import type { ScalarOp } from '../../graph/scalar.js';
 import { einsum } from './einsum.js';
 
@@ -127,6 +127,7 @@ const softmax: Operator = (c) => {
 };
 
 const batchNormalization: Operator = (c) => {
+  if (c.int('training_mode', 0) !== 0) throw trainingMode('it normalizes by the images of a batch');
   const x = c.input(0);
   const epsilon = c.float('epsilon', 1e-5);
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => c.constant(i));

@@ -1,8 +1,8 @@
 import { InputError } from '../../errors.js';
 import { Constant, sizeOf } from '../constant.js';
-import type { Expr } from '../expr.js';
+import { isConstant, type Expr } from '../expr.js';
 import type { Operator, OperatorContext } from '../operator.js';
-import { Unsupported } from '../problems.js';
+import { Unsupported, trainingMode } from '../problems.js';
 
 /** No axis of a Vision Transformer is longer; more is a damaged or hostile file. */
 const MAX_LENGTH = 2 ** 24;
@@ -269,6 +269,16 @@ const spaceToDepth: Operator = (c) => {
 
 const first = (c: OperatorContext): Expr => c.input(0);
 
+/** Its third input switches it on; a share of 0 then drops nothing. */
+const dropout: Operator = (c) => {
+  const isSet = (i: number, byDefault: number): boolean => {
+    const expr = c.has(i) ? c.input(i) : null;
+    return Number(expr && isConstant(expr) ? expr.value.data[0] : byDefault) !== 0;
+  };
+  if (isSet(2, 0) && isSet(1, 0.5)) throw trainingMode('it drops values at random');
+  return c.input(0);
+};
+
 /** Operators that only move elements, and those that do nothing at inference. */
 export const layoutOperators: Readonly<Record<string, Operator>> = {
   Reshape: reshape,
@@ -289,5 +299,5 @@ export const layoutOperators: Readonly<Record<string, Operator>> = {
   DepthToSpace: depthToSpace,
   SpaceToDepth: spaceToDepth,
   Identity: first,
-  Dropout: first,
+  Dropout: dropout,
 };
