@@ -146,6 +146,7 @@ typedef struct {
   ivit_geometry map;
   const int16_t *weight; /* [taps][channels] */
   ivit_output out;
+  void *packed; /* what depthwise_pack wrote; NULL where the table has no such function */
 } ivit_depthwise;
 
 /* v[n] = sum_t weight[row][t]*x[index[row][t]][n], |v| < 2^53, then requantize: src/kernels/mix-rows.ts. */
@@ -255,6 +256,16 @@ typedef struct {
                  void *scratch);
 
   /*
+   * Depthwise convolution. Packs the weights, once; NULL: there is nothing to pack. Then rows r0 to r1 of the result,
+   * into `out`; x: the whole map; scale: M' of each row where the output is IVIT_ROWS.
+   */
+  size_t (*depthwise_pack_size)(const ivit_depthwise *op);
+  void (*depthwise_pack)(const ivit_depthwise *op, void *packed);
+  size_t (*depthwise_scratch)(const ivit_depthwise *op);
+  void (*depthwise)(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out, int32_t *scale,
+                    void *scratch);
+
+  /*
    * Attention of one window and head. First the keys and values are packed (attention_pack_size bytes for one window
    * and head), then blocks of queries, possibly on other threads. q, k, v: the sources that op's views look into; out:
    * the whole value, [batch*queries, heads*value_dim] of op->out.type, where IVIT_ROWS means the i32 u-hat.
@@ -313,6 +324,7 @@ void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int
 
 /* portable_maps.c. Rows r0 to r1 of the result, into `out`; x: the whole map, or the whole value. */
 void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0, int32_t r1, const void *x, void *out);
+size_t ivit_portable_depthwise_scratch(const ivit_depthwise *op);
 void ivit_portable_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
                              int32_t *scale, void *scratch);
 void ivit_portable_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out,

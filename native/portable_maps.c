@@ -49,6 +49,8 @@ void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0
   }
 }
 
+size_t ivit_portable_depthwise_scratch(const ivit_depthwise *op) { return ivit_row_scratch(op->map.channels); }
+
 void ivit_portable_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
                              int32_t *scale, void *scratch) {
   const ivit_geometry *map = &op->map;

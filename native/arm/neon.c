@@ -81,6 +81,28 @@ FN wide add_squares(wide sum, vec v) {
 }
 FN uint64_t reduce_wide(wide w) { return (uint64_t)vaddvq_s64(vaddq_s64(w.low, w.high)); }
 
+/* lanes/depthwise.h: one line at a time. */
+enum { MAP_LINES = 1 };
+typedef struct {
+  vec v[4];
+} map_sums;
+typedef struct {
+  int16x8_t w[2];
+} map_weights;
+FN void lay_lines(int16_t *to, const int16_t *a, const int16_t *b) {
+  (void)b;
+  vst1q_s16(to, vld1q_s16(a));
+  vst1q_s16(to + 8, vld1q_s16(a + 8));
+}
+FN map_weights load_weights(const int16_t *w) { return (map_weights){{vld1q_s16(w), vld1q_s16(w + 8)}}; }
+FN map_sums add_products(map_sums s, const int16_t *x, map_weights w) {
+  int16x8_t low = vld1q_s16(x), high = vld1q_s16(x + 8);
+  return (map_sums){{vmlal_s16(s.v[0], vget_low_s16(low), vget_low_s16(w.w[0])), vmlal_high_s16(s.v[1], low, w.w[0]),
+                     vmlal_s16(s.v[2], vget_low_s16(high), vget_low_s16(w.w[1])),
+                     vmlal_high_s16(s.v[3], high, w.w[1])}};
+}
+FN void order_sums(map_sums *s) { (void)s; }
+
 FN vec look_up(const int32_t *table, vec index) {
   int32_t entries[LANES] = {table[vgetq_lane_s32(index, 0)], table[vgetq_lane_s32(index, 1)],
                             table[vgetq_lane_s32(index, 2)], table[vgetq_lane_s32(index, 3)]};

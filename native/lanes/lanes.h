@@ -16,6 +16,8 @@
  *   GROUP_STEP        groups that multiply_tile takes at a time
  *   weight_t, code_t  what weights and codes are multiplied as; CODE_OFFSET is taken from codes when they are
  * multiplied multiply_tile     sums[i][c] = start[c] + sum_k (rows[i][k] - CODE_OFFSET)*w[k / GROUP][c][k % GROUP]
+ *   MAP_LINES, map_sums (vectors `v` of CHUNK channels, which order_sums brings in order), lay_lines, map_weights,
+ *   load_weights, add_products: see depthwise.h
  *   ISA_NAME, ISA_TABLE
  */
 #include <string.h>
@@ -75,6 +77,26 @@ INLINE void load_chunk(const int32_t *x, int32_t count, vec v[CHUNK_VECTORS]) {
 #include "algebra.h"
 #include "attention.h"
 
+/* --- depthwise convolution --- */
+
+enum { MAP_CHANNELS = CHUNK, MAP_TILE = 4 };
+
+INLINE map_sums zero_sums(void) {
+  map_sums s;
+  for (int j = 0; j < CHUNK_VECTORS; j++) s.v[j] = set1(0);
+  return s;
+}
+
+INLINE int sums_fit(const ivit_depthwise *op) { return ((const output_header *)op->out.packed)->path != WIDE; }
+
+INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s, void *out, int32_t count) {
+  order_sums(&s);
+  requantize_chunk(op->out.packed, op->map.channels, n, s.v);
+  store_chunk(op->out.type, s.v, op->out.zero, out, count);
+}
+
+#include "depthwise.h"
+
 const ivit_isa ISA_TABLE = {
     .name = ISA_NAME,
     .tile_rows = TILE_ROWS,
@@ -96,6 +118,10 @@ const ivit_isa ISA_TABLE = {
     .matmul = ivit_portable_matmul,
     .quantize_rows = quantize_rows,
     .add = add_wide,
+    .depthwise_pack_size = depthwise_pack_size,
+    .depthwise_pack = depthwise_pack,
+    .depthwise_scratch = depthwise_scratch,
+    .depthwise = depthwise,
     .attention_pack_size = attention_pack_size,
     .attention_pack = attention_pack,
     .attention_scratch = attention_scratch,

@@ -160,6 +160,7 @@ const void *keep(ivit_program *program, const void *from, size_t count, size_t s
 /* An output; multiplier [cols], offset [cols] or NULL. */
 ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, const void *multiplier,
                         const void *offset);
+void need_scratch(ivit_program *program, size_t bytes);
 /* For row primitives: values up to `limit`. */
 void pack_output(ivit_program *program, ivit_output *out, int32_t cols, int64_t limit);
 

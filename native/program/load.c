@@ -36,7 +36,7 @@ void ivit_program_free(ivit_program *program) {
   heap_free(&h);
 }
 
-static void need_scratch(ivit_program *program, size_t bytes) {
+void need_scratch(ivit_program *program, size_t bytes) {
   if (bytes > program->scratch_bytes) program->scratch_bytes = bytes;
 }
 

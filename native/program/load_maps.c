@@ -16,6 +16,18 @@ static ivit_geometry read_geometry(const int32_t *w) {
                          .channels = w[IVIT_GEOMETRY_CHANNELS]};
 }
 
+/* A bound of |v|, other than what output_pack knows an activation by. */
+static int64_t largest_sum(const ivit_depthwise *op, size_t count) {
+  const size_t channels = (size_t)op->map.channels;
+  int64_t most = IVIT_ACTIVATION_LIMIT + 1;
+  for (size_t n = 0; n < channels; n++) {
+    int64_t sum = 0;
+    for (size_t i = n; i < count; i += channels) sum += ivit_abs(op->weight[i]);
+    if (sum * 32767 > most) most = sum * 32767;
+  }
+  return most;
+}
+
 static void read_depthwise(ivit_program *program, ivit_depthwise *op, const int32_t *w, const void *const *constants) {
   op->map = read_geometry(w + IVIT_DEPTHWISE_GEOMETRY);
   int32_t channels = op->map.channels;
@@ -23,6 +35,12 @@ static void read_depthwise(ivit_program *program, ivit_depthwise *op, const int3
                         constants[IVIT_DEPTHWISE_CONSTANT_OFFSET]);
   size_t count = (size_t)op->map.kernel_h * (size_t)op->map.kernel_w * (size_t)channels;
   op->weight = keep(program, constants[IVIT_DEPTHWISE_CONSTANT_WEIGHT], count, sizeof(int16_t));
+  pack_output(program, &op->out, channels, largest_sum(op, count));
+  const ivit_isa *isa = program->isa;
+  need_scratch(program, isa->depthwise_scratch(op));
+  if (!isa->depthwise_pack) return;
+  op->packed = heap_allocate(&program->heap, isa->depthwise_pack_size(op));
+  isa->depthwise_pack(op, op->packed);
 }
 
 static void read_mix_rows(ivit_program *program, ivit_mix_rows *op, const step *s, const int32_t *w,

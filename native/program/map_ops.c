@@ -49,9 +49,10 @@ void run_map_op(const worker *w, const step *s, int32_t s0, int32_t s1) {
   void *out = row_data(w, s->out, s0);
   int32_t *scale = row_scale(w, s->out, s0);
   const void *x = map_data(w, s);
+  const ivit_isa *isa = w->context->program->isa;
   switch (s->kind) {
     case IVIT_STEP_WINDOWS: run_windows(w, s, s0, s1); break;
-    case IVIT_STEP_DEPTHWISE: ivit_portable_depthwise(&s->as.depthwise, s0, s1, x, out, scale, w->scratch); break;
+    case IVIT_STEP_DEPTHWISE: isa->depthwise(&s->as.depthwise, s0, s1, x, out, scale, w->scratch); break;
     case IVIT_STEP_MAX_POOL: {
       ivit_type type = w->context->program->values[s->out].type;
       ivit_portable_max_pool(&s->as.max_pool, type, s0, s1, x, out);

@@ -375,6 +375,62 @@ static void compare_add(const ivit_isa *isa) {
   check("add", out[0], out[1], count * sizeof *a, "");
 }
 
+static ivit_geometry pick_geometry(void) {
+  ivit_geometry map = {.height = pick(1, 12),
+                       .width = pick(1, chance(20) ? 200 : 20),
+                       .kernel_h = pick(1, 7),
+                       .kernel_w = pick(1, 7),
+                       .stride_h = pick(1, 3),
+                       .stride_w = pick(1, 3),
+                       .pad_top = pick(0, 4),
+                       .pad_left = pick(0, 4),
+                       .dilation_h = chance(70) ? 1 : pick(1, 3),
+                       .dilation_w = chance(70) ? 1 : pick(1, 3),
+                       .channels = pick(1, 100)};
+  map.out_w = chance(70) ? (map.width + map.stride_w - 1) / map.stride_w : pick(1, 30);
+  if (chance(2)) map.kernel_w = pick(1, 30), map.dilation_w = pick(100, 9000);
+  return map;
+}
+
+static void compare_depthwise(const ivit_isa *isa) {
+  ivit_depthwise op = {.map = pick_geometry()};
+  const int32_t channels = op.map.channels, taps = op.map.kernel_h * op.map.kernel_w;
+  const int32_t limit = chance(60) ? 65535 / taps : pick(1, ivit_min(32767, 65535 / taps));
+  const int32_t rows = op.map.out_w * pick(1, 8), r0 = pick(0, rows - 1), r1 = pick(r0 + 1, rows);
+  op.out = pick_output(channels, 31, 1);
+  int16_t *weight = buffer((size_t)(taps * channels) * sizeof *weight + 128);
+  size_t count = (size_t)op.map.height * (size_t)op.map.width * (size_t)channels;
+  int16_t *x = buffer(count * sizeof *x);
+  int extreme = chance(30);
+  for (int32_t i = 0; i < taps * channels; i++)
+    weight[i] = (int16_t)(extreme ? pick_end(-limit, limit, 0) : pick(-limit, limit));
+  for (size_t i = 0; i < count; i++) x[i] = (int16_t)(extreme ? pick_end(-32767, 32767, 1) : pick(-32767, 32767));
+  op.weight = weight;
+
+  size_t elements = (size_t)(r1 - r0) * (size_t)channels, bytes = elements * size_of(op.out.type);
+  uint8_t *out[2];
+  int32_t *scale[2];
+  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
+  for (int t = 0; t < 2; t++) {
+    out[t] = buffer(bytes);
+    scale[t] = buffer((size_t)(r1 - r0) * sizeof(int32_t));
+    if (tables[t]->output_pack) {
+      op.out.packed = buffer(tables[t]->output_pack_size(channels));
+      tables[t]->output_pack(&op.out, channels, INT32_MAX, op.out.packed);
+    }
+    if (tables[t]->depthwise_pack) {
+      op.packed = buffer(tables[t]->depthwise_pack_size(&op));
+      tables[t]->depthwise_pack(&op, op.packed);
+    }
+    tables[t]->depthwise(&op, r0, r1, x, out[t], scale[t], buffer(tables[t]->depthwise_scratch(&op)));
+  }
+  char detail[200];
+  snprintf(detail, sizeof detail, "map %dx%d kernel %dx%d channels %d rows %d to %d out %d shift %d", op.map.height,
+           op.map.width, op.map.kernel_h, op.map.kernel_w, channels, r0, r1, op.out.type, op.out.shift);
+  check("depthwise", out[0], out[1], bytes, detail);
+  if (op.out.type == IVIT_ROWS) check("depthwise scales", scale[0], scale[1], (size_t)(r1 - r0) * 4, detail);
+}
+
 static ivit_view pick_view(int32_t tokens, int32_t heads, int32_t dim, size_t *elements) {
   ivit_view view = {.offset = pick(0, 5), .head_stride = dim + pick(0, 3)};
   view.stride = view.offset + heads * view.head_stride + pick(0, 4);
@@ -459,7 +515,8 @@ int main(int argc, char **argv) {
   state = argc > 3 ? (uint64_t)atoll(argv[3]) : 1;
   void (*const comparisons[])(const ivit_isa *) = {compare_linear,   compare_layer_norm,    compare_activation,
                                                    compare_rescale,  compare_quantize_rows, compare_add,
-                                                   compare_attention, compare_binary, compare_lookup, compare_softmax};
+                                                   compare_attention, compare_binary,        compare_lookup, compare_softmax,
+                                                   compare_depthwise};
   for (int round = 0; round < rounds && failures < 10; round++) {
     for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
       comparisons[i](isa);

@@ -156,6 +156,7 @@ static void store_tile(const ivit_output *out, void *data, size_t at, size_t col
 #include "rows.h"
 #include "algebra.h"
 #include "attention.h"
+#include "depthwise.h"
 
 /* isa.c asks it. */
 int ivit_simd128_supported(void) { return product_is_exact(); }
@@ -185,6 +186,10 @@ const ivit_isa ivit_isa_simd128 = {
     .matmul = ivit_portable_matmul,
     .quantize_rows = quantize_rows,
     .add = add_wide,
+    .depthwise_pack_size = depthwise_pack_size,
+    .depthwise_pack = depthwise_pack,
+    .depthwise_scratch = depthwise_scratch,
+    .depthwise = depthwise,
     .attention_pack_size = attention_pack_size,
     .attention_pack = attention_pack,
     .attention_scratch = attention_scratch,

@@ -93,6 +93,28 @@ FN uint64_t reduce_wide(wide w) {
   return parts[0] + parts[1] + parts[2] + parts[3];
 }
 
+/* lanes/depthwise.h: pairs of products; unpacking leaves every 4 of 8 channels in each half. */
+enum { MAP_LINES = 2 };
+typedef struct {
+  vec v[2];
+} map_sums;
+typedef map_sums map_weights;
+FN void lay_lines(int16_t *to, const int16_t *a, const int16_t *b) {
+  __m256i x = load(a), y = load(b);
+  store(to, _mm256_unpacklo_epi16(x, y));
+  store(to + 16, _mm256_unpackhi_epi16(x, y));
+}
+FN map_weights load_weights(const int16_t *w) { return (map_weights){{load(w), load(w + 16)}}; }
+FN map_sums add_products(map_sums s, const int16_t *x, map_weights w) {
+  return (map_sums){{_mm256_add_epi32(s.v[0], _mm256_madd_epi16(w.v[0], load(x))),
+                     _mm256_add_epi32(s.v[1], _mm256_madd_epi16(w.v[1], load(x + 16)))}};
+}
+FN void order_sums(map_sums *s) {
+  vec low = s->v[0], high = s->v[1];
+  s->v[0] = _mm256_permute2x128_si256(low, high, 0x20);
+  s->v[1] = _mm256_permute2x128_si256(low, high, 0x31);
+}
+
 FN vec look_up(const int32_t *table, vec index) { return _mm256_i32gather_epi32(table, index, 4); }
 
 /* Entries i and i + 1, which one load of 64 bits brings. */

@@ -224,6 +224,12 @@ void ivit_avx512_lookup(const ivit_lookup *op, int32_t rows, const int16_t *x, v
                         void *scratch);
 void ivit_avx512_softmax(const ivit_row_softmax *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                          void *scratch);
+/* avx512_maps.c */
+size_t ivit_avx512_depthwise_pack_size(const ivit_depthwise *op);
+void ivit_avx512_depthwise_pack(const ivit_depthwise *op, void *packed);
+size_t ivit_avx512_depthwise_scratch(const ivit_depthwise *op);
+void ivit_avx512_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
+                           int32_t *scale, void *scratch);
 /* avx512_attention.c */
 size_t ivit_avx512_attention_pack_size(const ivit_attention *op);
 void ivit_avx512_attention_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,

@@ -1,0 +1,179 @@
+/*
+ * Depthwise convolution for every SIMD table. Whoever includes this defines first:
+ *
+ *   MAP_CHANNELS      channels that are taken at a time
+ *   MAP_LINES         lines of the map whose products one instruction adds up: 1 or 2
+ *   MAP_TILE          windows of the register tile
+ *   map_sums          the sums of one window and MAP_CHANNELS channels; zero_sums
+ *   lay_lines         lays the channels of one pixel of MAP_LINES lines side by side as the product takes them
+ *   map_weights       the weights of MAP_LINES taps, laid like them; load_weights
+ *   add_products      sums + x*w
+ *   store_sums        requantizes them, channel n and up, and stores the first `count`; IVIT_ROWS: as u-hat
+ *   sums_fit          whether store_sums can requantize them
+ *   quantize_rows
+ *
+ * A segment, windows side by side in one line, is computed MAP_CHANNELS channels at a time. First the columns of the map
+ * that it sees are laid out, with zeros outside of the map; then each window of a tile is a few products that read them
+ * at a place of its own.
+ */
+#ifndef IVIT_LANES_DEPTHWISE_H
+#define IVIT_LANES_DEPTHWISE_H
+
+/* Elements of one column of a group of lines. */
+enum { MAP_STEP = MAP_CHANNELS * MAP_LINES, SEGMENT_BYTES = 1 << 14, MOST_SEGMENT_BYTES = 1 << 20 };
+
+/* A packed op: this, then its weights [chunks][groups][kernel_w][MAP_STEP]. */
+typedef struct {
+  int32_t segment; /* windows at a time; 0: none fit */
+  int32_t groups;  /* of lines of the kernel */
+  int32_t columns; /* that a segment sees */
+  int8_t fill[IVIT_ALIGN - 3 * sizeof(int32_t)];
+} depthwise_header;
+
+static int64_t segment_columns(const ivit_geometry *map, int32_t segment) {
+  return (int64_t)(segment - 1) * map->stride_w + (int64_t)(map->kernel_w - 1) * map->dilation_w + 1;
+}
+
+static depthwise_header plan_depthwise(const ivit_geometry *map) {
+  depthwise_header h = {.groups = (map->kernel_h + MAP_LINES - 1) / MAP_LINES};
+  const int64_t column = (int64_t)h.groups * MAP_STEP * (int64_t)sizeof(int16_t);
+  if (segment_columns(map, MAP_TILE) > MOST_SEGMENT_BYTES / column) return h;
+  h.segment = MAP_TILE;
+  while (h.segment < map->out_w && segment_columns(map, h.segment + MAP_TILE) * column <= SEGMENT_BYTES)
+    h.segment += MAP_TILE;
+  h.columns = (int32_t)segment_columns(map, h.segment);
+  return h;
+}
+
+static size_t lines_bytes(const depthwise_header *h) {
+  return round_up((size_t)h->groups * (size_t)h->columns * MAP_STEP * sizeof(int16_t), IVIT_ALIGN);
+}
+
+static size_t depthwise_pack_size(const ivit_depthwise *op) {
+  depthwise_header h = plan_depthwise(&op->map);
+  if (h.segment == 0) return sizeof h;
+  size_t chunks = round_up((size_t)op->map.channels, MAP_CHANNELS) / MAP_CHANNELS;
+  return sizeof h + chunks * (size_t)h.groups * (size_t)op->map.kernel_w * MAP_STEP * sizeof(int16_t);
+}
+
+static size_t depthwise_scratch(const ivit_depthwise *op) {
+  depthwise_header h = plan_depthwise(&op->map);
+  size_t rows = ivit_row_scratch(op->map.channels);
+  if (h.segment == 0) return rows;
+  size_t u = (size_t)h.segment * (size_t)op->map.channels * sizeof(int32_t) + IVIT_SLACK;
+  return lines_bytes(&h) + (op->out.type == IVIT_ROWS ? u : 0) + rows;
+}
+
+static const int16_t no_pixel[64];
+
+static void depthwise_pack(const ivit_depthwise *op, void *packed) {
+  depthwise_header *h = packed;
+  *h = plan_depthwise(&op->map);
+  if (h->segment == 0) return;
+  const ivit_geometry *map = &op->map;
+  int16_t *to = (int16_t *)(h + 1);
+  for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS) {
+    for (int32_t ky = 0; ky < map->kernel_h; ky += MAP_LINES) {
+      for (int32_t kx = 0; kx < map->kernel_w; kx++, to += MAP_STEP) {
+        const int16_t *w = op->weight + (size_t)(ky * map->kernel_w + kx) * (size_t)map->channels + n;
+        int is_last = ky + 1 == map->kernel_h;
+        lay_lines(to, w, is_last ? no_pixel : w + (size_t)map->kernel_w * (size_t)map->channels);
+      }
+    }
+  }
+}
+
+/* Pixels x to x + count of a line, those outside of the map 0: where the first lies, and how far the next. */
+typedef struct {
+  const int16_t *first;
+  size_t stride;
+} map_line;
+
+INLINE map_line find_line(const ivit_geometry *map, const int16_t *x, int32_t ky, int32_t top) {
+  int32_t y = top + ky * map->dilation_h;
+  if (ky >= map->kernel_h || y < 0 || y >= map->height) return (map_line){no_pixel, 0};
+  return (map_line){x + (size_t)y * (size_t)map->width * (size_t)map->channels, (size_t)map->channels};
+}
+
+/* Columns left to left + columns, channels n and up. */
+static void lay_columns(const ivit_geometry *map, const depthwise_header *h, const int16_t *x, int32_t top,
+                        int32_t left, int32_t columns, int32_t n, int16_t *to) {
+  const int32_t first = ivit_min(ivit_max(-left, 0), columns), end = ivit_min(ivit_max(map->width - left, 0), columns);
+  for (int32_t g = 0; g < h->groups; g++, to += (size_t)h->columns * MAP_STEP) {
+    map_line a = find_line(map, x, g * MAP_LINES, top), b = find_line(map, x, g * MAP_LINES + 1, top);
+    for (int32_t c = 0; c < first; c++) lay_lines(to + (size_t)c * MAP_STEP, no_pixel, no_pixel);
+    if (first < end) {
+      const int16_t *from = a.first + (a.stride ? n : 0) + (size_t)(left + first) * a.stride;
+      const int16_t *below = b.first + (b.stride ? n : 0) + (size_t)(left + first) * b.stride;
+      for (int32_t c = first; c < end; c++, from += a.stride, below += b.stride)
+        lay_lines(to + (size_t)c * MAP_STEP, from, below);
+    }
+    for (int32_t c = ivit_max(first, end); c < columns; c++) lay_lines(to + (size_t)c * MAP_STEP, no_pixel, no_pixel);
+  }
+}
+
+#define UNROLL_MAP_TILE _Pragma("GCC unroll 8")
+
+INLINE void sum_tile(const ivit_geometry *map, const depthwise_header *h, const int16_t *x, const int16_t *w,
+                     map_sums s[MAP_TILE]) {
+  const size_t step = (size_t)map->stride_w * MAP_STEP, next = (size_t)map->dilation_w * MAP_STEP;
+  UNROLL_MAP_TILE for (int p = 0; p < MAP_TILE; p++) s[p] = zero_sums();
+  for (int32_t g = 0; g < h->groups; g++, x += (size_t)h->columns * MAP_STEP) {
+    const int16_t *at = x;
+    for (int32_t kx = 0; kx < map->kernel_w; kx++, w += MAP_STEP, at += next) {
+      const map_weights weights = load_weights(w);
+      UNROLL_MAP_TILE for (int p = 0; p < MAP_TILE; p++) s[p] = add_products(s[p], at + (size_t)p * step, weights);
+    }
+  }
+}
+
+/* `count` windows from (oy, ox) on; u-hat where that is the output's type. */
+static void convolve_segment(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t count,
+                             void *out, int16_t *lines) {
+  const depthwise_header *h = op->packed;
+  const ivit_geometry *map = &op->map;
+  const size_t channels = (size_t)map->channels, size = element_size(op->out.type);
+  const int16_t *w = (const int16_t *)(h + 1);
+  const int32_t top = oy * map->stride_h - map->pad_top, left = ox * map->stride_w - map->pad_left;
+  const int32_t columns = (int32_t)segment_columns(map, count);
+  for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS) {
+    lay_columns(map, h, x, top, left, columns, n, lines);
+    int8_t *to = (int8_t *)out + (size_t)n * size;
+    for (int32_t p = 0; p < count; p += MAP_TILE) {
+      map_sums s[MAP_TILE];
+      sum_tile(map, h, lines + (size_t)p * (size_t)map->stride_w * MAP_STEP, w, s);
+      int32_t live = ivit_min(MAP_TILE, count - p);
+      UNROLL_MAP_TILE for (int i = 0; i < MAP_TILE; i++) {
+        if (i < live) store_sums(op, n, s[i], to + (size_t)(p + i) * channels * size, map->channels - n);
+      }
+    }
+    w += (size_t)h->groups * (size_t)map->kernel_w * MAP_STEP;
+  }
+}
+
+static void depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out, int32_t *scale,
+                      void *scratch) {
+  const depthwise_header *h = op->packed;
+  if (h->segment == 0 || !sums_fit(op)) {
+    ivit_portable_depthwise(op, r0, r1, x, out, scale, scratch);
+    return;
+  }
+  const size_t channels = (size_t)op->map.channels;
+  int32_t *u = (int32_t *)((int8_t *)scratch + lines_bytes(h));
+  int8_t *to = out;
+  for (int32_t r = r0; r < r1;) {
+    int32_t ox = r % op->map.out_w, count = ivit_min(ivit_min(h->segment, op->map.out_w - ox), r1 - r);
+    if (op->out.type == IVIT_ROWS) {
+      convolve_segment(op, x, r / op->map.out_w, ox, count, u, scratch);
+      quantize_rows(count, op->map.channels, u, (uint8_t *)to, scale);
+      to += (size_t)count * channels;
+      scale += count;
+    } else {
+      convolve_segment(op, x, r / op->map.out_w, ox, count, to, scratch);
+      to += (size_t)count * channels * element_size(op->out.type);
+    }
+    r += count;
+  }
+}
+
+#endif
