@@ -12,9 +12,9 @@
  *   sums_fit          whether store_sums can requantize them
  *   quantize_rows
  *
- * A segment, windows side by side in one line, is computed MAP_CHANNELS channels at a time. First the columns of the map
- * that it sees are laid out, with zeros outside of the map; then each window of a tile is a few products that read them
- * at a place of its own.
+ * A segment, windows side by side in one line, is computed MAP_CHANNELS channels at a time. First the columns of the
+ * map that it sees are laid out, with zeros outside of the map; then each window of a tile is a few products that read
+ * them at a place of its own.
  */
 #ifndef IVIT_LANES_DEPTHWISE_H
 #define IVIT_LANES_DEPTHWISE_H

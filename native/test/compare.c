@@ -515,8 +515,8 @@ int main(int argc, char **argv) {
   state = argc > 3 ? (uint64_t)atoll(argv[3]) : 1;
   void (*const comparisons[])(const ivit_isa *) = {compare_linear,   compare_layer_norm,    compare_activation,
                                                    compare_rescale,  compare_quantize_rows, compare_add,
-                                                   compare_attention, compare_binary,        compare_lookup, compare_softmax,
-                                                   compare_depthwise};
+                                                   compare_attention, compare_binary,        compare_lookup,
+                                                   compare_softmax,   compare_depthwise};
   for (int round = 0; round < rounds && failures < 10; round++) {
     for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
       comparisons[i](isa);
