@@ -28,6 +28,7 @@ const QUANTIZE: Checks<QuantizeRequest> = {
   stats: listOf(path),
   saveStats: path,
   preprocess: shaped('an object', () => true),
+  outputs: listOf(path),
   labels: path,
   threads: ENGINE.threads,
   onProgress: called,

@@ -1,8 +1,5 @@
-import { normalizePixels } from '../calibrate/collect.js';
-import type { FloatModel } from '../calibrate/runtime.js';
 import { InputError } from '../errors.js';
-import { openDataset } from '../images/datasets/index.js';
-import type { DatasetItem } from '../images/datasets/index.js';
+import { UnreadImages, hasClasses, listImages, openDataset } from '../images/datasets/index.js';
 import { decodeOriented } from '../images/decode.js';
 import type { ExifMode } from '../images/decode.js';
 import type { RgbImage } from '../images/image.js';
@@ -10,10 +7,10 @@ import { AccuracyMeter } from '../metrics/accuracy.js';
 import { AgreementMeter, argmax } from '../metrics/agreement.js';
 import { latencyOf } from '../metrics/latency.js';
 import type { Latency } from '../metrics/latency.js';
+import { OutputsMeter } from '../metrics/similarity.js';
+import type { OutputAgreement } from '../metrics/similarity.js';
 import { checkEvaluateArguments } from './arguments.js';
-import { openFloatFile } from './float-file.js';
-import { recordedNormalization } from './float-input.js';
-import { hashFile } from './hash.js';
+import { FloatReference } from './float-reference.js';
 import { Model } from './model.js';
 import type { EvaluateRequest } from './requests.js';
 import type { SkippedImage } from './quantize.js';
@@ -22,8 +19,9 @@ export interface Evaluation {
   readonly images: number;
   /** How many of them have an EXIF orientation other than upright, and what was done with these. */
   readonly turned: { readonly images: number; readonly exif: ExifMode };
-  readonly top1: number;
-  readonly top5: number;
+  /** Null where the model or the dataset has no classes. */
+  readonly top1: number | null;
+  readonly top5: number | null;
   /** Decoding, resizing and inference together, by the clock on the wall; the float model's time is left out. */
   readonly imagesPerSecond: number;
   /** Of inference alone. */
@@ -35,12 +33,17 @@ export interface Evaluation {
 }
 
 export interface FloatComparison {
-  readonly top1: number;
-  readonly top5: number;
-  /** Share of images for which both models decide for the same class. */
-  readonly agreement: number;
-  readonly kl: number;
+  /** Null where the model or the dataset has no classes. */
+  readonly top1: number | null;
+  readonly top5: number | null;
+  /** Share of images for which both models decide for the same class; null where the model has no classes. */
+  readonly agreement: number | null;
+  /** Of the classes' scores; null where the model has no classes. */
+  readonly kl: number | null;
+  /** Of the classes' scores, or of all outputs together. */
   readonly sqnrDb: number;
+  /** Output by output. */
+  readonly outputs: readonly OutputAgreement[];
   readonly runtime: string;
 }
 
@@ -65,20 +68,12 @@ export async function evaluate(model: Model | string, request: EvaluateRequest):
 
 async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<Evaluation> {
   const { onNotice, onProgress, exif = 'ignore' } = request;
-  if (model.classes === 0) {
-    throw new InputError(
-      `The model made from ${model.file.provenance.source.name} has no classes, it gives features: accuracy cannot ` +
-        'be measured. Quantize a model with its classifier.',
-    );
-  }
-  const dataset = await openDataset(request.dataset, { labels: model.labels ?? undefined, classCount: model.classes });
-  dataset.notices.forEach((notice) => onNotice?.(notice));
-  const left = dataset.unread?.notice(request.dataset) ?? null;
-  if (left !== null) onNotice?.(left);
-  const items = limited(dataset.items, request.limit);
+  const { items: all, unread } = await itemsOf(model, request);
+  const items = limited(all, request.limit);
   const float = request.float === undefined ? null : await FloatReference.open(request.float, model, onNotice);
   try {
     const accuracy = new AccuracyMeter();
+    const comparison = float === null ? null : new Comparison(float, model);
     const times: number[] = [];
     const skipped: SkippedImage[] = [];
     let floatTime = 0;
@@ -88,34 +83,112 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
       if ('reason' in input) {
         skipped.push({ path: item.path, reason: input.reason });
       } else {
-        const { pixels, logits, ms } = input;
-        accuracy.add(logits, item.label);
+        const { pixels, values, ms } = input;
+        const logits = model.logitsOf(values);
+        if (item.label !== null) accuracy.add(logits, item.label);
         times.push(ms);
         if (input.isTurned) turned++;
         const before = performance.now();
-        const floatPrediction = await float?.compare(pixels, logits, item.label);
+        const floatPrediction = await comparison?.add(pixels, values, item.label);
         floatTime += performance.now() - before;
         request.onImage?.({ path: item.path, label: item.label, logits, floatPrediction });
       }
       onProgress?.(times.length + skipped.length, items.length);
     }
     const seconds = (performance.now() - start - floatTime) / 1000;
-    if (times.length === 0) throw new InputError(`No usable image in ${request.dataset}: ${skipped[0].reason}`);
-    const { images, top1, top5 } = accuracy.result();
+    const images = times.length;
+    if (images === 0) throw new InputError(`No usable image in ${request.dataset}: ${skipped[0].reason}`);
     if (turned > 0) onNotice?.(turnedNotice(turned, images, exif));
     return {
       images,
       turned: { images: turned, exif },
-      top1,
-      top5,
+      ...topOf(accuracy),
       imagesPerSecond: images / seconds,
       latencyMs: latencyOf(times),
       skipped,
-      unread: dataset.unread?.byExtension() ?? {},
-      ...(float !== null && { float: float.result() }),
+      unread,
+      ...(comparison !== null && { float: comparison.result() }),
     };
   } finally {
     await float?.close();
+  }
+}
+
+/** An image, and its class where the dataset says it. */
+interface Item {
+  readonly path: string;
+  readonly label: number | null;
+}
+
+/** @throws InputError where there is nothing to measure: no classes, and no float model to compare with */
+async function itemsOf(
+  model: Model,
+  { dataset: source, float, onNotice }: EvaluateRequest,
+): Promise<Pick<Evaluation, 'unread'> & { readonly items: readonly Item[] }> {
+  const options = { labels: model.labels ?? undefined, classCount: model.classes };
+  if (model.classes === 0 && float === undefined) {
+    throw new InputError(
+      `The model made from ${model.file.provenance.source.name} has no classes: accuracy cannot be measured. Give ` +
+        'the float model to compare its outputs with (--float), or quantize a model with its classifier.',
+    );
+  }
+  if (float === undefined || (model.classes > 0 && (await hasClasses(source, options)))) {
+    const dataset = await openDataset(source, options);
+    dataset.notices.forEach((notice) => onNotice?.(notice));
+    const left = dataset.unread?.notice(source) ?? null;
+    if (left !== null) onNotice?.(left);
+    return { items: dataset.items, unread: dataset.unread?.byExtension() ?? {} };
+  }
+  if (model.classes > 0) onNotice?.(`${source} says no classes: the model is compared with the float one alone.`);
+  const unread = new UnreadImages();
+  const items = (await listImages(source, unread)).map((path) => ({ path, label: null }));
+  const left = unread.notice(source);
+  if (left !== null) onNotice?.(left);
+  return { items, unread: unread.byExtension() };
+}
+
+const topOf = (accuracy: AccuracyMeter): Pick<Evaluation, 'top1' | 'top5'> => {
+  const { images, top1, top5 } = accuracy.result();
+  return images === 0 ? { top1: null, top5: null } : { top1, top5 };
+};
+
+/** The float model beside the integer one. */
+class Comparison {
+  private readonly accuracy = new AccuracyMeter();
+  /** Of the classes' scores, or of all numbers. */
+  private readonly agreement = new AgreementMeter();
+  private readonly outputs: OutputsMeter;
+
+  constructor(
+    private readonly float: FloatReference,
+    private readonly model: Model,
+  ) {
+    this.outputs = new OutputsMeter(model.file.outputs);
+  }
+
+  /** @returns the float model's first class; undefined where there are none */
+  async add(pixels: Uint8Array, values: Int32Array, label: number | null): Promise<number | undefined> {
+    const { model } = this;
+    const exact = await this.float.run(pixels);
+    const reals = Float64Array.from(values, (v) => v * model.logitScale);
+    this.outputs.add(exact, reals);
+    const logits = model.logitsOf(exact);
+    this.agreement.add(logits, model.logitsOf(reals));
+    if (label !== null) this.accuracy.add(logits, label);
+    return model.classes > 0 ? argmax(logits) : undefined;
+  }
+
+  result(): FloatComparison {
+    const { top1Agreement, kl, sqnrDb } = this.agreement.result();
+    const hasClasses = this.model.classes > 0;
+    return {
+      ...topOf(this.accuracy),
+      agreement: hasClasses ? top1Agreement : null,
+      kl: hasClasses ? kl : null,
+      sqnrDb,
+      outputs: this.outputs.result(),
+      runtime: this.float.runtime,
+    };
   }
 }
 
@@ -127,7 +200,7 @@ function turnedNotice(turned: number, images: number, exif: ExifMode): string {
 }
 
 /** `limit` items spread evenly, so that a dataset sorted by class is not cut to its first classes. */
-function limited(items: readonly DatasetItem[], limit = items.length): DatasetItem[] {
+function limited(items: readonly Item[], limit = items.length): Item[] {
   const count = Math.min(limit, items.length);
   return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)]);
 }
@@ -145,7 +218,8 @@ interface Inferred {
   readonly pixels: Uint8Array;
   /** Whether its EXIF data give an orientation other than upright. */
   readonly isTurned: boolean;
-  readonly logits: Int32Array;
+  /** All that the network gives. */
+  readonly values: Int32Array;
   readonly ms: number;
 }
 
@@ -158,9 +232,9 @@ const MAX_BATCH = 32;
  */
 async function* inferInOrder(
   model: Model,
-  items: readonly DatasetItem[],
+  items: readonly Item[],
   exif: ExifMode,
-): AsyncGenerator<{ item: DatasetItem; input: Skipped | Inferred }> {
+): AsyncGenerator<{ item: Item; input: Skipped | Inferred }> {
   const size = Math.min(MAX_BATCH, 2 * model.threads);
   const decode = (from: number) => Promise.all(items.slice(from, from + size).map((item) => decodeItem(item, exif)));
   let decoding = decode(0);
@@ -174,7 +248,7 @@ async function* inferInOrder(
   }
 }
 
-async function decodeItem(item: DatasetItem, exif: ExifMode): Promise<Decoded | Skipped> {
+async function decodeItem(item: Item, exif: ExifMode): Promise<Decoded | Skipped> {
   try {
     return await decodeOriented(item.path, exif);
   } catch (error) {
@@ -190,8 +264,8 @@ async function inferPixels(
   if ('reason' in prepared) return prepared;
   const { pixels, isTurned } = prepared;
   const start = performance.now();
-  const logits = await model.run(pixels);
-  return { pixels, isTurned, logits, ms: performance.now() - start };
+  const values = await model.run(pixels);
+  return { pixels, isTurned, values, ms: performance.now() - start };
 }
 
 /** Works on `count` items at a time: as many as the engine has threads, so that none waits in a queue while timed. */
@@ -206,68 +280,4 @@ async function mapConcurrently<T, R>(items: readonly T[], count: number, work: (
   };
   await Promise.all(Array.from({ length: Math.min(count, items.length) }, worker));
   return results;
-}
-
-/** The float model, run on the very pixels that the integer model saw. */
-class FloatReference {
-  private readonly accuracy = new AccuracyMeter();
-  private readonly agreement = new AgreementMeter();
-
-  private constructor(
-    private readonly float: FloatModel,
-    private readonly model: Model,
-    private readonly path: string,
-    private readonly output: string,
-  ) {}
-
-  static async open(path: string, model: Model, onNotice?: (notice: string) => void): Promise<FloatReference> {
-    const { height, width } = model.file.program.input;
-    const { model: opened, output } = await openFloatFile(path, [height, width], { threads: model.threads });
-    const { name, sha256 } = model.file.provenance.source;
-    if ((await hashFile(path)) !== sha256)
-      onNotice?.(`${path} is not the file that the model was made from (${name}).`);
-    return new FloatReference(opened, model, path, output);
-  }
-
-  /** @returns the float model's first class */
-  async compare(pixels: Uint8Array, logits: Int32Array, label: number): Promise<number> {
-    const { program, provenance } = this.model.file;
-    const { height, width, channels } = program.input;
-    const { mean, std } = recordedNormalization(provenance);
-    const data = normalizePixels(pixels, channels, mean, std);
-    const [input] = this.float.inputNames;
-    const { output } = this;
-    const outputs = await this.float
-      .run({ [input]: { data, shape: [1, channels, height, width] } }, [output])
-      .catch((error: Error) => {
-        throw new InputError(
-          `${this.path} cannot be run on ${height}×${width} pixels: ${error.message.split('\n')[0]}`,
-          { cause: error },
-        );
-      });
-    const floatLogits = outputs.get(output)!;
-    if (floatLogits.length !== logits.length) {
-      throw new InputError(
-        `${this.path} has ${floatLogits.length} outputs, the .ivit model ${logits.length}: they are not the same ` +
-          'network',
-      );
-    }
-    const scale = this.model.logitScale;
-    this.accuracy.add(floatLogits, label);
-    this.agreement.add(
-      floatLogits,
-      Float64Array.from(logits, (v) => v * scale),
-    );
-    return argmax(floatLogits);
-  }
-
-  result(): FloatComparison {
-    const { top1, top5 } = this.accuracy.result();
-    const { top1Agreement, kl, sqnrDb } = this.agreement.result();
-    return { top1, top5, agreement: top1Agreement, kl, sqnrDb, runtime: this.float.runtime };
-  }
-
-  close(): Promise<void> {
-    return this.float.close();
-  }
 }

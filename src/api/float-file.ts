@@ -6,23 +6,23 @@ import { openFloatModel } from '../calibrate/runtime.js';
 import type { FloatModel, FloatModelOptions } from '../calibrate/runtime.js';
 import { InputError } from '../errors.js';
 import { graphToOnnx, importModel } from '../importer/index.js';
-import type { ImportedModel } from '../importer/index.js';
+import type { ImportOptions, ImportedModel } from '../importer/index.js';
 import { requireRegularFile } from '../regular-file.js';
 
 type Size = readonly [height: number, width: number];
 
 /** What is not imported, as a quantized model, is run as it is: null. */
-async function importOrNull(file: string, size: Size): Promise<ImportedModel | null> {
+export async function importOrNull(file: string, options: ImportOptions): Promise<ImportedModel | null> {
   requireRegularFile(file);
-  return importModel(file, { size }).catch((error: unknown) => {
+  return importModel(file, options).catch((error: unknown) => {
     if (error instanceof InputError) return null;
     throw error;
   });
 }
 
 /**
- * Opens a float model for images [1, channels, height, width] of float32, and says which of its outputs is the one that
- * is quantized.
+ * Opens a float model for images [1, channels, height, width] of float32. Its outputs are the file's own, or, where its
+ * canonical graph runs in its stead (`isGraph`), the one that holds all of the graph's.
  *
  * A file with another input, or with a softmax at its end, does not give the logits; and ONNX Runtime has few kernels
  * for float64 and bfloat16, and its web build finds no external data. The canonical graph runs in their stead.
@@ -31,22 +31,20 @@ async function importOrNull(file: string, size: Size): Promise<ImportedModel | n
  */
 export async function openFloatFile(
   file: string,
-  size: Size,
+  imported: ImportedModel | null,
   options: FloatModelOptions,
-): Promise<{ model: FloatModel; output: string }> {
-  const imported = await importOrNull(file, size);
-  const own = () => openFloatModel(graphToOnnx(imported!.graph), options);
-  const opening =
-    imported && !imported.isPlain
-      ? own()
-      : openFloatModel(file, options).catch((error: unknown) => {
-          if (imported && error instanceof InputError) return own();
-          throw error;
-        });
-  const model = await opening;
-  // The graph written as ONNX names its output after its node.
-  const output = model.outputNames.find((name) => name === imported?.graph.outputName) ?? model.outputNames[0];
-  return { model, output };
+): Promise<{ float: FloatModel; isGraph: boolean }> {
+  const own = async (graph: ImportedModel['graph']) => ({
+    float: await openFloatModel(graphToOnnx(graph), options),
+    isGraph: true,
+  });
+  if (imported && !imported.isPlain) return own(imported.graph);
+  try {
+    return { float: await openFloatModel(file, options), isGraph: false };
+  } catch (error) {
+    if (imported && error instanceof InputError) return own(imported.graph);
+    throw error;
+  }
 }
 
 /**
@@ -59,7 +57,7 @@ export async function withPlainFile<T>(
   onNotice: (text: string) => void,
   use: (plain: string) => Promise<T>,
 ): Promise<T> {
-  const imported = await importOrNull(file, size);
+  const imported = await importOrNull(file, { size });
   if (imported === null || (imported.isPlain && imported.isFloat32)) return use(file);
   onNotice(
     `${file} is measured as the same network in float32 that takes one image [1, 3, height, width]: ONNX Runtime ` +

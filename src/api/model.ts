@@ -7,24 +7,51 @@ import { labelText } from '../images/labels.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { loadModel } from '../program/file.js';
 import type { IvitModel } from '../program/model.js';
-import { outputShape } from '../program/output.js';
-import type { OutputShape } from '../program/output.js';
 import { topIndices } from '../metrics/accuracy.js';
 import { softmax } from '../metrics/agreement.js';
+import { classifierOf, outputOf, outputSize } from '../metrics/output.js';
+import type { ModelOutput } from '../metrics/output.js';
+import { applyTail } from '../metrics/tail.js';
+import type { Reals } from '../metrics/tail.js';
 
 export interface Prediction {
   /** Index of the class. */
   readonly index: number;
   /** Its name, without a WordNet id in front; null where the model has no labels. */
   readonly label: string | null;
-  /** For display: softmax of the logits in floating point, after all decisions have been made on integers. */
+  /**
+   * For display: softmax of the logits, or sigmoid of each where the float model ends in one, in floating point, after
+   * all decisions have been made on integers.
+   */
   readonly probability: number;
+}
+
+/** One of a model's outputs. */
+export interface OutputInfo extends Omit<ModelOutput, 'start'> {
+  /** Real value of one unit of its integers. */
+  readonly scale: number;
+}
+
+/** What a model gives for one image, of one output. */
+export interface OutputResult extends OutputInfo {
+  /** Of the output's shape, row-major; before what `tail` names. */
+  readonly values: Int32Array;
+  /** The most likely classes, where the output is a class vector; else none. */
+  readonly predictions: readonly Prediction[];
 }
 
 export interface Inference {
   /** The most likely classes, most likely first; of equal logits the lower index first. None where there are none. */
   readonly predictions: readonly Prediction[];
+  /** The scores of the classes; all numbers of a model that has none. */
   readonly logits: Int32Array;
+  /** Every output of the model. */
+  readonly outputs: readonly OutputResult[];
+}
+
+/** An output's real numbers as the float model gives them: its last steps, such as a softmax, are done. */
+export function realValues({ values, shape, scale, tail }: Omit<OutputResult, 'predictions'>): Reals {
+  return applyTail({ shape, values: Float64Array.from(values, (v) => v * scale) }, tail);
 }
 
 /**
@@ -72,14 +99,20 @@ export class Model {
     return this.file.labels;
   }
 
-  /** Number of classes; 0 where the model gives features. */
-  get classes(): number {
-    return this.output.classes;
+  /** Every output, in the order of the float model's file. */
+  get outputs(): readonly OutputInfo[] {
+    const scale = this.logitScale;
+    return this.file.outputs.map(({ name, shape, tail, isClasses }) => ({ name, shape, tail, isClasses, scale }));
   }
 
-  /** What the numbers are that the model gives. */
-  get output(): OutputShape {
-    return outputShape(this.file.program);
+  /** Number of classes; 0 where the model has none, or several heads of which none is its classifier. */
+  get classes(): number {
+    const { classifier } = this;
+    return classifier === null ? 0 : outputSize(classifier);
+  }
+
+  private get classifier(): ModelOutput | null {
+    return classifierOf(this.file.outputs);
   }
 
   /** Real value of one unit of the output, for display. */
@@ -94,10 +127,10 @@ export class Model {
   }
 
   /**
-   * The integer logits of pixels of the network's own size.
+   * The integers that the network gives for pixels of its own size: all outputs', one after the other.
    *
    * @param pixels u8, [height, width, 3] row-major
-   * @returns one logit a class, or features, token by token: all on the scale `logitScale`
+   * @returns all on the scale `logitScale`; `results` tells the outputs apart
    */
   async run(pixels: Uint8Array): Promise<Int32Array> {
     const { height, width, channels } = this.file.program.input;
@@ -106,23 +139,51 @@ export class Model {
     return this.engine.run(pixels);
   }
 
-  /** Classifies an image of any size. */
+  /** Runs an image of any size. */
   async infer(image: RgbImage, options: { readonly top?: number } = {}): Promise<Inference> {
     checkImage('infer', image);
     checkObject('infer', options, { top: TOP });
-    const logits = await this.run(this.prepare(image));
-    return { predictions: this.predictions(logits, options.top ?? 5), logits };
+    const values = await this.run(this.prepare(image));
+    const { top = 5 } = options;
+    const logits = this.logitsOf(values);
+    return { predictions: this.predictions(logits, top), logits, outputs: this.results(values, top) };
   }
 
-  /** The `top` most likely classes of given logits; none where the model gives features. */
+  /** The scores of the classes in what `run` gives; all of it where the model has no classes. */
+  logitsOf<T extends Int32Array | Float32Array | Float64Array>(values: T): T {
+    return this.classifier === null ? values : outputOf(values, this.classifier);
+  }
+
+  /** What `run` gives, output by output, with the `top` most likely classes of each class vector. */
+  results(values: Int32Array, top = 5): OutputResult[] {
+    const { classifier, outputs } = this;
+    return this.file.outputs.map((output, i) => {
+      const own = outputOf(values, output);
+      const labels = output.start === classifier?.start ? this.labels : null;
+      const predictions = output.isClasses ? this.rank(output, own, { top, labels }) : [];
+      return { ...outputs[i], values: own, predictions };
+    });
+  }
+
+  /** The `top` most likely classes of the classifier's logits; none where the model has no classes. */
   predictions(logits: Int32Array, top: number): Prediction[] {
-    checkLogits('predictions', logits, this.output.tokens * this.output.values);
+    const { classifier, labels } = this;
+    checkLogits('predictions', logits, classifier === null ? logits.length : outputSize(classifier));
     check('predictions', 'top', top, TOP);
-    if (this.classes === 0) return [];
-    const probabilities = softmax(logits, this.logitScale);
+    return classifier === null ? [] : this.rank(classifier, logits, { top, labels });
+  }
+
+  private rank(
+    { tail }: ModelOutput,
+    logits: Int32Array,
+    { top, labels }: { readonly top: number; readonly labels: readonly string[] | null },
+  ): Prediction[] {
+    const reals = Float64Array.from(logits, (v) => v * this.logitScale);
+    const isMultiLabel = tail[0]?.op === 'sigmoid';
+    const probabilities = isMultiLabel ? reals.map((x) => 1 / (1 + Math.exp(-x))) : softmax(reals, 1);
     return topIndices(logits, top).map((index) => ({
       index,
-      label: this.labels?.[index] === undefined ? null : labelText(this.labels[index]),
+      label: labels?.[index] === undefined ? null : labelText(labels[index]),
       probability: probabilities[index],
     }));
   }

@@ -5,6 +5,7 @@
 import { normalizePixels } from '../calibrate/collect.js';
 import { openFloatModel } from '../calibrate/runtime.js';
 import type { FloatModel } from '../calibrate/runtime.js';
+import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import { graphToOnnx } from '../graph/write.js';
 import type { RgbImage } from '../images/image.js';
@@ -14,6 +15,7 @@ import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import { decisiveness, isIndecisive } from '../metrics/information.js';
 import type { Decisiveness } from '../metrics/information.js';
+import { classifierOf, outputOf } from '../metrics/output.js';
 
 /** How one recipe did on the images that were tried. */
 export interface RecipeTrial extends Decisiveness {
@@ -75,8 +77,7 @@ export async function probeRecipe(
       const squashed = images.map((image) => applyRecipe(image, whole));
       trials.push({ preset, channels: 'RGB', resize: 'squash', ...(await trial(model, graph, squashed, preset)) });
     }
-    const classes = graph.nodes.find(({ id }) => id === graph.output)!.cols;
-    return settle(request, best, trials, classes);
+    return settle(request, best, trials, classCount(graph));
   } finally {
     await model.close();
   }
@@ -100,7 +101,7 @@ async function trial(
   for (const pixels of images) {
     const data = normalizePixels(pixels, channels, mean, std);
     const outputs = await model.run({ [model.inputNames[0]!]: { data, shape: [1, channels, height, width] } });
-    logits.push([...outputs.values()][0]!);
+    logits.push(outputOf([...outputs.values()][0]!, classifierOf(graph.outputs)!));
   }
   return decisiveness(logits);
 }

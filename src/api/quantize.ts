@@ -12,6 +12,8 @@ import { findLabels } from '../images/labels.js';
 import { sample } from '../images/random.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
+import { classifierOf, outputOf } from '../metrics/output.js';
+import type { OutputAgreement } from '../metrics/similarity.js';
 import { syntheticImage } from '../images/synthetic/index.js';
 import { decisiveness, isIndecisive } from '../metrics/information.js';
 import { saveModel } from '../program/file.js';
@@ -67,8 +69,13 @@ export interface QuantizeSummary {
   /** How the recipe was chosen, where nothing said it and images told; else null. */
   readonly recipeProbe: RecipeProbe | null;
   readonly seconds: number;
-  /** Against the float model, on calibration images that nothing was fitted to. */
+  /**
+   * Of the classes' scores, or all numbers where there are none, against the float model, on calibration images that
+   * nothing was fitted to.
+   */
   readonly agreement: Agreement;
+  /** The same, output by output. */
+  readonly outputs: readonly OutputAgreement[];
   readonly layers: readonly LayerReport[];
   readonly attentions: readonly AttentionReport[];
   /** Which ONNX Runtime ran the float model. */
@@ -117,11 +124,12 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     threads,
     onProgress: request.onProgress,
   });
-  if (!synthetic && probe === null) warnIfIndecisive(result.floatLogits, classCount(graph), notice);
+  if (!synthetic && probe === null) warnIfIndecisive(result.floatLogits, graph, notice);
   const statisticsImages = statistics === undefined ? null : result.statistics.get(graph.output)!.images;
   const bytes = await saveModel(output, {
     program: result.program,
     preprocess: { size: recipe.size, resize: recipe.resize, interpolation: recipe.interpolation },
+    outputs: graph.outputs,
     labels,
     logitScale: String(result.outputScale),
     provenance: {
@@ -151,8 +159,10 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
 const LEAST_TELLING_IMAGES = 16;
 
 /** A float model that is sure of nothing, or always says the same, sees images that it was not trained on. */
-function warnIfIndecisive(logits: readonly Float32Array[], classes: number, notice: (text: string) => void): void {
-  if (classes < 2 || logits.length < LEAST_TELLING_IMAGES) return;
+function warnIfIndecisive(values: readonly Float32Array[], graph: Graph, notice: (text: string) => void): void {
+  const [classifier, classes] = [classifierOf(graph.outputs), classCount(graph)];
+  if (classifier === null || classes < 2 || values.length < LEAST_TELLING_IMAGES) return;
+  const logits = values.map((all) => outputOf(all, classifier));
   const found = decisiveness(logits);
   if (!isIndecisive(found, classes, logits.length)) return;
   notice(
@@ -181,11 +191,12 @@ function summarizeModel(
 /** What a summary says of the integer model. */
 function summarizeResult({
   agreement,
+  outputs,
   layers,
   attentions,
   runtime,
-}: QuantizeResult): Pick<QuantizeSummary, 'agreement' | 'layers' | 'attentions' | 'runtime'> {
-  return { agreement, layers, attentions, runtime };
+}: QuantizeResult): Pick<QuantizeSummary, 'agreement' | 'outputs' | 'layers' | 'attentions' | 'runtime'> {
+  return { agreement, outputs, layers, attentions, runtime };
 }
 
 /** The statistics of the files given; undefined where none are. */
@@ -203,7 +214,7 @@ async function statisticsGiven(
 async function labelsOf(model: string, graph: Graph, file: string | undefined): Promise<readonly string[] | null> {
   const classes = classCount(graph);
   if (file === undefined) return (classes > 0 && (await findLabels(model, classes))) || null;
-  if (classes === 0) throw new InputError(`${model} gives features and has no classes: leave out the labels`);
+  if (classes === 0) throw new InputError(`${model} has no classes, no output of it classifies: leave out the labels`);
   return readLabels(file, classes);
 }
 

@@ -31,9 +31,10 @@ export async function importWithRecipe(
   model: string,
   flags: RecipeFlags,
   notice: (text: string) => void,
+  outputs?: readonly string[],
 ): Promise<ImportedWithRecipe> {
   const asked = flags.size && ([flags.size.height, flags.size.width] as const);
-  let imported = await importModel(model, { size: asked });
+  let imported = await importModel(model, { size: asked, outputs });
   imported.notices.forEach(notice);
   const { input } = imported.graph;
   if (input.channels !== 3)
@@ -55,7 +56,7 @@ export async function importWithRecipe(
   const { size } = resolved.recipe;
   if (size.height !== input.height || size.width !== input.width) {
     try {
-      imported = await importModel(model, { size: [size.height, size.width] });
+      imported = await importModel(model, { size: [size.height, size.width], outputs });
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       // The model does not fit the size that its surroundings suggest: keep the one that its own shapes do.
@@ -75,18 +76,28 @@ const LARGE = 50e6;
 const MOST_PARAMETERS = 500e6;
 const SEED = 1;
 
+interface RecipeRequest {
+  readonly images?: string;
+  readonly preprocess?: RecipeFlags;
+  readonly outputs?: readonly string[];
+  readonly threads: number;
+}
+
 /**
  * Imports a model and settles its recipe. Where nothing says the normalization, the usual ones are tried on calibration
  * images with the float model; where that is not possible, a notice says why the default was assumed.
  */
 export async function importAndChooseRecipe(
   model: string,
-  request: { readonly images?: string; readonly preprocess?: RecipeFlags; readonly threads: number },
+  request: RecipeRequest,
   notice: (text: string) => void,
 ): Promise<{ imported: ImportedModel; recipe: PreprocessRecipe; probe: RecipeProbe | null }> {
   const held: string[] = [];
-  const { imported, recipe, assumed } = await importWithRecipe(model, request.preprocess ?? {}, (text) =>
-    held.push(text),
+  const { imported, recipe, assumed } = await importWithRecipe(
+    model,
+    request.preprocess ?? {},
+    (text) => held.push(text),
+    request.outputs,
   );
   const isOpen = assumed.includes('mean') && assumed.includes('std');
   const assumptionNotice = assumed.length > 0 ? assumption(recipe, assumed) : undefined;

@@ -19,6 +19,8 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   readonly saveStats?: string;
   /** What the files beside the model say otherwise, or not at all. */
   readonly preprocess?: RecipeFlags;
+  /** Names of the model's outputs to take; default: all. */
+  readonly outputs?: readonly string[];
   /** Labels file: text, or JSON with `id2label`; default: `config.json` beside the model. */
   readonly labels?: string;
   /** Default: all cores. */
@@ -31,7 +33,7 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
 export type QuantizeStage = 'images' | FitStage;
 
 export interface EvaluateRequest {
-  /** Folder of class folders, folder with a label file, or label file. */
+  /** Folder of class folders, folder with a label file, or label file; with `float` any folder of images too. */
   readonly dataset: string;
   /** The float ONNX model to compare with, image by image. */
   readonly float?: string;
@@ -47,8 +49,10 @@ export interface EvaluateRequest {
 
 export interface EvaluatedImage {
   readonly path: string;
-  readonly label: number;
+  /** Null where the dataset has no classes. */
+  readonly label: number | null;
+  /** The scores of the classes; all numbers of a model that has none. */
   readonly logits: Int32Array;
-  /** The float model's first class, where there is a float model. */
+  /** The float model's first class, where there is a float model and there are classes. */
   readonly floatPrediction?: number;
 }

@@ -13,7 +13,7 @@ export interface Collected {
   readonly statistics: Map<string, ChannelStatistics>;
   /** Sampled rows of each node asked for: [images·sampled rows, cols], images in order. To be closed. */
   readonly samples: RowStore;
-  /** The float logits of every image. */
+  /** The float outputs of every image; none where they were handed to `onOutput`. */
   readonly logits: Float32Array[];
   readonly runtime: string;
 }
@@ -35,6 +35,8 @@ export interface CollectRequest {
   /** Node id → the value that it is given for image i, instead of computing it: [rows, cols]. */
   readonly given?: ReadonlyMap<string, (image: number) => Float32Array | Promise<Float32Array>>;
   readonly runtime: RuntimeSettings;
+  /** Takes the float outputs of an image, which are not kept then. */
+  readonly onOutput?: (values: Float32Array, image: number) => void;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -143,7 +145,7 @@ class Pass {
       for (const i of images.keys()) {
         const values = await model.run(await this.#feeds(model, inputs, i), outputs);
         for (const id of seen) this.#keep(id, values.get(id)!, i);
-        if (values.has(graph.output)) this.logits.push(values.get(graph.output)!);
+        this.#output(values.get(graph.output), i);
         const carried = this.#carried[i];
         for (const id of carriedOn) carried.set(id, values.get(id)!);
         for (const id of carried.keys()) if (!readLater.has(id)) carried.delete(id);
@@ -152,6 +154,13 @@ class Pass {
     } finally {
       await model.close();
     }
+  }
+
+  #output(values: Float32Array | undefined, i: number): void {
+    const { onOutput } = this.#request;
+    if (values === undefined) return;
+    if (onOutput === undefined) this.logits.push(values);
+    else onOutput(values, i);
   }
 
   /** What a part reads for image i: values of other parts, [rows, cols], and the image where it begins with it. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.js';
 import { evaluate } from '../api/evaluate.js';
-import type { Evaluation } from '../api/evaluate.js';
+import type { Evaluation, FloatComparison } from '../api/evaluate.js';
 import type { EvaluatedImage } from '../api/requests.js';
 import { Model } from '../api/model.js';
 import { checkOutputs } from '../api/outputs.js';
@@ -12,6 +12,7 @@ import type { ExifFlag, ModelFlags } from './options.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
 import { milliseconds, notice, pairs, percent, print, printJson, significant, warn, warningsTold } from './render.js';
+import { similarityRows } from './similarity.js';
 import { table } from './table.js';
 
 /** How many layers --layers names. */
@@ -31,8 +32,11 @@ export function addEvalCommand(program: Command): void {
   const command = program
     .command('eval')
     .description('measure accuracy and speed of an integer model on a dataset')
-    .requiredOption('--dataset <dir>', 'a folder of class folders, or a table or list of images and classes')
-    .option('--float <model.onnx>', 'compare with the float model on the same images')
+    .requiredOption(
+      '--dataset <dir>',
+      'a folder of class folders, or a table or list of images and classes; with --float any folder of images',
+    )
+    .option('--float <model.onnx>', 'compare with the float model on the same images, output by output')
     .option('--limit <n>', 'use only so many images, spread evenly', positiveInteger)
     .option('--predictions <file.csv>', 'write the decision for each image')
     .option(
@@ -68,7 +72,7 @@ async function run(flags: Flags): Promise<void> {
       onProgress: (done, total) => progress.update('Evaluate', done, total),
       onNotice: notice,
       onImage: (image) => {
-        if (predictions !== undefined) rows.push(predictionRow(model, image));
+        if (predictions !== undefined && model.classes > 0) rows.push(predictionRow(model, image));
       },
     });
     progress.stop();
@@ -113,7 +117,13 @@ function printLayers(layers: readonly { name: string; sqnrDb: number }[]): void 
 
 function predictionRow(model: Model, { path, label, logits, floatPrediction }: EvaluatedImage): string {
   const [{ index, probability }] = model.predictions(logits, 1);
-  const fields = [csvField(path), label, index, probability.toFixed(6), index === label ? 1 : 0];
+  const fields = [
+    csvField(path),
+    label ?? '',
+    index,
+    probability.toFixed(6),
+    label === null ? '' : Number(index === label),
+  ];
   return [...fields, ...(floatPrediction === undefined ? [] : [floatPrediction])].join(',');
 }
 
@@ -123,19 +133,16 @@ function csvField(text: string): string {
 
 function printEvaluation(evaluation: Evaluation, model: Model): void {
   const { images, top1, top5, imagesPerSecond, latencyMs, skipped, float } = evaluation;
-  const beside = (value: number, other: number | undefined) =>
-    percent(value, 2) + (other === undefined ? '' : `   float ${percent(other, 2)}`);
+  const beside = (name: string, value: number | null, other: number | null | undefined): [string, string][] =>
+    value === null
+      ? []
+      : [[name, percent(value, 2) + (typeof other === 'number' ? `   float ${percent(other, 2)}` : '')]];
   print(
     pairs([
       ['images', `${images}${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`],
-      ['top-1', beside(top1, float?.top1)],
-      ['top-5', beside(top5, float?.top5)],
-      ...(float === undefined
-        ? []
-        : ([
-            ['agreement', `${percent(float.agreement, 2)} decided as the float model does (${float.runtime})`],
-            ['', `KL ${significant(float.kl)}, SQNR ${float.sqnrDb.toFixed(1)} dB`],
-          ] as const)),
+      ...beside('top-1', top1, float?.top1),
+      ...beside('top-5', top5, float?.top5),
+      ...(float === undefined ? [] : comparisonRows(float)),
       [
         'speed',
         `${imagesPerSecond.toFixed(1)} images/s with decoding, ${model.backend} (${model.isa}), ${model.threads} ` +
@@ -147,6 +154,17 @@ function printEvaluation(evaluation: Evaluation, model: Model): void {
       ],
     ]),
   );
+}
+
+function comparisonRows({ agreement, kl, sqnrDb, outputs, runtime }: FloatComparison): [string, string][] {
+  const decided: [string, string][] =
+    agreement === null || kl === null
+      ? []
+      : [
+          ['agreement', `${percent(agreement, 2)} decided as the float model does (${runtime})`],
+          ['', `KL ${significant(kl)}, SQNR ${sqnrDb.toFixed(1)} dB`],
+        ];
+  return outputs.length === 1 && decided.length > 0 ? decided : [...decided, ...similarityRows(outputs)];
 }
 
 function warnOfSkipped({ skipped }: Evaluation): void {

@@ -7,16 +7,23 @@ import { decodeOriented } from '../images/decode.js';
 import type { RgbImage } from '../images/image.js';
 import { labelText } from '../images/labels.js';
 import { Model } from '../api/model.js';
-import type { Prediction } from '../api/model.js';
+import type { OutputResult, Prediction } from '../api/model.js';
+import { outputFileKind, saveOutputs } from '../api/output-file.js';
+import type { SavedImage } from '../api/output-file.js';
+import { checkOutputs } from '../api/outputs.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ExifFlag, ModelFlags } from './options.js';
 import { noticeSlowKernels } from './kernels.js';
-import { notice, oneLine, percent, print, printJson, significant, warningsTold } from './render.js';
+import { outputLines, predictionLines, summaryOf } from './output-summary.js';
+import type { OutputSummary } from './output-summary.js';
+import { notice, oneLine, print, printJson, warningsTold } from './render.js';
 
 interface Flags extends ModelFlags {
   readonly top: number;
   readonly labels?: string;
   readonly logits?: boolean;
+  readonly save?: string;
+  readonly reals?: boolean;
   readonly exif: ExifFlag;
   readonly json?: boolean;
 }
@@ -24,8 +31,8 @@ interface Flags extends ModelFlags {
 interface Result {
   readonly path: string;
   readonly predictions: readonly Prediction[];
-  /** Of a model that has no classes: what it gives instead, in units of `scale`. */
-  readonly output?: { readonly tokens: number; readonly values: number; readonly scale: number };
+  /** Of a model that is more, or other, than one classifier: every output. */
+  readonly outputs?: readonly OutputSummary[];
   readonly logits?: readonly number[];
   /** Of inference alone, without decoding and resizing. */
   readonly ms: number;
@@ -43,11 +50,13 @@ const STANDARD_INPUT = '-';
 export function addInferCommand(program: Command): void {
   const command = program
     .command('infer')
-    .description('classify images with an integer model')
+    .description('run images through an integer model: classes, or a summary of each output')
     .argument('<images...>', 'image files, folders, patterns like "photos/*.jpg", or - for standard input')
     .option('--top <n>', 'how many classes to show', positiveInteger, 5)
     .option('--labels <file>', "class names in place of the model's: one a line, or JSON")
     .option('--logits', 'give the integer logits too')
+    .option('--save <file>', 'write every output to a .npz or .safetensors file, images stacked, as integers and scale')
+    .option('--reals', 'save real numbers, as the float model gives them')
     .option('--json', 'print the results as JSON');
   addExifOption(command, 'they are turned');
   addModelOptions(command).action(run);
@@ -56,26 +65,36 @@ export function addInferCommand(program: Command): void {
 async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   const images = await expand(patterns);
   const modelFile = findModel(flags);
+  checkSave(flags, [modelFile, ...images]);
   noticeSlowKernels(flags.backend);
   // An image is decoded while the model loads, or runs on the one before.
   let next = startDecoding(images[0], flags);
   const model = await Model.load(modelFile, engineOptions(flags));
   const labels = flags.labels === undefined ? null : await labelsFor(model, flags.labels);
   const results: Result[] = [];
+  const saved: SavedImage[] = [];
   const failures: InputError[] = [];
   try {
     for (const [i, file] of images.entries()) {
       const decoding = next;
       if (i + 1 < images.length) next = startDecoding(images[i + 1], flags);
       try {
-        results.push(await inferOne({ model, labels }, file, await (decoding ?? decodeStandardInput(flags)), flags));
+        const { result, outputs } = await inferOne(
+          { model, labels },
+          file,
+          await (decoding ?? decodeStandardInput(flags)),
+          flags,
+        );
+        results.push(result);
+        if (flags.save !== undefined) saved.push({ path: file, outputs });
+        if (!flags.json)
+          printResult(result, outputs, { top: flags.top, separated: results.length + failures.length > 1 });
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
         failures.push(error);
-        continue;
       }
-      if (!flags.json) printResult(results.at(-1)!, results.length + failures.length > 1);
     }
+    if (flags.save !== undefined && saved.length > 0) saveOutputs(flags.save, saved, { reals: flags.reals === true });
   } finally {
     await model.close();
   }
@@ -117,7 +136,7 @@ interface LabelledModel {
 
 async function labelsFor(model: Model, file: string): Promise<readonly string[]> {
   try {
-    if (model.classes === 0) throw new InputError('The model gives features and has no classes: leave out --labels');
+    if (model.classes === 0) throw new InputError('The model has no classes: leave out --labels');
     const { readLabels } = await import('../images/label-list.js'); // rarely needed
     return await readLabels(file, model.classes);
   } catch (error) {
@@ -126,39 +145,52 @@ async function labelsFor(model: Model, file: string): Promise<readonly string[]>
   }
 }
 
+/** @throws UsageError, or InputError where the file cannot be written */
+function checkSave({ save, reals }: Flags, inputs: readonly string[]): void {
+  if (save === undefined) {
+    if (reals) throw new UsageError('--reals says how outputs are saved: give --save too');
+    return;
+  }
+  outputFileKind(save);
+  checkOutputs([{ option: '--save', path: save, kind: 'file of outputs' }], inputs);
+}
+
 async function inferOne(
   { model, labels }: LabelledModel,
   file: string,
   { image, wasTurned }: Decoded,
   flags: Flags,
-): Promise<Result> {
+): Promise<{ result: Result; outputs: OutputResult[] }> {
   const pixels = model.prepare(image);
   const start = performance.now();
-  const logits = await model.run(pixels);
+  const values = await model.run(pixels);
   const ms = performance.now() - start;
-  const { tokens, values, classes } = model.output;
-  return {
+  const logits = model.logitsOf(values);
+  const named = (one: Prediction) => (labels === null ? one : { ...one, label: labelText(labels[one.index]) });
+  const predictions = model.predictions(logits, flags.top).map(named);
+  // The classes of the classifier, under the names given.
+  const isClassifiers = ({ isClasses, values: own }: OutputResult) => isClasses && own.byteOffset === logits.byteOffset;
+  const outputs = model.results(values, flags.top).map((one) => (isClassifiers(one) ? { ...one, predictions } : one));
+  const result = {
     path: file,
-    predictions: model
-      .predictions(logits, flags.top)
-      .map((one) => (labels === null ? one : { ...one, label: labelText(labels[one.index]) })),
-    ...(classes === 0 && { output: { tokens, values, scale: model.logitScale } }),
+    predictions,
+    ...(!isOnlyClassifier(outputs) && { outputs: outputs.map(summaryOf) }),
     ...(flags.logits && { logits: [...logits] }),
     ms,
-    ...(wasTurned && { turned: true }),
+    ...(wasTurned && { turned: true as const }),
   };
+  return { result, outputs };
 }
 
-function printResult({ path: file, predictions, output, logits }: Result, separated: boolean): void {
-  const lines = predictions.map(
-    ({ index, label, probability }) =>
-      `  ${percent(probability).padStart(7)}  ${label === null ? `class ${index}` : `${oneLine(label)} (${index})`}`,
-  );
-  if (output !== undefined) {
-    const { tokens, values, scale } = output;
-    const tokensOf = tokens === 1 ? '' : `${tokens} tokens of `;
-    lines.push(`  ${tokensOf}${values} numbers, in units of ${significant(scale)}; no classes`);
-  }
+/** Whether class scores are all that a model gives. */
+const isOnlyClassifier = (outputs: readonly OutputResult[]): boolean => outputs.length === 1 && outputs[0].isClasses;
+
+function printResult(
+  { path: file, predictions, logits }: Result,
+  outputs: readonly OutputResult[],
+  { top, separated }: { readonly top: number; readonly separated: boolean },
+): void {
+  const lines = isOnlyClassifier(outputs) ? predictionLines(predictions) : outputLines(outputs, top);
   if (logits !== undefined) lines.push(`  logits: ${logits.join(' ')}`);
   print(...(separated ? [''] : []), oneLine(file), ...lines);
 }

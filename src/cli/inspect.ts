@@ -13,17 +13,18 @@ import { describeProgram } from '../program/describe.js';
 import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
 import { FORMAT_VERSION } from '../program/model.js';
-import { outputShape } from '../program/output.js';
-import type { OutputShape } from '../program/output.js';
+import { classifierOf, describeOutput } from '../metrics/output.js';
+import type { ModelOutput } from '../metrics/output.js';
 import { requireRegularFile } from '../regular-file.js';
 import type { IvitModel } from '../program/model.js';
-import { addMemoryOption } from './options.js';
+import { addMemoryOption, collectNames } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { bytes, large, notice, pairs, print, printJson } from './render.js';
 import { table } from './table.js';
 
 interface Flags extends MemoryFlags {
   readonly size?: string;
+  readonly output?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -33,6 +34,7 @@ export function addInspectCommand(program: Command): void {
     .description('show what is in a float ONNX model or in an integer .ivit model')
     .argument('<model>', 'an .onnx or .ivit file')
     .option('--size <size>', 'input size N or HxW, where an ONNX model leaves it open')
+    .option('--output <name>', 'an output of an ONNX model to take; may be repeated (default: all)', collectNames)
     .option('--json', 'print everything as JSON');
   addMemoryOption(command).action(run);
 }
@@ -78,10 +80,7 @@ function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number
   return [
     ['file', `${bytes(size)}, format version ${FORMAT_VERSION}, written by ${provenance.tool}`],
     ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
-    [
-      'outputs',
-      describeOutput(outputShape(program)) + (labels === null ? ', without labels' : ` (${firstLabels(labels)})`),
-    ],
+    ...outputRows(model.outputs, labels === null ? ', without labels' : ` (${firstLabels(labels)})`),
     ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],
     [
       'made from',
@@ -98,8 +97,16 @@ function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number
   ];
 }
 
-function describeOutput({ tokens, values, classes }: OutputShape): string {
-  return classes > 0 ? String(classes) : `${tokens === 1 ? '' : `${tokens} tokens of `}${values} features, no classes`;
+/** A line for each output. */
+function outputRows(outputs: readonly ModelOutput[], labels: string): [string, string][] {
+  const classifier = classifierOf(outputs);
+  const tailOf = ({ tail }: ModelOutput): string => tail.map(({ op }) => `, ${op} left to display`).join('');
+  const kindOf = (output: ModelOutput): string =>
+    output.isClasses ? `classes${output === classifier ? labels : ''}` : 'no classes';
+  return outputs.map((output, i) => [
+    i > 0 ? '' : 'outputs',
+    `${describeOutput(output)} ${kindOf(output)}${tailOf(output)}`,
+  ]);
 }
 
 function opTable(ops: readonly OpDescription[]): string {
@@ -144,10 +151,6 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
     return;
   }
   const { input, heads, tokens, windows, depth, embedDim } = description;
-  const {
-    outputShape: [rows, values],
-    classes,
-  } = description;
   const headCounts = [...new Set(heads)].join(', ');
   print(
     pairs([
@@ -162,7 +165,7 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
         `${depth} of ${headCounts} heads, embedding of ${embedDim}, ${tokens} tokens` +
           (windows > 1 ? ` in each of ${windows} windows` : ''),
       ],
-      ['outputs', `${describeOutput({ tokens: rows, values, classes })} (${description.outputName})`],
+      ...outputRows(description.outputs, ''),
       ['parameters', `${large(description.parameters)}, ${large(description.macs)} MAC an image`],
     ]),
     '',
@@ -176,7 +179,7 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
 /** @throws InputError where something in the model is not supported, after it was listed */
 async function importOrExplain(file: string, flags: Flags): Promise<ImportedModel> {
   try {
-    return (await importWithRecipe(file, parseRecipeFlags(flags), notice)).imported;
+    return (await importWithRecipe(file, parseRecipeFlags(flags), notice, flags.output)).imported;
   } catch (error) {
     if (!(error instanceof UnsupportedModelError)) throw error;
     if (flags.json) printJson({ path: file, problems: error.problems });

@@ -3,7 +3,7 @@ import { InputError } from '../errors.js';
 import { checkOutputs } from '../api/outputs.js';
 import { readLabels } from '../images/label-list.js';
 import { loadModel, saveModel } from '../program/file.js';
-import { outputShape } from '../program/output.js';
+import { classifierOf, outputSize } from '../metrics/output.js';
 import { addMemoryOption } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { print } from './render.js';
@@ -26,9 +26,9 @@ export function addLabelCommand(program: Command): void {
 async function run(model: string, { labels: file, output, maxMemory }: Flags): Promise<void> {
   checkOutputs([{ option: '-o', path: output, kind: '.ivit model' }], [model, file]);
   const loaded = await loadModel(model, { maxMemory });
-  const { classes } = outputShape(loaded.program);
-  if (classes === 0) throw new InputError(`${model} gives features and has no classes to label`);
-  const labels = await readLabels(file, classes);
+  const classifier = classifierOf(loaded.outputs);
+  if (classifier === null) throw new InputError(`${model} has no classes to label: no output of it classifies`);
+  const labels = await readLabels(file, outputSize(classifier));
   await saveModel(output ?? model, { ...loaded, labels });
   print(`Labelled the ${labels.length} classes of ${output ?? model}`);
 }

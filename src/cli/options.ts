@@ -38,6 +38,9 @@ export function threadCount(text: string): number {
   throw new InvalidArgumentError(`This machine takes at most ${MAX_THREADS} threads.`);
 }
 
+/** The names of an option that may be repeated. */
+export const collectNames = (text: string, earlier: readonly string[] = []): string[] => [...earlier, text];
+
 export function addThreadsOption(command: Command): Command {
   return command.option('--threads <n>', 'threads to use (default: all cores)', threadCount);
 }

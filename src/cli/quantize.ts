@@ -7,10 +7,11 @@ import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
 import { writeAtomically } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
-import { addRecipeOptions, addThreadsOption, atLeastTwo } from './options.js';
+import { addRecipeOptions, addThreadsOption, atLeastTwo, collectNames } from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
+import { similarityRows } from './similarity.js';
 import {
   bytes,
   large,
@@ -28,7 +29,8 @@ import {
 } from './render.js';
 
 interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
-  readonly output?: string;
+  readonly out?: string;
+  readonly output?: readonly string[];
   readonly images?: string;
   readonly numImages?: number;
   readonly labels?: string;
@@ -52,7 +54,8 @@ export function addQuantizeCommand(program: Command): void {
     .command('quantize')
     .description('turn a float ONNX Vision Transformer into an integer-only .ivit model')
     .argument('<model.onnx>', 'the float model; external data is found beside it')
-    .option('-o, --output <file>', "the .ivit to write (default: the model's name with .ivit)")
+    .option('-o, --out <file>', "the .ivit to write (default: the model's name with .ivit)")
+    .option('--output <name>', 'an output of the model to take; may be repeated (default: all)', collectNames)
     .option('--images <dir>', 'calibration images: a folder, or a text list (default: synthetic images)')
     .option(
       '--num-images <n>',
@@ -120,13 +123,20 @@ async function run(model: string, flags: Flags): Promise<void> {
 }
 
 function requestOf(flags: Flags): QuantizeRequest {
-  const { output, images, numImages, stats, saveStats, labels, threads } = flags;
+  const { out, output, images, numImages, stats, saveStats, labels, threads } = flags;
   const { kernels, scales, method, effort, weightBits, layerBits } = flags;
   return {
-    ...{ output, images, numImages, stats, saveStats, labels, threads },
+    ...outputsAsked(out, output),
+    ...{ images, numImages, stats, saveStats, labels, threads },
     ...{ kernels, scales, method, effort, weightBits, layerBits },
     preprocess: parseRecipeFlags(flags),
   };
+}
+
+/** What `-o` and `--output` ask for: a file that is given as `--output` is taken for one, as it once was. */
+function outputsAsked(out: string | undefined, given: readonly string[] = []): { output?: string; outputs: string[] } {
+  const isFile = (name: string): boolean => out === undefined && /\.ivit$/i.test(name);
+  return { output: out ?? given.find(isFile), outputs: given.filter((name) => !isFile(name)) };
 }
 
 function toJson({ layers: _, attentions: _attentions, ...summary }: QuantizeSummary): object {
@@ -162,22 +172,25 @@ function printSummary(model: string, summary: QuantizeSummary): void {
   );
 }
 
-function agreementRows({ agreement, classes }: QuantizeSummary): (readonly [string, string])[] {
+function agreementRows({ agreement, classes, outputs }: QuantizeSummary): (readonly [string, string])[] {
   const { images, top1Agreement, kl, sqnrDb } = agreement;
-  const sqnr = `SQNR ${sqnrDb.toFixed(1)} dB`;
-  if (classes === 0) return [['agreement', `${sqnr} of the features of ${images} held-out images; no classes`]];
+  const held = [['compared', `on ${images} held-out images`]] as const;
+  if (classes === 0) return [...held, ...similarityRows(outputs)];
   return [
     ['agreement', `${percent(top1Agreement)} of ${images} held-out images decided as the float model does`],
-    ['', `KL ${significant(kl)}, ${sqnr}`],
+    ['', `KL ${significant(kl)}, SQNR ${sqnrDb.toFixed(1)} dB`],
+    ...(outputs.length === 1 ? [] : similarityRows(outputs)),
   ];
 }
 
-function warnIfPoor({ agreement, classes, layers }: QuantizeSummary): void {
-  if (!isPoor(agreement)) return;
+function warnIfPoor({ outputs, layers }: QuantizeSummary): void {
+  if (!isPoor(outputs)) return;
+  const { name, top1Agreement, sqnrDb } = outputs.reduce((a, b) => (b.sqnrDb < a.sqnrDb ? b : a));
   const worst = worstLayers(layers, WORST_LAYERS).map((layer) => `${layer.name} (${layer.sqnrDb.toFixed(1)} dB)`);
   warn(
     `the integer model agrees poorly with the float model ` +
-      `(${classes > 0 ? `${percent(agreement.top1Agreement)}, ` : ''}SQNR ${agreement.sqnrDb.toFixed(1)} dB). ` +
+      `(${outputs.length === 1 ? '' : `${name}: `}${top1Agreement === null ? '' : `${percent(top1Agreement)}, `}` +
+      `SQNR ${sqnrDb.toFixed(1)} dB). ` +
       'Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ' +
       `${worst.join(', ')}`,
   );

@@ -17,7 +17,8 @@ export interface LayerDescription {
 export interface GraphDescription {
   readonly family: string;
   readonly input: Graph['input'];
-  readonly outputName: string;
+  /** The model's outputs, in the file's order. */
+  readonly outputs: Graph['outputs'];
   readonly layers: readonly LayerDescription[];
   readonly parameters: number;
   readonly macs: number;
@@ -31,8 +32,6 @@ export interface GraphDescription {
   /** Tokens per window for windowed attention, else all tokens. */
   readonly tokens: number;
   readonly windows: number;
-  /** [tokens, values of each]. */
-  readonly outputShape: readonly [number, number];
   /** 0 where the output's values are features. */
   readonly classes: number;
   readonly folded: readonly string[];
@@ -43,11 +42,10 @@ export function describeGraph(graph: Graph): GraphDescription {
   const layers = graph.nodes.map(describeNode);
   const attentions = graph.nodes.filter((node) => node.op === 'attention');
   const patch = graph.nodes.find((node) => node.op === 'patchEmbed');
-  const output = graph.nodes.find((node) => node.id === graph.output)!;
   return {
     family: graph.family,
     input: graph.input,
-    outputName: graph.outputName,
+    outputs: graph.outputs,
     layers,
     parameters: layers.reduce((sum, layer) => sum + layer.parameters, 0),
     macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
@@ -57,7 +55,6 @@ export function describeGraph(graph: Graph): GraphDescription {
     patch: patch ? [patch.kernel[0], patch.kernel[1]] : [0, 0],
     tokens: attentions[0]?.keys ?? 0,
     windows: attentions[0]?.batch ?? 0,
-    outputShape: [output.rows, output.cols],
     classes: classCount(graph),
     folded: graph.folded,
   };

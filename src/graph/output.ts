@@ -1,26 +1,65 @@
-/** What a graph's output is: scores of classes, or features that classify nothing. */
+/** What a graph's outputs are: scores of classes, or numbers that classify nothing. */
+import { classifierOf, outputSize, type ModelOutput } from '../metrics/output.js';
 import { definitionOf } from './nodes/index.js';
-import type { Graph, GraphNode } from './types.js';
+import type { GatherNode, Graph, GraphNode } from './types.js';
 
-/** What exporters call features, whatever computes them. */
-const FEATURES = /embed|feature|hidden|pooler/i;
+/** What exporters call features and measurements, whatever computes them. */
+const NO_CLASSES = /embed|feature|hidden|pooler|box|landmark|keypoint|(^|_)(age|pose|points?|coords?)(_|$)/i;
 
-/** How many classes the output's numbers are scores of; 0 where they are features. */
-export function classCount({ nodes, output, outputName }: Pick<Graph, 'nodes' | 'output' | 'outputName'>): number {
-  const byId = new Map(nodes.map((node) => [node.id, node]));
-  const { rows, cols } = byId.get(output)!;
-  return rows > 1 || FEATURES.test(outputName) || isNormalized(byId, output) ? 0 : cols;
+/** How many classes the graph tells apart; 0 where its outputs are no scores of classes. */
+export function classCount({ outputs }: Pick<Graph, 'outputs'>): number {
+  const classifier = classifierOf(outputs);
+  return classifier === null ? 0 : outputSize(classifier);
 }
 
-/** Whether a value comes from a norm, with moves and means alone behind it: a classifier ends in a linear layer. */
-function isNormalized(nodes: ReadonlyMap<string, GraphNode>, id: string): boolean {
+/** Whether an output's numbers are scores of classes: one vector, that is no features by its name or by its making. */
+export function isClassVector(
+  { nodes, output }: Pick<Graph, 'nodes' | 'output'>,
+  { name, shape, start, tail }: Omit<ModelOutput, 'isClasses'>,
+): boolean {
+  const size = outputSize({ shape });
+  if (shape.filter((dim) => dim > 1).length > 1) return false;
+  const [reading] = tail;
+  if (reading !== undefined && reading.op !== 'sigmoid') return size > 1;
+  if (NO_CLASSES.test(name) || (size < 2 && reading === undefined)) return false;
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  return !isNormalized(byId, output, [start, start + size]);
+}
+
+type Range = readonly [from: number, to: number];
+
+/**
+ * Whether a value comes from a norm, with nothing but moves and means behind it: a classifier ends in a linear layer.
+ *
+ * @param range the elements that are asked of; null: all
+ */
+function isNormalized(nodes: ReadonlyMap<string, GraphNode>, id: string, range: Range | null): boolean {
   const node = nodes.get(id)!;
   if (node.op === 'layerNorm' || node.op === 'l2Norm') return true;
-  const passes = node.op === 'gather' || node.op === 'meanRows' || node.op === 'affine';
+  if (node.op === 'gather') return sourcesOf(node, range, nodes).every((source) => isNormalized(nodes, source, null));
+  const passes = node.op === 'meanRows' || node.op === 'affine';
   return (
     passes &&
     definitionOf(node)
       .operands(node)
-      .every((operand) => isNormalized(nodes, operand))
+      .every((operand) => isNormalized(nodes, operand, null))
   );
+}
+
+/** The sources of which some elements of a gather are taken. */
+function sourcesOf(
+  { sources, piece, index }: GatherNode,
+  range: Range | null,
+  nodes: ReadonlyMap<string, GraphNode>,
+): string[] {
+  const [from, to] = range ?? [0, index.length * piece];
+  const read = new Set(index.slice(Math.floor(from / piece), Math.ceil(to / piece)));
+  let start = 0;
+  return sources.filter((id) => {
+    const { rows, cols } = nodes.get(id)!;
+    const first = start;
+    start += (rows * cols) / piece;
+    for (const place of read) if (place >= first && place < start) return true;
+    return false;
+  });
 }

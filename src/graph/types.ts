@@ -1,3 +1,4 @@
+import type { ModelOutput } from '../metrics/output.js';
 import type { GraphInput } from './graph-input.js';
 import type { GraphNode } from './nodes/index.js';
 
@@ -13,10 +14,10 @@ export interface Graph {
   readonly input: GraphInput;
   /** Topologically sorted; each node writes the value of its own `id`. */
   readonly nodes: readonly GraphNode[];
-  /** The id of the node whose value is the model's (first) output: logits, or features. */
+  /** The id of the node whose value holds the model's outputs: the one there is, or all of them end to end. */
   readonly output: string;
-  /** The original graph output's name. */
-  readonly outputName: string;
+  /** What that value's numbers are. */
+  readonly outputs: readonly ModelOutput[];
   readonly family: string;
   /** What the importer folded away, one line each, for `ivit inspect`. */
   readonly folded: readonly string[];

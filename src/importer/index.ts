@@ -1,6 +1,6 @@
 import { InputError } from '../errors.js';
 import { dataTypeKind, loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
-import { classCount } from '../graph/output.js';
+import { isClassVector } from '../graph/output.js';
 import { guessFamily } from '../graph/family.js';
 import { fixedDimensions, imageShapes, type Size } from './image-size.js';
 import { inputNotices, type ImageInput } from './inputs.js';
@@ -10,8 +10,8 @@ import { Lowerer } from './lower.js';
 import { chooseNames } from '../graph/name-hints.js';
 import { UnsupportedModelError } from './problems.js';
 import { rewrite } from '../graph/passes/index.js';
-import { liveGraph, translate, type LiveGraph } from './translate.js';
-import type { Expr } from './expr.js';
+import { liveGraph, translate, type LiveGraph, type Translated } from './translate.js';
+import { lowerOutputs } from './lower-outputs.js';
 import { describeGraph } from '../graph/describe.js';
 import type { Graph } from '../graph/types.js';
 
@@ -26,6 +26,8 @@ const FLOAT = 1;
 export interface ImportOptions {
   /** Height and width for models that leave them dynamic. */
   readonly size?: Size;
+  /** Names of the outputs to take; default: all. */
+  readonly outputs?: readonly string[];
 }
 
 export interface ImportedModel {
@@ -45,8 +47,8 @@ export interface ImportedModel {
   /** Names of the file's outputs that are not taken. */
   readonly otherOutputs: readonly string[];
   /**
-   * True where the file, run as it is on one float image [1, channels, height, width], gives as its output
-   * `graph.outputName` what the graph gives.
+   * True where the file, run as it is on one float image [1, channels, height, width], gives under the names of
+   * `graph.outputs` what the graph gives.
    */
   readonly isPlain: boolean;
   /** Whether its input and its weights are float32. */
@@ -71,14 +73,18 @@ export async function importModel(path: string, options: ImportOptions = {}): Pr
 async function importFile(path: string, options: ImportOptions): Promise<ImportedModel> {
   const { model, tensors, fileBytes } = await loadOnnx(path);
   try {
-    const live = liveGraph(model);
+    const live = liveGraph(model, options.outputs);
     const graph = importGraph(model, live, tensors, options);
     const { input, output, optional } = live;
     return {
       graph,
-      notices: [...inputNotices(input, optional), ...outputNotices(output), ...featureNotice(graph)],
+      notices: [...inputNotices(input, optional), ...outputNotices(output, graph.outputs)],
       otherOutputs: output.others.map(({ name }) => name),
-      isPlain: optional.length === 0 && output.tail.length === 0 && input.layout === 'nchw' && !input.isInteger,
+      isPlain:
+        optional.length === 0 &&
+        output.taken.every(({ tail }) => tail.length === 0) &&
+        input.layout === 'nchw' &&
+        !input.isInteger,
       isFloat32: isFloat32(model, input),
       metadata: Object.fromEntries(model.metadata),
       producer: [model.producer, model.producerVersion].filter(Boolean).join(' '),
@@ -91,17 +97,6 @@ async function importFile(path: string, options: ImportOptions): Promise<Importe
   }
 }
 
-/** Features are no class vector: ranking their numbers as classes means nothing. */
-function featureNotice(graph: Graph): string[] {
-  if (classCount(graph) > 0) return [];
-  const { nodes, output, outputName } = graph;
-  const { rows, cols } = nodes.find(({ id }) => id === output)!;
-  return [
-    `Output ${JSON.stringify(outputName)} is ${rows > 1 ? `a map of ${rows} tokens of ` : ''}${cols} features, and ` +
-      'no vector of classes: to classify with it means nothing.',
-  ];
-}
-
 function isFloat32({ graph }: OnnxModel, input: ImageInput): boolean {
   const isOther = (type: number): boolean => type !== FLOAT && dataTypeKind(type) === 'float';
   // Scalars of float64 come with constants of Python.
@@ -112,10 +107,10 @@ function isFloat32({ graph }: OnnxModel, input: ImageInput): boolean {
 }
 
 function importGraph(model: OnnxModel, live: LiveGraph, tensors: TensorReader, options: ImportOptions): Graph {
-  const { output, shape } = translateAtSize(model, live, tensors, imageShapes(model, live, options.size));
+  const { builder, value, shape } = translateAtSize(model, live, tensors, imageShapes(model, live, options.size));
   const lowerer = new Lowerer(idioms);
-  const lowered = lowerer.lower(output);
-  const id = lowerer.inOrder(lowered, output.shape.at(-1) ?? 1, output);
+  const values = { get: value, opset: model.opsets.get('') ?? 17 };
+  const { id, outputs } = lowerOutputs(lowerer, builder, live.output.taken, values);
   if (lowerer.problems.length > 0) throw new UnsupportedModelError(lowerer.problems);
   const { nodes, folded } = rewrite(lowerer.nodes, id, lowerer.hints);
   if (!nodes.some((node) => node.op === 'patchEmbed'))
@@ -135,7 +130,7 @@ function importGraph(model: OnnxModel, live: LiveGraph, tensors: TensorReader, o
     },
     nodes: named,
     output: id,
-    outputName: live.output.name,
+    outputs: outputs.map((output) => ({ ...output, isClasses: isClassVector({ nodes: named, output: id }, output) })),
     folded,
   };
   return { ...graph, family: guessFamily(graph) };
@@ -147,11 +142,11 @@ function translateAtSize(
   live: LiveGraph,
   tensors: TensorReader,
   shapes: readonly number[][],
-): { output: Expr; shape: readonly number[] } {
+): Translated & { shape: readonly number[] } {
   let first: unknown;
   for (const shape of shapes) {
     try {
-      return { output: translate(model, live, tensors, shape).output, shape };
+      return { ...translate(model, live, tensors, shape), shape };
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       first ??= error;

@@ -12,7 +12,7 @@ import { Constant, sizeOf } from './constant.js';
 import { ExprBuilder } from './expr-builder.js';
 import { type Expr } from './expr.js';
 import { absentValue, imageInput, imageValue, type ImageInput } from './inputs.js';
-import { chooseOutput, type ChosenOutput } from './output.js';
+import { chooseOutputs, withoutProbabilities, type ChosenOutputs } from './output.js';
 import { idiomOperators } from './idioms/index.js';
 import { OperatorContext, type Operator, type OperatorServices } from './operator.js';
 import { arithmeticOperators } from './operators/arithmetic.js';
@@ -27,22 +27,23 @@ const operators: Readonly<Record<string, Operator>> = {
   ...idiomOperators,
 };
 
-/** What of a model is needed for its output, in the order of computation. */
+/** What of a model is needed for its outputs, in the order of computation. */
 export interface LiveGraph {
   readonly nodes: readonly OnnxNode[];
   readonly input: ImageInput;
   /** Inputs that only some exports have, and that are left out: the value they stand for is all zeros. */
   readonly optional: readonly OnnxValueInfo[];
-  readonly output: ChosenOutput;
+  readonly output: ChosenOutputs;
 }
 
 /**
- * The nodes that the output depends on, sorted topologically.
- * @throws {InputError} where the graph has no output, a cycle, or reads what nothing writes.
+ * The nodes that the outputs depend on, sorted topologically.
+ * @param names The outputs that are asked for; default: all.
+ * @throws {InputError} where the graph has no such output, a cycle, or reads what nothing writes.
  */
-export function liveGraph(model: OnnxModel): LiveGraph {
+export function liveGraph(model: OnnxModel, names?: readonly string[]): LiveGraph {
   const { graph } = model;
-  const output = chooseOutput(graph);
+  const chosen = chooseOutputs(graph, names);
   const writers = new Map<string, OnnxNode>();
   for (const node of graph.nodes) for (const name of node.outputs) if (name) writers.set(name, node);
   const inputs = new Map(graph.inputs.map((info) => [info.name, info]));
@@ -72,18 +73,20 @@ export function liveGraph(model: OnnxModel): LiveGraph {
         );
     }
   };
-  visit(output.tensor, null);
-  while (stack.length > 0) {
-    const top = stack[stack.length - 1];
-    const name = top.names.pop();
-    if (name !== undefined) visit(name, top.node);
-    else {
-      state.set(top.node, 'done');
-      nodes.push(top.node);
-      stack.pop();
+  for (const { tensor } of chosen.taken) {
+    visit(tensor, null);
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      const name = top.names.pop();
+      if (name !== undefined) visit(name, top.node);
+      else {
+        state.set(top.node, 'done');
+        nodes.push(top.node);
+        stack.pop();
+      }
     }
   }
-  return { nodes, ...imageInput([...read], nodes), output };
+  return { ...imageInput([...read], nodes), ...withoutProbabilities(chosen, nodes) };
 }
 
 /** The tensors a node reads, those that its subgraphs take from outside included. */
@@ -101,6 +104,13 @@ function namesFromOutside(graph: OnnxGraph): string[] {
   return read.filter((name) => !inside.has(name));
 }
 
+/** A model as expressions. */
+export interface Translated {
+  readonly builder: ExprBuilder;
+  /** The value of an output's tensor, or of one on the way to it that was taken off. */
+  readonly value: (tensor: string) => Expr;
+}
+
 /**
  * Rewrites the live nodes as expressions with the input pinned to a shape.
  * @throws {UnsupportedModelError} listing what cannot be expressed.
@@ -111,7 +121,7 @@ export function translate(
   live: LiveGraph,
   tensors: TensorReader,
   imageShape: readonly number[],
-): { builder: ExprBuilder; output: Expr } {
+): Translated {
   const unknown = live.nodes.filter((node) => !Object.hasOwn(operators, operatorName(node)));
   if (unknown.length > 0) throw new UnsupportedModelError(unknown.map((node) => unknownOperator(node, model.producer)));
 
@@ -119,8 +129,13 @@ export function translate(
   const values = new Map<string, Expr>([[live.input.name, imageValue(translation.builder, live.input, imageShape)]]);
   for (const info of live.optional) values.set(info.name, absentValue(translation.builder, info));
   const scope = new Scope(model.graph, (name) => values.get(name) ?? null);
-  const [output] = translation.run(live.nodes, scope, [live.output.tensor]);
-  return { builder: translation.builder, output };
+  const names = live.output.taken.flatMap(({ tensor, tail }) => [
+    tensor,
+    ...tail.flatMap(({ path }) => path.map((moved) => moved.tensor)),
+  ]);
+  const found = translation.run(live.nodes, scope, names);
+  const byName = new Map(names.map((name, i) => [name, found[i]]));
+  return { builder: translation.builder, value: (tensor) => byName.get(tensor)! };
 }
 
 /** The values of one graph by name; a subgraph's names are looked up outside of it too. */

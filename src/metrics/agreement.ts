@@ -57,7 +57,8 @@ export function softmax(logits: ArrayLike<number>, scale: number): Float64Array 
   return logSoftmax(Float64Array.from(logits, (v) => v * scale)).map(Math.exp);
 }
 
-function logSoftmax(values: ArrayLike<number>): Float64Array {
+/** The logarithms of softmax(values). */
+export function logSoftmax(values: ArrayLike<number>): Float64Array {
   const max = values[argmax(values)];
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += Math.exp(values[i] - max);

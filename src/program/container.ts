@@ -21,18 +21,30 @@ export interface Container {
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
+/** What can be written: real numbers too, which no model holds, as their bytes. */
+export interface WrittenTensor {
+  readonly dtype: Dtype | 'F32';
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+
 const ELEMENT_BYTES: Readonly<Record<Dtype, number>> = { I64: 8, I32: 4, I16: 2, I8: 1, U8: 1 };
+const WRITTEN_BYTES: Readonly<Record<WrittenTensor['dtype'], number>> = { ...ELEMENT_BYTES, F32: 4 };
 const HEADER_ALIGNMENT = 64;
+
+interface WrittenContainer extends Pick<Container, 'metadata'> {
+  readonly tensors: ReadonlyMap<string, WrittenTensor>;
+}
 
 /** @throws RangeError where this machine is big-endian: the tensors are views on the file's little-endian bytes */
 function assertLittleEndian(): void {
   if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1) throw new RangeError('ivit needs a little-endian machine');
 }
 
-export function encodeContainer({ metadata, tensors }: Container): Uint8Array {
+export function encodeContainer({ metadata, tensors }: WrittenContainer): Uint8Array {
   assertLittleEndian();
   const sorted = [...tensors].sort(
-    ([a, x], [b, y]) => ELEMENT_BYTES[y.dtype] - ELEMENT_BYTES[x.dtype] || (a < b ? -1 : a > b ? 1 : 0),
+    ([a, x], [b, y]) => WRITTEN_BYTES[y.dtype] - WRITTEN_BYTES[x.dtype] || (a < b ? -1 : a > b ? 1 : 0),
   );
   const header: [string, unknown][] = [['__metadata__', Object.fromEntries(metadata)]];
   let end = 0;

@@ -3,12 +3,13 @@ import * as v from 'valibot';
 import { InputError } from '../errors.js';
 import { parseResizeRecipe } from '../images/preprocess/recipe.js';
 import type { ResizeRecipe } from '../images/preprocess/recipe.js';
+import { classifierOf, outputSize, type ModelOutput } from '../metrics/output.js';
 import { checkMemory, type MemoryOptions } from './budget.js';
 import { proveNoOverflow } from './bounds.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
-import { outputShape } from './output.js';
 import { jsonError, parseJsonOnce } from './json.js';
+import { checkOutputs, inOrder, isDefault, outputsByDefault, outputsSchema } from './output.js';
 import { packWeights, packedLength, unpackWeights } from './pack.js';
 import type { Outline, TensorField } from './ops/definition.js';
 import { parseOutline, splitProgram, tensorFields, tiedWeights } from './schema.js';
@@ -24,10 +25,12 @@ export interface IvitModel {
   readonly program: Program;
   /** How a decoded image becomes the program's input. */
   readonly preprocess: ResizeRecipe;
+  /** What the numbers of the program's output are. */
+  readonly outputs: readonly ModelOutput[];
   /** Class names in index order, or null. */
   readonly labels: readonly string[] | null;
   /**
-   * Real value of one logit unit, a decimal number. For display (probabilities, figures) alone: order and decisions
+   * Real value of one unit of the output, a decimal number. For display (probabilities, figures) alone: order and decisions
    * come from the integers.
    */
   readonly logitScale: string;
@@ -94,6 +97,7 @@ const KEY = {
   hash: 'hash',
   program: 'program',
   preprocess: 'preprocess',
+  outputs: 'outputs',
   labels: 'labels',
   logitScale: 'logitScale',
   provenance: 'provenance',
@@ -116,6 +120,7 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
     [KEY.logitScale, model.logitScale],
     [KEY.provenance, JSON.stringify(parse(provenanceSchema, model.provenance, KEY.provenance))],
   ]);
+  if (!isDefault(model.outputs, model.program)) metadata.set(KEY.outputs, JSON.stringify(model.outputs.map(inOrder)));
   if (model.labels !== null) metadata.set(KEY.labels, JSON.stringify(model.labels));
   const named = new Map<string, Tensor>();
   model.program.ops.forEach((op, i) => {
@@ -154,22 +159,36 @@ export function decodeModel(bytes: Uint8Array, digest: Digest, options: MemoryOp
 
   const known = new Set<string>(Object.values(KEY));
   for (const key of metadata.keys()) if (!known.has(key)) throw malformed(`it has unknown metadata ${quote(key)}`);
+  const program = readProgram(container);
+  checkProgram(program);
   const model = {
-    program: readProgram(container),
+    program,
     preprocess: parseResizeRecipe(parseJson(metadata, KEY.preprocess), 'the .ivit file'),
+    outputs: metadata.has(KEY.outputs)
+      ? (parse(outputsSchema, parseJson(metadata, KEY.outputs), KEY.outputs) as ModelOutput[])
+      : outputsByDefault(program),
     labels: metadata.has(KEY.labels) ? parse(labelsSchema, parseJson(metadata, KEY.labels), KEY.labels) : null,
     logitScale: text(metadata, KEY.logitScale),
     provenance: parse(provenanceSchema, parseJson(metadata, KEY.provenance), KEY.provenance),
   };
-  checkModel(model);
+  checkRest(model);
   checkMemory(model.program, options);
   return model;
 }
 
 function checkModel(model: IvitModel): void {
-  const { program, preprocess, labels } = model;
+  checkProgram(model.program);
+  checkRest(model);
+}
+
+function checkProgram(program: Program): void {
   validateProgram(program);
   proveNoOverflow(program);
+}
+
+/** What goes with a program that has been checked. */
+function checkRest(model: IvitModel): void {
+  const { program, preprocess, outputs, labels } = model;
   const { height, width, channels } = program.input;
   const { size } = preprocess;
   if (size.height !== height || size.width !== width || channels !== 3) {
@@ -177,7 +196,9 @@ function checkModel(model: IvitModel): void {
       `its recipe makes ${size.height}×${size.width}×3 pixels, its program reads ${height}×${width}×${channels}`,
     );
   }
-  const { classes } = outputShape(program);
+  checkOutputs(outputs, program);
+  const classifier = classifierOf(outputs);
+  const classes = classifier === null ? 0 : outputSize(classifier);
   if (labels !== null && labels.length !== classes)
     throw malformed(`it has ${labels.length} labels for ${classes} classes`);
   parse(decimal, model.logitScale, KEY.logitScale);

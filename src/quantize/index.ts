@@ -2,7 +2,7 @@ import { openProducts } from '../calibrate/products.js';
 import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
 import type { Graph } from '../graph/types.js';
-import { agreementOf } from '../metrics/agreement.js';
+import { compareOutputs } from './compare-outputs.js';
 import { buildProgram } from './build/sequence.js';
 import { calibrate, holdOut } from './calibration.js';
 import type { Calibration, Quantization } from './context.js';
@@ -93,15 +93,11 @@ async function build(
     const { outputs, ...built } = await buildProgram({ ...quantization, sensitivities, runner }, (done, total) =>
       onProgress?.('quantize', done, total),
     );
-    const agreement = agreementOf(
-      collected.logits.slice(fitImages),
-      outputs.slice(fitImages).map((output) => Float64Array.from(output, (v) => v * built.outputScale)),
-    );
-    const floatLogits = collected.logits;
+    const held = outputs.slice(fitImages).map((values) => Float64Array.from(values, (v) => v * built.outputScale));
     return {
       ...built,
-      agreement,
-      floatLogits,
+      ...compareOutputs(quantization.calibration.graph, collected.logits.slice(fitImages), held),
+      floatLogits: collected.logits,
       fittedImages: fitImages,
       statistics: observed,
       runtime: collected.runtime,

@@ -1,4 +1,4 @@
-import type { Agreement } from '../metrics/agreement.js';
+import type { OutputAgreement } from '../metrics/similarity.js';
 
 export interface Extent {
   readonly min: number;
@@ -61,8 +61,8 @@ const POOR_AGREEMENT = 0.9;
 const NEAR_DB = 20;
 
 /** Whether something is wrong with the integer model, the pre-processing or the calibration images. */
-export function isPoor({ top1Agreement, sqnrDb }: Agreement): boolean {
-  return !(top1Agreement >= POOR_AGREEMENT || sqnrDb >= NEAR_DB);
+export function isPoor(outputs: readonly Pick<OutputAgreement, 'top1Agreement' | 'sqnrDb'>[]): boolean {
+  return outputs.some(({ top1Agreement, sqnrDb }) => !((top1Agreement ?? 0) >= POOR_AGREEMENT || sqnrDb >= NEAR_DB));
 }
 
 /** The `count` layers whose outputs are farthest from float, worst first. */

@@ -2,6 +2,7 @@ import type { Normalization } from '../calibrate/collect.js';
 import type { ChannelStatistics } from '../calibrate/statistics.js';
 import type { Graph } from '../graph/types.js';
 import type { Agreement } from '../metrics/agreement.js';
+import type { OutputAgreement } from '../metrics/similarity.js';
 import type { Program } from '../program/types.js';
 import type { QuantizeOptions } from './options.js';
 import type { AttentionReport, LayerReport } from './report.js';
@@ -39,10 +40,12 @@ export interface QuantizeResult {
   readonly layers: readonly LayerReport[];
   /** None with the published kernels. */
   readonly attentions: readonly AttentionReport[];
-  /** Against the float model, on the images held out. */
+  /** Of the classes' scores, or all numbers where there are none, against the float model, on the images held out. */
   readonly agreement: Agreement;
-  /** The float model's logits of every image. */
+  /** The float model's outputs for every image. */
   readonly floatLogits: readonly Float32Array[];
+  /** The same, output by output. */
+  readonly outputs: readonly OutputAgreement[];
   /** Images that the model was fitted to. */
   readonly fittedImages: number;
   /** What the ranges were chosen on. */

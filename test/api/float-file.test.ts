@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openFloatFile, withPlainFile } from '../../src/api/float-file.js';
+import { importOrNull, openFloatFile, withPlainFile } from '../../src/api/float-file.js';
 import { openFloatModel } from '../../src/calibrate/runtime.js';
 import { graphToOnnx } from '../../src/importer/index.js';
 import { ivit, savePhoto, saveTinyOnnx, temporaryFolder, tinyGraph } from '../cli/ivit.js';
@@ -21,11 +21,13 @@ beforeAll(async () => {
 });
 
 async function logitsOf(file: string, runtime: 'onnxruntime-node' | 'onnxruntime-web'): Promise<Float32Array> {
-  const { model, output } = await openFloatFile(folder.path(file), SIZE, { runtime });
+  const path = folder.path(file);
+  const { float } = await openFloatFile(path, await importOrNull(path, { size: SIZE }), { runtime });
   try {
-    return (await model.run({ [model.inputNames[0]]: image }, [output])).get(output)!;
+    const [logits] = (await float.run({ [float.inputNames[0]]: image })).values();
+    return logits;
   } finally {
-    await model.close();
+    await float.close();
   }
 }
 

@@ -61,7 +61,7 @@ test('quantize, load, evaluate', async () => {
   const figures = await evaluate(model, {
     dataset: folder.path('photos'),
     float: folder.path('float.onnx'),
-    onImage: ({ label }) => seen.push(label),
+    onImage: ({ label }) => seen.push(label!),
   });
   await model.close();
   expect(seen).toEqual([0, 1, 2, 0, 1, 2]);

@@ -193,7 +193,7 @@ export function tinyGraph(seed: number): Graph {
       linear('head', 'pool', 1, 16, 3),
     ],
     output: 'head',
-    outputName: 'head',
+    outputs: [{ name: 'head', shape: [3], start: 0, tail: [], isClasses: true }],
     family: 'vit',
     folded: [],
   };

@@ -13,13 +13,15 @@ function cutAt(last: string, output = last): Graph {
   const graph = tinyGraph(1);
   const nodes = graph.nodes.slice(0, graph.nodes.findIndex(({ id }) => id === last) + 1);
   nodes.push({ ...nodes.pop()!, id: output });
-  return { ...graph, nodes, output, outputName: output };
+  const { rows, cols } = nodes.at(-1)!;
+  const shape = rows === 1 ? [cols] : [rows, cols];
+  return { ...graph, nodes, output, outputs: [{ name: output, shape, start: 0, tail: [], isClasses: false }] };
 }
 
 const MODELS = [
-  ['a token map', 'norm', '5 tokens of 16', { tokens: 5, values: 16 }],
-  ['the class token behind the norm', 'pool', '16', { tokens: 1, values: 16 }],
-  ['tokens before the norm', 'add2', '5 tokens of 16', { tokens: 5, values: 16 }],
+  ['a token map', 'norm', '5×16', [5, 16]],
+  ['the class token behind the norm', 'pool', '16', [16]],
+  ['tokens before the norm', 'add2', '5×16', [5, 16]],
 ] as const;
 
 beforeAll(async () => {
@@ -27,7 +29,7 @@ beforeAll(async () => {
   await savePhoto(folder.path('set/dog/b.png'), 2);
 });
 
-describe.each(MODELS)('%s', (_what, id, shape, output) => {
+describe.each(MODELS)('%s', (_what, id, text, shape) => {
   beforeAll(async () => {
     await writeFile(folder.path(`${id}.onnx`), graphToOnnx(cutAt(id)));
   });
@@ -36,18 +38,19 @@ describe.each(MODELS)('%s', (_what, id, shape, output) => {
     const { code, stdout, stderr } = await run('quantize', `${id}.onnx`, '--images', 'set', '--effort', 'fast');
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/no vector of classes/);
-    expect(stdout).toMatch(/SQNR [\d.]+ dB of the features of \d+ held-out images; no classes/);
+    expect(stdout).toMatch(/on \d+ held-out images/);
+    expect(stdout).toMatch(new RegExp(`${id} ${text}: SQNR [\\d.]+ dB, cosine [01]\\.\\d+`));
     expect(stdout).not.toMatch(/decided/);
     for (const file of [`${id}.onnx`, `${id}.ivit`])
-      expect((await run('inspect', file)).stdout).toContain(`${shape} features, no classes`);
+      expect((await run('inspect', file)).stdout).toContain(`${id} ${text} no classes`);
   });
 
   test('infer prints no class and no percentage', async () => {
     const { code, stdout } = await run('infer', 'set/cat/a.png', '-m', `${id}.ivit`);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^set\/cat\/a\.png\n {2}(5 tokens of )?16 numbers, in units of [\de.-]+; no classes\n$/);
+    expect(stdout).toMatch(/^set\/cat\/a\.png\n {2}\w+ (5×)?16: min [\de.-]+, max [\de.-]+, mean [\de.-]+\n$/);
     const [result] = JSON.parse((await run('infer', 'set/cat/a.png', '-m', `${id}.ivit`, '--json')).stdout);
-    expect(result).toMatchObject({ predictions: [], output: { ...output, scale: expect.any(Number) } });
+    expect(result).toMatchObject({ predictions: [], outputs: [{ name: id, shape, scale: expect.any(Number) }] });
   });
 
   test('eval and label refuse, naming the model', async () => {
@@ -66,6 +69,6 @@ test('a linear layer called features is told to give none of classes; labels are
   const args = ['quantize', 'clip.onnx', '--images', 'set', '--effort', 'fast'];
   expect(await run(...args, '--labels', 'three.txt')).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(/clip\.onnx gives features and has no classes/),
+    stderr: expect.stringMatching(/clip\.onnx has no classes/),
   });
 });

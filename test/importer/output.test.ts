@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { importModel } from '../../src/importer/index.js';
+import { importModel, type ImportedModel } from '../../src/importer/index.js';
 import { floats, ints, writeModel, type ModelSpec, type NodeSpec } from '../onnx/build.js';
 import { CHANNELS, withStem } from './idioms/stem.js';
 
@@ -43,26 +43,74 @@ describe('what ends a classifier is taken off, with a notice', () => {
     expect([plain.isPlain, isPlain]).toEqual([true, false]);
   });
 
-  test('TopK, whose values are the first output', async () => {
+  test('TopK: both of its results are read from the same scores', async () => {
     const topK: NodeSpec = { op: 'TopK', in: ['logits', 'k'], out: ['values', 'indices'] };
     const { graph } = await importModel(writeModel(classifier([], ['values', 'indices'], [topK])));
     expect(graph.nodes.at(-1)).toMatchObject({ rows: 1, cols: CHANNELS });
+    expect(graph.outputs.map(({ start, tail: [{ op }] }) => [start, op])).toEqual([
+      [0, 'topValues'],
+      [0, 'topIndices'],
+    ]);
   });
 });
 
-describe('which output is taken', () => {
-  test.each([
-    [['features', 'logits'], 'logits', ['features']],
-    [['class_logits', 'features'], 'class_logits', ['features']],
-    [['features', 'other'], 'features', ['other']],
-  ])('of %j', async (outputs, taken, others) => {
-    const steps = outputs.filter((name) => name !== 'logits').map((name): Step => ['Mul', ['logits', 'half'], name]);
-    const { graph, notices, otherOutputs } = await importModel(writeModel(classifier(steps, outputs)));
-    expect(graph.outputName).toBe(taken);
-    expect(otherOutputs).toEqual(others);
-    expect(notices).toEqual([
-      expect.stringMatching(`"${taken}" is taken; not taken: "${others[0]}"`),
-      ...(taken === 'features' ? [expect.stringMatching('"features" is \\d+ features, and no vector of classes')] : []),
+describe('which outputs are taken', () => {
+  const model = (outputs: readonly string[]) =>
+    writeModel(
+      classifier(
+        outputs.filter((name) => name !== 'logits').map((name): Step => ['Mul', ['logits', 'half'], name]),
+        outputs,
+      ),
+    );
+  const layoutOf = ({ graph: { outputs } }: ImportedModel) =>
+    outputs.map(({ name, shape, start, isClasses }) => [name, shape, start, isClasses]);
+
+  test('all of them, end to end in one value, each named', async () => {
+    const imported = await importModel(model(['features', 'logits']));
+    expect(layoutOf(imported)).toEqual([
+      ['features', [CHANNELS], 0, false],
+      ['logits', [CHANNELS], CHANNELS, true],
+    ]);
+    expect(imported.graph.nodes.at(-1)).toMatchObject({
+      op: 'gather',
+      sources: [expect.any(String), expect.any(String)],
+    });
+    expect(imported.otherOutputs).toEqual([]);
+    expect(imported.notices).toEqual([expect.stringMatching(/outputs .*"features" \[8\], "logits" \[8\]/)]);
+  });
+
+  test('those asked for, with a notice of the others', async () => {
+    const imported = await importModel(model(['features', 'logits']), { outputs: ['logits'] });
+    expect(layoutOf(imported)).toEqual([['logits', [CHANNELS], 0, true]]);
+    expect(imported.otherOutputs).toEqual(['features']);
+    expect(imported.notices).toEqual([expect.stringMatching('Taken: "logits"; not taken: "features"')]);
+  });
+
+  test('a name that the model does not have is refused, naming those it has', async () => {
+    await expect(importModel(model(['features', 'logits']), { outputs: ['boxes'] })).rejects.toThrow(
+      /no output "boxes"; it has "features".*"logits"/,
+    );
+  });
+
+  test('outputs that are the same numbers lie there once', async () => {
+    const { graph } = await importModel(
+      writeModel(classifier([['Softmax', ['logits'], 'probabilities']], ['logits', 'probabilities'])),
+    );
+    expect(graph.outputs).toMatchObject([
+      { name: 'logits', start: 0, tail: [] },
+      { name: 'probabilities', start: 0, tail: [{ op: 'softmax', axis: 0 }] },
+    ]);
+    expect(graph.nodes.at(-1)).toMatchObject({ rows: 1, cols: CHANNELS });
+  });
+
+  test('the axis of a softmax is carried through what moves axes behind it', async () => {
+    const steps: Step[] = [
+      ['Softmax', ['x'], 'p', { axis: 2 }],
+      ['Transpose', ['p'], 'y', { perm: [0, 2, 1] }],
+    ];
+    const { graph } = await importModel(writeModel(classifier(steps, ['y'])));
+    expect(graph.outputs).toEqual([
+      { name: 'y', shape: [CHANNELS, 4], start: 0, tail: [{ op: 'softmax', axis: 0 }], isClasses: false },
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import { Random } from '../../src/images/random.js';
 import type { IvitModel } from '../../src/program/model.js';
+import { outputsByDefault } from '../../src/program/output.js';
 import type { Op, Program } from '../../src/program/types.js';
 
 /**
@@ -256,6 +257,7 @@ export function tinyModel(program = tinyProgram()): IvitModel {
   return {
     program,
     preprocess: { size: { height: 8, width: 8 }, resize: { mode: 'shortest', length: 9 }, interpolation: 'bicubic' },
+    outputs: outputsByDefault(program),
     labels: ['cat', 'dog', 'newt'],
     logitScale: '0.00125',
     provenance: {

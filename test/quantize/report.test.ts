@@ -1,15 +1,21 @@
 import { expect, test } from 'vitest';
 import { isPoor, worstLayers } from '../../src/quantize/report.js';
 
-const agreement = (top1Agreement: number, sqnrDb: number) => ({ images: 32, top1Agreement, kl: 0.1, sqnrDb });
+const agreement = (top1Agreement: number | null, sqnrDb: number) => ({ top1Agreement, sqnrDb });
 
 test('a model is poor that decides otherwise too often and whose logits are far', () => {
-  expect(isPoor(agreement(0.89, 12))).toBe(true);
-  expect(isPoor(agreement(0.1, -3))).toBe(true);
-  expect(isPoor(agreement(0.9, 12))).toBe(false);
+  expect(isPoor([agreement(0.89, 12)])).toBe(true);
+  expect(isPoor([agreement(0.1, -3)])).toBe(true);
+  expect(isPoor([agreement(0.9, 12)])).toBe(false);
   // A float model that hardly prefers one class: the least noise decides.
-  expect(isPoor(agreement(0.5, 35))).toBe(false);
-  expect(isPoor(agreement(NaN, NaN)), 'nothing to be seen is no comfort').toBe(true);
+  expect(isPoor([agreement(0.5, 35)])).toBe(false);
+  expect(isPoor([agreement(NaN, NaN)]), 'nothing to be seen is no comfort').toBe(true);
+});
+
+test('an output without classes is judged by its numbers, and the worst output tells', () => {
+  expect(isPoor([agreement(null, 19)])).toBe(true);
+  expect(isPoor([agreement(null, 21)])).toBe(false);
+  expect(isPoor([agreement(1, 40), agreement(null, 12)])).toBe(true);
 });
 
 test('the worst layers come first, and no more than asked for', () => {

@@ -159,7 +159,8 @@ function randomVit({ imageSize, patchSize, width, depth, heads, hidden, classes 
     width: imageSize,
     fixed: { batch: true, height: true, width: true },
   };
-  return { input, nodes, output, outputName: output, family: 'deit', folded: [] };
+  const outputs = [{ name: output, shape: [classes], start: 0, tail: [], isClasses: true }];
+  return { input, nodes, output, outputs, family: 'deit', folded: [] };
 }
 
 const width = Number(process.argv[2]);

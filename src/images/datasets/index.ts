@@ -40,13 +40,29 @@ export async function openDataset(source: string, options: DatasetOptions = {}):
   throw new InputError(`The dataset ${source} has no images${left === null ? '' : ` that can be decoded. ${left}`}`);
 }
 
-async function findKind(source: Source, options: DatasetOptions): Promise<{ kind: keyof typeof KINDS; found: string }> {
+/** Whether a source says the classes of its images, rightly or not. */
+export async function hasClasses(source: string, options: DatasetOptions = {}): Promise<boolean> {
+  return (await kindOf(await openSource(source), options)) !== null;
+}
+
+async function findKind(source: Source, options: DatasetOptions): Promise<Found> {
+  const found = await kindOf(source, options);
+  if (found !== null) return found;
+  const wanted = Object.values(KINDS).map((kind) => kind.wanted);
+  throw new InputError(`${source.path} is not a dataset: it has none of ${wanted.join(', ')}`);
+}
+
+interface Found {
+  readonly kind: keyof typeof KINDS;
+  readonly found: string;
+}
+
+async function kindOf(source: Source, options: DatasetOptions): Promise<Found | null> {
   for (const kind of Object.keys(KINDS) as (keyof typeof KINDS)[]) {
     // Folders that are the model's classes come before a table of a name that says nothing.
     if (kind === 'other table' && areLabels(source.folders, options)) continue;
     const found = await KINDS[kind].find(source, options);
     if (found !== undefined) return { kind, found };
   }
-  const wanted = Object.values(KINDS).map((kind) => kind.wanted);
-  throw new InputError(`${source.path} is not a dataset: it has none of ${wanted.join(', ')}`);
+  return null;
 }

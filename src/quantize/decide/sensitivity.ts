@@ -2,7 +2,7 @@
 import { collect, NO_STATISTICS, type Collected } from '../../calibrate/collect.js';
 import { withOperands } from '../../graph/nodes/index.js';
 import type { ConstantNode, Graph, GraphNode } from '../../graph/types.js';
-import { agreementOf } from '../../metrics/agreement.js';
+import { RelativeError } from '../compare-outputs.js';
 import type { Quantization } from '../context.js';
 import { findCandidates, macsOf, mayHaveResidualPlane, type Candidate, type Kind } from './candidates.js';
 import { roundedWeights, type ValueOf } from './rounding-errors.js';
@@ -25,7 +25,7 @@ export interface Sensitivities {
 
 /** What too few bits of one value, of one attention's softmax weights or of one layer's weights do to the model. */
 export interface Sensitivity {
-  /** Squared error of the logits, as a share of their energy, with all else in float. */
+  /** Squared error of the logits, as a share of their energy, with all else in float; the mean of several outputs. */
   readonly error: number;
   /** Multiply-adds that more bits add; of weights also what reading them costs. */
   readonly macs: number;
@@ -66,21 +66,29 @@ export async function measureSensitivities(
   const allRows = new Map([...sampled].map((id) => [id, () => Int32Array.from({ length: rowsOf(id) }, (_, r) => r)]));
   const exact = await collect({ ...common, graph: calibration.graph, images, samples: allRows });
   try {
+    const errors = candidates.map(() => new RelativeError(calibration.graph));
+    const ofOthers = new RelativeError(calibration.graph);
     const rounded = await collect({
       ...common,
       graph: withErrors(quantization, candidates),
       images: images.flatMap((pixels) => candidates.map(() => pixels)),
       samples: new Map(),
       given: givenErrors(quantization, candidates, exact),
+      onOutput: (values, run) =>
+        errors[run % candidates.length].add(exact.logits[Math.floor(run / candidates.length)], values),
       onProgress,
     });
     rounded.samples.close();
-    const inOthers = await collect({ ...common, graph: withRoundedWeights(quantization), images, samples: new Map() });
+    const inOthers = await collect({
+      ...common,
+      graph: withRoundedWeights(quantization),
+      images,
+      samples: new Map(),
+      onOutput: (values, image) => ofOthers.add(exact.logits[image], values),
+    });
     inOthers.samples.close();
-    const errorOf = (logits: readonly Float32Array[]): number => 10 ** (-agreementOf(exact.logits, logits).sqnrDb / 10);
     const measured = candidates.map(({ kind, node, macs, bytes }, c) => {
-      const logits = images.map((_, image) => rounded.logits[image * candidates.length + c]);
-      return { kind, id: node.id, sensitivity: { error: errorOf(logits), macs, bytes } };
+      return { kind, id: node.id, sensitivity: { error: errors[c].result(), macs, bytes } };
     });
     const of = (wanted: Kind) =>
       new Map(measured.filter(({ kind }) => kind === wanted).map(({ id, sensitivity }) => [id, sensitivity]));
@@ -88,7 +96,7 @@ export async function measureSensitivities(
       inputs: of('inputs'),
       softmax: of('softmax'),
       weights: of('weights'),
-      otherWeights: errorOf(inOthers.logits),
+      otherWeights: ofOthers.result(),
       ...sizesOf(quantization),
     };
   } finally {

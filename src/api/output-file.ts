@@ -1,0 +1,79 @@
+/** Writes what a model gives for images to a file of arrays: .npz, or .safetensors. */
+import { UsageError } from '../errors.js';
+import { encodeNpz } from '../images/npy.js';
+import type { NpyArray } from '../images/npy.js';
+import { encodeContainer } from '../program/container.js';
+import type { WrittenTensor } from '../program/container.js';
+import { writeAtomically } from '../program/file.js';
+import { realValues } from './model.js';
+import type { OutputResult } from './model.js';
+
+export interface SavedImage {
+  readonly path: string;
+  readonly outputs: readonly OutputResult[];
+}
+
+type Kind = 'npz' | 'safetensors';
+
+/** @throws UsageError for a name of neither kind */
+export function outputFileKind(file: string): Kind {
+  const [, kind] = /\.(npz|safetensors)$/i.exec(file) ?? [];
+  if (kind === undefined) throw new UsageError(`Outputs are saved as .npz or .safetensors: ${file} ends in neither`);
+  return kind.toLowerCase() as Kind;
+}
+
+/**
+ * Writes every output as one array, images first: [images, …shape]. As integers, with the real value of one unit beside
+ * each (`NAME.scale`); or as the float model gives them, with its last steps done. The images' paths are in `images`.
+ *
+ * @throws InputError where the file cannot be written
+ */
+export function saveOutputs(file: string, images: readonly SavedImage[], { reals }: { readonly reals: boolean }): void {
+  const arrays = new Map<string, NpyArray & { readonly data: Int32Array | Float32Array }>();
+  const scales = new Map<string, number>();
+  images[0].outputs.forEach(({ name, scale }, i) => {
+    const results = images.map(({ outputs }) => outputs[i]);
+    arrays.set(name, reals ? stackedReals(results) : stackedIntegers(results));
+    if (!reals) scales.set(name, scale);
+  });
+  const paths = images.map(({ path }) => path);
+  const bytes = outputFileKind(file) === 'npz' ? npzOf(arrays, scales, paths) : safetensorsOf(arrays, scales, paths);
+  writeAtomically(file, bytes);
+}
+
+type Arrays = ReadonlyMap<string, NpyArray & { readonly data: Int32Array | Float32Array }>;
+
+function stackedIntegers(results: readonly OutputResult[]): { shape: number[]; data: Int32Array } {
+  const [{ shape, values }] = results;
+  const data = new Int32Array(results.length * values.length);
+  results.forEach((one, i) => data.set(one.values, i * values.length));
+  return { shape: [results.length, ...shape], data };
+}
+
+function stackedReals(results: readonly OutputResult[]): { shape: number[]; data: Float32Array } {
+  const all = results.map(realValues);
+  const [{ shape, values }] = all;
+  const data = new Float32Array(all.length * values.length);
+  all.forEach((one, i) => data.set(one.values, i * values.length));
+  return { shape: [all.length, ...shape], data };
+}
+
+function npzOf(arrays: Arrays, scales: ReadonlyMap<string, number>, paths: readonly string[]): Uint8Array {
+  const all = new Map<string, NpyArray>([['images', { shape: [paths.length], data: paths }], ...arrays]);
+  for (const [name, scale] of scales) all.set(`${name}.scale`, { shape: [], data: Float64Array.of(scale) });
+  return encodeNpz(all);
+}
+
+function safetensorsOf(arrays: Arrays, scales: ReadonlyMap<string, number>, paths: readonly string[]): Uint8Array {
+  const tensors = new Map<string, WrittenTensor>();
+  for (const [name, { shape, data }] of arrays)
+    tensors.set(
+      name,
+      data instanceof Int32Array
+        ? { dtype: 'I32', shape, data }
+        : { dtype: 'F32', shape, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) },
+    );
+  const metadata = new Map([['images', JSON.stringify(paths)]]);
+  for (const [name, scale] of scales) metadata.set(`${name}.scale`, String(scale));
+  return encodeContainer({ metadata, tensors });
+}
