@@ -1,4 +1,4 @@
-/** Which of a model's outputs are taken, and what stands between them and the scores or features that they come from. */
+/** Which of a model's outputs are taken, and what stands at their ends. */
 import { InputError } from '../errors.js';
 import type { OnnxGraph, OnnxNode, OnnxValueInfo } from '../onnx/index.js';
 import type { ModelOutput, TailStep } from '../metrics/output.js';
@@ -219,7 +219,8 @@ export function outputNotices({ taken, others }: ChosenOutputs, outputs: readonl
     );
   if (others.length > 0)
     notices.push(
-      `Taken: ${taken.map(({ name }) => JSON.stringify(name)).join(', ')}; not taken: ${others.map(describe).join(', ')}.`,
+      `Taken: ${taken.map(({ name }) => JSON.stringify(name)).join(', ')}; ` +
+        `not taken: ${others.map(describe).join(', ')}.`,
     );
   for (const output of several ? [] : outputs)
     if (!output.isClasses)

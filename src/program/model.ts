@@ -30,8 +30,8 @@ export interface IvitModel {
   /** Class names in index order, or null. */
   readonly labels: readonly string[] | null;
   /**
-   * Real value of one unit of the output, a decimal number. For display (probabilities, figures) alone: order and decisions
-   * come from the integers.
+   * Real value of one unit of the output, a decimal number. For display (probabilities, figures) alone: order and
+   * decisions come from the integers.
    */
   readonly logitScale: string;
   readonly provenance: Provenance;
