@@ -24,7 +24,13 @@ export interface Normalization {
   readonly std: readonly number[];
 }
 
-export interface CollectRequest {
+interface CollectListeners {
+  /** Takes the float outputs of an image, which are not kept then. */
+  readonly onOutput?: (values: Float32Array, image: number) => void;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface CollectRequest extends CollectListeners {
   readonly graph: Graph;
   /** u8 HWC pixels of each image, of the graph's input size. */
   readonly images: readonly Uint8Array[];
@@ -35,9 +41,6 @@ export interface CollectRequest {
   /** Node id → the value that it is given for image i, instead of computing it: [rows, cols]. */
   readonly given?: ReadonlyMap<string, (image: number) => Float32Array | Promise<Float32Array>>;
   readonly runtime: RuntimeSettings;
-  /** Takes the float outputs of an image, which are not kept then. */
-  readonly onOutput?: (values: Float32Array, image: number) => void;
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 interface StatisticsRequest {
