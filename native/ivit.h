@@ -190,8 +190,9 @@ typedef struct {
 /* Products of two i16 values: src/kernels/matmul.ts. The value written is [batch*m, heads*n]. */
 typedef struct {
   int32_t heads, m, n, k;
+  int32_t a_transposed, b_transposed;
   ivit_view a, b;
-  ivit_output out;
+  const ivit_output *out; /* [heads], of n channels each */
 } ivit_matmul;
 
 /*
@@ -247,9 +248,9 @@ typedef struct {
   void (*add)(size_t count, const int32_t *a, const int32_t *b, int32_t *out);
 
   /*
-   * Rows r0 to r1, of one window, of a matrix product. a: row r0 of a value whose rows are a's as they lie, or where
-   * the view counts rows, its whole source; b: the whole source; out: row r0 of [batch*m, heads*n] of op->out.type,
-   * where IVIT_ROWS means the i32 u-hat.
+   * Rows r0 to r1, of one window, of a matrix product. a: its source, where its view is plain (no `rows`, not
+   * transposed) from row r0 on; b: its source; out: row r0 of [batch*m, heads*n] of the outputs' type, where IVIT_ROWS
+   * means the i32 u-hat.
    */
   size_t (*matmul_scratch)(const ivit_matmul *op);
   void (*matmul)(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,

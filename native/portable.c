@@ -185,25 +185,33 @@ void ivit_portable_softmax(const ivit_row_softmax *op, int32_t rows, const int32
   }
 }
 
-size_t ivit_portable_matmul_scratch(const ivit_matmul *op) {
-  (void)op;
-  return 0;
+/* Scratch: a row of each matrix. */
+size_t ivit_portable_matmul_scratch(const ivit_matmul *op) { return 2 * padded((size_t)op->k) * sizeof(int16_t); }
+
+/* Row i of a matrix whose tokens begin with `first`. */
+static void read_row(const ivit_view *view, int32_t is_transposed, const int16_t *source, int32_t first, int32_t head,
+                     int32_t i, int32_t k, int16_t *to) {
+  const int16_t *row = is_transposed ? NULL : source + ivit_locate(view, first + i, head);
+  for (int32_t t = 0; t < k; t++) to[t] = row ? row[t] : source[ivit_locate(view, first + t, head) + (size_t)i];
 }
 
 void ivit_portable_matmul(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,
                           void *scratch) {
-  (void)scratch;
-  int32_t first = op->a.rows ? 0 : r0, tokens = r0 / op->m * op->n;
+  int16_t *x = scratch, *y = x + padded((size_t)op->k);
+  int32_t window = r0 / op->m, is_plain = !op->a.rows && !op->a_transposed;
+  int32_t first_a = is_plain ? -(r0 - window * op->m) : window * (op->a_transposed ? op->k : op->m);
+  int32_t first_b = window * (op->b_transposed ? op->k : op->n);
   size_t cols = (size_t)op->heads * (size_t)op->n;
   for (int32_t r = r0; r < r1; r++) {
-    size_t at = (size_t)(r - r0) * cols;
-    for (int32_t c = 0; c < op->heads * op->n; c++) {
-      int32_t head = c / op->n;
-      const int16_t *x = a + ivit_locate(&op->a, r - first, head);
-      const int16_t *y = b + ivit_locate(&op->b, tokens + c % op->n, head);
-      int64_t sum = 0;
-      for (int32_t k = 0; k < op->k; k++) sum += x[k] * y[k];
-      ivit_store(&op->out, out, at + (size_t)c, ivit_requantize(&op->out, sum, c));
+    for (int32_t head = 0; head < op->heads; head++) {
+      size_t at = (size_t)(r - r0) * cols + (size_t)head * (size_t)op->n;
+      read_row(&op->a, op->a_transposed, a, first_a, head, r - window * op->m, op->k, x);
+      for (int32_t j = 0; j < op->n; j++) {
+        read_row(&op->b, op->b_transposed, b, first_b, head, j, op->k, y);
+        int64_t sum = 0;
+        for (int32_t k = 0; k < op->k; k++) sum += x[k] * y[k];
+        ivit_store(&op->out[head], out, at + (size_t)j, ivit_requantize(&op->out[head], sum, j));
+      }
     }
   }
 }

@@ -7,6 +7,7 @@
 
 #include <arm_neon.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "../arith.h"
 
@@ -164,6 +165,31 @@ static void multiply_tile(int32_t sums[TILE_ROWS][16], const code_t *const rows[
   for (int i = 0; i < TILE_ROWS; i++) {
     for (int j = 0; j < 4; j++) store(sums[i] + 4 * j, s[i][j]);
   }
+}
+
+/* Pairs of 16-bit numbers: 6 rows by 16 columns. */
+#define PAIR_ROWS 6
+static void multiply_pairs(int32_t sums[PAIR_ROWS][16], const int16_t *const rows[PAIR_ROWS], int32_t pairs,
+                           const int16_t *w, int32_t width) {
+  (void)width;
+  vec s[PAIR_ROWS][4];
+  for (int i = 0; i < PAIR_ROWS; i++)
+    for (int j = 0; j < 4; j++) s[i][j] = set1(0);
+  for (int32_t p = 0; p < pairs; p++, w += 32) {
+    int16x8_t b[4];
+    for (int j = 0; j < 4; j++) b[j] = vld1q_s16(w + 8 * j);
+    for (int i = 0; i < PAIR_ROWS; i++) {
+      int32_t pair;
+      memcpy(&pair, rows[i] + 2 * p, sizeof pair);
+      int16x8_t x = vreinterpretq_s16_s32(set1(pair));
+      for (int j = 0; j < 4; j++) {
+        int32x4_t low = vmull_s16(vget_low_s16(b[j]), vget_low_s16(x)), high = vmull_high_s16(b[j], x);
+        s[i][j] = add(s[i][j], vpaddq_s32(low, high));
+      }
+    }
+  }
+  for (int i = 0; i < PAIR_ROWS; i++)
+    for (int j = 0; j < 4; j++) store(sums[i] + 4 * j, s[i][j]);
 }
 
 #define ISA_NAME "neon-dot"

@@ -18,6 +18,7 @@
  * multiplied multiply_tile     sums[i][c] = start[c] + sum_k (rows[i][k] - CODE_OFFSET)*w[k / GROUP][c][k % GROUP]
  *   MAP_LINES, map_sums (vectors `v` of CHUNK channels, which order_sums brings in order), lay_lines, map_weights,
  *   load_weights, add_products: see depthwise.h
+ *   PAIR_ROWS, multiply_pairs   see matmul.h; 16 columns
  *   ISA_NAME, ISA_TABLE
  */
 #include <string.h>
@@ -75,6 +76,21 @@ INLINE void load_chunk(const int32_t *x, int32_t count, vec v[CHUNK_VECTORS]) {
 #include "linear.h"
 #include "rows.h"
 #include "algebra.h"
+
+enum { PAIR_COLS = CHUNK };
+#define PAIR_WIDTH(n) CHUNK
+
+static int is_wide(const ivit_output *out) { return ((const output_header *)out->packed)->path == WIDE; }
+
+/* A panel's columns of a row of the result. */
+static void write_sums(const ivit_output *out, int32_t n, int32_t j, const int32_t *sums, void *to, int32_t count) {
+  vec v[CHUNK_VECTORS];
+  for (int i = 0; i < CHUNK_VECTORS; i++) v[i] = load(sums + LANES * i);
+  requantize_chunk(out->packed, n, j, v);
+  store_chunk(out->type, v, out->zero, to, count);
+}
+
+#include "matmul.h"
 #include "attention.h"
 
 /* --- depthwise convolution --- */
@@ -114,8 +130,8 @@ const ivit_isa ISA_TABLE = {
     .divide = divide_rows,
     .lookup = look_up_rows,
     .softmax = softmax_rows,
-    .matmul_scratch = ivit_portable_matmul_scratch,
-    .matmul = ivit_portable_matmul,
+    .matmul_scratch = matmul_scratch,
+    .matmul = matmul,
     .quantize_rows = quantize_rows,
     .add = add_wide,
     .depthwise_pack_size = depthwise_pack_size,

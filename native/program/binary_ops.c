@@ -34,8 +34,9 @@ void run_matmul(const worker *w, const step *s, int32_t s0, int32_t s1) {
   const int16_t *b = row_data(w, s->in[1], 0);
   for (int32_t r = s0; r < s1;) {
     int32_t end = ivit_min((r / op->m + 1) * op->m, s1);
-    const int16_t *a = op->a.rows ? row_data(w, s->in[0], 0)
-                                  : element_data(w, s->in[0], (size_t)r * (size_t)op->a.stride);
+    int is_plain = !op->a.rows && !op->a_transposed;
+    size_t at = is_plain ? (size_t)r * (size_t)op->a.stride : 0;
+    const int16_t *a = element_data(w, s->in[0], at);
     isa->matmul(op, r, end, a, b, row_data(w, s->out, r), w->scratch);
     r = end;
   }

@@ -134,18 +134,24 @@ static void read_attention(ivit_program *program, ivit_attention *op, int32_t co
   need_scratch(program, attention_isa(program, op)->attention_scratch(op));
 }
 
-static void read_matmul(ivit_program *program, ivit_matmul *op, int32_t cols, const int32_t *w,
-                        const void *const *constants) {
-  op->out = read_output(program, w + IVIT_MATMUL_OUT, cols, constants[IVIT_MATMUL_CONSTANT_MULTIPLIER],
-                        constants[IVIT_MATMUL_CONSTANT_OFFSET]);
+static void read_matmul(ivit_program *program, ivit_matmul *op, const int32_t *w, const void *const *constants) {
   op->heads = w[IVIT_MATMUL_HEADS];
   op->m = w[IVIT_MATMUL_M];
   op->n = w[IVIT_MATMUL_N];
   op->k = w[IVIT_MATMUL_K];
+  op->a_transposed = w[IVIT_MATMUL_A_TRANSPOSED];
+  op->b_transposed = w[IVIT_MATMUL_B_TRANSPOSED];
   op->a = read_view(program, w + IVIT_MATMUL_A, constants[IVIT_MATMUL_CONSTANT_A_ROWS]);
   op->b = read_view(program, w + IVIT_MATMUL_B, constants[IVIT_MATMUL_CONSTANT_B_ROWS]);
-  /* Wider sums are requantized one by one. */
-  pack_output(program, &op->out, cols, INT32_MAX);
+  const int32_t *multiplier = constants[IVIT_MATMUL_CONSTANT_MULTIPLIER];
+  const int64_t *offset = constants[IVIT_MATMUL_CONSTANT_OFFSET];
+  ivit_output *outs = heap_allocate(&program->heap, (size_t)op->heads * sizeof *outs);
+  for (int32_t h = 0; h < op->heads; h++, multiplier += op->n, offset += op->n) {
+    outs[h] = read_output(program, w + IVIT_MATMUL_OUT, op->n, multiplier, offset);
+    /* Wider sums are requantized one by one. */
+    pack_output(program, &outs[h], op->n, INT32_MAX);
+  }
+  op->out = outs;
   need_scratch(program, program->isa->matmul_scratch(op));
 }
 
@@ -272,7 +278,7 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
     }
     case IVIT_STEP_LINEAR: read_linear(program, &s->as.linear, s->cols, w, constants); break;
     case IVIT_STEP_ATTENTION: read_attention(program, &s->as.attention, s->cols, w, constants); break;
-    case IVIT_STEP_MATMUL: read_matmul(program, &s->as.matmul, s->cols, w, constants); break;
+    case IVIT_STEP_MATMUL: read_matmul(program, &s->as.matmul, w, constants); break;
     case IVIT_STEP_MULTIPLY:
     case IVIT_STEP_DIVIDE: read_binary(program, s, w, constants); break;
     case IVIT_STEP_LOOKUP: s->as.lookup = read_lookup(program, s->cols, w, constants); break;

@@ -505,6 +505,61 @@ static void compare_attention(const ivit_isa *isa) {
   check("attention", out[0], out[1], bytes, detail);
 }
 
+/* Words of a matrix, often all at one end, so that sums grow as they can. */
+static int16_t *pick_matrix(size_t count, int32_t k) {
+  int16_t *x = buffer(count * sizeof *x);
+  for (size_t at = 0; at < count; at += (size_t)k) {
+    int32_t limit = chance(40) ? 32767 : pick(1, 32767), extreme = chance(30), constant = chance(50);
+    for (size_t i = at; i < count && i < at + (size_t)k; i++)
+      x[i] = (int16_t)(extreme ? pick_end(-limit, limit, constant) : pick(-limit, limit));
+  }
+  return x;
+}
+
+static void compare_matmul(const ivit_isa *isa) {
+  ivit_matmul op = {.heads = pick(1, 3), .m = pick(1, chance(10) ? 250 : 20), .n = pick(1, chance(20) ? 200 : 40)};
+  op.k = pick(1, chance(20) ? 1500 : 90);
+  op.a_transposed = chance(40);
+  op.b_transposed = chance(40);
+  int32_t batch = pick(1, 2);
+  size_t na, nb;
+  op.a = pick_view(batch * (op.a_transposed ? op.k : op.m), op.heads, op.a_transposed ? op.m : op.k, &na);
+  op.b = pick_view(batch * (op.b_transposed ? op.k : op.n), op.heads, op.b_transposed ? op.n : op.k, &nb);
+  const int16_t *a = pick_matrix(na, op.k), *b = pick_matrix(nb, op.k);
+  int64_t bound = (int64_t)op.k * IVIT_PRODUCT_LIMIT;
+  ivit_output outs[3];
+  for (int32_t h = 0; h < op.heads; h++) {
+    outs[h] = pick_output(op.n, ivit_bits((uint64_t)bound), 1);
+    outs[h].type = outs[0].type;
+    outs[h].lo = outs[0].lo;
+    outs[h].hi = outs[0].hi;
+    outs[h].zero = outs[0].zero;
+  }
+  op.out = outs;
+  size_t cols = (size_t)op.heads * (size_t)op.n, row = cols * wide_size_of(outs[0].type);
+  uint8_t *out[2];
+  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
+  for (int t = 0; t < 2; t++) {
+    out[t] = buffer((size_t)(batch * op.m) * row);
+    for (int32_t h = 0; tables[t]->output_pack && h < op.heads; h++) {
+      outs[h].packed = buffer(tables[t]->output_pack_size(op.n));
+      tables[t]->output_pack(&outs[h], op.n, INT32_MAX, outs[h].packed);
+    }
+    void *scratch = buffer(tables[t]->matmul_scratch(&op));
+    for (int32_t r = 0; r < batch * op.m;) {
+      int32_t end = ivit_min((r / op.m + 1) * op.m, r + pick(1, 2 * op.m));
+      int is_plain = !op.a.rows && !op.a_transposed;
+      tables[t]->matmul(&op, r, end, is_plain ? a + (size_t)r * (size_t)op.a.stride : a, b, out[t] + (size_t)r * row,
+                        scratch);
+      r = end;
+    }
+  }
+  char detail[160];
+  snprintf(detail, sizeof detail, "heads %d m %d n %d k %d transposed %d %d out %d shift %d", op.heads, op.m, op.n,
+           op.k, op.a_transposed, op.b_transposed, outs[0].type, outs[0].shift);
+  check("matmul", out[0], out[1], (size_t)(batch * op.m) * row, detail);
+}
+
 int main(int argc, char **argv) {
   const ivit_isa *isa = argc > 1 ? ivit_find_isa(argv[1]) : NULL;
   if (!isa) {
@@ -516,7 +571,7 @@ int main(int argc, char **argv) {
   void (*const comparisons[])(const ivit_isa *) = {compare_linear,   compare_layer_norm,    compare_activation,
                                                    compare_rescale,  compare_quantize_rows, compare_add,
                                                    compare_attention, compare_binary,        compare_lookup,
-                                                   compare_softmax,   compare_depthwise};
+                                                   compare_softmax,   compare_depthwise, compare_matmul};
   for (int round = 0; round < rounds && failures < 10; round++) {
     for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
       comparisons[i](isa);

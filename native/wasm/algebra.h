@@ -126,3 +126,35 @@ static void softmax_rows(const ivit_row_softmax *op, int32_t rows, const int32_t
     if (is_dynamic) quantize_rows(1, op->cols, scratch, (uint8_t *)out + at, scale + r);
   }
 }
+
+/* --- products of two i16 values --- */
+
+enum { PAIR_ROWS = 6, PAIR_COLS = PANEL };
+#define PAIR_WIDTH(n) PANEL
+
+static void multiply_pairs(int32_t sums[PAIR_ROWS][PAIR_COLS], const int16_t *const rows[PAIR_ROWS], int32_t pairs,
+                           const int16_t *w, int32_t width) {
+  (void)width;
+  v128 s[2 * PAIR_ROWS];
+  UNROLL_ROWS for (int32_t i = 0; i < 2 * PAIR_ROWS; i++) s[i] = wasm_i32x4_const_splat(0);
+  for (int32_t p = 0; p < pairs; p++, w += 2 * PANEL) {
+    const v128 b0 = load(w), b1 = load(w + PANEL);
+    UNROLL_ROWS for (int32_t i = 0; i < PAIR_ROWS; i++) {
+      const v128 x = wasm_v128_load32_splat(rows[i] + 2 * p);
+      s[2 * i] = wasm_i32x4_add(s[2 * i], wasm_i32x4_dot_i16x8(x, b0));
+      s[2 * i + 1] = wasm_i32x4_add(s[2 * i + 1], wasm_i32x4_dot_i16x8(x, b1));
+    }
+  }
+  UNROLL_ROWS for (int32_t i = 0; i < PAIR_ROWS; i++) {
+    store(sums[i], s[2 * i]);
+    store(sums[i] + 4, s[2 * i + 1]);
+  }
+}
+
+static void write_sums(const ivit_output *out, int32_t n, int32_t j, const int32_t *sums, void *to, int32_t count) {
+  v128 v[2] = {load(sums), load(sums + 4)};
+  requantize_eight(out->packed, n, j, v);
+  store_eight(out, to, 0, v[0], v[1], count);
+}
+
+#include "../lanes/matmul.h"

@@ -145,10 +145,10 @@ FN void store_words(void *p, const vec v[2]) { store(p, _mm256_max_epi16(words_o
  * The loop of the register tile: 6 rows by 2 vectors of 8 columns, in assembly for the same reason as AVX-512's. ymm0
  * and ymm1 hold the weights of a group, ymm2 the codes of one row; STEP multiplies and adds.
  */
-#define TILE_ROW(pointer, i) \
+#define TILE_ROW(STEP, pointer, i) \
   "vpbroadcastd (%%" pointer ",%%rax), %%ymm2\n" STEP("%%ymm0", "%[a" i "]") STEP("%%ymm1", "%[b" i "]")
 #define TILE_START(i) "vmovdqu (%[start]), %[a" i "]\n vmovdqu 32(%[start]), %[b" i "]\n"
-#define MULTIPLY_TILE_LOOP \
+#define MULTIPLY_TILE_LOOP(STEP) \
   __asm__ volatile(                                                                                                 \
       TILE_START("0") TILE_START("1") TILE_START("2") TILE_START("3") TILE_START("4") TILE_START("5")               \
       "mov (%[x]), %%r8\n mov 8(%[x]), %%r9\n mov 16(%[x]), %%r10\n"                                                \
@@ -156,8 +156,8 @@ FN void store_words(void *p, const vec v[2]) { store(p, _mm256_max_epi16(words_o
       "xor %%eax, %%eax\n"                                                                                          \
       ".p2align 5\n"                                                                                                \
       "0:\n vmovdqu (%[w]), %%ymm0\n vmovdqu 32(%[w]), %%ymm1\n"                                                    \
-      TILE_ROW("r8", "0") TILE_ROW("r9", "1") TILE_ROW("r10", "2")                                                  \
-      TILE_ROW("r11", "3") TILE_ROW("r12", "4") TILE_ROW("r13", "5")                                                \
+      TILE_ROW(STEP, "r8", "0") TILE_ROW(STEP, "r9", "1") TILE_ROW(STEP, "r10", "2")                                  \
+      TILE_ROW(STEP, "r11", "3") TILE_ROW(STEP, "r12", "4") TILE_ROW(STEP, "r13", "5")                                \
       "add $64, %[w]\n add $4, %%rax\n cmp %[end], %%rax\n jne 0b\n"                                                \
       : [a0] "=&x"(a[0]), [b0] "=&x"(b[0]), [a1] "=&x"(a[1]), [b1] "=&x"(b[1]), [a2] "=&x"(a[2]), [b2] "=&x"(b[2]), \
         [a3] "=&x"(a[3]), [b3] "=&x"(b[3]), [a4] "=&x"(a[4]), [b4] "=&x"(b[4]), [a5] "=&x"(a[5]), [b5] "=&x"(b[5]), \
@@ -165,12 +165,27 @@ FN void store_words(void *p, const vec v[2]) { store(p, _mm256_max_epi16(words_o
       : [start] "r"(start), [x] "r"(rows), [end] "r"((size_t)groups * 4)                                            \
       : "rax", "r8", "r9", "r10", "r11", "r12", "r13", "xmm0", "xmm1", "xmm2", "xmm3", "memory", "cc")
 
+/* Pairs of 16-bit numbers. */
+#define PAIR_STEP(weights, sum) "vpmaddwd " weights ", %%ymm2, %%ymm3\n vpaddd %%ymm3, " sum ", " sum "\n"
+#define PAIR_ROWS TILE_ROWS
+static void multiply_pairs(int32_t sums[PAIR_ROWS][16], const int16_t *const rows[PAIR_ROWS], int32_t groups,
+                           const int16_t *w, int32_t width) {
+  (void)width;
+  static const int32_t start[16];
+  vec a[PAIR_ROWS], b[PAIR_ROWS];
+  MULTIPLY_TILE_LOOP(PAIR_STEP);
+  for (int i = 0; i < PAIR_ROWS; i++) {
+    store(sums[i], a[i]);
+    store(sums[i] + LANES, b[i]);
+  }
+}
+
 /* For each table: `rows` are of its code_t, `w` of its weight_t. */
 #define DEFINE_MULTIPLY_TILE                                                                                  \
   static void multiply_tile(int32_t sums[TILE_ROWS][16], const code_t *const rows[TILE_ROWS], int32_t groups, \
                             const weight_t *w, const int32_t *start) {                                        \
     vec a[TILE_ROWS], b[TILE_ROWS];                                                                           \
-    MULTIPLY_TILE_LOOP;                                                                                       \
+    MULTIPLY_TILE_LOOP(STEP);                                                                                 \
     for (int i = 0; i < TILE_ROWS; i++) {                                                                     \
       store(sums[i], a[i]);                                                                                   \
       store(sums[i] + LANES, b[i]);                                                                           \

@@ -52,10 +52,10 @@ INLINE void point_to_rows(tile_rows *t, const uint8_t *x, size_t stride, int32_t
  * In assembly, because compilers left to themselves load all rows of x ahead and keep accumulators in memory, which
  * halves the speed. zmm0 to zmm3 hold the weights, zmm4 four codes of one row.
  */
-#define STEP_1(p, i) "vpbroadcastd (%%" p ",%%rax), %%zmm4\n vpdpbusd %%zmm0, %%zmm4, %[a" i "0]\n"
-#define STEP_2(p, i) STEP_1(p, i) "vpdpbusd %%zmm1, %%zmm4, %[a" i "1]\n"
-#define STEP_3(p, i) STEP_2(p, i) "vpdpbusd %%zmm2, %%zmm4, %[a" i "2]\n"
-#define STEP_4(p, i) STEP_3(p, i) "vpdpbusd %%zmm3, %%zmm4, %[a" i "3]\n"
+#define STEP_1(dot, p, i) "vpbroadcastd (%%" p ",%%rax), %%zmm4\n " dot " %%zmm0, %%zmm4, %[a" i "0]\n"
+#define STEP_2(dot, p, i) STEP_1(dot, p, i) dot " %%zmm1, %%zmm4, %[a" i "1]\n"
+#define STEP_3(dot, p, i) STEP_2(dot, p, i) dot " %%zmm2, %%zmm4, %[a" i "2]\n"
+#define STEP_4(dot, p, i) STEP_3(dot, p, i) dot " %%zmm3, %%zmm4, %[a" i "3]\n"
 #define LOAD_1 "vmovdqu64 (%[w]), %%zmm0\n"
 #define LOAD_2 LOAD_1 "vmovdqu64 64(%[w]), %%zmm1\n"
 #define LOAD_3 LOAD_2 "vmovdqu64 128(%[w]), %%zmm2\n"
@@ -72,15 +72,15 @@ INLINE void point_to_rows(tile_rows *t, const uint8_t *x, size_t stride, int32_t
 #define SUMS_2(i) SUMS_1(i), SUM(i, 1)
 #define SUMS_3(i) SUMS_2(i), SUM(i, 2)
 #define SUMS_4(i) SUMS_3(i), SUM(i, 3)
-#define TILE_MULTIPLY(V)                                                                                           \
+#define TILE_MULTIPLY(V, dot)                                                                                         \
   __asm__ volatile(                                                                                                \
       START_##V "mov (%[x]), %%r8\n mov 8(%[x]), %%r9\n mov 16(%[x]), %%r10\n"                                     \
                 "mov 24(%[x]), %%r11\n mov 32(%[x]), %%r12\n mov 40(%[x]), %%r13\n"                                \
                 "xor %%eax, %%eax\n"                                                                               \
                 ".p2align 5\n"                                                                                     \
-                "0:\n" LOAD_##V STEP_##V("r8", "0") STEP_##V("r9", "1") STEP_##V("r10", "2") STEP_##V("r11", "3")  \
-                    STEP_##V("r12", "4")                                                                           \
-                        STEP_##V("r13", "5") "add $" #V "*64, %[w]\n add $4, %%rax\n cmp %[end], %%rax\n jne 0b\n" \
+                "0:\n" LOAD_##V STEP_##V(dot, "r8", "0") STEP_##V(dot, "r9", "1") STEP_##V(dot, "r10", "2")           \
+                STEP_##V(dot, "r11", "3") STEP_##V(dot, "r12", "4") STEP_##V(dot, "r13", "5")                         \
+                "add $" #V "*64, %[w]\n add $4, %%rax\n cmp %[end], %%rax\n jne 0b\n"                                 \
       : SUMS_##V(0), SUMS_##V(1), SUMS_##V(2), SUMS_##V(3), SUMS_##V(4), SUMS_##V(5), [w] "+r"(w)                  \
       : [start] "r"(start), [x] "r"(x->row), [end] "r"((size_t)groups * 4)                                         \
       : "rax", "r8", "r9", "r10", "r11", "r12", "r13", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "memory", "cc")
@@ -88,10 +88,21 @@ INLINE void point_to_rows(tile_rows *t, const uint8_t *x, size_t stride, int32_t
 INLINE void tile_multiply(tile acc, const int32_t *start, const tile_rows *x, int32_t groups, const int8_t *w,
                           const int vectors) {
   switch (vectors) {
-    case 1: TILE_MULTIPLY(1); break;
-    case 2: TILE_MULTIPLY(2); break;
-    case 3: TILE_MULTIPLY(3); break;
-    default: TILE_MULTIPLY(4); break;
+    case 1: TILE_MULTIPLY(1, "vpdpbusd"); break;
+    case 2: TILE_MULTIPLY(2, "vpdpbusd"); break;
+    case 3: TILE_MULTIPLY(3, "vpdpbusd"); break;
+    default: TILE_MULTIPLY(4, "vpdpbusd"); break;
+  }
+}
+
+/* The same of pairs of 16-bit numbers: x holds i16, `w` is [pairs][vectors*16][2]. */
+INLINE void tile_multiply_words(tile acc, const int32_t *start, const tile_rows *x, int32_t groups, const int16_t *w,
+                                const int vectors) {
+  switch (vectors) {
+    case 1: TILE_MULTIPLY(1, "vpdpwssd"); break;
+    case 2: TILE_MULTIPLY(2, "vpdpwssd"); break;
+    case 3: TILE_MULTIPLY(3, "vpdpwssd"); break;
+    default: TILE_MULTIPLY(4, "vpdpwssd"); break;
   }
 }
 
@@ -230,6 +241,10 @@ void ivit_avx512_depthwise_pack(const ivit_depthwise *op, void *packed);
 size_t ivit_avx512_depthwise_scratch(const ivit_depthwise *op);
 void ivit_avx512_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
                            int32_t *scale, void *scratch);
+/* avx512_matmul.c */
+size_t ivit_avx512_matmul_scratch(const ivit_matmul *op);
+void ivit_avx512_matmul(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,
+                        void *scratch);
 /* avx512_attention.c */
 size_t ivit_avx512_attention_pack_size(const ivit_attention *op);
 void ivit_avx512_attention_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,

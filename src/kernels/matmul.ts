@@ -1,4 +1,5 @@
-import type { MatmulOp } from '../program/types.js';
+import { extentOf } from '../program/ops/matmul.js';
+import type { MatmulOp, MatrixView } from '../program/types.js';
 import { floorDivide } from './dyadic.js';
 import { locate } from './view.js';
 
@@ -12,15 +13,33 @@ import { locate } from './view.js';
  * @param acc [cols], overwritten
  */
 export function multiplyViews(op: MatmulOp, a: Int16Array, b: Int16Array, r: number, acc: number[]): void {
-  const { heads, n, k } = op;
-  const window = floorDivide(r, op.m);
-  for (let h = 0; h < heads; h++) {
-    const aAt = locate(op.a, r, h);
+  const { heads, m, n, k } = op;
+  const window = floorDivide(r, m);
+  for (let head = 0; head < heads; head++) {
+    const x = readRow(op.a, a, { window, head, rows: m, k }, r - window * m);
     for (let j = 0; j < n; j++) {
-      const bAt = locate(op.b, window * n + j, h);
+      const y = readRow(op.b, b, { window, head, rows: n, k }, j);
       let sum = 0;
-      for (let i = 0; i < k; i++) sum += a[aAt + i] * b[bAt + i];
-      acc[h * n + j] = sum;
+      for (let i = 0; i < k; i++) sum += x[i] * y[i];
+      acc[head * n + j] = sum;
     }
   }
+}
+
+/** Which matrix of a view, and its shape. */
+interface Matrix {
+  readonly window: number;
+  readonly head: number;
+  readonly rows: number;
+  readonly k: number;
+}
+
+/** Row i of a matrix: [k]. */
+function readRow(view: MatrixView, source: Int16Array, { window, head, rows, k }: Matrix, i: number): Int16Array {
+  const first = window * extentOf(view, rows, k).tokens;
+  if (view.transposed !== true) {
+    const at = locate(view, first + i, head);
+    return source.subarray(at, at + k);
+  }
+  return Int16Array.from({ length: k }, (_, t) => source[locate(view, first + t, head) + i]);
 }

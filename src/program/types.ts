@@ -32,7 +32,7 @@ export type { GroupNormOp } from './ops/group-norm.js';
 export type { LayerNormOp } from './ops/layer-norm.js';
 export type { LinearOp } from './ops/linear.js';
 export type { LookupOp } from './ops/lookup.js';
-export type { MatmulOp } from './ops/matmul.js';
+export type { MatmulOp, MatrixView } from './ops/matmul.js';
 export type { MaxPoolOp } from './ops/max-pool.js';
 export type { MeanRowsOp } from './ops/mean-rows.js';
 export type { MixRowsOp } from './ops/mix-rows.js';

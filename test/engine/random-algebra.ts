@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { bitLength } from '../../src/kernels/dyadic.js';
 import type { Value } from '../../src/engine/types.js';
 import { MAX_QUOTIENT_BITS, TABLE_LIMIT, WIDE_LIMIT } from '../../src/program/limits.js';
-import type { MatmulOp, Op, OperandView, ValueType } from '../../src/program/types.js';
+import type { MatmulOp, MatrixView, Op, ValueType } from '../../src/program/types.js';
 import { Data, type OpCase } from './random-ops.js';
 
 const NO_IMAGE: OpCase['input'] = { height: 1, width: 1, channels: 1 };
@@ -95,21 +95,18 @@ const softmaxCase: fc.Arbitrary<OpCase> = fc
     return { op, operands: [x], input: NO_IMAGE };
   });
 
-/** A view on `tokens` rows of heads of k channels in a row, with gaps, in any order. */
-function matrixView(
-  data: Data,
-  x: number,
-  tokens: number,
-  heads: number,
-  k: number,
-): { view: OperandView; value: Value } {
-  const headStride = data.pick([k, k, k + data.integer(1, 9), 0]);
+/** A view on `batch` matrices of [rows, k] in each head, with gaps, in any order, at times transposed. */
+function matrixView(data: Data, x: number, shape: Record<'batch' | 'heads' | 'rows' | 'k', number>) {
+  const transposed = data.pick([false, true]);
+  const [tokens, length] = transposed ? [shape.k, shape.rows] : [shape.rows, shape.k];
+  const count = shape.batch * tokens;
+  const headStride = data.pick([length, length, length + data.integer(1, 9), 0]);
   const offset = data.pick([0, 0, data.integer(1, 9)]);
-  const stride = offset + (heads - 1) * headStride + k + data.pick([0, 0, data.integer(1, 9)]);
-  const total = tokens + data.pick([0, 2]);
-  const rows = data.pick([null, Int32Array.from({ length: tokens }, () => data.integer(0, total - 1))]);
-  const value = data.value({ type: 'i16' }, total, stride);
-  return { view: { x, stride, rows, offset, headStride }, value };
+  const stride = offset + (shape.heads - 1) * headStride + length + data.pick([0, 0, data.integer(1, 9)]);
+  const total = count + data.pick([0, 2]);
+  const rows = data.pick([null, Int32Array.from({ length: count }, () => data.integer(0, total - 1))]);
+  const view: MatrixView = { x, stride, rows, offset, headStride, ...(transposed && { transposed }) };
+  return { view, value: data.value({ type: 'i16' }, total, stride) };
 }
 
 const matmulCase: fc.Arbitrary<OpCase> = fc
@@ -117,16 +114,16 @@ const matmulCase: fc.Arbitrary<OpCase> = fc
     batch: size(3),
     heads: size(3),
     m: fc.oneof(size(9), size(30)),
-    n: fc.oneof(size(9), size(40)),
-    k: fc.oneof(size(9), size(70), fc.constantFrom(64, 300, 1025)),
+    n: fc.oneof(size(9), size(40), size(100)),
+    k: fc.oneof(size(9), size(70), fc.constantFrom(64, 300, 512, 513, 1025)),
     out: fc.constantFrom<ValueType>('u8', 'i8', 'i16', 'i32', 'rows'),
     seed: fc.integer(),
   })
   .map(({ batch, heads, m, n, k, out: type, seed }) => {
     const data = new Data(seed);
     const out = data.output(type);
-    const a = matrixView(data, 1, batch * m, heads, k);
-    const b = matrixView(data, 2, batch * n, heads, k);
+    const a = matrixView(data, 1, { batch, heads, rows: m, k });
+    const b = matrixView(data, 2, { batch, heads, rows: n, k });
     for (const { value } of [a, b]) {
       const limit = data.pick([32767, 32767, 2000, 50]);
       data.fill(value.data as Int16Array, -limit, limit, data.pick([k, value.data.length]));

@@ -1,7 +1,7 @@
 /** What random programs do with two values: products, quotients, tables, softmax. See random-programs.ts. */
 import { bitLength } from '../../src/kernels/dyadic.js';
 import { TABLE_LIMIT } from '../../src/program/limits.js';
-import type { Op, OperandView, Output, ValueId, ValueType } from '../../src/program/types.js';
+import type { MatrixView, Op, Output, ValueId, ValueType } from '../../src/program/types.js';
 import { fittingRequantization, type Data } from './random-ops.js';
 
 interface Builder {
@@ -89,16 +89,17 @@ function softmax(b: Builder, x: ValueId): void {
   });
 }
 
-/** x times another value, or itself, head by head. */
+/** x times another value, or itself, head by head; or all its channels by all of its own. */
 function matmul(b: Builder, x: ValueId): void {
   const { data } = b;
   const { rows, cols } = b.of(x);
-  const other = data.pick(b.all('i32').filter((id) => b.of(id).cols === cols));
+  const isTransposed = data.integer(0, 2) === 0;
+  const other = isTransposed ? x : data.pick(b.all('i32').filter((id) => b.of(id).cols === cols));
   const heads = data.pick([1, 2, 3].filter((count) => cols % count === 0));
-  const k = Math.trunc(cols / heads);
+  const channels = Math.trunc(cols / heads);
   const n = b.of(other).rows;
   const batch = data.pick([1, 2].filter((count) => rows % count === 0 && n % count === 0));
-  const view = (id: ValueId): OperandView => ({
+  const view = (id: ValueId): MatrixView => ({
     x: factor(b, id),
     stride: cols,
     rows:
@@ -106,19 +107,21 @@ function matmul(b: Builder, x: ValueId): void {
         ? Int32Array.from({ length: b.of(id).rows }, () => data.integer(0, b.of(id).rows - 1))
         : null,
     offset: 0,
-    headStride: k,
+    headStride: channels,
+    ...(isTransposed && { transposed: true }),
   });
-  const shape = { batch, heads, m: Math.trunc(rows / batch), n: Math.trunc(n / batch), k };
-  const bits = 30 + bitLength(k);
+  const [tokens, others] = [Math.trunc(rows / batch), Math.trunc(n / batch)];
+  const shape = isTransposed ? { m: channels, n: channels, k: tokens } : { m: tokens, n: others, k: channels };
+  const bits = 30 + bitLength(shape.k);
   b.add({
     op: 'matmul',
     name: '',
-    rows,
+    rows: batch * shape.m,
     cols: heads * shape.n,
     out: WIDE,
     a: view(x),
     b: view(other),
-    ...shape,
+    ...{ batch, heads, ...shape },
     ...fittingRequantization(data, WIDE, bits, bits - 3, heads * shape.n),
   });
 }

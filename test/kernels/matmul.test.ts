@@ -43,6 +43,20 @@ it('takes heads and windows from where the views say', () => {
   expect(rowOf(matmul, [1, 2, 3, 4, 5, 6], [10, 100, -10, -100], 1)).toEqual([-20, -300]);
 });
 
+it('takes element k of row i from channel i of token k where a view is transposed', () => {
+  const matmul = op({
+    a: { x: 1, stride: 2, rows: null, offset: 0, headStride: 0, transposed: true },
+    b: { x: 2, stride: 2, rows: Int32Array.of(2, 1, 0), offset: 0, headStride: 0, transposed: true },
+  });
+  // a = [[1, 3, 5], [2, 4, 6]], b = [[9, 8, 7], [-1, -2, -3]].
+  const [a, b] = [
+    [1, 2, 3, 4, 5, 6],
+    [7, -3, 8, -2, 9, -1],
+  ];
+  expect(rowOf(matmul, a, b, 0)).toEqual([68, -22]);
+  expect(rowOf(matmul, a, b, 1)).toEqual([92, -28]);
+});
+
 it('is exact where the sum passes 32 bits', () => {
   const k = 100_000;
   const matmul = op({
