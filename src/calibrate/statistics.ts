@@ -1,6 +1,18 @@
 import { InputError } from '../errors.js';
 
 const BINS = 256;
+/** All but the histogram. */
+const PER_CHANNEL = [
+  'min',
+  'max',
+  'nextMin',
+  'nextMax',
+  'momentumMin',
+  'momentumMax',
+  'sum',
+  'sumOfSquares',
+  'reach',
+] as const;
 /** Share of the old value that the published observer keeps at each image. */
 const MOMENTUM = 0.95;
 
@@ -45,6 +57,19 @@ export class ChannelStatistics {
   }
 
   static readonly bins = BINS;
+
+  /** The same statistics for so many channels, which take turns: those of windows over a map. */
+  repeated(channels: number): ChannelStatistics {
+    const all = new ChannelStatistics(channels, this.withHistogram);
+    for (let c = 0; c < channels; c++) {
+      const from = c % this.channels;
+      for (const field of PER_CHANNEL) all[field][c] = this[field][from];
+      if (this.withHistogram) all.histogram.set(this.histogram.subarray(from * BINS, (from + 1) * BINS), c * BINS);
+    }
+    all.images = this.images;
+    all.count = this.count;
+    return all;
+  }
 
   /** Adds one image's values, [rows, channels] row-major. */
   observe(data: Float32Array): void {

@@ -1,6 +1,8 @@
-import { definitionOf } from './nodes/index.js';
-import { OnnxWriter } from './onnx-writer.js';
-import type { Graph, GraphNode } from './types.js';
+import { tapCount, windowAttributes } from './geometry.js';
+import { definitionOf, operandsOf } from './nodes/index.js';
+import { mapOfChannels, pixelsOfMap } from './nodes/maps.js';
+import { channelsFirst, OnnxWriter } from './onnx-writer.js';
+import type { Graph, GraphNode, LinearNode, WindowsNode } from './types.js';
 
 /**
  * Writes a canonical graph as a standard ONNX model (opset 17), for runtimes to execute.
@@ -23,10 +25,41 @@ export function partToOnnx(
   outputs: readonly string[],
 ): Uint8Array {
   const writer = new OnnxWriter(graph);
-  for (const node of nodes) definitionOf(node).toOnnx(node, writer);
+  const convolved = convolvedWindows(nodes, outputs);
+  for (const node of nodes) {
+    const windows = node.op === 'linear' ? convolved.get(node.x) : undefined;
+    if (node.op === 'linear' && windows) writeConvolution(node, windows, writer);
+    else if (!convolved.has(node.id)) definitionOf(node).toOnnx(node, writer);
+  }
   return writer.encode(
     nodes.some(({ op }) => op === 'patchEmbed'),
     inputs,
     outputs,
   );
+}
+
+/** Windows that linear layers alone read: a convolution does without them, which are many times the map. */
+function convolvedWindows(nodes: readonly GraphNode[], outputs: readonly string[]): Map<string, WindowsNode> {
+  const found = new Map<string, WindowsNode>();
+  for (const node of nodes) if (node.op === 'windows' && !outputs.includes(node.id)) found.set(node.id, node);
+  for (const node of nodes)
+    for (const id of operandsOf(node)) {
+      const windows = found.get(id);
+      if (windows && !(node.op === 'linear' && node.inFeatures === windows.cols)) found.delete(id);
+    }
+  return found;
+}
+
+function writeConvolution(layer: LinearNode, { x, cols, geometry }: WindowsNode, writer: OnnxWriter): void {
+  const { id, cols: filters, weight, bias } = layer;
+  const taps = tapCount(geometry);
+  const channels = cols / taps;
+  const ordered = channelsFirst(weight, filters, taps, channels);
+  const inputs = [
+    mapOfChannels(writer, id, x, geometry, channels),
+    writer.floats(id, 'weight', [filters, channels, ...geometry.kernel], ordered),
+    writer.floats(id, 'bias', [filters], bias),
+  ];
+  const conv = writer.op('Conv', inputs, `${id}//conv`, windowAttributes(geometry));
+  pixelsOfMap(writer, id, conv, geometry, filters);
 }

@@ -16,9 +16,9 @@ export interface SplitImages {
   readonly fitImages: number;
 }
 
-/** The nodes whose values calibration observes, whatever the options. */
+/** The nodes whose values calibration observes, whatever the options: those of others follow. */
 export function observedNodes(graph: Graph): GraphNode[] {
-  return separateOutputRows(graph).nodes.filter((node) => node.op !== 'constant');
+  return separateOutputRows(graph).nodes.filter((node) => node.op !== 'constant' && node.op !== 'windows');
 }
 
 /** Runs the float model over the images, once. The caller closes the samples that it collects. */
@@ -52,17 +52,15 @@ export async function calibrate(
   });
   for (const [id, statistics] of given ?? []) collected.statistics.get(id)!.merge(statistics);
   const { statistics: observed } = collected;
-  const statistics = withConstants(graph, observed);
+  const statistics = withDerived(graph, observed);
   return { graph, plan, images, fitImages, normalization, threads, samples, collected, observed, statistics };
 }
 
-/** Adds the statistics of constants, which no image changes. */
-function withConstants(
-  graph: Graph,
-  statistics: ReadonlyMap<string, ChannelStatistics>,
-): Map<string, ChannelStatistics> {
+/** Adds the statistics of constants, which no image changes, and of windows, which are the map's for every tap. */
+function withDerived(graph: Graph, statistics: ReadonlyMap<string, ChannelStatistics>): Map<string, ChannelStatistics> {
   const all = new Map(statistics);
   for (const node of graph.nodes) {
+    if (node.op === 'windows') all.set(node.id, all.get(node.x)!.repeated(node.cols));
     if (node.op !== 'constant') continue;
     const constant = new ChannelStatistics(node.cols);
     constant.observe(node.value);

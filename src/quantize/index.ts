@@ -66,7 +66,7 @@ export async function fitCalibrated(
   try {
     const undecided = new ValueEncodings(calibration, scheme, NOTHING_SENSITIVE);
     const sensitivities = await measure({ calibration, scheme, encodings: undecided, products }, request);
-    const sensitive = chooseSensitive(sensitivities, scheme.techniques.sensitiveWork);
+    const sensitive = chooseSensitive(sensitivities, scheme.techniques.sensitiveWork, scheme.techniques.poorWork);
     const encodings = new ValueEncodings(calibration, scheme, sensitive);
     return await build({ calibration, scheme, encodings, products }, sensitivities, request);
   } finally {

@@ -19,4 +19,6 @@ export interface Techniques {
    * multiply-adds more.
    */
   readonly sensitiveWork: number;
+  /** The same of a model that would be poor else. */
+  readonly poorWork: number;
 }

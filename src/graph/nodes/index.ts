@@ -6,17 +6,22 @@ import { affine, type AffineNode } from './affine.js';
 import { attention, type AttentionNode } from './attention.js';
 import { constant, type ConstantNode } from './constant.js';
 import type { NodeDefinition } from './definition.js';
+import { depthwise, type DepthwiseNode } from './depthwise.js';
 import { gather, type GatherNode } from './gather.js';
+import { groupNorm, type GroupNormNode } from './group-norm.js';
 import { l2Norm, type L2NormNode } from './l2-norm.js';
 import { layerNorm, type LayerNormNode } from './layer-norm.js';
 import { linear, type LinearNode } from './linear.js';
+import { maxPool, type MaxPoolNode } from './max-pool.js';
 import { meanRows, type MeanRowsNode } from './mean-rows.js';
 import { divide, type DivideNode } from './divide.js';
 import { lookup, type LookupNode } from './lookup.js';
 import { matmul, type MatmulNode } from './matmul.js';
 import { multiply, type MultiplyNode } from './multiply.js';
 import { softmax, type SoftmaxNode } from './softmax.js';
+import { mixRows, type MixRowsNode } from './mix-rows.js';
 import { patchEmbed, type PatchEmbedNode } from './patch-embed.js';
+import { windows, type WindowsNode } from './windows.js';
 
 export type GraphNode =
   | PatchEmbedNode
@@ -35,7 +40,12 @@ export type GraphNode =
   | LookupNode
   | MatmulNode
   | MultiplyNode
-  | SoftmaxNode;
+  | SoftmaxNode
+  | WindowsNode
+  | DepthwiseNode
+  | MaxPoolNode
+  | MixRowsNode
+  | GroupNormNode;
 
 const definitions = {
   patchEmbed,
@@ -55,6 +65,11 @@ const definitions = {
   matmul,
   multiply,
   softmax,
+  windows,
+  depthwise,
+  maxPool,
+  mixRows,
+  groupNorm,
 } satisfies { [K in GraphNode['op']]: NodeDefinition<Extract<GraphNode, { op: K }>> };
 
 /** The definition of a node's kind. */

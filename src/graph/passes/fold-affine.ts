@@ -1,7 +1,16 @@
 import { mergeHints } from '../name-hints.js';
 import { countReaders } from '../liveness.js';
 import { operandsOf } from '../nodes/index.js';
-import type { AffineNode, GraphNode } from '../types.js';
+import { reachesOutside, tapCount } from '../geometry.js';
+import type {
+  AffineNode,
+  DepthwiseNode,
+  GatherNode,
+  GraphNode,
+  LinearNode,
+  MixRowsNode,
+  WindowsNode,
+} from '../types.js';
 import type { Draft, Pass } from './pass.js';
 
 /**
@@ -46,6 +55,12 @@ function intoProducer(node: AffineNode, x: GraphNode, note: (what: string) => vo
       const weight = shiftsOnly ? x.weight : x.weight.map((w, i) => w * scale[Math.floor(i / k)]);
       return { ...x, ...named, weight, bias: x.bias.map((b, n) => b * scale[n] + shift[n]) };
     }
+    case 'depthwise': {
+      if (!isOnes(scale)) note('scale per channel into the weights before it');
+      const weight = x.weight.map((w, i) => w * scale[i % cols]);
+      return { ...x, ...named, weight, bias: x.bias.map((b, c) => b * scale[c] + shift[c]) };
+    }
+    case 'groupNorm':
     case 'layerNorm':
       return {
         ...x,
@@ -73,39 +88,73 @@ function intoProducer(node: AffineNode, x: GraphNode, note: (what: string) => vo
 function beyond(draft: Draft): readonly GraphNode[] | null {
   for (const node of draft.nodes) {
     if (node.op !== 'affine') continue;
-    const moved = intoLinearReaders(node, draft) ?? pastReader(node, draft) ?? intoSummands(node, draft);
+    const moved =
+      intoReaders(node, draft) ?? pastReader(node, draft) ?? intoSummands(node, draft) ?? intoConcatenated(node, draft);
     if (moved) return moved;
   }
   return null;
 }
 
-/** W·(s∘x + t) + b = (W∘s)·x + (W·t + b), where linear layers alone read it. */
-function intoLinearReaders(node: AffineNode, { nodes, output, note }: Draft): readonly GraphNode[] | null {
-  const reading = nodes.filter((other) => operandsOf(other).includes(node.id));
-  const fits = (other: GraphNode): boolean => other.op === 'linear' && other.inFeatures % node.cols === 0;
+/**
+ * W·(s∘x + t) + b = (W∘s)·x + (W·t + b), where layers alone read it: linear ones, of windows too, and depthwise ones.
+ * Windows that reach outside of the map have no t there.
+ */
+function intoReaders(node: AffineNode, draft: Draft): readonly GraphNode[] | null {
+  const { nodes, output, note } = draft;
+  const isPlain = node.shift.every((shift) => shift === 0);
+  const fitsMap = ({ geometry }: WindowsNode | DepthwiseNode): boolean => isPlain || !reachesOutside(geometry);
+  const readersOf = (id: string): GraphNode[] => nodes.filter((other) => operandsOf(other).includes(id));
+  const isLayer = (other: GraphNode): boolean => other.op === 'linear' && other.inFeatures % node.cols === 0;
+  const fits = (other: GraphNode): boolean =>
+    isLayer(other) ||
+    (other.op === 'depthwise' && other.cols === node.cols && fitsMap(other)) ||
+    (other.op === 'windows' &&
+      other.cols === node.cols * tapCount(other.geometry) &&
+      other.id !== output &&
+      fitsMap(other) &&
+      readersOf(other.id).every((reader) => reader.op === 'linear' && reader.inFeatures === other.cols));
+  const reading = readersOf(node.id);
   if (node.id === output || reading.length === 0 || !reading.every(fits)) return null;
   note('scale per channel into the weights after it');
+  const windows = reading.filter((other) => other.op === 'windows').map((other) => other.id);
   return nodes
     .filter((other) => other !== node)
     .map((other) => {
-      if (other.op !== 'linear' || other.x !== node.id) return other;
-      const bias = Float64Array.from(other.bias);
-      const weight = other.weight.map((w, i) => {
-        const c = (i % other.inFeatures) % node.cols;
-        bias[Math.floor(i / other.inFeatures)] += w * node.shift[c];
-        return w * node.scale[c];
-      });
-      return { ...other, x: node.x, weight, bias: Float32Array.from(bias) };
+      if (other.op === 'windows' && windows.includes(other.id)) return { ...other, x: node.x };
+      if (other.op === 'depthwise' && other.x === node.id) return { ...scaledTaps(other, node), x: node.x };
+      if (other.op !== 'linear') return other;
+      if (windows.includes(other.x)) return scaledInputs(other, node);
+      return other.x === node.id ? { ...scaledInputs(other, node), x: node.x } : other;
     });
 }
 
-/** A gather of whole rows, or a mean over rows, may come first. */
+function scaledInputs(layer: LinearNode, { scale, shift, cols }: AffineNode): LinearNode {
+  const bias = Float64Array.from(layer.bias);
+  const weight = layer.weight.map((w, i) => {
+    const c = (i % layer.inFeatures) % cols;
+    bias[Math.floor(i / layer.inFeatures)] += w * shift[c];
+    return w * scale[c];
+  });
+  return { ...layer, weight, bias: Float32Array.from(bias) };
+}
+
+function scaledTaps(layer: DepthwiseNode, { scale, shift, cols }: AffineNode): DepthwiseNode {
+  const bias = Float64Array.from(layer.bias);
+  const weight = layer.weight.map((w, i) => {
+    bias[i % cols] += w * shift[i % cols];
+    return w * scale[i % cols];
+  });
+  return { ...layer, weight, bias: Float32Array.from(bias) };
+}
+
+/** A gather of whole rows, or a mean over rows or windows, may come first. */
 function pastReader(node: AffineNode, { nodes, output, hints }: Draft): readonly GraphNode[] | null {
   const reading = nodes.filter((other) => operandsOf(other).includes(node.id));
   const [reader] = reading;
   if (node.id === output || reading.length !== 1 || reader.cols % node.cols !== 0) return null;
   const commutes =
     reader.op === 'meanRows' ||
+    (reader.op === 'mixRows' && reader.cols === node.cols && isMean(reader)) ||
     (reader.op === 'gather' &&
       reader.sources.length === 1 &&
       reader.piece % node.cols === 0 &&
@@ -130,6 +179,19 @@ function pastReader(node: AffineNode, { nodes, output, hints }: Draft): readonly
   return nodes.filter((other) => other !== node).flatMap((other) => (other === reader ? [first, second] : [other]));
 }
 
+/** Sums of weights may be off by as much as single precision makes them. */
+const SUM_TOLERANCE = 1e-5;
+
+/** Whether every row is a mean of rows, of which a constant is itself. */
+function isMean({ rows, taps, index, factors }: MixRowsNode): boolean {
+  for (let r = 0; r < rows; r++) {
+    let sum = 0;
+    for (let i = r * taps; i < (r + 1) * taps; i++) if (index[i] >= 0) sum += factors[i];
+    if (Math.abs(sum - 1) > SUM_TOLERANCE) return false;
+  }
+  return true;
+}
+
 /** s∘(a + b) + t = (s∘a + t) + s∘b, where those of a and b that change are linear layers that nothing else reads. */
 function intoSummands(node: AffineNode, { nodes, output, note }: Draft): readonly GraphNode[] | null {
   const byId = new Map(nodes.map((other) => [other.id, other]));
@@ -137,7 +199,8 @@ function intoSummands(node: AffineNode, { nodes, output, note }: Draft): readonl
   const sum = byId.get(node.x)!;
   if (sum.op !== 'add' || sum.a === sum.b || sum.cols !== node.cols || readers.get(sum.id) !== 1) return null;
   const parts = [byId.get(sum.a)!, byId.get(sum.b)!].filter(
-    (part) => part.op === 'linear' && readers.get(part.id) === 1 && part.cols === node.cols,
+    (part) =>
+      (part.op === 'linear' || part.op === 'depthwise') && readers.get(part.id) === 1 && part.cols === node.cols,
   );
   const shiftsOnly = isOnes(node.scale);
   if (parts.length < (shiftsOnly ? 1 : 2)) return null;
@@ -151,4 +214,54 @@ function intoSummands(node: AffineNode, { nodes, output, note }: Draft): readonl
   return nodes
     .filter((other) => other !== sum)
     .map((other) => (other === node ? { ...sum, id: node.id, name: node.name } : (changed.get(other) ?? other)));
+}
+
+/** Into each of the layers whose channels a gather lays side by side, where nothing else reads them. */
+function intoConcatenated(node: AffineNode, { nodes, output, note }: Draft): readonly GraphNode[] | null {
+  const byId = new Map(nodes.map((other) => [other.id, other]));
+  const readers = countReaders(nodes, output);
+  const gather = byId.get(node.x)!;
+  if (gather.op !== 'gather' || gather.cols !== node.cols || readers.get(gather.id) !== 1) return null;
+  const sources = gather.sources.map((id) => byId.get(id)!);
+  if (!sources.every((source) => readers.get(source.id) === 1)) return null;
+  const columns = columnsOfSources(gather, sources);
+  if (columns === null) return null;
+  const changed = new Map<GraphNode, GraphNode>();
+  for (const [k, source] of sources.entries()) {
+    const pick = (values: Float32Array): Float32Array => Float32Array.from(columns[k], (c) => values[c]);
+    const own: AffineNode = {
+      ...node,
+      id: source.id,
+      name: source.name,
+      cols: source.cols,
+      scale: pick(node.scale),
+      shift: pick(node.shift),
+    };
+    const merged = intoProducer(own, source, () => undefined);
+    if (merged === null) return null;
+    changed.set(source, merged);
+  }
+  note('scale of concatenated channels into the weights before them');
+  return nodes
+    .filter((other) => other !== gather)
+    .map((other) => (other === node ? { ...gather, id: node.id, name: node.name } : (changed.get(other) ?? other)));
+}
+
+/**
+ * For each column of each source the column of the gather that it becomes; null where some become several, none, or
+ * there are zeros.
+ */
+function columnsOfSources({ piece, index, cols }: GatherNode, sources: readonly GraphNode[]): Int32Array[] | null {
+  const columns = sources.map((source) => new Int32Array(source.cols).fill(-1));
+  const sizes = sources.map((source) => source.rows * source.cols);
+  for (let i = 0; i < index.length * piece; i++) {
+    const from = index[Math.floor(i / piece)];
+    if (from < 0) return null;
+    let [k, at] = [0, from * piece + (i % piece)];
+    while (at >= sizes[k]) at -= sizes[k++];
+    const column = at % sources[k].cols;
+    if (columns[k][column] >= 0 && columns[k][column] !== i % cols) return null;
+    columns[k][column] = i % cols;
+  }
+  return columns.every((of) => !of.includes(-1)) ? columns : null;
 }

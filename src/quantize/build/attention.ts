@@ -58,5 +58,5 @@ function* fittedOperands(
   { builder, request }: BuildContext,
 ): Generator<AttentionOperands> {
   const [queries, keys] = [builder.valuesOf(q.x), builder.valuesOf(k.x)];
-  for (let i = 0; i < request.calibration.fitImages; i++) yield { q: queries[i].data, k: keys[i].data };
+  for (let i = 0; i < request.calibration.fitImages; i++) yield { q: queries.of(i).data, k: keys.of(i).data };
 }

@@ -7,17 +7,22 @@ import { affine } from './affine.js';
 import { attention } from './attention.js';
 import { constant } from './constant.js';
 import type { NodeBuilder } from './definition.js';
+import { depthwise } from './depthwise.js';
 import { gather } from './gather.js';
+import { groupNorm } from './group-norm.js';
 import { l2Norm } from './l2-norm.js';
 import { layerNorm } from './layer-norm.js';
 import { linear } from './linear.js';
+import { maxPool } from './max-pool.js';
 import { meanRows } from './mean-rows.js';
 import { divide } from './divide.js';
 import { lookup } from './lookup.js';
 import { matmul } from './matmul.js';
 import { multiply } from './multiply.js';
 import { softmax } from './softmax.js';
+import { mixRows } from './mix-rows.js';
 import { patchEmbed } from './patch-embed.js';
+import { windows } from './windows.js';
 
 const builders = {
   patchEmbed,
@@ -37,6 +42,11 @@ const builders = {
   matmul,
   multiply,
   softmax,
+  windows,
+  depthwise,
+  maxPool,
+  mixRows,
+  groupNorm,
 } satisfies { [K in GraphNode['op']]: NodeBuilder<Extract<GraphNode, { op: K }>> };
 
 /** How a node's kind is handled. */

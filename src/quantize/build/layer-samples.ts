@@ -46,12 +46,12 @@ export function sampleInputs({ node, input }: Layer, { builder, request }: Progr
   let unit = 1;
   if (input.out.type === 'rows') {
     let sum = 0;
-    for (const [i, rows] of rowsOf.entries()) for (const r of rows) sum += values[i].rowScale![r];
+    for (const [i, rows] of rowsOf.entries()) for (const r of rows) sum += values.of(i).rowScale![r];
     unit = sum / S;
   }
   let s = 0;
   for (const [i, rows] of rowsOf.entries()) {
-    const { data, rowScale } = values[i];
+    const { data, rowScale } = values.of(i);
     for (const r of rows) {
       const scale = rowScale === null ? 1 : rowScale[r] / unit;
       for (let k = 0; k < K; k++) x[s * K + k] = (data[r * K + k] - zero) * scale;
@@ -77,9 +77,10 @@ export async function sampleTargets(
   const values = residual === null ? null : builder.valuesOf(residual);
   let s = 0;
   for (const [i, rows] of rowsOf.entries()) {
+    const held = values?.of(i).data;
     for (const r of rows) {
       for (let n = 0; n < N; n++) {
-        if (values !== null) target[s * N + n] -= values[i].data[r * N + n] * builder.wideScale;
+        if (held !== undefined) target[s * N + n] -= held[r * N + n] * builder.wideScale;
         if (border !== null) target[s * N + n] -= border[r * N + n];
       }
       s++;

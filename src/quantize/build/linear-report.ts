@@ -66,7 +66,7 @@ async function compareOutputs(
   let clipped = 0;
   let at = 0;
   for (let i = fitImages; i < images.length; i++) {
-    const { data } = context.builder.valuesOf(value)[i];
+    const { data } = context.builder.valuesOf(value).of(i);
     for (const r of samples.rows(i, node.id)) {
       for (let n = 0; n < op.cols; n++) {
         const integer = data[r * op.cols + n];

@@ -23,6 +23,25 @@ export const WIDE: Output = { type: 'i32' };
 const FORMS: readonly Demand[] = ['codes', 'operand', 'activation', 'factor', 'fixed', 'table', 'wide'];
 const key = (id: string, form: Demand): string => `${form} ${id}`;
 
+/** A value on every image. Windows and patches are many times as large as
+ * what they are cut from: they are cut anew whenever they are read. */
+export interface ImageValues {
+  of(image: number): Value;
+  free(): void;
+}
+
+class KeptValues implements ImageValues {
+  constructor(private readonly values: readonly Value[]) {}
+
+  of(image: number): Value {
+    return this.values[image];
+  }
+
+  free(): void {
+    // Nothing but memory is held.
+  }
+}
+
 /**
  * A program under construction: its ops so far, and every value on all calibration images, as far as it is still read.
  */
@@ -30,7 +49,7 @@ export class ProgramBuilder {
   readonly ops: Op[] = [];
   private readonly built = new Map<string, Built>();
   /** Values of all images, by value id; dropped after their last use. */
-  private readonly values = new Map<ValueId, Value[]>();
+  private readonly values = new Map<ValueId, ImageValues>();
   private readonly names = new Set<string>();
   /** Of weights in the program: the op that they are of. */
   private readonly weightsAt = new Map<Int8Array, number>();
@@ -41,10 +60,7 @@ export class ProgramBuilder {
     private readonly runner: OpRunner,
     private readonly encodings: ValueEncodings,
   ) {
-    this.values.set(
-      0,
-      images.map((pixels) => imageValue(input, pixels)),
-    );
+    this.values.set(0, new KeptValues(images.map((pixels) => imageValue(input, pixels))));
   }
 
   get wideScale(): number {
@@ -57,13 +73,17 @@ export class ProgramBuilder {
     const operands = operandsOf(op).map((id) => this.valuesOf(id));
     const loaded = this.runner.load(
       op,
-      operands.map((values) => values[0]),
+      operands.map((values) => values.of(0)),
       this.input,
     );
-    const results = this.images.map((_, i) => loaded.run(operands.map((values) => values[i])));
-    loaded.free();
+    const run = (image: number): Value => loaded.run(operands.map((values) => values.of(image)));
     this.ops.push(op);
-    this.values.set(this.ops.length, results);
+    if (op.op === 'windows' || op.op === 'patches') {
+      this.values.set(this.ops.length, { of: run, free: () => loaded.free() });
+      return { value: this.ops.length, op };
+    }
+    this.values.set(this.ops.length, new KeptValues(this.images.map((_, i) => run(i))));
+    loaded.free();
     return { value: this.ops.length, op };
   }
 
@@ -88,7 +108,7 @@ export class ProgramBuilder {
   }
 
   /** A value on every image. */
-  valuesOf(value: ValueId): readonly Value[] {
+  valuesOf(value: ValueId): ImageValues {
     return this.values.get(value)!;
   }
 
@@ -133,7 +153,9 @@ export class ProgramBuilder {
       // A fused add shares its value with no other node; a gather's sources have their own.
       const shared = [...this.built].some(([k, other]) => other.value === built.value && k !== key(id, form));
       this.built.delete(key(id, form));
-      if (!shared) this.values.delete(built.value);
+      if (shared) continue;
+      this.values.get(built.value)?.free();
+      this.values.delete(built.value);
     }
   }
 

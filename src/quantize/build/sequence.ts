@@ -39,7 +39,8 @@ export async function buildProgram(
     onProgress?.(i + 1, graph.nodes.length);
   }
   const { value: output } = builder.wide(graph.output);
-  const outputs = builder.valuesOf(output).map(({ data }) => (data as Int32Array).slice());
+  const made = builder.valuesOf(output);
+  const outputs = images.map((_, i) => (made.of(i).data as Int32Array).slice());
   const program: Program = { input: builder.input, ops: builder.ops, output };
   const { layers, attentions } = context;
   return { program, outputScale: builder.wideScale, outputs, layers, attentions };

@@ -51,7 +51,7 @@ function inputCandidates({ calibration, encodings, scheme }: Quantization): Cand
   return [...readers]
     .filter(([, layers]) => layers.every(isOpen))
     .map(([id, layers]) => {
-      const encoding = encodings.inputs.of(layers[0]);
+      const encoding = encodings.inputs.ofSource(layers[0]);
       return {
         kind: 'inputs',
         node: plan.nodes.get(id)!,

@@ -1,15 +1,15 @@
 /** How the inputs of linear layers are written. */
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import type { AttentionNode, LinearNode } from '../../graph/types.js';
-import { inputSource, isPadded, linearReaders, ownerOf } from '../plan/queries.js';
+import { hasBorder, inputSource, inputTaps, isPadded, linearReaders, ownerOf } from '../plan/queries.js';
 import type { Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
 import type { BitWidths } from './bit-widths.js';
 import { QUANTIZED_LIMIT, type Encoding } from './encoding.js';
-import { chooseAlpha, chooseRanges, withAlpha } from './migration.js';
+import { chooseAlpha, chooseRanges, withAlpha, type ReaderWeights } from './migration.js';
 import type { OperandEncodings } from './operand-encodings.js';
 import { attentionColumn } from './operand-scales.js';
-import { channelExtents, reachOf, variances, type Reach } from './reach.js';
+import { aboutZeroPoint, channelExtents, chooseZero, reachOf, variances, type Reach } from './reach.js';
 
 const QUANTIZED_LIMIT_16 = 32767;
 /** 16 bits have room to spare: ranges are widened so far that nothing clips. With 4, class tokens did (DeiT-Tiny). */
@@ -31,9 +31,19 @@ export class InputEncodings {
     private readonly operands: OperandEncodings,
   ) {}
 
-  /** What a linear layer reads. */
-  of({ x, inFeatures }: LinearNode): Encoding {
-    return this.ofValue(inputSource(this.plan, x), inFeatures);
+  /** What a linear layer reads: of windows, the same for every tap. */
+  of(node: LinearNode): Encoding {
+    const encoding = this.ofSource(node);
+    const { inFeatures } = node;
+    if (encoding.scale.length === inFeatures) return encoding;
+    const perTap = (values: Float64Array): Float64Array =>
+      Float64Array.from({ length: inFeatures }, (_, k) => values[k % values.length]);
+    return { out: encoding.out, scale: perTap(encoding.scale), center: perTap(encoding.center) };
+  }
+
+  /** The encoding of the value that a linear layer's input comes from. */
+  ofSource({ x, inFeatures }: LinearNode): Encoding {
+    return this.ofValue(inputSource(this.plan, x), inFeatures / inputTaps(this.plan, x));
   }
 
   /** The encoding of a value that linear layers read in rows of `cols` elements. */
@@ -63,6 +73,7 @@ export class InputEncodings {
     const symmetric = inputs.aboutZero || isPadded(this.plan, id);
     const statistics = this.statistics.get(id)!;
     if (this.choosesRanges(id) && statistics.channels === cols) {
+      if (inputs.movesZero && hasBorder(this.plan, id)) return this.ofPaddedMap(id, statistics);
       const aboutZero = symmetric || !range.centred;
       const center = aboutZero ? new Float64Array(cols) : null;
       return this.chosen(id, reachOf(statistics, range.method, center, aboutZero));
@@ -89,6 +100,15 @@ export class InputEncodings {
     return this.within(node.id, reach, center, true);
   }
 
+  /** Zero is a quantized value, though not the middle one: most maps come from activations, nearly all one-sided. */
+  private ofPaddedMap(id: string, statistics: ChannelStatistics): Encoding {
+    const { range } = this.scheme.techniques;
+    const reach = reachOf(statistics, range.method, new Float64Array(statistics.channels), false);
+    const zero = chooseZero(reach);
+    const { out, ...scales } = this.chosen(id, aboutZeroPoint(reach, zero));
+    return { out: out.type === 'u8' ? { type: 'u8', zero } : out, ...scales };
+  }
+
   private has16BitReader(id: string): boolean {
     return linearReaders(this.plan, id).some((reader) => this.bits.input(reader) === 16);
   }
@@ -103,7 +123,7 @@ export class InputEncodings {
   private tiedInput(id: string): Encoding | null {
     for (const reader of linearReaders(this.plan, id)) {
       const owner = ownerOf(this.plan, reader);
-      if (owner !== null) return this.of(owner);
+      if (owner !== null) return this.ofSource(owner);
     }
     return null;
   }
@@ -121,12 +141,12 @@ export class InputEncodings {
   private chosen(id: string, reach: Reach): Encoding {
     const { range, perChannelInputs } = this.scheme.techniques;
     const readers = linearReaders(this.plan, id);
-    const weight = concatenate(readers.map((reader) => reader.weight));
+    const layers = readers.map((reader) => weightsOver(reader, reach.center.length));
     const alphas = perChannelInputs ? undefined : [0];
     const { half, middle, alpha } = chooseRanges(
       this.statistics.get(id)!,
       reach,
-      { weight, limit: this.weightLimit },
+      { layers, limit: this.weightLimit },
       range,
       alphas,
     );
@@ -138,15 +158,15 @@ export class InputEncodings {
   private within(id: string, half: Float64Array, center: Float64Array, perChannel: boolean): Encoding {
     const readers = linearReaders(this.plan, id);
     const is16Bit = this.has16BitReader(id);
-    const weight = concatenate(readers.map((reader) => reader.weight));
+    const layers = readers.map((reader) => weightsOver(reader, half.length));
     const chosen = (): number => {
       const finer = is16Bit ? QUANTIZED_LIMIT_16 / QUANTIZED_LIMIT / MARGIN_16 : 1;
       const most = is16Bit ? 1 : this.scheme.inputs.mostAlpha;
       const variance = variances(this.statistics.get(id)!);
-      return chooseAlpha(half, variance, { weight, limit: this.weightLimit }, finer, most);
+      return chooseAlpha(half, variance, { layers, limit: this.weightLimit }, finer, most);
     };
     const { perChannelInputs } = this.scheme.techniques;
-    const alpha = !perChannel || weight.length === 0 ? 1 : perChannelInputs ? chosen() : 0;
+    const alpha = !perChannel || layers.length === 0 ? 1 : perChannelInputs ? chosen() : 0;
     for (const reader of readers) this.alphas.set(reader.id, alpha);
     const widths = this.raised(id, withAlpha(half, alpha));
     if (!is16Bit) return this.scheme.inputs.encode(widths, center);
@@ -168,12 +188,7 @@ export class InputEncodings {
   }
 }
 
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+/** The weights of a layer that reads values of so many columns. */
+function weightsOver({ weight, inFeatures }: LinearNode, columns: number): ReaderWeights {
+  return { weight, taps: Math.max(1, inFeatures / columns) };
 }

@@ -8,18 +8,25 @@ import { leastBy, raiseDead, variances, type RangeOptions, type Reach } from './
 
 /** Values of α to choose among. */
 const ALPHAS = [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1];
+/** The weights of a layer that reads a value, or windows of it. */
+export interface ReaderWeights {
+  /** [N, taps·K]. */
+  readonly weight: Float32Array;
+  readonly taps: number;
+}
+
 /** The layers that read a value. */
 export interface Readers {
-  /** [N, K], one layer below the other. */
-  readonly weight: Float32Array;
+  readonly layers: readonly ReaderWeights[];
   /** The greatest quantized weight. */
   readonly limit: number;
 }
 
-/** Squared column norms of weight [N, K]: what an error of each input channel adds to the outputs'. */
-function columnEnergies(weight: Float32Array, K: number): Float64Array {
+/** Squared norms of the weights of each of K channels: what an error of it adds to the outputs'. */
+function columnEnergies(layers: readonly ReaderWeights[], K: number): Float64Array {
   const energy = new Float64Array(K);
-  for (let i = 0, k = 0; i < weight.length; i++, k = k + 1 < K ? k + 1 : 0) energy[k] += weight[i] ** 2;
+  for (const { weight } of layers)
+    for (let i = 0, k = 0; i < weight.length; i++, k = k + 1 < K ? k + 1 : 0) energy[k] += weight[i] ** 2;
   return energy;
 }
 
@@ -29,14 +36,15 @@ function activationError(half: Float64Array, energy: Float64Array): number {
 }
 
 /** Of half-widths: Σ_n (max_k |W[n,k]·s_k|/limit)²/12·Σ_k Var[x_k/s_k]; of what the mean adds, the bias makes up. */
-function weightError(half: Float64Array, variance: Float64Array, weight: Float32Array, limit: number): number {
+function weightError(half: Float64Array, variance: Float64Array, { layers, limit }: Readers): number {
   const K = half.length;
   let steps = 0;
-  for (let i = 0; i < weight.length; i += K) {
-    let max = 0;
-    for (let k = 0; k < K; k++) max = Math.max(max, Math.abs(weight[i + k]) * half[k]);
-    steps += (max / QUANTIZED_LIMIT / limit) ** 2 / 12;
-  }
+  for (const { weight, taps } of layers)
+    for (let i = 0; i < weight.length; i += taps * K) {
+      let max = 0;
+      for (let k = 0; k < taps * K; k++) max = Math.max(max, Math.abs(weight[i + k]) * half[k % K]);
+      steps += (taps * (max / QUANTIZED_LIMIT / limit) ** 2) / 12;
+    }
   return steps * half.reduce((sum, h, k) => sum + variance[k] / (h / QUANTIZED_LIMIT) ** 2, 0);
 }
 
@@ -59,11 +67,11 @@ export interface ChosenRanges {
 export function chooseRanges(
   statistics: ChannelStatistics,
   reach: Reach,
-  { weight, limit }: Readers,
+  readers: Readers,
   { rangeMargins, clipWeight }: RangeOptions,
   alphas: readonly number[] = ALPHAS,
 ): ChosenRanges {
-  const energy = columnEnergies(weight, statistics.channels);
+  const energy = columnEnergies(readers.layers, statistics.channels);
   const variance = variances(statistics);
   const [mostAbove, mostBelow] = [reach.above, reach.below].map((r) => r.reduce((a, b) => Math.max(a, b), 0));
   let best: ChosenRanges | undefined;
@@ -74,7 +82,7 @@ export function chooseRanges(
     const below = reach.below.map((v) => limitOf(v, mostBelow));
     const half = above.map((a, k) => (a + below[k]) / 2);
     raiseDead(half);
-    const [activations, weights] = [activationError(half, energy), weightError(half, variance, weight, limit)];
+    const [activations, weights] = [activationError(half, energy), weightError(half, variance, readers)];
     for (const margin of rangeMargins) {
       const clipping = energy.reduce((sum, e, k) => {
         const over = Math.max(0, reach.above[k] - margin * limitOf(reach.aboveNext[k], mostAbove));
@@ -100,16 +108,16 @@ export function chooseRanges(
 export function chooseAlpha(
   half: Float64Array,
   variance: Float64Array,
-  { weight, limit }: Readers,
+  readers: Readers,
   finer: number,
   most: number,
 ): number {
-  const energy = columnEnergies(weight, half.length);
+  const energy = columnEnergies(readers.layers, half.length);
   return leastBy(
     ALPHAS.filter((alpha) => alpha <= most),
     (alpha) => {
       const widths = withAlpha(half, alpha);
-      return activationError(widths, energy) / finer ** 2 + weightError(widths, variance, weight, limit);
+      return activationError(widths, energy) / finer ** 2 + weightError(widths, variance, readers);
     },
   );
 }

@@ -57,6 +57,38 @@ export function reachOf(
   return reach;
 }
 
+/** Quantized values of 8 bits. */
+const LARGEST = 255;
+/** Half of them, which a symmetric range has on either side. */
+const HALF = 127;
+/** The middle value stands for zero, or one of these. */
+const ZEROS = [128, 0, 4, 8, 16, 24, 32, 48, 64, 96];
+/** Another than the middle is worth it where it makes steps so much finer. */
+const LEAST_GAIN = 0.9;
+
+/** Which quantized value is best to stand for zero, by the steps that it leaves to the channels. */
+export function chooseZero(reach: Reach): number {
+  const cost = (zero: number): number =>
+    aboutZeroPoint(reach, zero).above.reduce((sum, r) => sum + r * r, 0) * (zero === 128 ? LEAST_GAIN : 1);
+  return leastBy(ZEROS, cost);
+}
+
+/** The reach, to either side of a zero in the middle, that asks for the steps which a zero elsewhere does. */
+export function aboutZeroPoint(reach: Reach, zero: number): Reach {
+  const sides = [LARGEST - zero, zero];
+  const needed = (above: Float64Array, below: Float64Array): Float64Array =>
+    above.map((a, c) => {
+      const [up, down] = zero === 128 ? [a, below[c]] : [(a * HALF) / sides[0], belowZero(below[c] * HALF, sides[1])];
+      return Math.max(up, down);
+    });
+  const both = needed(reach.above, reach.below);
+  const next = needed(reach.aboveNext, reach.belowNext);
+  return { center: reach.center, above: both, below: both, aboveNext: next, belowNext: next };
+}
+
+/** No steps reach below a zero that is the least value. */
+const belowZero = (extent: number, steps: number): number => (steps > 0 ? extent / steps : extent > 0 ? Infinity : 0);
+
 /** Half-widths and mid-points of every channel's range, dead channels raised to a tiny share of the largest. */
 export function channelExtents(
   statistics: ChannelStatistics,

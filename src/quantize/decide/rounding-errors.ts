@@ -10,12 +10,16 @@ import { roundToNearest } from '../fit/weight-rounding.js';
 import { SCORE_BITS, SCORE_UNIT } from '../build/scores.js';
 import { QUANTIZED_LIMIT, type Encoding } from './encoding.js';
 
+/** Quantized values of 8 bits. */
+const LARGEST = 255;
+
 /** Float values of an image, by node. */
 export type ValueOf = (id: string) => Float32Array;
 
 /** What 8 bits add to a value, element by element. */
 export function quantizationError(value: Float32Array, { out, scale, center }: Encoding): Float32Array {
   const cols = scale.length;
+  const zero = out.type === 'u8' ? out.zero : QUANTIZED_LIMIT + 1;
   const error = new Float32Array(value.length);
   for (let row = 0; row < value.length; row += cols) {
     let step = 1;
@@ -26,7 +30,7 @@ export function quantizationError(value: Float32Array, { out, scale, center }: E
     }
     for (let c = 0; c < cols; c++) {
       const exact = (value[row + c] - center[c]) / (scale[c] * step);
-      const quantized = Math.max(-QUANTIZED_LIMIT - 1, Math.min(QUANTIZED_LIMIT, Math.round(exact)));
+      const quantized = Math.max(-zero, Math.min(LARGEST - zero, Math.round(exact)));
       error[row + c] = (quantized - exact) * scale[c] * step;
     }
   }

@@ -4,6 +4,7 @@ import { withOperands } from '../../graph/nodes/index.js';
 import type { ConstantNode, Graph, GraphNode } from '../../graph/types.js';
 import { RelativeError } from '../compare-outputs.js';
 import type { Quantization } from '../context.js';
+import { moves } from '../plan/queries.js';
 import { findCandidates, macsOf, mayHaveResidualPlane, type Candidate, type Kind } from './candidates.js';
 import { roundedWeights, type ValueOf } from './rounding-errors.js';
 
@@ -172,7 +173,7 @@ function withErrors({ calibration }: Quantization, candidates: readonly Candidat
   const ofValues = errorsOf(candidates.filter(({ kind }) => kind !== 'weights'));
   const weights = errorsOf(candidates.filter(({ kind }) => kind === 'weights'));
   const readsQuantized = (node: GraphNode): boolean =>
-    node.op === 'linear' || (node.op === 'gather' && plan.form.get(node.id) === 'codes');
+    node.op === 'linear' || (moves(node) && plan.form.get(node.id) === 'codes');
   /** Adds an error to `x`, as a node of the given id. */
   const plus = ({ rows, cols }: GraphNode, x: string, error: string, id: string): GraphNode[] => {
     const constant: ConstantNode = { op: 'constant', id: error, name: error, rows, cols, value: new Float32Array(0) };

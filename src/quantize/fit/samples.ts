@@ -51,7 +51,11 @@ export function chooseSamples(graph: Graph, plan: Plan, perImage: number): Sampl
     const fused = plan.residual.get(node.id);
     const x = plan.nodes.get(node.x)!;
     const byInput =
-      fused === undefined && node.inFeatures < node.cols && x.rows === node.rows && x.cols === node.inFeatures;
+      fused === undefined &&
+      node.inFeatures < node.cols &&
+      x.rows === node.rows &&
+      x.cols === node.inFeatures &&
+      x.op !== 'windows';
     targets.set(
       node.id,
       fused !== undefined

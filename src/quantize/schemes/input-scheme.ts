@@ -6,6 +6,8 @@ export interface InputScheme {
   readonly survivesGather: boolean;
   /** Whether ranges are symmetric about zero. */
   readonly aboutZero: boolean;
+  /** Whether another than the middle value may stand for zero. */
+  readonly movesZero: boolean;
   /** Whether ranges can clip, and are worth choosing. */
   readonly canClip: boolean;
   /** The greatest migration strength to choose. */
@@ -15,6 +17,8 @@ export interface InputScheme {
    * in 8 bits.
    */
   readonly sensitiveWork: number;
+  /** The same of a model that would be poor else. */
+  readonly poorWork: number;
   /** The encoding of channels that reach `half` to either side of `center`. */
   encode(half: Float64Array, center: Float64Array): Encoding;
 }

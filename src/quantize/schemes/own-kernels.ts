@@ -30,6 +30,7 @@ function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
     // Who asks for fewer bits wants a small file.
     residualPlanes: options.weightBits === 8,
     sensitiveWork: INPUT_SCHEMES[options.scales].sensitiveWork,
+    poorWork: INPUT_SCHEMES[options.scales].poorWork,
   };
 }
 

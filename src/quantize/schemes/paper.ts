@@ -57,6 +57,7 @@ function techniques(options: QuantizeOptions): Techniques {
     fewRows: 0,
     residualPlanes: false,
     sensitiveWork: 0,
+    poorWork: 0,
   };
 }
 

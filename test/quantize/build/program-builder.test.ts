@@ -35,7 +35,7 @@ beforeAll(() => {
 describe('a program under construction', () => {
   test('runs each op on every image as soon as it is made', () => {
     const { value } = builder.emit(patches);
-    expect(builder.valuesOf(value).map(({ data }) => [...data])).toEqual(images.map((image) => [...image]));
+    expect(images.map((_, i) => [...builder.valuesOf(value).of(i).data])).toEqual(images.map((image) => [...image]));
   });
 
   test('gives ops names that no other has, and ties equal weights', () => {
@@ -55,7 +55,7 @@ describe('a program under construction', () => {
     expect(builder.ops.length).toBe(before + 1);
     expect(builder.ops.at(-1)).toMatchObject({ op: 'rescale', name: 'node.codes' });
     // Steps of a quarter: four times as many.
-    expect([...builder.valuesOf(made.value)[1].data]).toEqual([5, 6, 7, 8].map((p) => 4 * 2 * p));
+    expect([...builder.valuesOf(made.value).of(1).data]).toEqual([5, 6, 7, 8].map((p) => 4 * 2 * p));
   });
 
   test('forgets a value, in all its forms, when nobody reads it any more', () => {

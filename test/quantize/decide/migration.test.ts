@@ -14,7 +14,7 @@ describe("ranges of linear layers' inputs", () => {
     chooseRanges(
       statistics,
       reachOf(statistics, 'minmax', null, false),
-      { weight, limit: 127 },
+      { layers: [{ weight, taps: 1 }], limit: 127 },
       {
         method: 'minmax',
         rangeMargins: [1, 2, 4],
@@ -46,7 +46,7 @@ describe("ranges of linear layers' inputs", () => {
       ...chooseRanges(
         statistics,
         reach,
-        { weight, limit: 127 },
+        { layers: [{ weight, taps: 1 }], limit: 127 },
         {
           method: 'minmax',
           rangeMargins: [1],
