@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { windowCount, type Geometry } from '../graph/geometry.js';
 import {
   coarsen,
   compose,
@@ -20,15 +21,17 @@ import {
   type ConstantExpr,
   type Expr,
   type ImageExpr,
+  type Mix,
   type Operation,
   type OperationExpr,
-  type ViewExpr,
 } from './expr.js';
 import { ImportBudget, MAX_ELEMENTS, MAX_FOLDED } from './limits.js';
 import { multiply, reduceConstant, resultKind, softmaxRows, viewConstants } from './fold.js';
 
 /** Higher powers are taken by logarithms. */
 const MAX_POWER = 8;
+
+type ConvAttributes = Required<Pick<Attributes, 'strides' | 'pads' | 'dilations'>> & Pick<Attributes, 'group'>;
 
 /**
  * Builds expressions in normal form: constants are folded, views of views become one, neutral elements vanish. Shapes
@@ -174,18 +177,23 @@ export class ExprBuilder {
     return this.#operation(op, shape, [x], { axes: [...axes].sort((a, b) => a - b) });
   }
 
-  /** Largest along the last axis, which stays with length 1. */
-  maximum(x: OperationExpr | ViewExpr): Expr {
-    return this.#operation('maximum', [...x.shape.slice(0, -1), 1], [x], { axes: [x.shape.length - 1] });
+  /** Largest along axes, which stay with length 1. */
+  maximum(x: Expr, axes: readonly number[]): Expr {
+    const shape = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
+    if (sameShape(shape, x.shape)) return x;
+    return this.#operation('maximum', shape, [x], { axes: [...axes].sort((a, b) => a - b) });
   }
 
-  conv(image: Expr, weight: Expr, attributes: Required<Pick<Attributes, 'strides' | 'pads' | 'dilations'>>): Expr {
-    const { strides, pads, dilations } = attributes;
+  /** A convolution of a map [1, channels, height, width] with filters [N, channels/group, kernel height, width]. */
+  conv(image: Expr, weight: Expr, attributes: ConvAttributes): Expr {
+    const { strides, pads, dilations, group = 1 } = attributes;
     const [filters, channels, ...kernel] = weight.shape;
     if (image.shape.length !== 4 || weight.shape.length !== 4)
-      throw new InputError(`a convolution over ${image.shape.length - 2} axes; only images (two axes) are supported`);
-    if (image.shape[1] !== channels)
-      throw new InputError(`the convolution expects ${channels} channels but its input has ${image.shape[1]}`);
+      throw new InputError(`a convolution over ${image.shape.length - 2} axes; at most two are supported`);
+    if (image.shape[1] !== channels * group || filters % group !== 0)
+      throw new InputError(
+        `the convolution expects ${channels * group} channels in ${group} groups but its input has ${image.shape[1]}`,
+      );
     const size = kernel.map((k, i) => {
       const padded = image.shape[2 + i] + pads[i] + pads[i + 2];
       return Math.floor((padded - dilations[i] * (k - 1) - 1) / strides[i]) + 1;
@@ -194,7 +202,17 @@ export class ExprBuilder {
       throw new InputError(
         `an image of ${image.shape[2]}×${image.shape[3]} is smaller than the kernel ${kernel.join('×')}`,
       );
-    return this.#operation('conv', [1, filters, ...size], [image, weight], attributes);
+    return this.#operation('conv', [image.shape[0], filters, ...size], [image, weight], attributes);
+  }
+
+  /** The largest of every window of pixels [H·W, C], as [windows, C]. */
+  maxPool(x: Expr, geometry: Geometry): Expr {
+    return this.#operation('maxPool', [windowCount(geometry), x.shape[1]], [x], { geometry });
+  }
+
+  /** Rows that are weighted sums of the rows of x [R, C]. */
+  mixRows(x: Expr, mix: Mix): Expr {
+    return this.#operation('mixRows', [mix.index.length / mix.taps, x.shape[1]], [x], { mix });
   }
 
   reshape(x: Expr, shape: readonly number[]): Expr {

@@ -1,4 +1,5 @@
 import type { OnnxNode } from '../onnx/index.js';
+import type { Geometry } from '../graph/geometry.js';
 import { isIdentity, type Layout } from '../graph/layout.js';
 import { sameShape, sizeOf, type Constant } from './constant.js';
 import type { ScalarOp } from '../graph/scalar.js';
@@ -46,10 +47,23 @@ export interface OperationExpr extends ExprBase {
 /**
  * `matmul` multiplies the last two axes and broadcasts the others; `mean`, `sum` and `maximum` reduce `axes`, keeping
  * them with length 1; `softmax` acts along the last axis; `normalize` is LayerNorm over the last axis without γ and β;
- * `conv` is a two-dimensional convolution.
+ * `conv` is a two-dimensional convolution; `maxPool` and `mixRows` act on the rows of a matrix [pixels, channels].
  */
 export type Operation =
-  ScalarOp | 'add' | 'mul' | 'max' | 'min' | 'matmul' | 'softmax' | 'normalize' | 'mean' | 'sum' | 'maximum' | 'conv';
+  | ScalarOp
+  | 'add'
+  | 'mul'
+  | 'max'
+  | 'min'
+  | 'matmul'
+  | 'softmax'
+  | 'normalize'
+  | 'mean'
+  | 'sum'
+  | 'maximum'
+  | 'conv'
+  | 'maxPool'
+  | 'mixRows';
 
 export interface Attributes {
   readonly axes?: readonly number[];
@@ -58,6 +72,19 @@ export interface Attributes {
   readonly strides?: readonly number[];
   readonly pads?: readonly number[];
   readonly dilations?: readonly number[];
+  /** Of a convolution: how many groups of channels it has. */
+  readonly group?: number;
+  readonly geometry?: Geometry;
+  readonly mix?: Mix;
+}
+
+/** Rows that are weighted sums of rows. */
+export interface Mix {
+  readonly taps: number;
+  /** [rows, taps]; −1: none. */
+  readonly index: Int32Array;
+  /** [rows, taps]. */
+  readonly factors: Float32Array;
 }
 
 export const isOperation = (expr: Expr, op: Operation): expr is OperationExpr => expr.op === op;
@@ -94,11 +121,14 @@ export function sameExpr(a: Expr, b: Expr, depth = 0): boolean {
   if ('inputs' in a && 'inputs' in b)
     return (
       a.inputs.length === b.inputs.length &&
-      JSON.stringify(a.attributes) === JSON.stringify(b.attributes) &&
+      sameAttributes(a.attributes, b.attributes) &&
       a.inputs.every((input, i) => sameExpr(input, b.inputs[i], depth + 1))
     );
   return false;
 }
+
+const sameAttributes = (a: Attributes, b: Attributes): boolean =>
+  a === b || (!a.mix && !b.mix && JSON.stringify(a) === JSON.stringify(b));
 
 /** True where a view only gives its one source another shape. */
 export const isReshape = (view: ViewExpr): boolean =>

@@ -240,7 +240,22 @@ export class Lowerer {
       const x = this.inOrder(compact.kept, cols, expr);
       return { x, order: coarsen(compact.order, [this.sizeOf(x)]) };
     }
-    return { x: this.inOrder(lowered, cols, expr), order: identityLayout(layoutSize(lowered.layout)) };
+    return this.#naturalOrder(lowered, expr);
+  }
+
+  /** A copy in the tensor's own order, or with the channels of a map last, where they lie so in what is copied. */
+  #naturalOrder(lowered: Lowered, expr: Expr): { x: string; order: Layout } {
+    const [n, channels, ...rest] = lowered.shape;
+    if (rest.length > 0) {
+      const pixels = sizeOf(rest);
+      const last = this.rearranged(lowered, permute([n, channels, pixels], [0, 2, 1]), [n, pixels, channels]);
+      if (last.layout.piece > lowered.layout.piece || (rest.length === 2 && lowered.layout.piece === 1))
+        return { x: this.inOrder(last, channels, expr), order: permute([n, pixels, channels], [0, 2, 1]) };
+    }
+    return {
+      x: this.inOrder(lowered, lowered.shape.at(-1) ?? 1, expr),
+      order: identityLayout(layoutSize(lowered.layout)),
+    };
   }
 
   /** A constant's elements, broadcast to `shape`, in the order that an operand lies in. */
@@ -261,8 +276,9 @@ export class Lowerer {
     const [wa, wb] = [this.whole(a) !== null, this.whole(b) !== null];
     if (wa || (pa && !wb)) return { a: a.sources[0], b: this.#inOrderOf(b, a, exprB), order: a.layout };
     if (wb || pb) return { a: this.#inOrderOf(a, b, exprA), b: b.sources[0], order: b.layout };
-    const cols = a.shape.at(-1) ?? 1;
-    return { a: this.inOrder(a, cols, exprA), b: this.inOrder(b, cols, exprB), order: identityLayout(sizeOf(a.shape)) };
+    const { x, order } = this.#naturalOrder(a, exprA);
+    const like = { shape: a.shape, sources: [x], layout: order };
+    return { a: x, b: this.#inOrderOf(b, like, exprB), order };
   }
 
   /** `x` rearranged so that it lies as the source of the permutation `like` does. */
@@ -323,22 +339,11 @@ const isOfImage = (view: ViewExpr): boolean => view.sources.every((source) => is
 const isOfPixels = (expr: Expr): boolean =>
   expr.op === 'image' || ((expr.op === 'add' || expr.op === 'mul') && isOfPixels(expr.inputs[0]));
 
-function notMatched(expr: Expr): [reason: string, remedy: string] {
-  switch (expr.op) {
-    case 'conv':
-      return [
-        'a convolution over features, not over the image',
-        'convolutional networks are not supported, only Vision Transformers whose one convolution is ' +
-          'the patch embedding',
-      ];
-    default:
-      return [
-        `“${expr.op}” is used in a way that is not known`,
-        'the architecture is not supported as it is: docs/models.md says which are. If a tool optimised or ' +
-          'converted the file, give the one that torch.onnx wrote',
-      ];
-  }
-}
+const notMatched = ({ op }: Expr): [reason: string, remedy: string] => [
+  `“${op}” is used in a way that is not known`,
+  'the architecture is not supported as it is: docs/models.md says which are. If a tool optimised or ' +
+    'converted the file, give the one that torch.onnx wrote',
+];
 
 /** Weights must be numbers: infinities mean that the model is damaged. */
 function checkFinite(node: GraphNode, expr: Expr): void {

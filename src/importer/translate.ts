@@ -17,13 +17,21 @@ import { idiomOperators } from './idioms/index.js';
 import { OperatorContext, type Operator, type OperatorServices } from './operator.js';
 import { arithmeticOperators } from './operators/arithmetic.js';
 import { constantOperators } from './operators/constants.js';
+import { convolutionOperators } from './operators/convolution.js';
 import { layoutOperators } from './operators/layout.js';
+import { normalizationOperators } from './operators/normalization.js';
+import { poolingOperators } from './operators/pooling.js';
+import { resizeOperators } from './operators/resize.js';
 import { nodeName, operatorName, problemAt, Unsupported, UnsupportedModelError } from './problems.js';
 
 const operators: Readonly<Record<string, Operator>> = {
   ...layoutOperators,
   ...constantOperators,
   ...arithmeticOperators,
+  ...convolutionOperators,
+  ...normalizationOperators,
+  ...poolingOperators,
+  ...resizeOperators,
   ...idiomOperators,
 };
 

@@ -1,6 +1,7 @@
 import type { Operator } from '../operator.js';
 import { activation } from './activation.js';
 import { attention } from './attention.js';
+import { convolution } from './convolution.js';
 import { constantOperand } from './constant-operand.js';
 import { fusedMatMul } from './fused-mat-mul.js';
 import type { Idiom } from './idiom.js';
@@ -12,6 +13,7 @@ import { matmul } from './matmul.js';
 import { meanRows } from './mean-rows.js';
 import { patchEmbed } from './patch-embed.js';
 import { product } from './product.js';
+import { pooling } from './pooling.js';
 import { residual } from './residual.js';
 import { rmsNorm } from './rms-norm.js';
 import { rotaryEmbedding } from './rotary-embedding.js';
@@ -20,6 +22,8 @@ import { softmax } from './softmax.js';
 /** In the order they are tried: the most particular first. */
 export const idioms: readonly Idiom[] = [
   patchEmbed,
+  convolution,
+  pooling,
   attention,
   linear,
   matmul,

@@ -1,5 +1,5 @@
 import { isOperation, scalarValue, type Expr, type OperationExpr } from '../expr.js';
-import { coarsen } from '../../graph/layout.js';
+import { coarsen, permute, refine } from '../../graph/layout.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import { sizeOf } from '../constant.js';
 import type { Operator, OperatorContext } from '../operator.js';
@@ -16,9 +16,23 @@ export const layerNorm: Idiom = {
   lower(expr, lowerer) {
     if (isOperation(expr, 'normalize')) return normalized(expr, expr.inputs[0], expr.attributes.epsilon!, lowerer);
     const found = isOperation(expr, 'mul') && decomposed(expr);
-    return found ? normalized(expr, found.x, found.epsilon, lowerer) : null;
+    return found ? alongAxes(expr, found, lowerer) : null;
   },
 };
+
+/** The axes that it is along come last, as one. */
+function alongAxes(expr: Expr, { x, axes, epsilon }: Decomposed, lowerer: Lowerer): Lowered {
+  const rank = x.shape.length;
+  const others = [...x.shape.keys()].filter((axis) => !axes.includes(axis));
+  const perm = [...others, ...axes];
+  const shape = perm.map((axis) => x.shape[axis]);
+  const size = sizeOf(axes.map((axis) => x.shape[axis]));
+  const moved = lowerer.rearranged(lowerer.lower(x), permute(x.shape, perm), shape);
+  const rows = { shape: [sizeOf(shape) / size, size], x, lowered: moved };
+  const out = normalizedRows(expr, rows, epsilon, lowerer);
+  const back = Array.from({ length: rank }, (_, axis) => perm.indexOf(axis));
+  return lowerer.rearranged(out, permute(shape, back), expr.shape);
+}
 
 function layerNormalization(c: OperatorContext, x: Expr, gamma: Expr, beta: Expr | null): Expr {
   const rank = x.shape.length;
@@ -37,41 +51,63 @@ function skipLayerNormalization(c: Parameters<Operator>[0]): Expr[] {
   return [out, out, out, sum];
 }
 
-/** (x − mean) · 1/√(mean((x − mean)²) + ε), all along the last axis. */
-function decomposed(expr: OperationExpr): { x: Expr; epsilon: number } | null {
+interface Decomposed {
+  readonly x: Expr;
+  readonly axes: readonly number[];
+  readonly epsilon: number;
+}
+
+/** (x − mean) · 1/√(mean((x − mean)²) + ε), all along the same axes: the last one, or the channels of a map. */
+function decomposed(expr: OperationExpr): Decomposed | null {
   for (const [centred, inverse] of [expr.inputs, [...expr.inputs].reverse()]) {
-    const x = centredOf(centred);
-    if (!x || !isOperation(inverse, 'reciprocal') || !isOperation(inverse.inputs[0], 'sqrt')) continue;
+    const found = centredOf(centred);
+    if (!found || !isOperation(inverse, 'reciprocal') || !isOperation(inverse.inputs[0], 'sqrt')) continue;
     const [sum] = inverse.inputs[0].inputs;
     if (!isOperation(sum, 'add')) continue;
     const epsilon = scalarValue(sum.inputs[1]);
-    const square = meanAlongRows(sum.inputs[0]);
-    if (epsilon === null || !square || !isOperation(square, 'mul')) continue;
-    if (square.inputs.every((factor) => sameExpr(factor, centred))) return { x, epsilon };
+    const averaged = sum.inputs[0];
+    if (epsilon === null || !isOperation(averaged, 'mean')) continue;
+    const [square] = averaged.inputs;
+    if (!isOperation(square, 'mul') || averaged.attributes.axes!.join() !== found.axes.join()) continue;
+    if (square.inputs.every((factor) => sameExpr(factor, centred))) return { ...found, epsilon };
   }
   return null;
 }
 
-/** The x of x − mean(x). */
-function centredOf(expr: Expr): Expr | null {
+/** The x of x − mean(x), and the axes of the mean. */
+function centredOf(expr: Expr): Omit<Decomposed, 'epsilon'> | null {
   if (!isOperation(expr, 'add')) return null;
   for (const [x, negated] of [expr.inputs, [...expr.inputs].reverse()]) {
     if (!isOperation(negated, 'mul') || scalarValue(negated.inputs[1]) !== -1) continue;
-    const averaged = meanAlongRows(negated.inputs[0]);
-    if (averaged && sameExpr(averaged, x)) return x;
+    const [averaged] = negated.inputs;
+    if (!isOperation(averaged, 'mean') || !sameExpr(averaged.inputs[0], x)) continue;
+    return { x, axes: averaged.attributes.axes! };
   }
   return null;
 }
 
-function meanAlongRows(expr: Expr): Expr | null {
-  if (!isOperation(expr, 'mean')) return null;
-  const { axes } = expr.attributes;
-  return axes?.length === 1 && axes[0] === expr.shape.length - 1 ? expr.inputs[0] : null;
+function normalized(expr: Expr, x: Expr, epsilon: number, lowerer: Lowerer): Lowered {
+  return normalizedRows(expr, { shape: expr.shape, x, lowered: lowerer.lower(x) }, epsilon, lowerer);
 }
 
-function normalized(expr: Expr, x: Expr, epsilon: number, lowerer: Lowerer): Lowered {
-  const cols = expr.shape.at(-1)!;
-  const { x: source, rows, order } = lowerer.byRows(lowerer.lower(x), cols, x);
+/** What is normalised along its last axis: an expression's value, or that rearranged. */
+interface Rows {
+  readonly shape: readonly number[];
+  readonly x: Expr;
+  readonly lowered: Lowered;
+}
+
+function normalizedRows(expr: Expr, { shape, x, lowered }: Rows, epsilon: number, lowerer: Lowerer): Lowered {
+  const cols = shape.at(-1)!;
+  const groups = groupsOf(lowered, cols, lowerer);
+  if (groups !== null) {
+    const [source] = lowered.sources;
+    const { rows, cols: channels } = lowerer.node(source);
+    const [gamma, beta] = [new Float32Array(channels).fill(1), new Float32Array(channels)];
+    const node = { op: 'groupNorm' as const, rows, cols: channels, x: source, groups, gamma, beta, epsilon };
+    return lowerer.emit(expr, node, [], shape, lowered.layout);
+  }
+  const { x: source, rows, order } = lowerer.byRows(lowered, cols, x);
   const node = {
     op: 'layerNorm' as const,
     rows,
@@ -82,5 +118,20 @@ function normalized(expr: Expr, x: Expr, epsilon: number, lowerer: Lowerer): Low
     beta: new Float32Array(cols),
     epsilon,
   };
-  return lowerer.emit(expr, node, [], expr.shape, coarsen(order, [rows * cols]));
+  return lowerer.emit(expr, node, [], shape, coarsen(order, [rows * cols]));
+}
+
+/**
+ * Into how many groups of channels a map is cut where each run of `size` elements is one group's channels of all
+ * pixels; null where runs are anything else.
+ */
+function groupsOf(lowered: Lowered, size: number, lowerer: Lowerer): number | null {
+  if (!lowerer.isPermutation(lowered)) return null;
+  const { rows, cols } = lowerer.node(lowered.sources[0]);
+  const groups = (rows * cols) / size;
+  if (size <= cols || !Number.isInteger(cols / groups)) return null;
+  const { index } = refine(lowered.layout, 1);
+  const width = cols / groups;
+  const isOwn = index.every((from, i) => Math.floor((from % cols) / width) === Math.floor(i / size));
+  return isOwn ? groups : null;
 }

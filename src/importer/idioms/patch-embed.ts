@@ -1,8 +1,9 @@
 import { isConstant, isOperation, type ConstantExpr, type Expr, type OperationExpr } from '../expr.js';
+import { tapRows } from '../../graph/geometry.js';
 import { coarsen, permute } from '../../graph/layout.js';
+import { Constant } from '../constant.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import { patchesOf, pixelsOf, planesOf, unfolded, type Patches, type Planes } from '../pixels.js';
-import { Unsupported } from '../problems.js';
 import type { Idiom } from './idiom.js';
 
 /**
@@ -20,25 +21,49 @@ export const patchEmbed: Idiom = {
 };
 
 function convolution(expr: OperationExpr, lowerer: Lowerer): Lowered | null {
-  const [x, weight] = expr.inputs;
-  const pixels = isConstant(weight) ? pixelsOf(x) : null;
-  if (!pixels || !isConstant(weight)) return null;
+  const [x, filters] = expr.inputs;
+  const pixels = isConstant(filters) ? pixelsOf(x) : null;
+  if (!pixels || !isConstant(filters)) return null;
+  const weight = ungrouped(filters, x.shape[1]);
   const planes = planesOf(pixels, x.shape);
   const [height, width] = expr.shape.slice(2);
-  const columns = permute([height * width, weight.shape[0]], [1, 0]);
-  if (planes)
-    return lowerer.emit(expr, overPlanes(expr, weight, planes, pixels.image[0]), [weight], expr.shape, columns);
+  const planar = permute([height * width, weight.shape[0]], [1, 0]);
+  if (planes) {
+    const node = overPlanes(expr, weight, planes, pixels.image[0]);
+    const missing = shiftOfBorder(node, weight, planes, x.shape);
+    if (missing === null) return lowerer.emit(expr, node, [weight], expr.shape, planar);
+    const map = lowerer.emit({ ...expr, tensor: '' }, node, [weight], expr.shape);
+    const { rows, cols } = node;
+    const sum = { op: 'addConst' as const, rows, cols, x: map.sources[0], value: missing };
+    return lowerer.emit(expr, sum, [weight], expr.shape, planar);
+  }
 
-  const filters = weight.shape[0];
-  const taps = weight.value.size / filters;
+  const columns = weight.shape[0];
+  const taps = weight.value.size / columns;
   const patches = patchesOf(unfolded(pixels, expr), taps);
   if (!patches || !isConvolution(patches, pixels.image)) return null;
   const { data } = weight.value;
-  const node = overPatches(patches, filters, pixels.image[0], (k, n) => data[n * taps + k]);
+  const node = overPatches(patches, columns, pixels.image[0], (k, n) => data[n * taps + k]);
   const rows = height * width;
-  const index = new Int32Array(filters * rows);
-  for (let i = 0; i < index.length; i++) index[i] = patches.place[i % rows] * filters + Math.floor(i / rows);
+  const index = new Int32Array(columns * rows);
+  for (let i = 0; i < index.length; i++) index[i] = patches.place[i % rows] * columns + Math.floor(i / rows);
   return lowerer.emit(expr, node, [weight], expr.shape, { piece: 1, index });
+}
+
+/** Filters [N, channels, …] of which each group reads its own channels alone: zeros for the others'. */
+function ungrouped(filters: ConstantExpr, channels: number): ConstantExpr {
+  const [count, width, ...kernel] = filters.shape;
+  if (width === channels) return filters;
+  const taps = kernel[0] * kernel[1];
+  const perGroup = count / (channels / width);
+  const { data, name } = filters.value;
+  const whole = new Float32Array(count * channels * taps);
+  for (let n = 0; n < count; n++) {
+    const first = Math.floor(n / perGroup) * width;
+    whole.set(data.subarray(n * width * taps, (n + 1) * width * taps), (n * channels + first) * taps);
+  }
+  const shape = [count, channels, ...kernel];
+  return { ...filters, shape, value: Constant.of(shape, 'float', whole, name) };
 }
 
 /** A convolution over the image's planes as it is written. */
@@ -48,11 +73,6 @@ function overPlanes(expr: OperationExpr, weight: ConstantExpr, planes: Planes, i
   const [height, width] = expr.shape.slice(2);
   const { strides, dilations } = expr.attributes;
   const pads = expr.attributes.pads!.map((pad, side) => pad + border[side]);
-  if (pads.some((pad) => pad !== 0) && shift.some((value) => value !== 0))
-    throw new Unsupported(
-      'the image is normalised inside the model and then padded',
-      'export the model without its pre-processing',
-    );
   const data = weight.value.data;
   const taps = kh * kw;
   const channelsLast = new Float32Array(filters * taps * imageChannels);
@@ -76,6 +96,33 @@ function overPlanes(expr: OperationExpr, weight: ConstantExpr, planes: Planes, i
     dilation: [dilations![0], dilations![1]] as const,
     outSize: [height, width] as const,
   };
+}
+
+/**
+ * [rows, N]: what the bias of a normalised image adds too much where the border's zeros, which come after, have none of
+ * the shift; null: nothing.
+ */
+function shiftOfBorder(
+  { rows, cols, kernel, stride, pads, dilation, outSize }: ReturnType<typeof overPlanes>,
+  weight: ConstantExpr,
+  { shift, border }: Planes,
+  shape: readonly number[],
+): Float32Array | null {
+  if (pads.every((pad) => pad === 0) || shift.every((value) => value === 0)) return null;
+  const size = [shape[2] - border[0] - border[2], shape[3] - border[1] - border[3]] as const;
+  const pad = [pads[0], pads[1]] as const;
+  const taps = kernel[0] * kernel[1];
+  const from = tapRows({ size, kernel, stride, pad, dilation, outSize });
+  const { data } = weight.value;
+  const value = new Float32Array(rows * cols);
+  for (let i = 0; i < from.length; i++) {
+    if (from[i] >= 0) continue;
+    const row = Math.floor(i / taps);
+    for (let n = 0; n < cols; n++)
+      for (let c = 0; c < shift.length; c++)
+        value[row * cols + n] -= data[(n * shift.length + c) * taps + (i % taps)] * shift[c];
+  }
+  return value;
 }
 
 /** A linear layer with W [k, n] over patches, as the convolution that it equals. */

@@ -37,7 +37,9 @@ function withoutMaximum(expr: Expr): Expr {
   for (const [x, negative] of [expr.inputs, [...expr.inputs].reverse()]) {
     if (!isOperation(negative, 'mul') || scalarValue(negative.inputs[1]) !== -1) continue;
     const [maximum] = negative.inputs;
-    if (isOperation(maximum, 'maximum') && sameExpr(maximum.inputs[0], x)) return x;
+    // The same along the row, whatever other axes it is of.
+    const isOfRow = isOperation(maximum, 'maximum') && maximum.attributes.axes!.includes(maximum.shape.length - 1);
+    if (isOfRow && sameExpr(maximum.inputs[0], x)) return x;
   }
   return expr;
 }

@@ -2,7 +2,7 @@ import { InputError } from '../../errors.js';
 import { Constant, sizeOf } from '../constant.js';
 import { isConstant, scalarValue, type Expr } from '../expr.js';
 import type { Operator } from '../operator.js';
-import { Unsupported, trainingMode } from '../problems.js';
+import { Unsupported } from '../problems.js';
 import type { ScalarOp } from '../../graph/scalar.js';
 import { einsum } from './einsum.js';
 
@@ -66,7 +66,7 @@ const reduction =
 const square = (c: Parameters<Operator>[0], x: Expr): Expr => c.b.mul(x, x);
 
 /** Products, minima and maxima of constants along axes: only shape arithmetic uses them. */
-const constantReduction =
+export const constantReduction =
   (f: (a: number, b: number) => number): Operator =>
   (c) => {
     const x = c.constant(0);
@@ -83,35 +83,6 @@ const constantReduction =
     return c.b.constant(Constant.of(shape, x.kind, Float64Array.from(out)));
   };
 
-const reduceMax: Operator = (c) => {
-  const x = c.input(0);
-  if (isConstant(x)) return constantReduction(Math.max)(c);
-  const axes = c.axes(1, x.shape.length);
-  if (x.op === 'image' || axes?.length !== 1 || axes[0] !== x.shape.length - 1 || c.int('keepdims', 1) !== 1)
-    throw new Unsupported(
-      'a maximum over tokens or features',
-      'use a model that pools by mean, by attention or with a class token',
-    );
-  return c.b.maximum(x);
-};
-
-const globalAveragePool: Operator = (c) => {
-  const x = c.input(0);
-  return c.b.reduce('mean', x, x.shape.map((_, axis) => axis).slice(2));
-};
-
-const averagePool: Operator = (c) => {
-  const x = c.input(0);
-  const kernel = c.intsOr('kernel_shape', []);
-  const padded = c.intsOr('pads', []).some((pad) => pad !== 0);
-  if (padded || kernel.some((size, i) => size !== x.shape[2 + i]))
-    throw new Unsupported(
-      'pooling over a part of the image',
-      'convolutional networks are not supported, only Vision Transformers',
-    );
-  return globalAveragePool(c);
-};
-
 const softmax: Operator = (c) => {
   const x = c.input(0);
   const rank = x.shape.length;
@@ -124,18 +95,6 @@ const softmax: Operator = (c) => {
   }
   const perm = x.shape.map((_, i) => (i === axis ? rank - 1 : i === rank - 1 ? axis : i));
   return c.b.transpose(c.b.softmax(c.b.transpose(x, perm)), perm);
-};
-
-const batchNormalization: Operator = (c) => {
-  if (c.int('training_mode', 0) !== 0) throw trainingMode('it normalizes by the images of a batch');
-  const x = c.input(0);
-  const epsilon = c.float('epsilon', 1e-5);
-  const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => c.constant(i));
-  const channels = [1, x.shape[1], ...x.shape.slice(2).map(() => 1)];
-  const along = (value: Expr): Expr => c.b.reshape(value, channels);
-  const scale = c.b.fold([gamma, variance], (g, v) => g / Math.sqrt(v + epsilon));
-  const shift = c.b.fold([beta, mean, scale.value], (b, m, s) => b - m * s);
-  return c.b.add(c.b.mul(x, along(scale)), along(shift));
 };
 
 const matmul: Operator = (c) => {
@@ -155,38 +114,6 @@ const gemm: Operator = (c) => {
   const product = c.b.matmul(orient(c.input(0), 'transA'), orient(c.input(1), 'transB'));
   const scaled = c.b.mul(product, c.b.scalar(c.float('alpha', 1)));
   return c.has(2) ? c.b.add(scaled, c.b.mul(c.input(2), c.b.scalar(c.float('beta', 1)))) : scaled;
-};
-
-const conv: Operator = (c) => {
-  const [x, weight] = [c.input(0), c.input(1)];
-  if (c.int('group', 1) !== 1)
-    throw new Unsupported(
-      'a grouped convolution',
-      'convolutional networks are not supported, only Vision Transformers',
-    );
-  const spatial = weight.shape.length - 2;
-  const kernel = weight.shape.slice(2);
-  const ones = kernel.map(() => 1);
-  const strides = c.intsOr('strides', ones);
-  const dilations = c.intsOr('dilations', ones);
-  let pads = c.intsOr(
-    'pads',
-    [...ones, ...ones].map(() => 0),
-  );
-  const auto = c.text('auto_pad', 'NOTSET');
-  if (auto.startsWith('SAME')) {
-    const total = kernel.map((k, i) => {
-      const out = Math.ceil(x.shape[2 + i] / strides[i]);
-      return Math.max(0, (out - 1) * strides[i] + dilations[i] * (k - 1) + 1 - x.shape[2 + i]);
-    });
-    const small = total.map((pad) => Math.floor(pad / 2));
-    const large = total.map((pad, i) => pad - small[i]);
-    pads = auto === 'SAME_LOWER' ? [...large, ...small] : [...small, ...large];
-  } else if (auto === 'VALID') pads = pads.map(() => 0);
-  const out = c.b.conv(x, weight, { strides, pads, dilations });
-  return c.has(2)
-    ? c.b.add(out, c.b.reshape(c.input(2), [1, weight.shape[0], ...new Array<number>(spatial).fill(1)]))
-    : out;
 };
 
 /** Operators that compute. */
@@ -215,14 +142,9 @@ export const arithmeticOperators: Readonly<Record<string, Operator>> = {
   ReduceSumSquare: reduction('sum', square),
   ReduceL2: reduction('sum', square, true),
   ReduceProd: constantReduction((a, b) => a * b),
-  ReduceMax: reduceMax,
   ReduceMin: constantReduction(Math.min),
-  GlobalAveragePool: globalAveragePool,
-  AveragePool: averagePool,
   Softmax: softmax,
-  BatchNormalization: batchNormalization,
   MatMul: matmul,
   Gemm: gemm,
-  Conv: conv,
   Einsum: einsum,
 };

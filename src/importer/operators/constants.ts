@@ -4,7 +4,6 @@ import { isConstant, type Expr } from '../expr.js';
 import { MAX_MADE } from '../limits.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { Unsupported } from '../problems.js';
-import { resizeConstant } from './resize.js';
 
 /** Counts the elements of a constant before it is made. */
 function made(c: OperatorContext, dims: readonly number[], what: string): number {
@@ -176,33 +175,6 @@ const nonZero: Operator = (c) => {
   return c.b.constant(Constant.of([x.shape.length, at.length], 'int', Float64Array.from(rows.flat())));
 };
 
-const resize: Operator = (c) => {
-  const x = c.input(0);
-  const target = c.has(3)
-    ? c.integers(3)
-    : x.shape.map((dim, axis) => Math.floor(dim * c.constant(c.node.opType === 'Upsample' ? 1 : 2).data[axis]));
-  const axes = c.intsOr('axes', null);
-  const sizes = axes ? x.shape.map((dim, axis) => (axes.includes(axis) ? target[axes.indexOf(axis)] : dim)) : target;
-  if (sizes.every((dim, axis) => dim === x.shape[axis])) return x;
-  if (!isConstant(x))
-    throw new Unsupported(
-      'a feature map is resized',
-      'only position embeddings may be: export at the image size the model was made for, without dynamic resizing',
-    );
-  made(c, sizes, 'a resized tensor');
-  return c.b.constant(
-    resizeConstant(x.value, sizes, {
-      mode: c.text('mode', 'nearest'),
-      coordinates: c.text('coordinate_transformation_mode', 'half_pixel'),
-      cubic: c.float('cubic_coeff_a', -0.75),
-      nearest: c.text('nearest_mode', 'round_prefer_floor'),
-      antialias: c.int('antialias', 0) === 1,
-      excludeOutside: c.int('exclude_outside', 0) === 1,
-      scales: c.has(2) && c.constant(2).size > 0 && !c.has(3) ? Array.from(c.constant(2).data) : null,
-    }),
-  );
-};
-
 const ifOperator: Operator = (c) => {
   const condition = c.constant(0).data[0];
   const branch = condition !== 0 ? 'then_branch' : 'else_branch';
@@ -241,7 +213,5 @@ export const constantOperators: Readonly<Record<string, Operator>> = {
   CumSum: cumSum,
   Trilu: trilu,
   NonZero: nonZero,
-  Resize: resize,
-  Upsample: resize,
   If: ifOperator,
 };
