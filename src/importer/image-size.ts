@@ -12,6 +12,12 @@ export function fixedDimensions(input: ImageInput): { batch: boolean; height: bo
   return { batch, height, width };
 }
 
+/** How many images the file takes at once; 1 where it leaves it open. */
+export function fixedBatch(input: ImageInput): number {
+  const [batch] = channelsFirst(input);
+  return isFixed(batch) ? batch : 1;
+}
+
 /** The dimensions as [batch, channels, height, width], however the image lies. */
 function channelsFirst({ shape, layout }: ImageInput): readonly (number | string | null)[] {
   return layout === 'nchw' ? shape! : [0, 3, 1, 2].map((axis) => shape![axis]);
@@ -25,16 +31,11 @@ const isFixed = (dim: number | string | null): dim is number => typeof dim === '
  */
 export function imageShapes(model: OnnxModel, live: LiveGraph, asked: Size | undefined): number[][] {
   const [batch, channels, height, width] = channelsFirst(live.input);
-  if (isFixed(batch) && batch !== 1)
-    throw new InputError(
-      `input ${JSON.stringify(live.input.name)} has a fixed batch of ${batch}: export the model with batch 1 ` +
-        'or a dynamic batch',
-    );
   const count = isFixed(channels) ? channels : 3;
   const sizes =
     isFixed(height) && isFixed(width) ? [[height, width] as Size] : asked ? [asked] : likelySizes(model, live);
   return sizes.map(([h, w]) => {
-    const shape = [1, count, isFixed(height) ? height : h, isFixed(width) ? width : w];
+    const shape = [isFixed(batch) ? batch : 1, count, isFixed(height) ? height : h, isFixed(width) ? width : w];
     if (asked && (shape[2] !== asked[0] || shape[3] !== asked[1]))
       throw new InputError(
         `the model is made for images of ${shape[2]}×${shape[3]}, not ${asked[0]}×${asked[1]}: leave the size out, ` +

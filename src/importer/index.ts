@@ -2,11 +2,12 @@ import { InputError } from '../errors.js';
 import { dataTypeKind, loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
 import { isClassVector } from '../graph/output.js';
 import { guessFamily } from '../graph/family.js';
-import { fixedDimensions, imageShapes, type Size } from './image-size.js';
+import { fixedBatch, fixedDimensions, imageShapes, type Size } from './image-size.js';
 import { inputNotices, type ImageInput } from './inputs.js';
 import { outputNotices } from './output.js';
 import { idioms } from './idioms/index.js';
 import { Lowerer } from './lower.js';
+import { OneImage } from './one-image.js';
 import { chooseNames } from '../graph/name-hints.js';
 import { UnsupportedModelError } from './problems.js';
 import { rewrite } from '../graph/passes/index.js';
@@ -78,12 +79,13 @@ async function importFile(path: string, options: ImportOptions): Promise<Importe
     const { input, output, optional } = live;
     return {
       graph,
-      notices: [...inputNotices(input, optional), ...outputNotices(output, graph.outputs)],
+      notices: [...inputNotices(input, optional), ...batchNotices(input), ...outputNotices(output, graph.outputs)],
       otherOutputs: output.others.map(({ name }) => name),
       isPlain:
         optional.length === 0 &&
         output.taken.every(({ tail }) => tail.length === 0) &&
         input.layout === 'nchw' &&
+        fixedBatch(input) === 1 &&
         !input.isInteger,
       isFloat32: isFloat32(model, input),
       metadata: Object.fromEntries(model.metadata),
@@ -136,6 +138,23 @@ function importGraph(model: OnnxModel, live: LiveGraph, tensors: TensorReader, o
   return { ...graph, family: guessFamily(graph) };
 }
 
+function batchNotices(input: ImageInput): string[] {
+  const batch = fixedBatch(input);
+  if (batch === 1) return [];
+  return [
+    `Input ${JSON.stringify(input.name)} has a fixed batch of ${batch}: the images do not mix, and the model of one ` +
+      'image is taken.',
+  ];
+}
+
+/** A file's fixed batch is taken as one image. */
+function ofOneImage(translated: Translated, batch: number): Translated {
+  if (batch === 1) return translated;
+  const { builder, value } = translated;
+  const first = new OneImage(builder, batch);
+  return { builder, value: (tensor) => first.of(value(tensor)) };
+}
+
 /** The first of the shapes for which all of the model's shapes fit each other. */
 function translateAtSize(
   model: OnnxModel,
@@ -146,7 +165,7 @@ function translateAtSize(
   let first: unknown;
   for (const shape of shapes) {
     try {
-      return { ...translate(model, live, tensors, shape), shape };
+      return { ...ofOneImage(translate(model, live, tensors, shape), shape[0]), shape };
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       first ??= error;

@@ -1,0 +1,175 @@
+/**
+ * A model whose file fixes a batch above one, as the model of one image. Every tensor is followed along its batch axis:
+ * where no operation mixes images, the part of the first image is the model.
+ */
+import { coarsen } from '../graph/layout.js';
+import { sizeOf } from './constant.js';
+import type { ExprBuilder } from './expr-builder.js';
+import type { Expr, OperationExpr, ViewExpr } from './expr.js';
+import { problemAt, UnsupportedModelError } from './problems.js';
+
+/** A tensor's part of the first image. */
+interface Part {
+  readonly expr: Expr;
+  /** The axis of the whole tensor along which the images lie, one after the other; null: it is the same for all. */
+  readonly axis: number | null;
+}
+
+export class OneImage {
+  readonly #parts = new Map<Expr, Part>();
+
+  /** @param batch how many images the file takes */
+  constructor(
+    private readonly builder: ExprBuilder,
+    private readonly batch: number,
+  ) {}
+
+  /** @throws {UnsupportedModelError} naming the node that mixes images */
+  of(expr: Expr): Expr {
+    return this.#part(expr).expr;
+  }
+
+  #part(expr: Expr): Part {
+    let part = this.#parts.get(expr);
+    if (!part) this.#parts.set(expr, (part = this.#make(expr)));
+    return part;
+  }
+
+  #make(expr: Expr): Part {
+    switch (expr.op) {
+      case 'constant':
+        return { expr, axis: null };
+      case 'image':
+        return { expr: { ...expr, shape: [1, ...expr.shape.slice(1)] }, axis: 0 };
+      case 'view':
+        return this.#view(expr);
+      default:
+        return this.#operation(expr);
+    }
+  }
+
+  #operation(expr: OperationExpr): Part {
+    const parts = expr.inputs.map((input) => this.#part(input));
+    const rank = expr.shape.length;
+    const axes = new Set(
+      parts.flatMap(({ axis }, i) => (axis === null ? [] : [axis + rank - expr.inputs[i].shape.length])),
+    );
+    if (axes.size === 0) return { expr, axis: null };
+    const [axis] = axes;
+    if (axes.size > 1 || parts.some((part, i) => this.#mixes(expr, part, i))) throw mixed(expr);
+    const shape = this.#shape(expr.shape, axis);
+    const inputs = parts.map((part, i) => this.#aligned(expr, part, i, axis));
+    return { expr: { ...expr, inputs, shape }, axis };
+  }
+
+  /** Whether an operation computes across the batch axis of an operand. */
+  #mixes({ op, attributes, inputs }: OperationExpr, { axis }: Part, operand: number): boolean {
+    if (axis === null) return false;
+    const fromEnd = axis - inputs[operand].shape.length;
+    switch (op) {
+      case 'softmax':
+      case 'normalize':
+        return fromEnd === -1;
+      case 'matmul':
+        return operand === 0 ? fromEnd === -1 : fromEnd >= -2;
+      case 'conv':
+        return axis !== 0 || operand !== 0;
+      case 'maxPool':
+      case 'mixRows':
+        return true; // of the rows of one map
+      default:
+        return attributes.axes?.includes(axis) ?? false;
+    }
+  }
+
+  /** An operand, cut to the first image where it is a constant that has an entry for each. */
+  #aligned(expr: OperationExpr, part: Part, operand: number, axis: number): Expr {
+    const { shape } = expr.inputs[operand];
+    const own = axis - expr.shape.length + shape.length;
+    if (part.axis !== null || own < 0 || (shape[own] ?? 1) === 1 || expr.op === 'conv') return part.expr;
+    if (expr.op === 'matmul' && own >= shape.length - 2) return part.expr;
+    return this.builder.take(
+      part.expr,
+      shape.map((dim, at) => (at === own ? counting(dim / this.batch) : null)),
+    );
+  }
+
+  #shape(shape: readonly number[], axis: number): number[] {
+    return shape.map((dim, at) => (at === axis ? dim / this.batch : dim));
+  }
+
+  #view(expr: ViewExpr): Part {
+    const parts = expr.sources.map((source) => this.#part(source));
+    const sizes = parts.map((part) => sizeOf(part.expr.shape));
+    const places = this.#places(expr, parts, sizes);
+    const axis = this.#axisOf(expr, places.image);
+    if (axis === null) {
+      if (places.image.some((image) => image >= 0)) throw mixed(expr);
+      return { expr, axis: null };
+    }
+    const shape = this.#shape(expr.shape, axis);
+    const inner = sizeOf(expr.shape.slice(axis + 1)) * shape[axis];
+    const index = Int32Array.from({ length: sizeOf(shape) }, (_, i) => {
+      return places.place[Math.floor(i / inner) * inner * this.batch + (i % inner)];
+    });
+    const sources = parts.map((part) => part.expr);
+    const layout = coarsen({ piece: 1, index }, sizes);
+    return { expr: { ...expr, sources, layout, shape, broadcastOf: null }, axis };
+  }
+
+  /** Of each element of a view: the image it is of (−1: none), and its place in the first image's sources. */
+  #places(
+    { sources, layout, shape }: ViewExpr,
+    parts: readonly Part[],
+    sizes: readonly number[],
+  ): { image: Int32Array; place: Int32Array } {
+    const total = sources.reduce((sum, source) => sum + sizeOf(source.shape), 0);
+    const imageOf = new Int32Array(total).fill(-1);
+    const placeOf = new Int32Array(total);
+    let start = 0;
+    let kept = 0;
+    sources.forEach((source, k) => {
+      const { axis } = parts[k];
+      const size = sizeOf(source.shape);
+      const inner = axis === null ? size : sizeOf(source.shape.slice(axis)) / this.batch;
+      for (let i = 0; i < size; i++) {
+        if (axis !== null) imageOf[start + i] = Math.floor(i / inner) % this.batch;
+        const outer = axis === null ? 0 : Math.floor(i / (inner * this.batch));
+        placeOf[start + i] = kept + outer * inner + (i % inner);
+      }
+      start += size;
+      kept += sizes[k];
+    });
+    const image = new Int32Array(sizeOf(shape)).fill(-1);
+    const place = new Int32Array(image.length).fill(-1);
+    layout.index.forEach((from, p) => {
+      for (let j = 0; from >= 0 && j < layout.piece; j++) {
+        image[p * layout.piece + j] = imageOf[from * layout.piece + j];
+        place[p * layout.piece + j] = placeOf[from * layout.piece + j];
+      }
+    });
+    return { image, place };
+  }
+
+  /** The axis along which a view's elements go from image to image; null where there is none. */
+  #axisOf({ shape }: ViewExpr, image: Int32Array): number | null {
+    if (image.every((one) => one < 0)) return null;
+    for (const [axis, dim] of shape.entries()) {
+      if (dim % this.batch !== 0) continue;
+      const inner = sizeOf(shape.slice(axis)) / this.batch;
+      if (image.every((one, i) => one < 0 || one === Math.floor(i / inner) % this.batch)) return axis;
+    }
+    return null;
+  }
+}
+
+const counting = (length: number): Int32Array => Int32Array.from({ length }, (_, i) => i);
+
+const mixed = (expr: Expr): UnsupportedModelError =>
+  new UnsupportedModelError([
+    problemAt(
+      expr.origin,
+      'the images of the fixed batch are computed with each other',
+      'export the model with batch 1 or a dynamic batch',
+    ),
+  ]);

@@ -1,0 +1,86 @@
+import ort from 'onnxruntime-node';
+import { describe, expect, test } from 'vitest';
+import { evaluateGraph, importModel } from '../../src/importer/index.js';
+import { encodeModel, ints, noise, random, writeModel, type ModelSpec, type NodeSpec } from '../onnx/build.js';
+
+const CHANNELS = 8;
+const BATCH = 3;
+
+/** A stem for a batch that is fixed; `nodes` read `x`, [batch, 4, channels], and write `y`. */
+function fixedBatch(nodes: readonly NodeSpec[], extra: ModelSpec['initializers'] = {}): ModelSpec {
+  return {
+    inputs: { image: [BATCH, 3, 8, 8] },
+    nodes: [
+      {
+        op: 'Conv',
+        in: ['image', 'patch.weight', 'patch.bias'],
+        out: ['map'],
+        attributes: { kernel_shape: [4, 4], strides: [4, 4] },
+      },
+      { op: 'Reshape', in: ['map', 'map.shape'], out: ['flat'] },
+      { op: 'Transpose', in: ['flat'], out: ['x'], attributes: { perm: [0, 2, 1] } },
+      ...nodes,
+    ],
+    outputs: ['y'],
+    initializers: {
+      'patch.weight': random([CHANNELS, 3, 4, 4], 3),
+      'patch.bias': random([CHANNELS], 4),
+      'map.shape': ints([BATCH, CHANNELS, 4]),
+      ...extra,
+    },
+  };
+}
+
+async function expectFirstImage(spec: ModelSpec): Promise<void> {
+  const { graph, notices, isPlain } = await importModel(writeModel(spec));
+  expect(notices[0]).toMatch(/fixed batch of 3.*do not mix/);
+  expect(isPlain).toBe(false);
+  const images = noise(BATCH * 3 * 8 * 8, 5);
+  const session = await ort.InferenceSession.create(encodeModel(spec));
+  const { y } = await session.run({ image: new ort.Tensor('float32', images, [BATCH, 3, 8, 8]) });
+  const actual = evaluateGraph(graph, images.subarray(0, 3 * 8 * 8));
+  expect(actual.length * BATCH).toBe(y.size);
+  actual.forEach((value, i) => expect(value).toBeCloseTo((y.data as Float32Array)[i], 4));
+}
+
+describe('a fixed batch is taken as one image', () => {
+  test('a class token for each image, heads in the batch axis, a mean', async () => {
+    await expectFirstImage(
+      fixedBatch(
+        [
+          { op: 'Concat', in: ['cls', 'x'], out: ['t'], attributes: { axis: 1 } },
+          { op: 'Reshape', in: ['t', 'split'], out: ['s'] },
+          { op: 'Transpose', in: ['s'], out: ['h'], attributes: { perm: [0, 2, 1, 3] } },
+          { op: 'Reshape', in: ['h', 'heads'], out: ['q'] },
+          { op: 'Transpose', in: ['q'], out: ['k'], attributes: { perm: [0, 2, 1] } },
+          { op: 'MatMul', in: ['q', 'k'], out: ['scores'] },
+          { op: 'Softmax', in: ['scores'], out: ['p'], attributes: { axis: -1 } },
+          { op: 'MatMul', in: ['p', 'q'], out: ['a'] },
+          { op: 'ReduceMean', in: ['a'], out: ['y'], attributes: { axes: [1], keepdims: 0 } },
+        ],
+        {
+          cls: { ...random([BATCH, 1, CHANNELS], 9) },
+          split: ints([BATCH, 5, 2, 4]),
+          heads: ints([BATCH * 2, 5, 4]),
+        },
+      ),
+    );
+  });
+
+  test('tokens first, images second', async () => {
+    await expectFirstImage(
+      fixedBatch([
+        { op: 'Transpose', in: ['x'], out: ['t'], attributes: { perm: [1, 0, 2] } },
+        { op: 'ReduceMean', in: ['t'], out: ['y'], attributes: { axes: [0], keepdims: 0 } },
+      ]),
+    );
+  });
+
+  test.each<[string, NodeSpec]>([
+    ['their mean', { op: 'ReduceMean', in: ['x'], out: ['y'], attributes: { axes: [0], keepdims: 1 } }],
+    ['a part of two of them', { op: 'Slice', in: ['x', 'from', 'to', 'axis'], out: ['y'] }],
+  ])('refused where images mix: %s', async (_, node) => {
+    const spec = fixedBatch([node], { from: ints([1]), to: ints([3]), axis: ints([0]) });
+    await expect(importModel(writeModel(spec))).rejects.toThrow(/computed with each other/);
+  });
+});
