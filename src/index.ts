@@ -1,5 +1,5 @@
 /** `ivit` as a library: what the commands do, as functions. */
-export { ExitCode, InputError, UsageError } from './errors.js';
+export { CheckError, ExitCode, InputError, UsageError } from './errors.js';
 export type { BackendName, EngineOptions } from './engine/types.js';
 export { decodeImage } from './api/decode.js';
 export type { DecodeOptions, ExifMode } from './images/decode.js';
@@ -12,6 +12,8 @@ export { quantize } from './api/quantize.js';
 export type { RecipeProbe, RecipeTrial } from './api/probe-recipe.js';
 export type { QuantizeSummary, SkippedImage } from './api/quantize.js';
 export type { EvaluateRequest, EvaluatedImage, QuantizeRequest } from './api/requests.js';
+export { verify } from './api/verify.js';
+export type { Check, Verification, VerifyRequest } from './api/verify.js';
 export type { TailStep } from './metrics/output.js';
 export type { OutputAgreement } from './metrics/similarity.js';
 export type { Reals } from './metrics/tail.js';

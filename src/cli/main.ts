@@ -1,6 +1,6 @@
 /** The command line: parses, calls, and turns failures into one line and an exit code. */
 import { Command, CommanderError } from 'commander';
-import { ExitCode, InputError, UsageError } from '../errors.js';
+import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
 import { VERSION } from '../api/version.js';
 import { oneLine } from './render.js';
 
@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   quantize: async () => (await import('./quantize.js')).addQuantizeCommand,
   infer: async () => (await import('./infer.js')).addInferCommand,
   eval: async () => (await import('./eval.js')).addEvalCommand,
+  verify: async () => (await import('./verify.js')).addVerifyCommand,
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
   label: async () => (await import('./label.js')).addLabelCommand,
   bench: async () => (await import('./bench.js')).addBenchCommand,
@@ -54,7 +55,8 @@ async function main(): Promise<void> {
 /** @returns the exit code */
 function report(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-  const isExpected = error instanceof InputError || error instanceof UsageError || isOfSystem(error);
+  const isExpected =
+    error instanceof InputError || error instanceof UsageError || error instanceof CheckError || isOfSystem(error);
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error: ${oneLine(message.replace(/\s*\n\s*/g, ' '))}\n`);
   if (debug) process.stderr.write(`${describeCauses(error)}\n`);
