@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import type { Verification } from '../../src/api/verify.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { LinearOp } from '../../src/program/types.js';
 import { sha256, withTensors } from '../attacks/rehash.js';
@@ -32,9 +33,9 @@ test('against the float model, as JSON; wrong usage', async () => {
   const against = ['m.ivit', '--against', 'm.onnx', '--images', 'photos'];
   const { code, stdout } = await run(...against, '--json');
   expect(code).toBe(0);
-  const { checks, agreement, ops } = JSON.parse(stdout) as Record<string, any>; // eslint-disable-line @typescript-eslint/no-explicit-any
+  const { checks, agreement, ops } = JSON.parse(stdout) as Verification;
   expect(checks).toHaveLength(6);
-  expect(agreement.images).toBe(3);
+  expect(agreement?.images).toBe(3);
   expect(ops[0]).toHaveProperty('spare');
   const other = await run('m.ivit', '--against', 'm.onnx', '--images', 'photos', '--min-agreement', '150%');
   expect(other.code).toBe(2);
