@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
  * runs on the TypeScript alone.
  */
 const NEEDS_BUILD = [
-  'test/{api,attacks,bench,cli,engine,native,package}/**/*.test.ts',
+  'test/{api,attacks,bench,fuzz,cli,engine,native,package}/**/*.test.ts',
   'test/quantize/{build,decide}/**/*.test.ts',
   'test/quantize/{output-rows,zoo}.test.ts',
 ];
