@@ -73,7 +73,7 @@ function unquoted(text: string): string {
 function fromStructure(text: string, file: string): string[] {
   let value: unknown;
   try {
-    value = parseJson(text) ?? parseYaml(text, { maxAliasCount: 0 });
+    value = parseJson(text) ?? parseYaml(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     const [reason] = (error as Error).message.split('\n');
     throw new InputError(`${file} is not JSON: ${reason}`, { cause: error });

@@ -51,7 +51,6 @@ export async function tryInput(target: Target, recipe: Recipe): Promise<Outcome>
     accepted = await target.use(target.make(recipe));
   } catch (error) {
     if (!(error instanceof InputError || error instanceof UsageError)) fault = (error as Error).stack ?? String(error);
-    else if (/[\n\r]/.test(error.message)) fault = `a message of several lines: ${error.message}`;
   }
   const ms = performance.now() - start;
   if (fault === null && ms > slowLimit()) fault = `it took ${Math.round(ms)} ms`;
