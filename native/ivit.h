@@ -23,8 +23,9 @@
 /* Limits of what row primitives requantize: |y-hat| of a norm; |y| of an activation whose H is between 0 and |x|. */
 #define IVIT_NORM_LIMIT (1 << 30)
 #define IVIT_ACTIVATION_LIMIT 32767
-/* |a*b| of a product of two i16; of a softmax, which is in units of 2^-16. */
+/* |a*b| of a product of two i16, of two such products; of a softmax, which is in units of 2^-16. */
 #define IVIT_PRODUCT_LIMIT (32767 * 32767)
+#define IVIT_ROTATE_LIMIT (2 * IVIT_PRODUCT_LIMIT)
 #define IVIT_SOFTMAX_LIMIT (1 << 16)
 
 /*
@@ -111,6 +112,18 @@ typedef struct {
   int32_t score_multiplier, score_shift;
   ivit_output out;
 } ivit_row_softmax;
+
+/*
+ * x*cos + partner*sin of i16, then requantize: src/kernels/rotate.ts. Column n of a row takes column n mod period of
+ * the tables' row.
+ */
+typedef struct {
+  int32_t cols;
+  int32_t period;         /* divides cols */
+  int32_t stride;         /* elements from a row of x to the next */
+  const int32_t *partner; /* [cols]: the column of x, of those read, that is multiplied by the sine */
+  ivit_output out;
+} ivit_rotate;
 
 /* Channels of head h of token t (counted over all windows): row (rows ? rows[t] : t), columns offset + h*head_stride.
  */
@@ -242,6 +255,9 @@ typedef struct {
                  int32_t *scale, void *scratch);
   void (*lookup)(const ivit_lookup *op, int32_t rows, const int16_t *x, void *out, int32_t *scale, void *scratch);
   void (*softmax)(const ivit_row_softmax *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, void *scratch);
+  /* x: the first column that is read; cos, sin: a row [period] for each row of x. */
+  void (*rotate)(const ivit_rotate *op, int32_t rows, const int16_t *x, const int16_t *cos, const int16_t *sin,
+                 void *out, int32_t *scale, void *scratch);
   /* src/kernels/output.ts, quantizeRow: |u| <= IVIT_ROW_LIMIT. */
   void (*quantize_rows)(int32_t rows, int32_t cols, const int32_t *u, uint8_t *codes, int32_t *scale);
   /* out[i] = clamp(a[i] + b[i], +-IVIT_WIDE_LIMIT); out may be a or b. */
@@ -306,6 +322,8 @@ void ivit_portable_lookup(const ivit_lookup *op, int32_t rows, const int16_t *x,
                           void *scratch);
 void ivit_portable_softmax(const ivit_row_softmax *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                            void *scratch);
+void ivit_portable_rotate(const ivit_rotate *op, int32_t rows, const int16_t *x, const int16_t *cos, const int16_t *sin,
+                          void *out, int32_t *scale, void *scratch);
 size_t ivit_portable_matmul_scratch(const ivit_matmul *op);
 void ivit_portable_matmul(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,
                           void *scratch);

@@ -185,6 +185,18 @@ void ivit_portable_softmax(const ivit_row_softmax *op, int32_t rows, const int32
   }
 }
 
+void ivit_portable_rotate(const ivit_rotate *op, int32_t rows, const int16_t *x, const int16_t *cos, const int16_t *sin,
+                          void *out, int32_t *scale, void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->stride, cos += op->period, sin += op->period) {
+    for (int32_t n = 0; n < op->cols; n += op->period) {
+      for (int32_t i = 0; i < op->period; i++) row[n + i] = x[n + i] * cos[i] + x[op->partner[n + i]] * sin[i];
+    }
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, row[n], n);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
 /* Scratch: a row of each matrix. */
 size_t ivit_portable_matmul_scratch(const ivit_matmul *op) { return 2 * padded((size_t)op->k) * sizeof(int16_t); }
 
@@ -328,6 +340,7 @@ const ivit_isa ivit_isa_portable = {
     .divide = ivit_portable_divide,
     .lookup = ivit_portable_lookup,
     .softmax = ivit_portable_softmax,
+    .rotate = ivit_portable_rotate,
     .matmul_scratch = ivit_portable_matmul_scratch,
     .matmul = ivit_portable_matmul,
     .quantize_rows = ivit_portable_quantize_rows,

@@ -130,6 +130,7 @@ const ivit_isa ISA_TABLE = {
     .divide = divide_rows,
     .lookup = look_up_rows,
     .softmax = softmax_rows,
+    .rotate = ivit_portable_rotate,
     .matmul_scratch = matmul_scratch,
     .matmul = matmul,
     .quantize_rows = quantize_rows,

@@ -1,4 +1,4 @@
-/* The ops that combine two values row by row, of which the second may have rows of its own. */
+/* The ops that combine several values row by row, of which all but the first may have rows of their own. */
 #include "internal.h"
 
 /* Products and quotients of rows s0 to s1, which all read row b_row of b and those after it, or that row alone. */
@@ -25,6 +25,20 @@ void run_binary(const worker *w, const step *s, int32_t s0, int32_t s1) {
     int32_t row = r / group, end = ivit_min((row + 1) * group, s1);
     combine(w, s, r, end, row_data(w, s->in[1], row), 0);
     r = end;
+  }
+}
+
+/* The tables begin anew after their last row. */
+void run_rotate(const worker *w, const step *s, int32_t s0, int32_t s1) {
+  const rotate *op = &s->as.rotate;
+  for (int32_t r = s0; r < s1;) {
+    int32_t t = r % op->table_rows, rows = ivit_min(op->table_rows - t, s1 - r);
+    /* Tables that are made in this stage have a row for each of x. */
+    const int16_t *x = (const int16_t *)row_data(w, s->in[0], r) + op->column;
+    const int16_t *cos = row_data(w, s->in[1], t), *sin = row_data(w, s->in[2], t);
+    w->context->program->isa->rotate(&op->op, rows, x, cos, sin, row_data(w, s->out, r), row_scale(w, s->out, r),
+                                     w->scratch);
+    r += rows;
   }
 }
 

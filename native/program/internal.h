@@ -24,6 +24,11 @@ typedef struct {
 } binary;
 
 typedef struct {
+  int32_t column, table_rows;
+  ivit_rotate op;
+} rotate;
+
+typedef struct {
   int32_t piece, fill, source_count;
   const int32_t *sources;
   const int32_t *index;
@@ -49,6 +54,7 @@ typedef struct {
     ivit_lookup *lookup;
     ivit_row_softmax softmax;
     ivit_matmul matmul;
+    rotate rotate;
     mean_rows mean_rows;
     gather gather;
     windows windows;
@@ -221,6 +227,7 @@ void run_mean_rows(const worker *w, const step *s, int32_t s0, int32_t s1);
 /* binary_ops.c: rows s0 to s1 of the ops that combine two values. */
 void run_binary(const worker *w, const step *s, int32_t s0, int32_t s1);
 void run_matmul(const worker *w, const step *s, int32_t s0, int32_t s1);
+void run_rotate(const worker *w, const step *s, int32_t s0, int32_t s1);
 
 /* map_ops.c: rows s0 to s1 of the ops on feature maps. */
 void run_map_op(const worker *w, const step *s, int32_t s0, int32_t s1);

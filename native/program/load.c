@@ -190,6 +190,19 @@ static ivit_lookup *read_lookup(ivit_program *program, int32_t cols, const int32
   return op;
 }
 
+static void read_rotate(ivit_program *program, step *s, const int32_t *w, const void *const *constants) {
+  ivit_rotate *op = &s->as.rotate.op;
+  s->as.rotate.column = w[IVIT_ROTATE_COLUMN];
+  s->as.rotate.table_rows = w[IVIT_ROTATE_TABLE_ROWS];
+  op->cols = s->cols;
+  op->period = w[IVIT_ROTATE_PERIOD];
+  op->stride = w[IVIT_ROTATE_STRIDE];
+  op->partner = keep(program, constants[IVIT_ROTATE_CONSTANT_PARTNER], (size_t)s->cols, sizeof(int32_t));
+  op->out = read_output(program, w + IVIT_ROTATE_OUT, s->cols, constants[IVIT_ROTATE_CONSTANT_MULTIPLIER],
+                        constants[IVIT_ROTATE_CONSTANT_OFFSET]);
+  pack_output(program, &op->out, s->cols, IVIT_ROTATE_LIMIT);
+}
+
 /* The ops that requantize rows: output first, then what is their own. w: the op's words. */
 static void read_row_op(ivit_program *program, step *s, const int32_t *w, const void *const *constants) {
   int32_t cols = s->cols;
@@ -279,6 +292,7 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
     case IVIT_STEP_LINEAR: read_linear(program, &s->as.linear, s->cols, w, constants); break;
     case IVIT_STEP_ATTENTION: read_attention(program, &s->as.attention, s->cols, w, constants); break;
     case IVIT_STEP_MATMUL: read_matmul(program, &s->as.matmul, w, constants); break;
+    case IVIT_STEP_ROTATE: read_rotate(program, s, w, constants); break;
     case IVIT_STEP_MULTIPLY:
     case IVIT_STEP_DIVIDE: read_binary(program, s, w, constants); break;
     case IVIT_STEP_LOOKUP: s->as.lookup = read_lookup(program, s->cols, w, constants); break;

@@ -104,6 +104,7 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
       isa->softmax(&s->as.softmax, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
     case IVIT_STEP_MATMUL: run_matmul(w, s, s0, s1); break;
+    case IVIT_STEP_ROTATE: run_rotate(w, s, s0, s1); break;
     case IVIT_STEP_MEAN_ROWS: run_mean_rows(w, s, s0, s1); break;
     case IVIT_STEP_GATHER: run_gather(w, s, s0, s1); break;
     case IVIT_STEP_QUANTIZE: isa->quantize_rows(rows, s->cols, element_data(w, s->in[0], at), out, scale); break;

@@ -30,6 +30,7 @@ const ivit_isa ivit_isa_avx512vnni = {
     .divide = ivit_avx512_divide,
     .lookup = ivit_avx512_lookup,
     .softmax = ivit_avx512_softmax,
+    .rotate = ivit_portable_rotate,
     .matmul_scratch = ivit_avx512_matmul_scratch,
     .matmul = ivit_avx512_matmul,
     .quantize_rows = ivit_avx512_quantize_rows,

@@ -6,6 +6,7 @@ export { applyDyadic, bitLength, requantize, shiftRound } from './dyadic.js';
 export type { Dyadic } from './dyadic.js';
 export { lookUp } from './lookup.js';
 export { multiplyViews } from './matmul.js';
+export { rotateRow } from './rotate.js';
 export { softmaxRow } from './softmax.js';
 export { depthwiseRow } from './depthwise.js';
 export { gatherPieces } from './gather.js';

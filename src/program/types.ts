@@ -41,6 +41,7 @@ export type { PaperGeluOp } from './ops/paper-gelu.js';
 export type { PaperNormOp } from './ops/paper-norm.js';
 export type { PatchesOp } from './ops/patches.js';
 export type { RescaleOp } from './ops/rescale.js';
+export type { RotateOp } from './ops/rotate.js';
 export type { SoftmaxOp } from './ops/softmax.js';
 export type { OperandView } from './ops/view.js';
 export type { WindowsOp } from './ops/windows.js';

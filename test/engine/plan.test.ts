@@ -114,6 +114,9 @@ describe('any plan', () => {
               for (const id of operands) expect(done.has(id) || !made.has(id)).toBe(true);
             }
             if (op?.op === 'matmul') expect(done.has(operands[1])).toBe(true);
+            if (op?.op === 'rotate') {
+              for (const id of operands.slice(1)) expect(done.has(id) || plan.values[id].rows === op.rows).toBe(true);
+            }
             if ((op?.op === 'multiply' || op?.op === 'divide') && plan.values[operands[1]].rows < op.rows)
               expect(done.has(operands[1])).toBe(true);
           }

@@ -142,10 +142,49 @@ const matmulCase: fc.Arbitrary<OpCase> = fc
     return { op, operands: [a.value, b.value], input: NO_IMAGE };
   });
 
+/** Partners of heads of `period` columns: the other half, the neighbour, any of them, any column at all. */
+function anyPartners(data: Data, cols: number, period: number): Int32Array {
+  const half = period >> 1;
+  const within = data.pick<(i: number) => number>([
+    (i) => (period % 2 > 0 ? i : (i + half) % period),
+    (i) => (period % 2 > 0 ? i : i ^ 1),
+    () => data.integer(0, period - 1),
+  ]);
+  const isAny = data.integer(0, 4) === 0;
+  return Int32Array.from({ length: cols }, (_, n) =>
+    isAny ? data.integer(0, cols - 1) : n - (n % period) + within(n % period),
+  );
+}
+
+const rotateCase: fc.Arbitrary<OpCase> = fc
+  .record({
+    tableRows: fc.oneof(size(9), fc.constant(12)),
+    windows: fc.oneof(fc.constant(1), size(4)),
+    period: fc.oneof(size(40), fc.constantFrom(8, 16, 24, 32, 40, 64, 72, 80)),
+    heads: size(5),
+    out: fc.constantFrom<ValueType>('u8', 'i8', 'i16', 'i32', 'rows'),
+    seed: fc.integer(),
+  })
+  .map(({ tableRows, windows, period, heads, out: type, seed }) => {
+    const data = new Data(seed);
+    const [rows, cols] = [tableRows * windows, heads * period];
+    const out = data.output(type);
+    const column = data.pick([0, 0, data.integer(1, 20)]);
+    const words = (height: number, width: number) => data.value({ type: 'i16' }, height, width);
+    const op: Op = {
+      ...{ op: 'rotate', name: 'rotate', rows, cols, out, x: 1, cos: 2, sin: 3, column },
+      partner: anyPartners(data, cols, period),
+      ...data.requantization(out, 31, cols),
+    };
+    const x = words(rows, column + cols + data.pick([0, 0, data.integer(1, 20)]));
+    return { op, operands: [x, words(tableRows, period), words(tableRows, period)], input: NO_IMAGE };
+  });
+
 export const ALGEBRA_CASES = {
   multiply: multiplyCase,
   divide: divideCase,
   lookup: lookupCase,
   softmax: softmaxCase,
   matmul: matmulCase,
+  rotate: rotateCase,
 } as const;

@@ -1,4 +1,4 @@
-/** What random programs do with two values: products, quotients, tables, softmax. See random-programs.ts. */
+/** What random programs do with several values: products, quotients, tables, softmax, rotations. */
 import { bitLength } from '../../src/kernels/dyadic.js';
 import { TABLE_LIMIT } from '../../src/program/limits.js';
 import type { MatrixView, Op, Output, ValueId, ValueType } from '../../src/program/types.js';
@@ -126,4 +126,27 @@ function matmul(b: Builder, x: ValueId): void {
   });
 }
 
-export const PRODUCTS: readonly Growth[] = [multiply, multiply, divide, softmax, matmul];
+/** Some columns of x turned by tables: constants, or made of x itself. */
+function rotate(b: Builder, x: ValueId): void {
+  const { data } = b;
+  const { rows, cols: all } = b.of(x);
+  const cols = data.pick([all, data.integer(1, all)]);
+  const period = data.pick([1, 2, 3, cols].filter((length) => cols % length === 0));
+  const tableRows = data.pick([1, rows, Math.trunc(rows / 2)].filter((count) => count > 0 && rows % count === 0));
+  const words: Output = { type: 'i16' };
+  const table = (): ValueId =>
+    tableRows === rows && period === all && data.integer(0, 1) === 0
+      ? factor(b, data.pick(b.all('i32').filter((id) => b.of(id).rows === rows && b.of(id).cols === all)))
+      : b.add({
+          ...{ op: 'constant', name: '', rows: tableRows, cols: period, out: words },
+          data: data.fill(new Int16Array(tableRows * period), -32767, 32767),
+        });
+  b.add({
+    ...{ op: 'rotate', name: '', rows, cols, out: WIDE, x: factor(b, x), cos: table(), sin: table() },
+    column: data.integer(0, all - cols),
+    partner: Int32Array.from({ length: cols }, () => data.integer(0, cols - 1)),
+    ...fittingRequantization(data, WIDE, 31, 28, cols),
+  });
+}
+
+export const PRODUCTS: readonly Growth[] = [multiply, multiply, divide, softmax, matmul, rotate];

@@ -325,13 +325,14 @@ describe('ops that combine two values, or apply any function', () => {
     expect(boundOf(products, 'mean')).toBe(2n ** 31n - 1n);
     expect(boundOf(withOp('mean', { bits: 7 }, products), 'mean')).toBe((2n ** 24n - 1n) << 7n);
     expect(boundOf(products, 'softmax')).toBe(65536n);
+    expect(boundOf(products, 'turned')).toBe(2n * most);
     expect(boundOf(products, 'scores')).toBe(4n * most);
   });
 
   test('are refused where a requantization passes 63 bits', () => {
     const offset = new BigInt64Array(8);
     offset[5] = 2n ** 63n - 1n;
-    for (const name of ['gated', 'tanh', 'mean', 'softmax', 'scores'])
+    for (const name of ['gated', 'tanh', 'mean', 'softmax', 'turned', 'scores'])
       expectRefusal(withOp(name, { offset }, products), `"${name}"`);
   });
 
@@ -342,6 +343,14 @@ describe('ops that combine two values, or apply any function', () => {
     ['a table that is too short', 'tanh', { table: new Int32Array(256) }, /table has 256 elements, not 257/],
     ['a table beyond its limit', 'tanh', { table: new Int32Array(257).fill(2 ** 21 + 1) }, /table\[0\] is 2097153/],
     ['a softmax of 7 fraction bits', 'softmax', { fractionBits: 7 }, /fractionBits is 7/],
+    ['a rotation of another type', 'turned', { x: 8 }, /x has type i32, not i16/],
+    ['a rotation of other rows', 'turned', { x: 4 }, /x has 1 rows, not 4/],
+    ['a rotation past its rows', 'turned', { column: 1 }, /reads up to column 9 of rows of 8/],
+    ['a rotation before its rows', 'turned', { column: -1 }, /column is -1/],
+    ['a sine of other columns', 'turned', { sin: 4 }, /sin has 8 columns, cos has 4/],
+    ['a sine of other rows', 'sin', { rows: 1, data: new Int16Array(4) }, /sin has 4 elements, not 8/],
+    ['a partner outside', 'turned', { partner: new Int32Array(8).fill(8) }, /partner\[0\] is 8, not within 0 to 7/],
+    ['partners too few', 'turned', { partner: new Int32Array(7) }, /partner has 7 elements, not 8/],
     ['a view past its rows', 'scores', { k: 5 }, /a reads up to column 9 of rows of 8/],
     ['windows that are not the rows', 'scores', { m: 3 }, /1 windows of 3 rows are not 4 rows/],
   ])('%s is refused', (_, name, fields, reason) => {
@@ -358,5 +367,14 @@ describe('ops that combine two values, or apply any function', () => {
     validateProgram(constant(8, 4));
     expect(() => validateProgram(constant(3, 8))).toThrow(/b has 3 rows, which do not divide 4/);
     expect(() => validateProgram(constant(4, 4))).toThrow(/b has 4 columns, not 8 or 1/);
+
+    const tables = (rows: number, cols: number) => {
+      const data = new Int16Array(rows * cols);
+      return withOp('cos', { rows, cols, data }, withOp('sin', { rows, cols, data }, products));
+    };
+    validateProgram(tables(4, 1));
+    validateProgram(tables(1, 8));
+    expect(() => validateProgram(tables(3, 4))).toThrow(/cos has 3 rows, which do not divide 4/);
+    expect(() => validateProgram(tables(4, 3))).toThrow(/cos has 3 columns, which do not divide 8/);
   });
 });

@@ -21,6 +21,7 @@ import { paperGelu } from './paper-gelu.js';
 import { paperNorm } from './paper-norm.js';
 import { patches } from './patches.js';
 import { rescale } from './rescale.js';
+import { rotate } from './rotate.js';
 import { softmax } from './softmax.js';
 import { windows } from './windows.js';
 
@@ -47,6 +48,7 @@ const engineOps = {
   maxPool,
   mixRows,
   groupNorm,
+  rotate,
 } satisfies { [K in OpKind]: EngineOp<OpOf<K>> };
 
 /** How an op's kind is handled. */

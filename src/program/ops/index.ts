@@ -20,6 +20,7 @@ import { paperGelu, type PaperGeluOp } from './paper-gelu.js';
 import { paperNorm, type PaperNormOp } from './paper-norm.js';
 import { patches, type PatchesOp } from './patches.js';
 import { rescale, type RescaleOp } from './rescale.js';
+import { rotate, type RotateOp } from './rotate.js';
 import { softmax, type SoftmaxOp } from './softmax.js';
 import { windows, type WindowsOp } from './windows.js';
 
@@ -45,7 +46,8 @@ export type Op =
   | DepthwiseOp
   | MaxPoolOp
   | MixRowsOp
-  | GroupNormOp;
+  | GroupNormOp
+  | RotateOp;
 
 export type OpKind = Op['op'];
 
@@ -75,6 +77,7 @@ const definitions = {
   maxPool,
   mixRows,
   groupNorm,
+  rotate,
 } satisfies { [K in OpKind]: OpDefinition<OpOf<K>> };
 
 export const OP_KINDS = Object.keys(definitions) as readonly OpKind[];
