@@ -20,6 +20,7 @@ import { constantOperators } from './operators/constants.js';
 import { convolutionOperators } from './operators/convolution.js';
 import { layoutOperators } from './operators/layout.js';
 import { normalizationOperators } from './operators/normalization.js';
+import { mixtureOperators } from './operators/mixture.js';
 import { poolingOperators } from './operators/pooling.js';
 import { resizeOperators } from './operators/resize.js';
 import { nodeName, operatorName, problemAt, Unsupported, UnsupportedModelError } from './problems.js';
@@ -30,6 +31,7 @@ const operators: Readonly<Record<string, Operator>> = {
   ...arithmeticOperators,
   ...convolutionOperators,
   ...normalizationOperators,
+  ...mixtureOperators,
   ...poolingOperators,
   ...resizeOperators,
   ...idiomOperators,

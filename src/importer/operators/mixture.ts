@@ -1,7 +1,9 @@
-/** Maps whose pixels are weighted sums of a map's pixels: average pooling and resizing. */
+/** Maps whose pixels are weighted sums of rows: average pooling, resizing, and windows laid over each other. */
+import { InputError } from '../../errors.js';
 import type { Expr, Mix } from '../expr.js';
 import type { ExprBuilder } from '../expr-builder.js';
-import { fromPixels, toPixels } from './spatial.js';
+import type { Operator } from '../operator.js';
+import { fromPixels, onMap, pairOf, slidingOf, toPixels } from './spatial.js';
 
 /** For each position along an axis of the result: which positions count, and how much. */
 export type AxisTaps = readonly (readonly (readonly [position: number, weight: number])[])[];
@@ -57,3 +59,45 @@ function mixOf(
       }
   return { taps, index, factors };
 }
+
+/** Windows [N, C·taps, windows] laid over each other: what lies on a pixel is summed (torch's Fold). */
+const col2Im: Operator = (c) => {
+  const x = c.input(0);
+  const [given, block] = [c.integers(1), c.integers(2)];
+  const [size, kernel] = [pairOf(given, 1), pairOf(block, 1)];
+  const { strides, dilations, pads } = onMap(slidingOf(c, block, given));
+  const counts = size.map((length, axis) => {
+    const room = length + pads[axis] + pads[axis + 2] - dilations[axis] * (kernel[axis] - 1) - 1;
+    return Math.floor(room / strides[axis]) + 1;
+  });
+  const [n, width, windows] = x.shape;
+  const taps = kernel[0] * kernel[1];
+  if (windows !== counts[0] * counts[1] || width % taps !== 0)
+    throw new InputError(`windows [${width}, ${windows}] do not make a map of ${size.join('×')}`);
+  // Along an axis: by position, which taps of which windows lie on it.
+  const axes = size.map((length, axis) => {
+    const on = Array.from({ length }, (): [tap: number, window: number][] => []);
+    for (let window = 0; window < counts[axis]; window++)
+      for (let tap = 0; tap < kernel[axis]; tap++)
+        on[window * strides[axis] - pads[axis] + tap * dilations[axis]]?.push([tap, window]);
+    return on;
+  });
+  const most = axes.map((on) => Math.max(1, ...on.map((list) => list.length))).reduce((a, b) => a * b);
+  const pixels = size[0] * size[1];
+  c.b.budget.make(n * pixels * most);
+  const index = new Int32Array(n * pixels * most).fill(-1);
+  for (let row = 0; row < n * pixels; row++) {
+    const [image, pixel] = [Math.floor(row / pixels), row % pixels];
+    let at = row * most;
+    for (const [ky, wy] of axes[0][Math.floor(pixel / size[1])])
+      for (const [kx, wx] of axes[1][pixel % size[1]])
+        index[at++] = (image * taps + ky * kernel[1] + kx) * windows + wy * counts[1] + wx;
+  }
+  const split = c.b.reshape(x, [n, width / taps, taps, windows]);
+  const rows = c.b.reshape(c.b.transpose(split, [0, 2, 3, 1]), [n * taps * windows, width / taps]);
+  const mix = { taps: most, index, factors: Float32Array.from(index, (from) => (from < 0 ? 0 : 1)) };
+  const map = fromPixels(c.b, c.b.mixRows(rows, mix), [n, width / taps, ...size]);
+  return given.length === 1 ? c.b.reshape(map, [n, width / taps, given[0]]) : map;
+};
+
+export const mixtureOperators: Readonly<Record<string, Operator>> = { Col2Im: col2Im };
