@@ -42,6 +42,7 @@ export type { LinearNode } from './nodes/linear.js';
 export type { LookupNode } from './nodes/lookup.js';
 export type { MatmulNode } from './nodes/matmul.js';
 export type { MultiplyNode } from './nodes/multiply.js';
+export type { RotaryNode } from './nodes/rotary.js';
 export type { SoftmaxNode } from './nodes/softmax.js';
 export type { AttentionView } from './nodes/view.js';
 export type { MaxPoolNode } from './nodes/max-pool.js';

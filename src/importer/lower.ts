@@ -36,6 +36,8 @@ export type NewNode = Unnamed<GraphNode>;
 
 /** What recognises expressions: adds a canonical node for one, or returns null. */
 export interface Lowering {
+  /** It is asked about rearrangements too. */
+  readonly takesViews?: true;
   lower?(expr: Expr, lowerer: Lowerer): Lowered | null;
 }
 
@@ -53,6 +55,7 @@ export class Lowerer {
   readonly #done = new Map<Expr, Lowered>();
   /** Gathers made so far, so that no copy is made twice. */
   readonly #gathers = new Map<string, { id: string; layout: Layout }[]>();
+  readonly #tables = new Map<string, Float32Array[]>();
   #anonymous = 0;
 
   /** @param lowerings in the order that they are tried */
@@ -69,7 +72,7 @@ export class Lowerer {
   }
 
   #lower(expr: Expr): Lowered {
-    if (expr.op === 'view' && !isOfImage(expr)) return this.#view(expr);
+    if (expr.op === 'view' && !isOfImage(expr)) return this.#recognisedView(expr) ?? this.#view(expr);
     if (expr.op === 'constant') return this.#constant(expr);
     try {
       for (const lowering of this.lowerings) {
@@ -107,6 +110,15 @@ export class Lowerer {
     this.#sizes.set(id, size);
     this.hints.set(id, nameHints(expr, constants));
     return { shape, sources: [id], layout: layout ?? identityLayout(size) };
+  }
+
+  /** The array that stands for all that are equal to `table`: the tables of blocks are often the same. */
+  shared(table: Float32Array): Float32Array {
+    const key = `${table.length} ${table[0]} ${table[table.length >> 1]}`;
+    const made = this.#tables.get(key) ?? [];
+    const known = made.find((other) => other.every((v, i) => v === table[i]));
+    if (known === undefined) this.#tables.set(key, [...made, table]);
+    return known ?? table;
   }
 
   node(id: string): GraphNode {
@@ -285,6 +297,14 @@ export class Lowerer {
   #inOrderOf(x: Lowered, like: Lowered, expr: Expr): string {
     const moved = this.whole(like) !== null ? x : this.rearranged(x, invert(like.layout), x.shape);
     return this.inOrder(moved, this.node(like.sources[0]).cols, expr);
+  }
+
+  #recognisedView(expr: ViewExpr): Lowered | null {
+    for (const lowering of this.lowerings) {
+      const lowered = lowering.takesViews && lowering.lower?.(expr, this);
+      if (lowered) return lowered;
+    }
+    return null;
   }
 
   #view(expr: ViewExpr): Lowered {

@@ -18,6 +18,7 @@ import { divide, type DivideNode } from './divide.js';
 import { lookup, type LookupNode } from './lookup.js';
 import { matmul, type MatmulNode } from './matmul.js';
 import { multiply, type MultiplyNode } from './multiply.js';
+import { rotary, type RotaryNode } from './rotary.js';
 import { softmax, type SoftmaxNode } from './softmax.js';
 import { mixRows, type MixRowsNode } from './mix-rows.js';
 import { patchEmbed, type PatchEmbedNode } from './patch-embed.js';
@@ -40,6 +41,7 @@ export type GraphNode =
   | LookupNode
   | MatmulNode
   | MultiplyNode
+  | RotaryNode
   | SoftmaxNode
   | WindowsNode
   | DepthwiseNode
@@ -64,6 +66,7 @@ const definitions = {
   lookup,
   matmul,
   multiply,
+  rotary,
   softmax,
   windows,
   depthwise,

@@ -1,11 +1,12 @@
 import type { NameHints } from '../name-hints.js';
 import { operandsOf } from '../nodes/index.js';
-import type { AttentionNode, AttentionView, GatherNode, GraphNode, LinearNode } from '../types.js';
+import type { AttentionView, GatherNode, GraphNode, LinearNode, RotaryNode } from '../types.js';
 import type { Draft, Pass } from './pass.js';
 
 /**
- * Where columns are gathered out of a linear layer's output (queries that go through a norm of their own, channels that
- * are interleaved), the layer is cut into one for each reader instead: rows of its weights are moved, not activations.
+ * Where columns are taken out of a linear layer's output (queries that go through a norm of their own or are turned by
+ * their position, channels that are interleaved), the layer is cut into one for each reader instead: rows of its weights
+ * are moved, not activations.
  */
 export const splitLinear: Pass = (draft) => {
   for (const node of draft.nodes) {
@@ -16,58 +17,89 @@ export const splitLinear: Pass = (draft) => {
   return null;
 };
 
-type Side = 'q' | 'k' | 'v';
-
 /** One reader's columns of the layer, in the order it wants them. */
 interface Share {
   readonly columns: Int32Array;
-  readonly gather: GatherNode | null;
-  readonly views: readonly { readonly node: AttentionNode; readonly side: Side }[];
+  readonly reader: GraphNode;
+  /** Of an attention or a product: the operand that reads them. */
+  readonly side?: string;
 }
 
 function splitOne(linear: LinearNode, { nodes, hints }: Draft): readonly GraphNode[] | null {
   const shares: Share[] = [];
   for (const reader of nodes) {
     if (!operandsOf(reader).includes(linear.id)) continue;
-    if (reader.op === 'gather') {
-      const columns = selectedColumns(reader, linear);
-      if (!columns) return null;
-      shares.push({ columns, gather: reader, views: [] });
-    } else if (reader.op === 'attention') {
-      for (const side of ['q', 'k', 'v'] as const) {
-        const view = reader[side];
-        if (view.source !== linear.id) continue;
-        if (view.stride !== linear.cols) return null;
-        shares.push({ columns: columnsOfView(view, reader, side), gather: null, views: [{ node: reader, side }] });
-      }
-    } else return null;
+    const own = sharesOf(reader, linear);
+    if (own === null) return null;
+    shares.push(...own);
   }
   const total = shares.reduce((sum, share) => sum + share.columns.length, 0);
-  if (!shares.some((share) => share.gather) || total > linear.cols) return null;
+  const gains = shares.some(({ reader }) => reader.op === 'gather' || (reader.op === 'rotary' && shares.length > 1));
+  if (!gains || total > linear.cols) return null;
 
   const order = [...shares].sort((a, b) => a.columns[0] - b.columns[0]);
   const parts = new Map<Share, LinearNode>();
   for (const share of shares) {
-    const part = selectRows(linear, share.columns, share.gather?.id ?? `${linear.id}#${order.indexOf(share)}`);
+    const { reader, columns } = share;
+    const id = reader.op === 'gather' ? reader.id : `${linear.id}#${order.indexOf(share)}`;
+    const part = selectRows(linear, columns, id);
     parts.set(share, part);
     const suffix = shares.length === 3 ? ['q', 'k', 'v'][order.indexOf(share)] : String(order.indexOf(share));
     hints.set(part.id, suffixed(hints.get(linear.id)!, suffix));
   }
-  const gathers = new Map(shares.flatMap((share) => (share.gather ? [[share.gather.id, parts.get(share)!]] : [])));
   return nodes.flatMap((node): GraphNode[] => {
-    if (node.id === linear.id) return shares.filter((share) => !share.gather).map((share) => parts.get(share)!);
-    const part = gathers.get(node.id);
-    if (part) return [part];
-    if (node.op !== 'attention') return [node];
-    let moved = node;
-    for (const share of shares)
-      for (const view of share.views) {
-        if (view.node !== node) continue;
-        const { id: source, cols: stride } = parts.get(share)!;
-        moved = { ...moved, [view.side]: { ...moved[view.side], source, stride, offset: 0 } };
-      }
-    return [moved];
+    if (node.id === linear.id)
+      return shares.filter(({ reader }) => reader.op !== 'gather').map((share) => parts.get(share)!);
+    const own = shares.filter(({ reader }) => reader === node);
+    return [own.reduce((moved: GraphNode, share) => readPart(moved, share, parts.get(share)!), node)];
   });
+}
+
+/** The columns that a reader takes; null where it takes anything else. */
+function sharesOf(reader: GraphNode, linear: LinearNode): Share[] | null {
+  switch (reader.op) {
+    case 'gather': {
+      const columns = selectedColumns(reader, linear);
+      return columns && [{ columns, reader }];
+    }
+    case 'rotary': {
+      if (reader.xCols !== linear.cols) return null;
+      return [{ columns: Int32Array.from({ length: reader.cols }, (_, n) => reader.column + n), reader }];
+    }
+    case 'attention': {
+      const { q, k, v, heads, dim, valueDim } = reader;
+      return sharesOfViews(reader, { q, k, v }, (side) => ({ heads, dim: side === 'v' ? valueDim : dim }), linear);
+    }
+    case 'matmul': {
+      const { a, b, heads, dim } = reader;
+      return sharesOfViews(reader, { a, b }, () => ({ heads, dim }), linear);
+    }
+    default:
+      return null;
+  }
+}
+
+function sharesOfViews(
+  reader: GraphNode,
+  views: Readonly<Record<string, AttentionView>>,
+  sizeOf: (side: string) => { readonly heads: number; readonly dim: number },
+  linear: LinearNode,
+): Share[] | null {
+  const shares: Share[] = [];
+  for (const [side, view] of Object.entries(views)) {
+    if (view.source !== linear.id) continue;
+    if (view.stride !== linear.cols) return null;
+    shares.push({ columns: columnsOfView(view, sizeOf(side)), reader, side });
+  }
+  return shares;
+}
+
+/** The reader, reading its part. */
+function readPart(reader: GraphNode, { side }: Share, part: LinearNode): GraphNode {
+  if (reader.op === 'gather') return part;
+  if (reader.op === 'rotary') return { ...(reader satisfies RotaryNode), x: part.id, xCols: part.cols, column: 0 };
+  const view = (reader as unknown as Record<string, AttentionView>)[side!];
+  return { ...reader, [side!]: { ...view, source: part.id, stride: part.cols, offset: 0 } } as GraphNode;
 }
 
 /** The columns that a gather takes of every row, rows in order; null where it does anything else. */
@@ -87,8 +119,11 @@ function selectedColumns(gather: GatherNode, linear: LinearNode): Int32Array | n
   return new Set(columns).size === width ? columns : null;
 }
 
-function columnsOfView(view: AttentionView, node: AttentionNode, side: Side): Int32Array {
-  const last = view.offset + (node.heads - 1) * view.headStride + (side === 'v' ? node.valueDim : node.dim);
+function columnsOfView(
+  view: AttentionView,
+  { heads, dim }: { readonly heads: number; readonly dim: number },
+): Int32Array {
+  const last = view.offset + (heads - 1) * view.headStride + dim;
   return Int32Array.from({ length: last - view.offset }, (_, i) => view.offset + i);
 }
 

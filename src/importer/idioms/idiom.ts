@@ -10,6 +10,8 @@ export interface Idiom {
   readonly name: string;
   /** ONNX operators that stand for the whole idiom, by name (`domain::Name` outside of the standard domain). */
   readonly operators?: Readonly<Record<string, Operator>>;
+  /** It also recognises rearrangements of several values; other idioms see what these are made of. */
+  readonly takesViews?: true;
   /** Null where the expression is something else. */
   readonly lower?: (expr: Expr, lowerer: Lowerer) => Lowered | null;
 }

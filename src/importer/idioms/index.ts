@@ -16,6 +16,7 @@ import { product } from './product.js';
 import { pooling } from './pooling.js';
 import { residual } from './residual.js';
 import { rmsNorm } from './rms-norm.js';
+import { rotary } from './rotary.js';
 import { rotaryEmbedding } from './rotary-embedding.js';
 import { softmax } from './softmax.js';
 
@@ -26,6 +27,7 @@ export const idioms: readonly Idiom[] = [
   pooling,
   attention,
   linear,
+  rotary,
   matmul,
   softmax,
   layerNorm,

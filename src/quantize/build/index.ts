@@ -19,6 +19,7 @@ import { divide } from './divide.js';
 import { lookup } from './lookup.js';
 import { matmul } from './matmul.js';
 import { multiply } from './multiply.js';
+import { rotary } from './rotary.js';
 import { softmax } from './softmax.js';
 import { mixRows } from './mix-rows.js';
 import { patchEmbed } from './patch-embed.js';
@@ -41,6 +42,7 @@ const builders = {
   lookup,
   matmul,
   multiply,
+  rotary,
   softmax,
   windows,
   depthwise,

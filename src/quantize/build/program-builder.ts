@@ -2,7 +2,7 @@ import type { OpRunner, Value } from '../../engine/types.js';
 import { imageValue } from '../../engine/values.js';
 import { operandsOf } from '../../program/operands.js';
 import { canShareWeights } from '../../program/ops/linear.js';
-import type { Op, Program } from '../../program/types.js';
+import type { ConstantOp, Op, Program } from '../../program/types.js';
 import type { Output, ValueId } from '../../program/value.js';
 import { uniformScales, writtenScales, type ChannelScales } from '../decide/encoding.js';
 import type { ValueEncodings } from '../decide/value-encodings.js';
@@ -50,6 +50,8 @@ export class ProgramBuilder {
   private readonly built = new Map<string, Built>();
   /** Values of all images, by value id; dropped after their last use. */
   private readonly values = new Map<ValueId, ImageValues>();
+  /** Constants that several nodes share, by the array and the scale. */
+  private readonly constants = new Map<Float32Array, Map<number, ValueId>>();
   private readonly names = new Set<string>();
   /** Of weights in the program: the op that they are of. */
   private readonly weightsAt = new Map<Int8Array, number>();
@@ -95,6 +97,14 @@ export class ProgramBuilder {
   /** The same for a value in the residual stream's form. */
   defineWide(id: string, op: Op): void {
     this.define(id, 'wide', op, uniformScales(op.cols, this.wideScale));
+  }
+
+  /** A constant that stands for an array at a scale: made once. */
+  constantOf(array: Float32Array, scale: number, make: () => ConstantOp): ValueId {
+    const made = this.constants.get(array) ?? new Map<number, ValueId>();
+    const value = made.get(scale) ?? this.emit(make()).value;
+    this.constants.set(array, made.set(scale, value));
+    return value;
   }
 
   /** Remembers that an op which was emitted makes a node's value. */

@@ -9,8 +9,6 @@ const initializers = {
   two: ints([2]),
   'pairs.shape': ints([1, TOKENS / 2, 2, CHANNELS]),
   'x.shape': ints([1, TOKENS, CHANNELS]),
-  cos: random([TOKENS, CHANNELS], 5),
-  sin: random([TOKENS, CHANNELS], 6),
   'gate.weight': random([CHANNELS, CHANNELS], 7),
 };
 
@@ -73,21 +71,6 @@ describe('products of activations', () => {
     expect(nodes).toMatchObject([{ op: 'multiply' }]);
     const [node] = nodes;
     expect(node.op === 'multiply' && node.a === node.b).toBe(true);
-  });
-
-  test('rotary position: x·cos + turned(x)·sin', async () => {
-    const { nodes } = await importAndCompare({
-      nodes: nodesOf(`
-        a, b = Split(x, split; axis=2)
-        n = Neg(b)
-        t = Concat(n, a; axis=2)
-        c = Mul(x, cos)
-        s = Mul(t, sin)
-        y = Add(c, s)
-      `),
-      initializers,
-    });
-    expect(opsOf(nodes).filter((op) => op === 'multiply')).toHaveLength(2);
   });
 
   test('quotients, the divisor spread or not', async () => {
