@@ -19,10 +19,14 @@ static inline int64_t ivit_half(int32_t shift) { return shift == 0 ? 0 : (int64_
 
 static inline int64_t ivit_shift_round(int64_t v, int32_t shift) { return (v + ivit_half(shift)) >> shift; }
 
-/* clamp((v*multiplier[n] + 2^(shift-1) + offset[n]) >> shift, lo, hi), no zero point. */
+/*
+ * clamp((v*multiplier[n] + 2^(shift-1) + offset[n]) >> shift, lo, hi), no zero point. The product and the whole sum are
+ * proven to fit; on the way from one to the other it is added modulo 2^64.
+ */
 static inline int32_t ivit_requantize(const ivit_output *out, int64_t v, int32_t n) {
-  int64_t product = v * out->multiplier[n] + (out->offset ? out->offset[n] : 0);
-  return ivit_clamp(ivit_shift_round(product, out->shift), out->lo, out->hi);
+  uint64_t sum = (uint64_t)(v * out->multiplier[n]) + (uint64_t)ivit_half(out->shift);
+  if (out->offset) sum += (uint64_t)out->offset[n];
+  return ivit_clamp((int64_t)sum >> out->shift, out->lo, out->hi);
 }
 
 /* Writes requantized r as element i of a buffer of the output's type; IVIT_ROWS: as u-hat. */

@@ -3,7 +3,9 @@
  * where the machine has that alone, and the ARM kernels, cross-compiled, in an emulator where both tools are installed
  * (Debian: apt-get install gcc-aarch64-linux-gnu qemu-user).
  *
- *   node native/test/compare.mjs [rounds]
+ *   node native/test/compare.mjs [rounds] [--sanitize]
+ *
+ * With --sanitize all of it is compiled with AddressSanitizer and UndefinedBehaviorSanitizer, where the compiler has them.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -11,7 +13,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const native = path.resolve(import.meta.dirname, '..');
-const rounds = process.argv[2] ?? '300';
+const [rounds = '300'] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+const sanitizers = process.argv.includes('--sanitize')
+  ? ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
+  : [];
 const folder = mkdtempSync(path.join(tmpdir(), 'ivit-compare-'));
 const sources = (sub) =>
   readdirSync(path.join(native, sub))
@@ -24,11 +29,21 @@ function has(command) {
   return spawnSync(command, ['--version']).status === 0;
 }
 
+/** Whether a compiler has what these flags ask for. */
+function compiles(compiler, flags) {
+  const options = [...flags, '-x', 'c', '-', '-o', path.join(folder, 'empty')];
+  return spawnSync(compiler, options, { input: 'int main(void) { return 0; }' }).status === 0;
+}
+
 function build(compiler, flags, files, name) {
   const target = path.join(folder, name);
-  const result = spawnSync(compiler, ['-std=gnu11', '-O1', ...flags, ...common, ...files, '-o', target], {
-    encoding: 'utf8',
-  });
+  const result = spawnSync(
+    compiler,
+    ['-std=gnu11', '-O1', ...sanitizers, ...flags, ...common, ...files, '-o', target],
+    {
+      encoding: 'utf8',
+    },
+  );
   if (result.status === 0) return target;
   process.stdout.write(`${name}: does not compile\n${result.stderr}`);
   failures++;
@@ -39,8 +54,9 @@ function build(compiler, flags, files, name) {
 function compare(command, isa) {
   if (command.includes(null)) return;
   const [program, ...args] = command;
-  const { status, signal, stdout } = spawnSync(program, [...args, isa, rounds], { encoding: 'utf8' });
+  const { status, signal, stdout, stderr } = spawnSync(program, [...args, isa, rounds], { encoding: 'utf8' });
   process.stdout.write(status === 2 ? `${isa}: not on this machine\n` : stdout);
+  if (sanitizers.length > 0) process.stdout.write(stderr);
   if (signal !== null) process.stdout.write(`${isa}: ended by ${signal}\n`);
   if (status !== 0 && status !== 2) failures++;
 }
@@ -49,6 +65,8 @@ try {
   const compiler = process.env.CC ?? 'cc';
   if (!has(compiler)) {
     process.stdout.write('no C compiler: nothing compared\n');
+  } else if (sanitizers.length > 0 && !compiles(compiler, sanitizers)) {
+    process.stdout.write(`${compiler} has no sanitizers: nothing compared\n`);
   } else {
     const own = { x64: 'x86', arm64: 'arm' }[process.arch];
     const program = build(compiler, [], own === undefined ? [] : sources(own), 'compare');

@@ -39,7 +39,7 @@ export function requantized(op: Named & Requantization, bound: bigint | readonly
   return typeof bound === 'bigint' ? bound : greatest(bound);
 }
 
-/** Proves that |v·multiplier + 2^(shift−1) + offset| fits 63 bits, in whatever order it is added. */
+/** Proves that |v·multiplier + 2^(shift−1) + offset| fits 63 bits. */
 export function checkProducts(
   op: Named,
   requantization: Requantization,
@@ -54,7 +54,7 @@ export function checkProducts(
     const product = v * BigInt(Math.abs(multiplier[n]));
     const added = half + (offset?.[n] ?? 0n);
     const distance = added < 0n ? -added : added;
-    // Added in any order: the product and the sum both fit.
+    // The product and the whole sum fit; engines add modulo 2^64 on the way from one to the other.
     within(op, product, PRODUCT_BITS, `the product of ${what}`, n);
     within(op, distance, PRODUCT_BITS, `the offset of ${what}`, n);
     within(op, product + distance, PRODUCT_BITS, `the requantization of ${what}`, n);

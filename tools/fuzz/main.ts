@@ -90,7 +90,7 @@ async function superviseChild(name: string, first: number, end: number, total: C
   let last = '';
   const watch = setInterval(() => {
     const now = readFileSync(state, 'utf8');
-    if (now === last) child.kill('SIGKILL');
+    if (now !== '' && now === last) child.kill('SIGKILL'); // '': it is being written
     last = now;
   }, HUNG_MS);
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
