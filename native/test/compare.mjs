@@ -5,7 +5,8 @@
  *
  *   node native/test/compare.mjs [rounds] [--sanitize]
  *
- * With --sanitize all of it is compiled with AddressSanitizer and UndefinedBehaviorSanitizer, where the compiler has them.
+ * With --sanitize all of it is compiled with AddressSanitizer and UndefinedBehaviorSanitizer, where the compiler has
+ * them.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
