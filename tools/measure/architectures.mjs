@@ -2,7 +2,7 @@
  * `npm run architectures -- [--only a,b] [--folder build]`: makes each of today's architectures at real size, with random
  * weights (tools/measure/architectures), and measures it: imported, quantized, inferred, timed beside ONNX Runtime.
  * Prints the Markdown table of docs/architectures.md. What was measured lies in the folder as JSON and is not measured
- * again; `--table` only prints.
+ * again; `--table` only prints, `--built` measures with what is built already, `--keep` leaves the models in the folder.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,6 +20,7 @@ const { values: flags } = parseArgs({
     rounds: { type: 'string', default: '5' },
     threads: { type: 'string', default: '1' },
     keep: { type: 'boolean', default: false },
+    built: { type: 'boolean', default: false },
     table: { type: 'boolean', default: false },
   },
 });
@@ -28,23 +29,23 @@ const TOLERANCE = 0.06;
 
 const folder = path.resolve(flags.folder);
 mkdirSync(folder, { recursive: true });
-if (!flags.table) {
+if (!flags.table && !flags.built) {
   prepare();
   run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tools/measure']);
 }
 const compiled = path.join(root, 'node_modules/.cache/ivit-measure/tools/measure/architectures');
 const { ARCHITECTURES } = await import(path.join(compiled, 'index.js'));
 
-/** Runs a script; its JSON result and its peak memory in bytes. */
+/** Runs a script; its JSON result, its peak memory in bytes and its seconds of processor time. */
 function node(script, args) {
-  const peakFile = path.join(folder, 'peak');
+  const usageFile = path.join(folder, 'usage');
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--import', path.join(root, 'tools/measure/peak-memory.mjs'), script, ...args],
+    ['--import', path.join(root, 'tools/measure/usage.mjs'), script, ...args],
     {
       encoding: 'utf8',
       maxBuffer: 1 << 28,
-      env: { ...process.env, IVIT_PEAK_MEMORY: peakFile },
+      env: { ...process.env, IVIT_USAGE: usageFile },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
@@ -52,7 +53,7 @@ function node(script, args) {
     const said = stderr.trim().split('\n');
     throw new Error(said.find((line) => line.startsWith('error:')) ?? said.at(-1));
   }
-  return { result: JSON.parse(stdout), peak: Number(readFileSync(peakFile, 'utf8')) };
+  return { result: JSON.parse(stdout), ...JSON.parse(readFileSync(usageFile, 'utf8')) };
 }
 
 const ivit = (...args) => node(path.join(root, 'bin/ivit.js'), args);
@@ -88,6 +89,7 @@ function measure(name) {
     bytes: made.result.bytes,
     sqnrDb: made.result.agreement.sqnrDb,
     seconds: made.result.seconds,
+    cpuSeconds: made.cpuSeconds,
     peak: made.peak,
     native: median('ivit native', ''),
     wasm: median('ivit wasm', ''),
@@ -129,6 +131,7 @@ print([
   'MAC = published',
   'SQNR',
   'quantized in',
+  'processor',
   'peak memory',
   'ivit native',
   'ivit wasm',
@@ -137,7 +140,7 @@ print([
   '× float',
   '× int8',
 ]);
-print(['---', ...new Array(11).fill('--:')]);
+print(['---', ...new Array(12).fill('--:')]);
 for (const name of names.filter((each) => existsSync(fileOf(each)))) {
   const { parameters, macs } = ARCHITECTURES[name];
   const row = JSON.parse(readFileSync(fileOf(name), 'utf8'));
@@ -147,6 +150,7 @@ for (const name of names.filter((each) => existsSync(fileOf(each)))) {
     beside(row.macs / 1e9, macs, 'G'),
     `${row.sqnrDb.toFixed(1)} dB`,
     `${row.seconds.toFixed(0)} s`,
+    `${row.cpuSeconds.toFixed(0)} s`,
     `${(row.peak / 1e9).toFixed(2)} GB`,
     milliseconds(row.native),
     milliseconds(row.wasm),

@@ -48,22 +48,22 @@ const root = path.resolve(import.meta.dirname, '../..');
 const folder = positionals[0];
 const backends = flags.backends.split(',');
 const scratch = mkdtempSync(path.join(tmpdir(), 'ivit-real-sizes-'));
-const peakFile = path.join(scratch, 'peak');
+const usageFile = path.join(scratch, 'usage');
 
 /** Runs one command of the tool; its JSON result and its peak memory in bytes. */
 function ivit(...args) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--import', path.join(root, 'tools/measure/peak-memory.mjs'), path.join(root, 'bin/ivit.js'), ...args, '--json'],
+    ['--import', path.join(root, 'tools/measure/usage.mjs'), path.join(root, 'bin/ivit.js'), ...args, '--json'],
     {
       encoding: 'utf8',
       maxBuffer: 1 << 28,
-      env: { ...process.env, IVIT_PEAK_MEMORY: peakFile },
+      env: { ...process.env, IVIT_USAGE: usageFile },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
   if (status !== 0) throw new Error(`ivit ${args[0]} of ${args[1]}: ${stderr.trim().split('\n').at(-1)}`);
-  return { result: JSON.parse(stdout), peak: Number(readFileSync(peakFile, 'utf8')) };
+  return { result: JSON.parse(stdout), peak: JSON.parse(readFileSync(usageFile, 'utf8')).peak };
 }
 
 const millions = (count) => `${(count / 1e6).toFixed(1)} M`;
