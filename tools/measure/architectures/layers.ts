@@ -73,7 +73,7 @@ export function batchNorm(net: Net, x: Value, gain = 1): Value {
   // Running averages of training are near to what a few images give, not the same.
   const drift = [net.normal(channels, 0.1), net.spread(channels, 0.2)];
   if (net.statistics === null) return measuredNorm(net, x, gamma, beta);
-  const { mean: measured, variance: seen } = net.statistics[net.norms++];
+  const { mean: measured, variance: seen } = net.statistics(net.norms++, channels);
   // A few images tell little of how a pooled feature varies.
   const least = x.shape.length === 2 ? (0.3 * seen.reduce((sum, v) => sum + v, 0)) / channels : 0;
   const variance = seen.map((v) => Math.max(v, least));

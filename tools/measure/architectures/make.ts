@@ -57,7 +57,8 @@ if (architecture === undefined || file === undefined) {
   process.stderr.write(`usage: node make.js <name> <model.onnx>; names: ${Object.keys(ARCHITECTURES).join(', ')}\n`);
   process.exit(2);
 }
-const net = new Net({ batch: 1, statistics: await measureStatistics(architecture) });
+const measured = await measureStatistics(architecture);
+const net = new Net({ batch: 1, statistics: (norm) => measured[norm] });
 const outputs = architecture.build(net);
 writeFileSync(file, net.encode(outputs));
 const { parameters, macs } = architecture;

@@ -75,16 +75,18 @@ function mobileVitBlock(net: Net, x: Value, layers: number, width: number): Valu
   return convNorm(net, concat(net, [x, y], 1), channels, { kernel: 3, act: silu });
 }
 
+const MOBILE_VIT_V2: readonly (readonly [channels: number, layers: number])[] = [
+  [256, 2],
+  [384, 4],
+  [512, 3],
+];
+
 /** MobileViTv2: separable attention, linear in the pixels. */
-export function mobileVitV2(net: Net, size: number): Outputs {
-  let x = convNorm(net, net.image(size), 32, { kernel: 3, stride: 2, act: silu });
-  x = inverted(net, x, 64, 1, 2);
-  for (const stride of [2, 1]) x = inverted(net, x, 128, stride, 2);
-  for (const [channels, layers] of [
-    [256, 2],
-    [384, 4],
-    [512, 3],
-  ]) {
+export function mobileVitV2(net: Net, size: number, widths = [32, 64, 128], stages = MOBILE_VIT_V2): Outputs {
+  let x = convNorm(net, net.image(size), widths[0], { kernel: 3, stride: 2, act: silu });
+  x = inverted(net, x, widths[1], 1, 2);
+  for (const stride of [2, 1]) x = inverted(net, x, widths[2], stride, 2);
+  for (const [channels, layers] of stages) {
     x = inverted(net, x, channels, 2, 2);
     x = mobileVitV2Block(net, x, layers);
   }

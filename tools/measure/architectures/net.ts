@@ -18,8 +18,8 @@ export interface ChannelStatistics {
 export interface NetOptions {
   /** Images at a time: 1 in the files that are kept. */
   readonly batch: number;
-  /** What every BatchNormalization saw, in the order of the file; null: the file is written to measure them. */
-  readonly statistics: readonly ChannelStatistics[] | null;
+  /** What every BatchNormalization saw, by its place in the file; null: the file is written to measure them. */
+  readonly statistics: ((norm: number, channels: number) => ChannelStatistics) | null;
 }
 
 type Attribute = number | string | readonly number[] | { readonly float: number };
@@ -33,7 +33,7 @@ const INT64 = 7;
 /** A network under construction: nodes as `torch.onnx` writes them, shapes known throughout, weights random. */
 export class Net {
   readonly batch: number;
-  readonly statistics: readonly ChannelStatistics[] | null;
+  readonly statistics: NetOptions['statistics'];
   /** Pairs of outputs, mean and variance, of every BatchNormalization that is to be measured. */
   readonly measured: string[] = [];
   /** Every BatchNormalization written so far. */

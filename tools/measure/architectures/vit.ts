@@ -163,7 +163,12 @@ function resizedPositions(net: Net, width: number, queries: number, size: readon
 }
 
 /** ViTPose: the tokens as a map, two transposed convolutions, a heat map for each joint. */
-export function vitPose(net: Net, { size, width, depth, heads, patch }: VitShape, joints: number): Outputs {
+export function vitPose(
+  net: Net,
+  { size, width, depth, heads, patch }: VitShape,
+  joints: number,
+  channels = 256,
+): Outputs {
   const image = conv(net, net.image(...size), width, { kernel: patch, stride: patch, padding: 2 });
   const [, , rows, cols] = image.shape;
   let x = transpose(net, reshape(net, image, [image.shape[0], width, -1]), [0, 2, 1]);
@@ -171,7 +176,7 @@ export function vitPose(net: Net, { size, width, depth, heads, patch }: VitShape
   for (let i = 0; i < depth; i++) x = block(net, x, heads, 4 * width);
   let map = toMap(net, layerNorm(net, x), rows, cols);
   for (let i = 0; i < 2; i++) {
-    map = deconv(net, map, 256, { kernel: 4, stride: 2, padding: 1, bias: false });
+    map = deconv(net, map, channels, { kernel: 4, stride: 2, padding: 1, bias: false });
     map = relu(net, batchNorm(net, map));
   }
   return { heatmaps: conv(net, map, joints) };
