@@ -1,8 +1,8 @@
 /**
- * `npm run architectures -- [--only a,b] [--folder build]`: makes each of today's architectures at real size, with random
- * weights (tools/measure/architectures), and measures it: imported, quantized, inferred, timed beside ONNX Runtime.
- * Prints the Markdown table of docs/architectures.md. What was measured lies in the folder as JSON and is not measured
- * again; `--table` only prints, `--built` measures with what is built already, `--keep` leaves the models in the folder.
+ * `npm run architectures -- [--only a,b] [--folder build]`: makes each of today's architectures at real size, with
+ * random weights (tools/measure/architectures), and measures it: imported, quantized, inferred, timed beside ONNX
+ * Runtime. Prints the Markdown table of docs/architectures.md. What was measured lies in the folder as JSON and is not
+ * measured again; `--table` only prints, `--built` measures with what is built already, `--keep` leaves the models.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
