@@ -92,6 +92,14 @@ describe('integer ops over maps', () => {
       { groups: ints([1, 2, 256]), whole: ints([1, 8, 8, 8]), scale: random([2], 3), shift: random([2], 4) },
     ],
     ['maxPool', 'y = GlobalMaxPool(m)', {}],
+    [
+      'meanRows', // of more rows than 31 bits of a multiplier leave 64 bits for
+      `
+        big = Resize(m, , , sizes; mode="linear")
+        y = GlobalAveragePool(big)
+      `,
+      { sizes: ints([1, 8, 40, 40]) },
+    ],
   ])('%s', async (op, steps, initializers) => {
     const { sqnrDb, ops } = await quantized(steps, initializers);
     expect(sqnrDb).toBeGreaterThan(40);
