@@ -72,3 +72,18 @@ function numbersOf(base64: string, dtype: string): number[] {
   const { buffer } = bytesOf(base64);
   return dtype === 'int64' ? Array.from(new BigInt64Array(buffer), Number) : Array.from(new Float32Array(buffer));
 }
+
+/** The float graph's input, [channels, height, width], from u8 pixels: normalised as the model's record says. */
+export function networkInput(
+  { input }: Pick<ModernModel, 'input'>,
+  { channels, height, width }: { readonly channels: number; readonly height: number; readonly width: number },
+  pixels: Uint8Array,
+): Float32Array {
+  const size = height * width;
+  const isInteger = input.dtype === 'uint8';
+  return Float32Array.from({ length: channels * size }, (_, i) => {
+    const c = Math.floor(i / size);
+    const p = pixels[(i % size) * channels + c] / 255;
+    return isInteger ? p : (p - input.mean[c]) / input.std[c];
+  });
+}

@@ -25,7 +25,14 @@ import {
   quantizeGraph,
   resolveScheme,
 } from '../quantize/index.js';
-import type { Agreement, AttentionReport, LayerReport, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
+import type {
+  Agreement,
+  AttentionReport,
+  GivenStatistics,
+  LayerReport,
+  QuantizeOptions,
+  QuantizeResult,
+} from '../quantize/index.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
 import { importAndChooseRecipe } from './recipe.js';
@@ -116,11 +123,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     synthetic,
     normalization,
     options,
-    statistics: {
-      given: statistics,
-      observeImages: statistics === undefined || !synthetic,
-      histograms: request.saveStats !== undefined,
-    },
+    statistics: howToObserve(statistics, synthetic, request),
     threads,
     onProgress: request.onProgress,
   });
@@ -153,6 +156,15 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     unread,
     seconds: (performance.now() - start) / 1000,
   };
+}
+
+/** Ranges come from statistics that are given, and from photographs; made-up images add nothing to given ones. */
+function howToObserve(
+  given: GivenStatistics['given'],
+  synthetic: boolean,
+  { saveStats }: QuantizeRequest,
+): GivenStatistics {
+  return { given, observeImages: given === undefined || !synthetic, histograms: saveStats !== undefined };
 }
 
 /** Fewer tell nothing. */

@@ -30,7 +30,7 @@ interface CollectListeners {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-export interface CollectRequest extends CollectListeners {
+export interface CollectRequest {
   readonly graph: Graph;
   /** u8 HWC pixels of each image, of the graph's input size. */
   readonly images: readonly Uint8Array[];
@@ -41,6 +41,7 @@ export interface CollectRequest extends CollectListeners {
   /** Node id → the value that it is given for image i, instead of computing it: [rows, cols]. */
   readonly given?: ReadonlyMap<string, (image: number) => Float32Array | Promise<Float32Array>>;
   readonly runtime: RuntimeSettings;
+  readonly listeners?: CollectListeners;
 }
 
 interface StatisticsRequest {
@@ -83,14 +84,14 @@ export function normalizePixels(
  * one after the other, each on all images.
  */
 export async function collect(request: CollectRequest): Promise<Collected> {
-  const { graph, images, onProgress } = request;
+  const { graph, images, listeners } = request;
   const parts = cutGraph(graph, request.runtime.partBytes);
   const pass = new Pass(request);
   try {
     for (const [p, part] of parts.entries()) {
       const readLater = new Set(parts.slice(p + 1).flatMap(({ inputs }) => inputs));
       const report = (i: number): void =>
-        onProgress?.(Math.floor((p * images.length + i + 1) / parts.length), images.length);
+        listeners?.onProgress?.(Math.floor((p * images.length + i + 1) / parts.length), images.length);
       await pass.run(part, readLater, report);
     }
   } catch (error) {
@@ -160,7 +161,7 @@ class Pass {
   }
 
   #output(values: Float32Array | undefined, i: number): void {
-    const { onOutput } = this.#request;
+    const onOutput = this.#request.listeners?.onOutput;
     if (values === undefined) return;
     if (onOutput === undefined) this.logits.push(values);
     else onOutput(values, i);

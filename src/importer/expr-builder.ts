@@ -40,6 +40,8 @@ type ConvAttributes = Required<Pick<Attributes, 'strides' | 'pads' | 'dilations'
 export class ExprBuilder {
   /** The ONNX node being translated: what new expressions say they come from. */
   origin: OnnxNode | null = null;
+  /** The file's fixed batch, whose images are told apart afterwards; 1: there is one image. */
+  batch = 1;
   /** What making constants may still cost. */
   readonly budget = new ImportBudget();
 

@@ -136,6 +136,7 @@ export function translate(
   if (unknown.length > 0) throw new UnsupportedModelError(unknown.map((node) => unknownOperator(node, model.producer)));
 
   const translation = new Translation(model, tensors);
+  translation.builder.batch = imageShape[0];
   const values = new Map<string, Expr>([[live.input.name, imageValue(translation.builder, live.input, imageShape)]]);
   for (const info of live.optional) values.set(info.name, absentValue(translation.builder, info));
   const scope = new Scope(model.graph, (name) => values.get(name) ?? null);

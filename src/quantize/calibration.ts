@@ -48,7 +48,7 @@ export async function calibrate(
     },
     samples: samples.wanted,
     runtime: { threads },
-    onProgress: (done, total) => request.onProgress?.('calibrate', done, total),
+    listeners: { onProgress: (done, total) => request.onProgress?.('calibrate', done, total) },
   });
   for (const [id, statistics] of given ?? []) collected.statistics.get(id)!.merge(statistics);
   const { statistics: observed } = collected;

@@ -23,7 +23,7 @@ export { EFFORT_SETTINGS } from './effort.js';
 export { METHODS } from './decide/ranges.js';
 export { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, SCALE_MODES, type LayerBits, type QuantizeOptions } from './options.js';
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
-export type { FitStage, QuantizeRequest, QuantizeResult } from './request.js';
+export type { FitStage, GivenStatistics, QuantizeRequest, QuantizeResult } from './request.js';
 export { resolveScheme, type Scheme } from './schemes/index.js';
 export type { Techniques } from './techniques.js';
 

@@ -22,7 +22,7 @@ export interface QuantizeRequest {
 }
 
 /** Statistics beside those of the images. */
-interface GivenStatistics {
+export interface GivenStatistics {
   /** Statistics of `observedNodes` gathered before, with histograms; ranges are chosen on them too. */
   readonly given?: ReadonlyMap<string, ChannelStatistics>;
   /** False: ranges are chosen on `given` alone, the images serve for all else. */

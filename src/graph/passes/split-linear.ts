@@ -5,8 +5,8 @@ import type { Draft, Pass } from './pass.js';
 
 /**
  * Where columns are taken out of a linear layer's output (queries that go through a norm of their own or are turned by
- * their position, channels that are interleaved), the layer is cut into one for each reader instead: rows of its weights
- * are moved, not activations.
+ * their position, channels that are interleaved), the layer is cut into one for each reader instead: rows of its
+ * weights are moved, not activations.
  */
 export const splitLinear: Pass = (draft) => {
   for (const node of draft.nodes) {

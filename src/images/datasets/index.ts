@@ -11,7 +11,7 @@ import { otherTable, tableFile } from './table-file.js';
 
 export { listImages } from './list.js';
 export { UnreadImages } from './unread.js';
-export type { DatasetItem, DatasetOptions } from './source.js';
+export type { DatasetOptions } from './source.js';
 
 /** Asked in this order whether a source is theirs. */
 const KINDS = {

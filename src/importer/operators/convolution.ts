@@ -28,7 +28,7 @@ interface Grouped extends Sliding {
 function convolved(b: ExprBuilder, x: Expr, weight: Expr, sliding: Grouped): Expr {
   const [n, channels, height, width] = x.shape;
   const { strides, dilations, pads, group } = sliding;
-  if (n === 1) return b.conv(x, weight, sliding);
+  if (n === 1 || n === b.batch) return b.conv(x, weight, sliding);
   const reach = dilations[0] * (weight.shape[2] - 1) + 1;
   const count = Math.floor((height + pads[0] + pads[2] - reach) / strides[0]) + 1;
   const period = Math.ceil(Math.max(height + pads[0], (count - 1) * strides[0] + reach) / strides[0]) * strides[0];

@@ -75,9 +75,11 @@ export async function measureSensitivities(
       images: images.flatMap((pixels) => candidates.map(() => pixels)),
       samples: new Map(),
       given: givenErrors(quantization, candidates, exact),
-      onOutput: (values, run) =>
-        errors[run % candidates.length].add(exact.logits[Math.floor(run / candidates.length)], values),
-      onProgress,
+      listeners: {
+        onOutput: (values, run) =>
+          errors[run % candidates.length].add(exact.logits[Math.floor(run / candidates.length)], values),
+        onProgress,
+      },
     });
     rounded.samples.close();
     const inOthers = await collect({
@@ -85,7 +87,7 @@ export async function measureSensitivities(
       graph: withRoundedWeights(quantization),
       images,
       samples: new Map(),
-      onOutput: (values, image) => ofOthers.add(exact.logits[image], values),
+      listeners: { onOutput: (values, image) => ofOthers.add(exact.logits[image], values) },
     });
     inOthers.samples.close();
     const measured = candidates.map(({ kind, node, macs, bytes }, c) => {
