@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
 const NEEDS_BUILD = [
   'test/{api,attacks,bench,fuzz,cli,engine,native,package}/**/*.test.ts',
   'test/quantize/{build,decide}/**/*.test.ts',
-  'test/quantize/{output-rows,zoo}.test.ts',
+  'test/quantize/{output-rows,zoo,zoo2}.test.ts',
 ];
 
 export default defineConfig({
