@@ -4,12 +4,14 @@ import { InputError } from '../errors.js';
 import { packageRequire } from '../package-root.js';
 import { decodeBmp, isBmp } from './formats/bmp.js';
 import { MAX_PIXELS } from './formats/pixels.js';
+import { decodeNpyImage, isNpy } from './formats/npy-image.js';
 import { decodePnm, isPnm } from './formats/pnm.js';
+import { withValidOrientation } from './formats/tiff.js';
 import { TELLING_BYTES, unsupportedImage } from './formats/recognize.js';
-import type { RgbImage } from './image.js';
+import type { PixelImage } from './image.js';
 
 /**
- * Decodes an image file, or its bytes, to 8-bit RGB.
+ * Decodes an image file, or its bytes, to 8-bit RGB; a .npy array to the channels that it has.
  *
  * The pixels are those of Pillow's `Image.open(f).convert('RGB')`: the stored orientation, unless `options.exif` is
  * `apply`, colour profiles ignored, alpha dropped without blending, palettes expanded, CMYK by Pillow's plain formula,
@@ -23,7 +25,7 @@ export async function decodeImage(
   input: string | Uint8Array,
   name?: string,
   options: DecodeOptions = {},
-): Promise<RgbImage> {
+): Promise<PixelImage> {
   return (await decodeOriented(input, options.exif ?? 'ignore', name)).image;
 }
 
@@ -47,21 +49,23 @@ export async function decodeOriented(
   input: string | Uint8Array,
   exif: ExifMode,
   name?: string,
-): Promise<{ image: RgbImage; isTurned: boolean }> {
+): Promise<{ image: PixelImage; isTurned: boolean }> {
   const title = name ?? (typeof input === 'string' ? input : 'the image');
   const start = await readStart(input, title);
   const unsupported = unsupportedImage(start);
   if (unsupported !== null) throw new InputError(`Cannot decode ${title}: ${unsupported}`);
-  const ownDecoder = isBmp(start) ? decodeBmp : isPnm(start) ? decodePnm : null;
-  if (ownDecoder !== null) return { image: await decodeItself(ownDecoder, input, title), isTurned: false };
+  const ownDecoder = OWN_DECODERS.find(({ is }) => is(start))?.decode;
+  if (ownDecoder !== undefined) return { image: await decodeItself(ownDecoder, input, title), isTurned: false };
   const decoder = loadSharp();
   try {
     const settings = { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
-    const { space, format, orientation = 1 } = await decoder(input, settings).metadata();
+    const { space, format, orientation: tag = 1 } = await decoder(input, settings).metadata();
     // Whatever else this build of the decoder reads, others do not.
     if (!FORMATS.has(format)) throw new Error(`images of format ${format} are not supported: convert to PNG`);
+    // Numbers that are no orientation mean none, as for Pillow; sharp would refuse them.
+    const orientation = tag >= 1 && tag <= 8 ? tag : 1;
     const isTurned = orientation !== 1 && format !== 'tiff';
-    const autoOrient = format === 'tiff' || exif === 'apply';
+    const autoOrient = orientation !== 1 && (format === 'tiff' || exif === 'apply');
     const open = () => decoder(input, { ...settings, autoOrient });
     const isCmyk = space === 'cmyk';
     const pipeline = isCmyk
@@ -73,9 +77,21 @@ export async function decodeOriented(
     if (info.channels !== 3) throw new Error(`decoded to ${info.channels} channels instead of 3`);
     return { image: { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height }, isTurned };
   } catch (error) {
+    const mended = /"Orientation"/.test(String(error)) && withValidOrientation(await bytesOf(input));
+    if (mended) return decodeOriented(mended, exif, title);
     throw new InputError(`Cannot decode ${title}: ${causeOf(error)}`, { cause: error });
   }
 }
+
+const bytesOf = async (input: string | Uint8Array): Promise<Uint8Array> =>
+  typeof input === 'string' ? readFile(input) : input;
+
+/** What sharp does not decode. */
+const OWN_DECODERS: readonly { is: (start: Uint8Array) => boolean; decode: (bytes: Uint8Array) => PixelImage }[] = [
+  { is: isBmp, decode: decodeBmp },
+  { is: isPnm, decode: decodePnm },
+  { is: isNpy, decode: decodeNpyImage },
+];
 
 let sharp: typeof Sharp | undefined;
 
@@ -103,12 +119,12 @@ function loadSharp(): typeof Sharp {
 
 /** What is decoded here, and not by sharp. */
 async function decodeItself(
-  decoder: (bytes: Uint8Array) => RgbImage,
+  decoder: (bytes: Uint8Array) => PixelImage,
   input: string | Uint8Array,
   title: string,
-): Promise<RgbImage> {
+): Promise<PixelImage> {
   try {
-    return decoder(typeof input === 'string' ? await readFile(input) : input);
+    return decoder(await bytesOf(input));
   } catch (error) {
     throw new InputError(`Cannot decode ${title}: ${(error as Error).message}`, { cause: error });
   }

@@ -41,6 +41,13 @@ describe("decodeImage gives Pillow's pixels", () => {
   });
 });
 
+/** Writes the checksum of a PNG's eXIf chunk anew. */
+function fixChecksum(png: Buffer): void {
+  const at = png.indexOf('eXIf');
+  const length = png.readUInt32BE(at - 4);
+  png.writeUInt32BE(crc32(png.subarray(at, at + 4 + length)), at + 4 + length);
+}
+
 describe('EXIF orientation', () => {
   /** Two pixels, red over blue. */
   const raw = { width: 1, height: 2, channels: 3 } as const;
@@ -74,6 +81,23 @@ describe('EXIF orientation', () => {
   it('of a TIFF is always applied, as Pillow applies it', async () => {
     const { width, height, data } = await decodeImage(await tagged('tiff', 6));
     expect([width, height, ...data]).toEqual([2, 1, 0, 0, 255, 255, 0, 0]);
+  });
+
+  it.each([0, 9, 65535])('that is none, %i, means upright', async (tag) => {
+    for (const format of ['tiff', 'png'] as const) {
+      const file = await tagged(format, 6);
+      const littleEndian = Buffer.from([0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0]);
+      const bigEndian = Buffer.from([0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6]);
+      const at = Math.max(file.indexOf(littleEndian), file.indexOf(bigEndian));
+      expect(at).toBeGreaterThan(0);
+      if (file.includes(littleEndian)) file.writeUInt16LE(tag, at + 8);
+      else file.writeUInt16BE(tag, at + 8);
+      if (format === 'png') fixChecksum(file);
+      for (const exif of ['apply', 'ignore'] as const) {
+        const { image, isTurned } = await decodeOriented(file, exif);
+        expect([image.width, image.height, ...image.data, isTurned]).toEqual([1, 2, ...upright, false]);
+      }
+    }
   });
 });
 
