@@ -3,7 +3,7 @@ export { CheckError, ExitCode, InputError, UsageError } from './errors.js';
 export type { BackendName, EngineOptions } from './engine/types.js';
 export { decodeImage } from './api/decode.js';
 export type { DecodeOptions, ExifMode } from './images/decode.js';
-export type { RgbImage } from './images/image.js';
+export type { PixelImage, RgbImage } from './images/image.js';
 export { evaluate } from './api/evaluate.js';
 export type { Evaluation, FloatComparison } from './api/evaluate.js';
 export { Model, realValues } from './api/model.js';

@@ -1,5 +1,6 @@
 /** What callers of the library may give, checked before any work. */
 import type { DecodeOptions } from '../images/decode.js';
+import { MAX_CHANNELS } from '../images/image.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import { PRESET_NAMES } from '../images/preprocess/presets.js';
 import { MAX_EDGE } from '../images/preprocess/recipe.js';
@@ -17,7 +18,10 @@ const called: Check = { expected: 'a function', accepts: (value) => typeof value
 const numbers = (expected: string, accepts: (x: number) => boolean): Check => ({
   expected,
   accepts: (value) =>
-    Array.isArray(value) && value.length === 3 && value.every((x) => Number.isFinite(x) && accepts(x as number)),
+    Array.isArray(value) &&
+    value.length >= 1 &&
+    value.length <= MAX_CHANNELS &&
+    value.every((x) => Number.isFinite(x) && accepts(x as number)),
 });
 const edge = wholeNumber(1, MAX_EDGE).accepts;
 
@@ -58,8 +62,8 @@ const PREPROCESS: Checks<RecipeFlags> = {
       (mode === 'shortest' && edge(length)) || (mode === 'exact' && edge(height) && edge(width)),
   ),
   preset: oneOf(PRESET_NAMES),
-  mean: numbers('three numbers', () => true),
-  std: numbers('three positive numbers', (x) => x > 0),
+  mean: numbers('a list of numbers, one for each channel', () => true),
+  std: numbers('a list of positive numbers, one for each channel', (x) => x > 0),
   interpolation: oneOf(['bicubic', 'bilinear']),
 };
 

@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os';
 import { BACKENDS } from '../engine/types.js';
 import type { EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
-import type { RgbImage } from '../images/image.js';
+import { MAX_CHANNELS } from '../images/image.js';
+import type { PixelImage } from '../images/image.js';
 
 /** Threads beyond the cores bring nothing and cost memory each: 16, or four times the cores where that is more. */
 export const MAX_THREADS = Math.max(16, 4 * availableParallelism());
@@ -46,13 +47,14 @@ export function checkLoadArguments(file: unknown, options: unknown): void {
 }
 
 /** @throws UsageError as above */
-export function checkImage(call: string, image: unknown): asserts image is RgbImage {
+export function checkImage(call: string, image: unknown): asserts image is PixelImage {
   const isImage = shaped('an image { data, width, height }, as decodeImage gives', () => true);
   check(call, 'image', image, isImage);
-  const { data, width, height } = image as Record<string, unknown>;
+  const { data, width, height, channels = 3 } = image as Record<string, unknown>;
   check(call, 'width', width, wholeNumber(1));
   check(call, 'height', height, wholeNumber(1));
-  checkBytes(call, 'data', data, [Number(height), Number(width), 3]);
+  check(call, 'channels', channels, wholeNumber(1, MAX_CHANNELS));
+  checkBytes(call, 'data', data, [Number(height), Number(width), Number(channels)]);
 }
 
 /** @throws UsageError as above */

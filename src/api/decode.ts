@@ -1,10 +1,11 @@
 import { decodeImage as decode } from '../images/decode.js';
 import type { DecodeOptions } from '../images/decode.js';
-import type { RgbImage } from '../images/image.js';
+import type { PixelImage } from '../images/image.js';
 import { checkDecodeArguments } from './arguments.js';
 
 /**
- * Decodes an image file, or its bytes, to 8-bit RGB: the pixels of Pillow's `Image.open(f).convert('RGB')`.
+ * Decodes an image file, or its bytes, to 8-bit RGB: the pixels of Pillow's `Image.open(f).convert('RGB')`. A .npy file
+ * of uint8 gives the channels that it has.
  *
  * @param input path of a file, or the bytes of one
  * @param name what errors call it; the path, unless given
@@ -14,7 +15,7 @@ export async function decodeImage(
   input: string | Uint8Array,
   name?: string,
   options: DecodeOptions = {},
-): Promise<RgbImage> {
+): Promise<PixelImage> {
   checkDecodeArguments(input, name, options);
   return decode(input, name, options);
 }

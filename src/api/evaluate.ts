@@ -1,8 +1,9 @@
 import { InputError } from '../errors.js';
 import { UnreadImages, hasClasses, listImages, openDataset } from '../images/datasets/index.js';
+import { greyNotice, losesColour } from '../images/channels.js';
 import { decodeOriented } from '../images/decode.js';
 import type { ExifMode } from '../images/decode.js';
-import type { RgbImage } from '../images/image.js';
+import type { PixelImage } from '../images/image.js';
 import { AccuracyMeter } from '../metrics/accuracy.js';
 import { AgreementMeter, argmax } from '../metrics/agreement.js';
 import { latencyOf } from '../metrics/latency.js';
@@ -78,6 +79,7 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
     const skipped: SkippedImage[] = [];
     let floatTime = 0;
     let turned = 0;
+    let coloured = 0;
     const start = performance.now();
     for await (const { item, input } of inferInOrder(model, items, exif)) {
       if ('reason' in input) {
@@ -88,6 +90,7 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
         if (item.label !== null) accuracy.add(logits, item.label);
         times.push(ms);
         if (input.isTurned) turned++;
+        if (input.isColoured) coloured++;
         const before = performance.now();
         const floatPrediction = await comparison?.add(pixels, values, item.label);
         floatTime += performance.now() - before;
@@ -99,6 +102,8 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
     const images = times.length;
     if (images === 0) throw new InputError(`No usable image in ${request.dataset}: ${skipped[0].reason}`);
     if (turned > 0) onNotice?.(turnedNotice(turned, images, exif));
+    const grey = greyNotice(coloured, images);
+    if (grey !== null) onNotice?.(grey);
     return {
       images,
       turned: { images: turned, exif },
@@ -206,7 +211,8 @@ function limited(items: readonly Item[], limit = items.length): Item[] {
 }
 
 interface Decoded {
-  readonly image: RgbImage;
+  readonly path: string;
+  readonly image: PixelImage;
   readonly isTurned: boolean;
 }
 
@@ -214,10 +220,15 @@ interface Skipped {
   readonly reason: string;
 }
 
-interface Inferred {
+interface Prepared {
   readonly pixels: Uint8Array;
   /** Whether its EXIF data give an orientation other than upright. */
   readonly isTurned: boolean;
+  /** Whether a network of one channel gets it without its colours. */
+  readonly isColoured: boolean;
+}
+
+interface Inferred extends Prepared {
   /** All that the network gives. */
   readonly values: Int32Array;
   readonly ms: number;
@@ -239,9 +250,7 @@ async function* inferInOrder(
   const decode = (from: number) => Promise.all(items.slice(from, from + size).map((item) => decodeItem(item, exif)));
   let decoding = decode(0);
   for (let from = 0; from < items.length; from += size) {
-    const prepared = (await decoding).map((image) =>
-      'reason' in image ? image : { pixels: model.prepare(image.image), isTurned: image.isTurned },
-    );
+    const prepared = (await decoding).map((one) => ('reason' in one ? one : prepareItem(model, one)));
     decoding = decode(from + size);
     const inferred = await mapConcurrently(prepared, model.threads, (one) => inferPixels(model, one));
     for (const [i, input] of inferred.entries()) yield { item: items[from + i], input };
@@ -250,22 +259,30 @@ async function* inferInOrder(
 
 async function decodeItem(item: Item, exif: ExifMode): Promise<Decoded | Skipped> {
   try {
-    return await decodeOriented(item.path, exif);
+    return { ...(await decodeOriented(item.path, exif)), path: item.path };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     return { reason: error.message };
   }
 }
 
-async function inferPixels(
-  model: Model,
-  prepared: Pick<Inferred, 'pixels' | 'isTurned'> | Skipped,
-): Promise<Inferred | Skipped> {
+/** What has other channels than the network reads is skipped, with the reason. */
+function prepareItem(model: Model, { image, isTurned, path }: Decoded): Prepared | Skipped {
+  try {
+    const isColoured = model.file.program.input.channels === 1 && losesColour(image);
+    return { pixels: model.prepare(image), isTurned, isColoured };
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return { reason: `Cannot use ${path}: ${error.message}` };
+  }
+}
+
+async function inferPixels(model: Model, prepared: Prepared | Skipped): Promise<Inferred | Skipped> {
   if ('reason' in prepared) return prepared;
-  const { pixels, isTurned } = prepared;
+  const { pixels } = prepared;
   const start = performance.now();
   const values = await model.run(pixels);
-  return { pixels, isTurned, values, ms: performance.now() - start };
+  return { ...prepared, values, ms: performance.now() - start };
 }
 
 /** Works on `count` items at a time: as many as the engine has threads, so that none waits in a queue while timed. */

@@ -17,7 +17,6 @@ export function recordNormalization({ mean, std, scale, source }: PreprocessReci
 
 /** The normalization that a model's provenance records. */
 export function recordedNormalization({ normalization }: Provenance): { mean: number[]; std: number[] } {
-  const [r, g, b] = normalization.mean.map(Number);
-  const [sr, sg, sb] = normalization.std.map(Number);
-  return normalizationOf({ mean: [r, g, b], std: [sr, sg, sb], scale: Number(normalization.scale) });
+  const { mean, std, scale } = normalization;
+  return normalizationOf({ mean: mean.map(Number), std: std.map(Number), scale: Number(scale) });
 }

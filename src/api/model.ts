@@ -2,7 +2,7 @@ import { TOP, check, checkBytes, checkImage, checkLoadArguments, checkLogits, ch
 import { loadEngine } from '../engine/engine.js';
 import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
-import type { RgbImage } from '../images/image.js';
+import type { PixelImage } from '../images/image.js';
 import { labelText } from '../images/labels.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { loadModel } from '../program/file.js';
@@ -120,16 +120,21 @@ export class Model {
     return Number(this.file.logitScale);
   }
 
-  /** Pixels of an image of any size as the network takes them: resized and cropped by the model's own recipe. */
-  prepare(image: RgbImage): Uint8Array {
+  /**
+   * Pixels of an image of any size as the network takes them: resized and cropped by the model's own recipe. A
+   * network of one channel sees RGB as grey.
+   *
+   * @throws InputError where the image has other channels than the network reads
+   */
+  prepare(image: PixelImage): Uint8Array {
     checkImage('prepare', image);
-    return applyRecipe(image, this.file.preprocess);
+    return applyRecipe(image, this.file.preprocess, this.file.program.input.channels);
   }
 
   /**
    * The integers that the network gives for pixels of its own size: all outputs', one after the other.
    *
-   * @param pixels u8, [height, width, 3] row-major
+   * @param pixels u8, [height, width, channels] row-major
    * @returns all on the scale `logitScale`; `results` tells the outputs apart
    */
   async run(pixels: Uint8Array): Promise<Int32Array> {
@@ -140,7 +145,7 @@ export class Model {
   }
 
   /** Runs an image of any size. */
-  async infer(image: RgbImage, options: { readonly top?: number } = {}): Promise<Inference> {
+  async infer(image: PixelImage, options: { readonly top?: number } = {}): Promise<Inference> {
     checkImage('infer', image);
     checkObject('infer', options, { top: TOP });
     const values = await this.run(this.prepare(image));

@@ -8,8 +8,8 @@ import type { FloatModel } from '../calibrate/runtime.js';
 import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import { graphToOnnx } from '../graph/write.js';
-import type { RgbImage } from '../images/image.js';
-import { PRESETS, PRESET_NAMES } from '../images/preprocess/presets.js';
+import type { PixelImage } from '../images/image.js';
+import { PRESETS, PRESET_NAMES, averaged } from '../images/preprocess/presets.js';
 import type { PresetName } from '../images/preprocess/presets.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
@@ -41,7 +41,7 @@ const CONFIDENCE_MARGIN = 0.03;
 
 export interface ProbeRequest {
   readonly graph: Graph;
-  readonly images: readonly RgbImage[];
+  readonly images: readonly PixelImage[];
   /** The recipe with the defaults; its size and interpolation hold for all trials. */
   readonly recipe: PreprocessRecipe;
   /** Whether the resize was assumed too. */
@@ -59,9 +59,10 @@ export async function probeRecipe(
   request: ProbeRequest,
 ): Promise<{ recipe: PreprocessRecipe; probe: RecipeProbe; notices: string[] }> {
   const { graph, images, recipe, threads } = request;
+  const { channels } = graph.input;
   const model = await openFloatModel(graphToOnnx(graph), { threads });
   try {
-    const cropped = images.map((image) => applyRecipe(image, recipe));
+    const cropped = images.map((image) => applyRecipe(image, recipe, channels));
     const trials: RecipeTrial[] = [];
     for (const preset of PRESET_NAMES) {
       trials.push({ preset, channels: 'RGB', resize: 'crop', ...(await trial(model, graph, cropped, preset)) });
@@ -70,11 +71,13 @@ export async function probeRecipe(
     const byDefault = trials.find(({ preset }) => preset === 'imagenet')!;
     const best = isBetter(ranked[0]!, byDefault) ? ranked[0]! : byDefault;
     const { preset } = best;
-    const swapped = cropped.map(swapChannels);
-    trials.push({ preset, channels: 'BGR', resize: 'crop', ...(await trial(model, graph, swapped, preset)) });
+    if (channels === 3) {
+      const swapped = cropped.map(swapChannels);
+      trials.push({ preset, channels: 'BGR', resize: 'crop', ...(await trial(model, graph, swapped, preset)) });
+    }
     if (request.tryResize) {
       const whole = { ...recipe, resize: { mode: 'exact', ...recipe.size } } as const;
-      const squashed = images.map((image) => applyRecipe(image, whole));
+      const squashed = images.map((image) => applyRecipe(image, whole, channels));
       trials.push({ preset, channels: 'RGB', resize: 'squash', ...(await trial(model, graph, squashed, preset)) });
     }
     return settle(request, best, trials, classCount(graph));
@@ -88,7 +91,7 @@ function isBetter(a: RecipeTrial, b: RecipeTrial): boolean {
   return information > MARGIN || (information > 0 && a.confidence - b.confidence > CONFIDENCE_MARGIN);
 }
 
-/** Runs the float model on pixels [height, width, 3] that are normalized as a preset has it. */
+/** Runs the float model on pixels [height, width, channels] that are normalized as a preset has it. */
 async function trial(
   model: FloatModel,
   graph: Graph,
@@ -96,7 +99,7 @@ async function trial(
   preset: PresetName,
 ): Promise<Decisiveness> {
   const { channels, height, width } = graph.input;
-  const { mean, std } = PRESETS[preset];
+  const { mean, std } = normalizationOf(preset, channels);
   const logits: Float32Array[] = [];
   for (const pixels of images) {
     const data = normalizePixels(pixels, channels, mean, std);
@@ -106,12 +109,17 @@ async function trial(
   return decisiveness(logits);
 }
 
+function normalizationOf(preset: PresetName, channels: number): Pick<PreprocessRecipe, 'mean' | 'std'> {
+  const { mean, std } = PRESETS[preset];
+  return { mean: averaged(mean, channels), std: averaged(std, channels) };
+}
+
 function swapChannels(pixels: Uint8Array): Uint8Array {
   return pixels.map((_, i) => pixels[i - (i % 3) + 2 - (i % 3)]!);
 }
 
 function settle(
-  { images, recipe }: ProbeRequest,
+  { graph, images, recipe }: ProbeRequest,
   best: RecipeTrial,
   trials: readonly RecipeTrial[],
   classes: number,
@@ -121,7 +129,7 @@ function settle(
   const next = others.reduce((a, b) => (b.information > a.information ? b : a));
   const isUnsure = isIndecisive(best, classes, images.length);
   const sure = !isUnsure && isBetter(best, next);
-  const { mean, std } = PRESETS[preset];
+  const { mean, std } = normalizationOf(preset, graph.input.channels);
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
   const notices = [
     `Nothing says how this model normalizes its images. Of the usual recipes, tried on ${images.length} images, ` +
@@ -135,8 +143,8 @@ function settle(
         'The pre-processing is probably not right, or the images are of another kind than the model was trained on.',
     );
   }
-  const bgr = trials.find(({ channels }) => channels === 'BGR')!;
-  if (isBetter(bgr, best)) {
+  const bgr = trials.find(({ channels }) => channels === 'BGR');
+  if (bgr !== undefined && isBetter(bgr, best)) {
     notices.push(
       `WARNING: the float model is surer of images in BGR order (${percent(bgr.confidence)} against ` +
         `${percent(best.confidence)}). Export it with RGB input; BGR is not supported.`,

@@ -6,6 +6,7 @@ import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
 import { UnreadImages, listImages } from '../images/datasets/index.js';
+import { cycledChannels, greyNotice, losesColour } from '../images/channels.js';
 import { decodeImage } from '../images/decode.js';
 import { readLabels } from '../images/label-list.js';
 import { findLabels } from '../images/labels.js';
@@ -263,6 +264,7 @@ export async function calibrationImages(
   notice: (text: string) => void,
 ): Promise<{ images: Uint8Array[]; skipped: SkippedImage[]; unread: Record<string, number> }> {
   const { numImages, onProgress } = request;
+  const channels = recipe.mean.length;
   const effort = EFFORT_SETTINGS[request.effort ?? DEFAULT_OPTIONS.effort];
   if (request.images === undefined) {
     const total = numImages ?? effort.syntheticImages;
@@ -274,7 +276,8 @@ export async function calibrationImages(
     );
     const images: Uint8Array[] = [];
     for (let i = 0; i < total; i++) {
-      images.push(applyRecipe(syntheticImage(recipe.size.width, recipe.size.height, SEED + i), recipe));
+      const image = cycledChannels(syntheticImage(recipe.size.width, recipe.size.height, SEED + i), channels);
+      images.push(applyRecipe(image, recipe, channels));
       onProgress?.('images', i + 1, total);
       // Making images takes no pause of its own: let signals and the progress bar through.
       await new Promise(setImmediate);
@@ -285,9 +288,12 @@ export async function calibrationImages(
   const paths = sample(await listImages(request.images, unread), numImages ?? effort.images, SEED);
   const images: Uint8Array[] = [];
   const skipped: SkippedImage[] = [];
+  let coloured = 0;
   for (const [i, file] of paths.entries()) {
     try {
-      images.push(applyRecipe(await decodeImage(file), recipe));
+      const image = await decodeImage(file);
+      images.push(applyRecipe(image, recipe, channels));
+      if (channels === 1 && losesColour(image)) coloured++;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       skipped.push({ path: file, reason: error.message });
@@ -297,8 +303,8 @@ export async function calibrationImages(
   if (images.length === 0) throw new InputError(`No usable image in ${request.images}: ${skipped[0].reason}`);
   if (skipped.length > 0)
     notice(`${skipped.length} of ${paths.length} images skipped: ${skipped.map((one) => one.path).join(', ')}`);
-  const left = unread.notice(request.images);
-  if (left !== null) notice(left);
+  for (const left of [greyNotice(coloured, images.length), unread.notice(request.images)])
+    if (left !== null) notice(left);
   return { images, skipped, unread: unread.byExtension() };
 }
 

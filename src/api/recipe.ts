@@ -3,7 +3,8 @@ import { InputError } from '../errors.js';
 import { listImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
 import { classCount } from '../graph/output.js';
-import type { RgbImage } from '../images/image.js';
+import { MAX_CHANNELS } from '../images/image.js';
+import type { PixelImage } from '../images/image.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import { assumption, resolveRecipe } from '../images/preprocess/resolve.js';
@@ -21,7 +22,7 @@ export interface ImportedWithRecipe {
 }
 
 /** Of a model that takes integers: its graph is imported as one of pixels of 0 to 1. */
-const NO_NORMALIZATION = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
+const NO_NORMALIZATION = { mean: [0], std: [1] } as const;
 
 /**
  * Imports a model at the size its recipe settles on; where the model leaves the size open, the two depend on each
@@ -37,15 +38,15 @@ export async function importWithRecipe(
   let imported = await importModel(model, { size: asked, outputs });
   imported.notices.forEach(notice);
   const { input } = imported.graph;
-  if (input.channels !== 3)
-    throw new InputError(`${model} takes images of ${input.channels} channels; only RGB is supported`);
+  if (input.channels > MAX_CHANNELS)
+    throw new InputError(`${model} takes images of ${input.channels} channels; at most ${MAX_CHANNELS} are supported`);
   if (input.isInteger && (flags.mean ?? flags.std ?? flags.preset) !== undefined) {
     throw new InputError(
       `${model} takes pixels as integers and normalizes them itself: leave out --mean, --std and --preset`,
     );
   }
   const resolve = async (fixed: { height: boolean; width: boolean }) => {
-    const modelInput = { height: input.height, width: input.width, fixed };
+    const modelInput = { channels: input.channels, height: input.height, width: input.width, fixed };
     const surroundings = { modelPath: model, modelInput, metadata: imported.metadata };
     if (!input.isInteger) return resolveRecipe({ ...surroundings, flags });
     // Files beside such a model may speak of rescaling that the model does itself.
@@ -122,13 +123,14 @@ export async function importAndChooseRecipe(
 /** Why the usual recipes cannot be tried; null where they can. */
 function whyNot({ graph, parameters }: ImportedModel, images: string | undefined): string | null {
   if (images === undefined) return 'there are no --images to try the usual ones on';
+  if (graph.input.channels !== 3 && graph.input.channels !== 1) return 'the usual ones are of RGB';
   if (classCount(graph) < 2) return 'only a classifier tells which one it was trained with';
   return parameters > MOST_PARAMETERS ? 'the model is too large to try the usual ones' : null;
 }
 
-async function probeImages(source: string, parameters: number): Promise<RgbImage[]> {
+async function probeImages(source: string, parameters: number): Promise<PixelImage[]> {
   const count = parameters > LARGE ? PROBE_IMAGES_LARGE : PROBE_IMAGES;
-  const images: RgbImage[] = [];
+  const images: PixelImage[] = [];
   for (const file of sample(await listImages(source), count, SEED)) {
     const image = await decodeImage(file).catch((error: unknown) => {
       if (error instanceof InputError) return null; // calibration tells of it

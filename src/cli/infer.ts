@@ -3,8 +3,9 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { InputError, UsageError } from '../errors.js';
+import { losesColour } from '../images/channels.js';
 import { decodeOriented } from '../images/decode.js';
-import type { RgbImage } from '../images/image.js';
+import type { PixelImage } from '../images/image.js';
 import { labelText } from '../images/labels.js';
 import { Model } from '../api/model.js';
 import type { OutputResult, Prediction } from '../api/model.js';
@@ -41,7 +42,7 @@ interface Result {
 }
 
 interface Decoded {
-  readonly image: RgbImage;
+  readonly image: PixelImage;
   readonly wasTurned: boolean;
 }
 
@@ -116,6 +117,22 @@ async function decode(input: string | Uint8Array, exif: ExifFlag, name?: string)
   return { image, wasTurned };
 }
 
+let toldOfGrey = false;
+
+function prepare(model: Model, image: PixelImage, file: string): Uint8Array {
+  if (!toldOfGrey && model.file.program.input.channels === 1 && losesColour(image)) {
+    toldOfGrey = true;
+    notice('The model takes grey images: colours are turned grey.');
+  }
+  try {
+    return model.prepare(image);
+  } catch (error) {
+    throw error instanceof InputError
+      ? new InputError(`Cannot use ${file}: ${error.message}`, { cause: error })
+      : error;
+  }
+}
+
 /** Not of standard input, which would keep the process waiting after a failure elsewhere: null. */
 function startDecoding(file: string, { exif }: Flags): Promise<Decoded> | null {
   if (file === STANDARD_INPUT) return null;
@@ -161,7 +178,7 @@ async function inferOne(
   { image, wasTurned }: Decoded,
   flags: Flags,
 ): Promise<{ result: Result; outputs: OutputResult[] }> {
-  const pixels = model.prepare(image);
+  const pixels = prepare(model, image, file);
   const start = performance.now();
   const values = await model.run(pixels);
   const ms = performance.now() - start;

@@ -1,8 +1,9 @@
 /**
  * Image resizing in integers, bit-equal to Pillow's 8-bit `Image.resize` with antialiasing (`libImaging/Resample.c`)
- * for RGB images: weights with 22 fraction bits, a horizontal then a vertical pass, each rounding to 8 bits.
+ * for images of any channels: weights with 22 fraction bits, a horizontal then a vertical pass, each rounding to 8
+ * bits.
  */
-import type { RgbImage } from './image.js';
+import type { PixelImage } from './image.js';
 
 /** The filters of torchvision's and timm's pipelines; bicubic is Keys' with a = −½. */
 export type Interpolation = 'bicubic' | 'bilinear';
@@ -25,37 +26,39 @@ const HALF = ONE >> 1;
  * leaves out costs nothing, and the bits are those of cropping afterwards.
  */
 export function resize(
-  image: RgbImage,
+  image: PixelImage,
   width: number,
   height: number,
   interpolation: Interpolation,
   window: Window = { left: 0, top: 0, width, height },
-): RgbImage {
+): PixelImage {
   const columns = resampleTaps(image.width, width, interpolation, window.left, window.width);
   const rows = resampleTaps(image.height, height, interpolation, window.top, window.height);
   const firstRow = rows.first[0]!;
   const lastRow = rows.first[window.height - 1]! + rows.count[window.height - 1]!;
   const narrowed = resampleColumns(image, columns, firstRow, lastRow);
-  const data = resampleRows(narrowed, 3 * window.width, rows, firstRow);
-  return { data, width: window.width, height: window.height };
+  const { channels = 3 } = image;
+  const data = resampleRows(narrowed, channels * window.width, rows, firstRow);
+  return { data, width: window.width, height: window.height, ...(channels !== 3 && { channels }) };
 }
 
 /**
  * Cuts `width` × `height` pixels out of the middle as torchvision's `CenterCrop` does: an odd margin is split by
  * rounding half to even, and an image that is too small is first padded with black.
  */
-export function centerCrop(image: RgbImage, width: number, height: number): RgbImage {
+export function centerCrop(image: PixelImage, width: number, height: number): PixelImage {
+  const { channels = 3 } = image;
   const left = centerOffset(image.width, width);
   const top = centerOffset(image.height, height);
   const fromX = Math.max(0, left);
   const toX = Math.max(0, -left);
-  const rowBytes = 3 * Math.min(image.width, width);
-  const data = new Uint8Array(3 * width * height);
+  const rowBytes = channels * Math.min(image.width, width);
+  const data = new Uint8Array(channels * width * height);
   for (let row = Math.max(0, -top); row < height && row + top < image.height; row++) {
-    const source = 3 * ((row + top) * image.width + fromX);
-    data.set(image.data.subarray(source, source + rowBytes), 3 * (row * width + toX));
+    const source = channels * ((row + top) * image.width + fromX);
+    data.set(image.data.subarray(source, source + rowBytes), channels * (row * width + toX));
   }
-  return { data, width, height };
+  return { data, width, height, ...(channels !== 3 && { channels }) };
 }
 
 /** Where a centre crop of `crop` pixels begins in `size` pixels; negative where padding comes first. */
@@ -145,7 +148,8 @@ function bicubic(x: number): number {
 }
 
 /** Rows `firstRow` to `lastRow − 1` of the image, resampled along the row. */
-function resampleColumns(image: RgbImage, taps: Taps, firstRow: number, lastRow: number): Uint8Array {
+function resampleColumns(image: PixelImage, taps: Taps, firstRow: number, lastRow: number): Uint8Array {
+  if ((image.channels ?? 3) !== 3) return resamplePlanes(image, taps, firstRow, lastRow);
   const { first, count, weights, stride } = taps;
   const width = first.length;
   const source = image.data;
@@ -172,6 +176,24 @@ function resampleColumns(image: RgbImage, taps: Taps, firstRow: number, lastRow:
       out[target + 2] = toByte(blue);
       target += 3;
     }
+  }
+  return out;
+}
+
+/** As `resampleColumns`, for any number of channels. */
+function resamplePlanes(image: PixelImage, taps: Taps, firstRow: number, lastRow: number): Uint8Array {
+  const { first, count, weights, stride } = taps;
+  const { data, channels = 3 } = image;
+  const out = new Uint8Array(channels * first.length * (lastRow - firstRow));
+  for (let target = 0; target < out.length; target++) {
+    const pixel = Math.floor(target / channels);
+    const column = pixel % first.length;
+    const row = firstRow + Math.floor(pixel / first.length);
+    let from = channels * (image.width * row + first[column]!) + (target % channels);
+    let sum = HALF;
+    for (let k = column * stride; k < column * stride + count[column]!; k++, from += channels)
+      sum = (sum + Math.imul(data[from]!, weights[k]!)) | 0;
+    out[target] = toByte(sum);
   }
   return out;
 }

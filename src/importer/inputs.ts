@@ -13,6 +13,8 @@ export interface ImageInput extends OnnxValueInfo {
   readonly isInteger: boolean;
 }
 
+/** Channels of satellites and microscopes; no image is so small. */
+const MANY = 16;
 const UINT8 = 2;
 const BOOL = 9;
 
@@ -70,8 +72,11 @@ const describe = (info: OnnxValueInfo): string =>
 /** Channels are few, and in one place or the other; where the file leaves all open, a first transposition tells. */
 function layoutOf({ name, shape }: OnnxValueInfo, nodes: readonly OnnxNode[]): 'nchw' | 'nhwc' {
   const few = (dim: number | string | null): boolean => dim === 1 || dim === 3;
-  if (few(shape![1])) return 'nchw';
-  if (few(shape![3])) return 'nhwc';
+  const isSmall = (dim: number | string | null): boolean => typeof dim === 'number' && dim > 0 && dim <= MANY;
+  for (const isChannels of [few, isSmall]) {
+    if (isChannels(shape![1])) return 'nchw';
+    if (isChannels(shape![3])) return 'nhwc';
+  }
   const isMoved = nodes.some((node) => {
     const perm = node.attributes.get('perm')?.value;
     return node.opType === 'Transpose' && node.inputs[0] === name && perm?.type === 'ints' && perm.numbers[1] === 3;

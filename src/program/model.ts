@@ -1,5 +1,6 @@
 /** What a `.ivit` file holds, and its encoding. Free of Node, so that a browser can read models too. */
 import * as v from 'valibot';
+import { MAX_INPUT_CHANNELS } from './limits.js';
 import { InputError } from '../errors.js';
 import { parseResizeRecipe } from '../images/preprocess/recipe.js';
 import type { ResizeRecipe } from '../images/preprocess/recipe.js';
@@ -75,8 +76,8 @@ const provenanceSchema = v.strictObject({
     parameters: count,
   }),
   normalization: v.strictObject({
-    mean: v.pipe(v.array(decimal), v.length(3)),
-    std: v.pipe(v.array(decimal), v.length(3)),
+    mean: v.pipe(v.array(decimal), v.minLength(1), v.maxLength(MAX_INPUT_CHANNELS)),
+    std: v.pipe(v.array(decimal), v.minLength(1), v.maxLength(MAX_INPUT_CHANNELS)),
     scale: decimal,
     source: v.string(),
   }),
@@ -191,11 +192,12 @@ function checkRest(model: IvitModel): void {
   const { program, preprocess, outputs, labels } = model;
   const { height, width, channels } = program.input;
   const { size } = preprocess;
-  if (size.height !== height || size.width !== width || channels !== 3) {
-    throw malformed(
-      `its recipe makes ${size.height}×${size.width}×3 pixels, its program reads ${height}×${width}×${channels}`,
-    );
+  if (size.height !== height || size.width !== width) {
+    throw malformed(`its recipe makes ${size.height}×${size.width} pixels, its program reads ${height}×${width}`);
   }
+  const { mean, std } = model.provenance.normalization;
+  if (mean.length !== channels || std.length !== channels)
+    throw malformed(`its normalization has ${mean.length} means and ${std.length} stds for ${channels} channels`);
   checkOutputs(outputs, program);
   const classifier = classifierOf(outputs);
   const classes = classifier === null ? 0 : outputSize(classifier);

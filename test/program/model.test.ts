@@ -292,7 +292,12 @@ describe('files with a valid hash that break a rule', () => {
     ['a shape that overflows', (p) => Object.assign(p.ops[2], { rows: 2 ** 52 }), /cls/],
     ['an epsilon that is no integer', (p) => (p.ops[6].epsilon = '1e3'), /epsilon/],
     ['a huge epsilon', (p) => (p.ops[6].epsilon = '9007199254740993'), /epsilon is 9007199254740993/],
-    ['other pixels than the recipe makes', (p) => Object.assign(p.input, { width: 16 }), /recipe makes 8×8×3 pixels/],
+    [
+      'other pixels than the recipe makes',
+      (p) => Object.assign(p.input, { width: 16 }),
+      /recipe makes 8×8 pixels, its program reads 8×16/,
+    ],
+    ['other channels than the normalization', (p) => Object.assign(p.input, { channels: 1 }), /./],
   ])('%s', (_what, change, reason) => {
     expect(changed(change)).toMatch(reason);
   });

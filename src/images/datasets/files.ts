@@ -6,7 +6,7 @@ import { InputError } from '../../errors.js';
 import type { UnreadImages } from './unread.js';
 
 /** Extensions taken for images; a file whose format proves unknown is then skipped by name, not overlooked. */
-const IMAGE = /\.(jpe?g|jpe|jfif|png|webp|tiff?|gif|avif|bmp|dib|p[abgnp]m)$/i;
+const IMAGE = /\.(jpe?g|jpe|jfif|png|webp|tiff?|gif|avif|bmp|dib|p[abgnp]m|npy)$/i;
 /** Folders that archivers and editors leave, never classes. */
 const LEFTOVER = /^(\.|__MACOSX$|@eaDir$)/;
 

@@ -1,8 +1,9 @@
 /** What one source says about pre-processing, and what the readers of the sources share. */
 import * as v from 'valibot';
 import { InputError } from '../../errors.js';
+import { MAX_CHANNELS } from '../image.js';
 import type { Interpolation } from '../resample.js';
-import type { ResizeRule, Rgb, Size } from './recipe.js';
+import type { ResizeRule, PerChannel, Size } from './recipe.js';
 
 /** The resize rule depends on the input's size, which another source may settle. */
 export interface Findings {
@@ -10,8 +11,8 @@ export interface Findings {
   readonly size?: Size;
   readonly resize?: (size: Size) => ResizeRule;
   readonly interpolation?: Interpolation;
-  readonly mean?: Rgb;
-  readonly std?: Rgb;
+  readonly mean?: PerChannel;
+  readonly std?: PerChannel;
   readonly scale?: number;
 }
 
@@ -21,9 +22,9 @@ export const HeightWidth = v.object({ height: edge, width: edge });
 /** `N`, `[height, width]` or `{"height": …, "width": …}`. */
 export const ImageSize = v.union([edge, v.tuple([edge, edge]), HeightWidth]);
 const finite = v.pipe(v.number(), v.finite());
-/** Three numbers, or one for all channels. */
-export const Mean = v.union([finite, v.tuple([finite, finite, finite])]);
-export const Std = v.union([positive, v.tuple([positive, positive, positive])]);
+/** A number for each channel, or one for all. */
+export const Mean = v.union([finite, v.pipe(v.array(finite), v.minLength(1), v.maxLength(MAX_CHANNELS))]);
+export const Std = v.union([positive, v.pipe(v.array(positive), v.minLength(1), v.maxLength(MAX_CHANNELS))]);
 export const CropPct = v.pipe(v.number(), v.gtValue(0), v.maxValue(2));
 
 export function toSize(value: v.InferOutput<typeof ImageSize>): Size {
@@ -32,8 +33,8 @@ export function toSize(value: v.InferOutput<typeof ImageSize>): Size {
   return { height: value.height, width: value.width };
 }
 
-export function toRgb(value: number | Rgb | null | undefined): Rgb | undefined {
-  return typeof value === 'number' ? [value, value, value] : (value ?? undefined);
+export function perChannel(value: number | PerChannel | null | undefined): PerChannel | undefined {
+  return typeof value === 'number' ? [value] : (value ?? undefined);
 }
 
 /** timm's centre crop: resize to ⌊size / pct⌋, keep the proportions, and cut out the middle. */

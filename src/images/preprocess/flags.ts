@@ -1,7 +1,8 @@
 /** The command line's pre-processing flags, from text to values. */
 import { UsageError } from '../../errors.js';
+import { MAX_CHANNELS } from '../image.js';
 import { MAX_EDGE } from './recipe.js';
-import type { ResizeRule, Rgb, Size } from './recipe.js';
+import type { ResizeRule, PerChannel, Size } from './recipe.js';
 import { PRESET_NAMES } from './presets.js';
 import type { PresetName } from './presets.js';
 import type { Interpolation } from '../resample.js';
@@ -15,8 +16,8 @@ export interface RecipeFlags {
   readonly resize?: ResizeRule;
   /** A usual normalization by name; `mean` and `std` go before it. */
   readonly preset?: PresetName;
-  readonly mean?: Rgb;
-  readonly std?: Rgb;
+  readonly mean?: PerChannel;
+  readonly std?: PerChannel;
   readonly interpolation?: Interpolation;
 }
 
@@ -45,8 +46,8 @@ export function parseRecipeFlags(texts: RecipeFlagTexts): RecipeFlags {
     ...(cropPct !== undefined && { cropPct: parseCropPct(cropPct) }),
     ...(resize !== undefined && { resize: parseResize(resize) }),
     ...(preset !== undefined && { preset: parsePreset(preset) }),
-    ...(mean !== undefined && { mean: parseRgb(mean, '--mean', (x) => Number.isFinite(x)) }),
-    ...(std !== undefined && { std: parseRgb(std, '--std', (x) => Number.isFinite(x) && x > 0) }),
+    ...(mean !== undefined && { mean: parsePerChannel(mean, '--mean', (x) => Number.isFinite(x)) }),
+    ...(std !== undefined && { std: parsePerChannel(std, '--std', (x) => Number.isFinite(x) && x > 0) }),
     ...(interpolation !== undefined && { interpolation: parseInterpolation(interpolation) }),
   };
 }
@@ -73,12 +74,13 @@ function parseCropPct(text: string): number {
   throw new UsageError(`Expected a share above 0 and up to 1 for --crop-pct but received ${text}`);
 }
 
-function parseRgb(text: string, flag: string, isValid: (x: number) => boolean): Rgb {
+function parsePerChannel(text: string, flag: string, isValid: (x: number) => boolean): PerChannel {
   const parts = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
-  const rgb = parts.length === 1 ? [parts[0]!, parts[0]!, parts[0]!] : parts;
-  if (rgb.length === 3 && rgb.every(isValid)) return rgb as [number, number, number];
+  if (parts.length <= MAX_CHANNELS && parts.every(isValid)) return parts;
   const kind = flag === '--std' ? 'positive numbers' : 'numbers';
-  throw new UsageError(`Expected three ${kind} R,G,B (or one for all) for ${flag} but received ${text}`);
+  throw new UsageError(
+    `Expected ${kind}, one for each channel such as R,G,B (or one for all), for ${flag} but received ${text}`,
+  );
 }
 
 function parseInterpolation(text: string): Interpolation {

@@ -1,7 +1,7 @@
 /** The image processors of Hugging Face's transformers, from `preprocessor_config.json` and `processor_config.json`. */
 import path from 'node:path';
 import * as v from 'valibot';
-import type { ResizeRule, Rgb, Size } from './recipe.js';
+import type { ResizeRule, PerChannel, Size } from './recipe.js';
 import {
   CropPct,
   HeightWidth,
@@ -13,7 +13,7 @@ import {
   interpolationOf,
   keepCenter,
   positive,
-  toRgb,
+  perChannel,
   toSize,
 } from './findings.js';
 import type { Findings } from './findings.js';
@@ -156,16 +156,12 @@ function scaleEdge(length: number, size: Size, own: Size): number {
 /** `(p · scale − mean) / std`; EfficientNet's may subtract 1 after scaling, and divides by std once more. */
 function normalization(config: Config, type: string | undefined): Pick<Findings, 'mean' | 'std' | 'scale'> {
   const normalizes = config.do_normalize && type !== 'MobileViT';
-  let mean: Rgb | undefined = normalizes ? toRgb(config.image_mean) : [0, 0, 0];
-  let std: Rgb | undefined = normalizes ? toRgb(config.image_std) : [1, 1, 1];
+  let mean: PerChannel | undefined = normalizes ? perChannel(config.image_mean) : [0];
+  let std: PerChannel | undefined = normalizes ? perChannel(config.image_std) : [1];
   if (type === 'EfficientNet' && mean && std) {
-    const given = toRgb(config.image_std) ?? std;
-    if (config.rescale_offset) mean = mapRgb(mean, (m) => m + 1);
-    if (config.include_top) std = mapRgb(std, (s, c) => s * given[c]!);
+    const given = perChannel(config.image_std) ?? std;
+    if (config.rescale_offset) mean = mean.map((m) => m + 1);
+    if (config.include_top) std = given.map((factor, c) => (std![c] ?? std![0]!) * factor);
   }
   return { mean, std, scale: config.do_rescale ? (config.rescale_factor ?? undefined) : 1 };
-}
-
-function mapRgb([r, g, b]: Rgb, change: (value: number, channel: number) => number): Rgb {
-  return [change(r, 0), change(g, 1), change(b, 2)];
 }

@@ -1,7 +1,8 @@
 /** Pre-processing: what is done to a decoded image before the network sees it. */
 import * as v from 'valibot';
 import { InputError } from '../../errors.js';
-import type { RgbImage } from '../image.js';
+import { withChannels } from '../channels.js';
+import type { PixelImage } from '../image.js';
 import { centerCrop, centerOffset, resize, roundHalfToEven } from '../resample.js';
 import type { Interpolation } from '../resample.js';
 
@@ -27,12 +28,14 @@ export interface ResizeRecipe {
   readonly interpolation: Interpolation;
 }
 
-export type Rgb = readonly [number, number, number];
+/** A number for each channel, as a source gives it: one stands for all. */
+export type PerChannel = readonly number[];
 
 /** The whole recipe of the float model: resize, crop the centre, then `(pixel · scale − mean) / std` per channel. */
 export interface PreprocessRecipe extends ResizeRecipe {
-  readonly mean: Rgb;
-  readonly std: Rgb;
+  /** One for each channel of the network's input. */
+  readonly mean: PerChannel;
+  readonly std: PerChannel;
   /** 1/255, but for models that say otherwise. */
   readonly scale: number;
   /** Where it was found, for provenance. */
@@ -40,10 +43,11 @@ export interface PreprocessRecipe extends ResizeRecipe {
 }
 
 /**
- * The network's input for an image: `size.height` × `size.width` × 3 bytes, row-major, channels last. Normalisation is
- * not applied: it is folded into the network's first layer.
+ * The network's input for an image: `size.height` × `size.width` × `channels` bytes, row-major, channels last.
+ * Normalisation is not applied: it is folded into the network's first layer.
  */
-export function applyRecipe(image: RgbImage, recipe: ResizeRecipe): Uint8Array {
+export function applyRecipe(given: PixelImage, recipe: ResizeRecipe, channels = 3): Uint8Array {
+  const image = withChannels(given, channels);
   const { height, width } = recipe.size;
   const target = resizedSize(image, recipe.resize);
   // Only what the crop will keep is computed: a narrow strip of an image may be millions of pixels long once resized.

@@ -10,13 +10,15 @@ import { ImageSize, keepCenter, toSize } from './findings.js';
 import type { Findings } from './findings.js';
 import { fromHuggingFace } from './hugging-face.js';
 import { describeRecipe } from './recipe.js';
-import type { PreprocessRecipe, Size } from './recipe.js';
-import { PRESETS } from './presets.js';
+import type { PerChannel, PreprocessRecipe, Size } from './recipe.js';
+import { PRESETS, averaged } from './presets.js';
 import { fromMetadata, fromOpenClip, fromTimm } from './timm.js';
 import type { RecipeFlags } from './flags.js';
 
 /** The model's image input; a height or width that is not fixed is open, and its number is not read. */
 export interface ModelInput {
+  /** 3 where it is left out. */
+  readonly channels?: number;
   readonly height: number;
   readonly width: number;
   readonly fixed: { readonly height: boolean; readonly width: boolean };
@@ -61,12 +63,19 @@ export async function resolveRecipe(sources: RecipeSources): Promise<ResolvedRec
     else if (name !== undefined) assumed.push(name);
     return (source ?? IMAGENET)[part]!;
   };
+  const { channels = 3 } = modelInput;
+  const forChannels = (part: 'mean' | 'std', values: PerChannel): PerChannel => {
+    if (assumed.includes(part) || (flags[part] === undefined && flags.preset !== undefined))
+      return averaged(values, channels);
+    const source = flags[part] !== undefined ? `--${part}` : found.find((one) => one[part] !== undefined)!.source;
+    return spread(values, channels, { part, source });
+  };
   const settled = {
     size,
     resize: settle('resize', 'resize')(size),
     interpolation: settle('interpolation', 'interpolation'),
-    mean: settle('mean', 'mean'),
-    std: settle('std', 'std'),
+    mean: forChannels('mean', settle('mean', 'mean')),
+    std: forChannels('std', settle('std', 'std')),
     scale: settle('scale'),
   };
   if (assumed.length > 0) used.add(IMAGENET.source);
@@ -87,6 +96,22 @@ const IMAGENET = {
   std: [0.229, 0.224, 0.225],
   scale: 1 / 255,
 } as const satisfies Findings;
+
+/** One number stands for all channels, and so do three equal ones of RGB. */
+function spread(
+  values: PerChannel,
+  channels: number,
+  { part, source }: { readonly part: string; readonly source: string },
+): PerChannel {
+  if (values.length === channels) return values;
+  const isOne = values.length === 1 || (values.length === 3 && new Set(values).size === 1);
+  if (isOne) return Array.from({ length: channels }, () => values[0]!);
+  const message =
+    `${source === `--${part}` ? source : `${part} in ${source}`} has ${values.length} numbers, and the model takes ` +
+    `images of ${channels} ${channels === 1 ? 'channel' : 'channels'}`;
+  if (source === `--${part}`) throw new UsageError(`${message}: give one for each channel`);
+  throw new InputError(`${message}: give --${part} with one for each channel`);
+}
 
 /** Means and deviations of pixels of 0 to 1 lie far below this; those of pixels of 0 to 255 do not. */
 const MOST = 10;

@@ -12,13 +12,13 @@ import {
   interpolationOf,
   keepCenter,
   squash,
-  toRgb,
+  perChannel,
   toSize,
 } from './findings.js';
 import type { Findings } from './findings.js';
 
 const TimmConfig = v.object({
-  input_size: v.nullish(v.union([v.tuple([v.literal(3), edge, edge]), ImageSize])),
+  input_size: v.nullish(v.union([v.tuple([edge, edge, edge]), ImageSize])),
   crop_pct: v.nullish(CropPct),
   crop_mode: v.nullish(v.string()),
   interpolation: v.nullish(v.string()),
@@ -41,8 +41,8 @@ export function fromTimm(file: string, content: object, notices: string[]): Find
     size: input == null ? undefined : toSize(Array.isArray(input) && input.length === 3 ? [input[1], input[2]] : input),
     resize: pct !== undefined ? (mode === 'squash' ? squash(pct) : keepCenter(pct)) : undefined,
     interpolation: interpolationOf(config.interpolation, source, notices),
-    mean: toRgb(config.mean),
-    std: toRgb(config.std),
+    mean: perChannel(config.mean),
+    std: perChannel(config.std),
   };
 }
 
@@ -93,8 +93,8 @@ export function fromOpenClip(file: string, content: Readonly<Record<string, unkn
     size: size.success ? toSize(size.output) : undefined,
     resize: config.resize_mode === 'squash' ? squash(1) : keepCenter(1),
     interpolation: interpolationOf(config.interpolation ?? 'bicubic', source, notices),
-    mean: toRgb(config.mean) ?? OPENAI_MEAN,
-    std: toRgb(config.std) ?? OPENAI_STD,
+    mean: perChannel(config.mean) ?? OPENAI_MEAN,
+    std: perChannel(config.std) ?? OPENAI_STD,
     scale: 1 / 255,
   };
 }

@@ -111,7 +111,7 @@ describe('flags', () => {
     [{ cropPct: '1.5' }, '--crop-pct'],
     [{ cropPct: '' }, '--crop-pct'],
     [{ cropPct: '0.9', resize: '256' }, '--crop-pct and --resize'],
-    [{ mean: '1,2' }, '--mean'],
+    [{ mean: Array(17).fill('1').join(',') }, '--mean'],
     [{ mean: '1,,2' }, '--mean'],
     [{ std: '0' }, '--std'],
     [{ std: '0.2,x,0.2' }, '--std'],
@@ -233,7 +233,12 @@ describe("Hugging Face's preprocessor_config.json", () => {
   it.each<[string, unknown, RegExp]>([
     ['is not JSON', '{"size": ', /preprocessor_config\.json, beside the model, is not JSON/],
     ['is no object', '[1]', /does not hold a JSON object/],
-    ['has two means', { image_mean: [0.5, 0.5] }, /the pre-processing value image_mean.* cannot be used/],
+    [
+      'has two means',
+      { image_mean: [0.5, 0.5] },
+      /mean in preprocessor_config.json has 2 numbers, .* images of 3 channels/,
+    ],
+    ['has no means', { image_mean: [] }, /the pre-processing value image_mean.* cannot be used/],
     ['has a zero std', { image_std: [0.5, 0, 0.5] }, /image_std/],
     ['has a size of nothing', { size: 0 }, /size/],
     ['limits the longest edge', { size: { shortest_edge: 800, longest_edge: 1333 } }, /size/],
@@ -384,5 +389,30 @@ describe('ONNX metadata', () => {
     const { recipe, notices } = await resolve(fixed(224), { metadata: { mean: 'average' } });
     expect(recipe.source).toBe("ImageNet's defaults");
     expect(notices[0]).toMatch(/^the ONNX metadata: the pre-processing value mean cannot be used.*ignored\.$/);
+  });
+});
+
+describe('models of other channels than RGB', () => {
+  const of = (channels: number): ModelInput => ({ ...fixed(28), channels });
+
+  it('take one number for all, or one for each', async () => {
+    const one = await resolve(of(1), { flags: parseRecipeFlags({ mean: '0.1307', std: '0.3081' }) });
+    expect(one.recipe).toMatchObject({ mean: [0.1307], std: [0.3081] });
+    const two = await resolve(of(2), { flags: parseRecipeFlags({ mean: '0.1,0.2', std: '0.5' }) });
+    expect(two.recipe).toMatchObject({ mean: [0.1, 0.2], std: [0.5, 0.5] });
+    put('preprocessor_config.json', { image_mean: HALF, image_std: HALF });
+    expect((await resolve(of(1))).recipe).toMatchObject({ mean: [0.5], std: [0.5] });
+  });
+
+  it('have the mean of the defaults, with the notice', async () => {
+    const { recipe, assumed } = await resolve(of(1));
+    expect(recipe).toMatchObject({ mean: [0.449], std: [0.226] });
+    expect(assumed).toContain('mean');
+  });
+
+  it('refuse numbers of other channels', async () => {
+    await expect(resolve(of(4), { flags: { mean: [0.1, 0.2, 0.3] } })).rejects.toThrow(
+      '--mean has 3 numbers, and the model takes images of 4 channels: give one for each channel',
+    );
   });
 });
