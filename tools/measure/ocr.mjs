@@ -108,7 +108,7 @@ say(
 const model = await Model.load(summary.output, { threads: 1 });
 const float = await openFloatModel(onnx, { threads: 1 });
 const lines = await textLines(Number(flags.lines), 2, { han: !flags['no-han'] });
-const counts = { positions: 0, same: 0, marks: 0, sameMarks: 0, sameLines: 0, floatRight: 0, rightIntegers: 0 };
+const counts = { positions: 0, same: 0, marks: 0, sameMarks: 0, sameLines: 0, rightFloat: 0, rightIntegers: 0 };
 const times = { float: [], integers: [] };
 async function timed(kind, run) {
   const start = performance.now();
@@ -129,14 +129,14 @@ for (const { text, pixels } of lines) {
   });
   const [said, expected] = [read(ours), read(theirs)];
   counts.sameLines += Number(said === expected);
-  counts.floatRight += Number(expected === text);
+  counts.rightFloat += Number(expected === text);
   counts.rightIntegers += Number(said === text);
   if (said !== expected) process.stderr.write(`${text}: float reads ${expected}, integers ${said}\n`);
 }
 say('positions agree', percent(counts.same, counts.positions));
 say('of those not blank', percent(counts.sameMarks, counts.marks));
 say('lines agree', percent(counts.sameLines, lines.length));
-say('lines right, float', percent(counts.floatRight, lines.length));
+say('lines right, float', percent(counts.rightFloat, lines.length));
 say('lines right, integers', percent(counts.rightIntegers, lines.length));
 say(`${model.backend} ${model.isa}`, `${median(times.integers).toFixed(1)} ms a line, one thread`);
 say(float.runtime, `${median(times.float).toFixed(1)} ms a line, one thread`);
