@@ -162,8 +162,10 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
       ],
       [
         'blocks',
-        `${depth} of ${headCounts} heads, embedding of ${embedDim}, ${tokens} tokens` +
-          (windows > 1 ? ` in each of ${windows} windows` : ''),
+        depth === 0
+          ? 'none with attention'
+          : `${depth} of ${headCounts} heads, embedding of ${embedDim}, ${tokens} tokens` +
+            (windows > 1 ? ` in each of ${windows} windows` : ''),
       ],
       ...outputRows(description.outputs, ''),
       ['parameters', `${large(description.parameters)}, ${large(description.macs)} MAC an image`],

@@ -2,6 +2,9 @@ import { readFile, rename, stat } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { random, writeModel } from '../onnx/build.js';
+import { nodesOf } from '../onnx/graph-builder.js';
+import { withStem } from '../importer/idioms/stem.js';
 import { REPOSITORY, ivit, saveTinyModel, saveTinyOnnx, temporaryFolder } from './ivit.js';
 
 const folder = temporaryFolder();
@@ -41,6 +44,15 @@ describe('inspect', () => {
     expect(stdout).toMatch(/blocks +1 of 2 heads, embedding of 16, 5 tokens/);
     expect(stdout).toMatch(/parameters +5\.5 k/);
     expect(stdout).toMatch(/Everything in this model is supported\.\n$/);
+  });
+
+  test('an .onnx without attention has no blocks', async () => {
+    const nodes = nodesOf(`
+      m = Conv(image, w; kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+      y = Relu(m)
+    `);
+    const file = writeModel(withStem({ nodes, initializers: { w: random([8, 3, 3, 3]) } }));
+    expect((await run(file)).stdout).toMatch(/blocks +none with attention\n/);
   });
 
   test('--json of an .onnx', async () => {
