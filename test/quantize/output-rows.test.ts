@@ -7,6 +7,7 @@ import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { LinearOp, Program } from '../../src/program/types.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
 import { separateOutputRows } from '../../src/quantize/output-rows.js';
+import { outputsByDefault } from '../../src/program/output.js';
 import { tinyModel } from '../program/tiny.js';
 import { zooImages, zooModel } from '../zoo.js';
 import '../build-kernels.js';
@@ -123,7 +124,7 @@ describe('output rows apart', () => {
       12,
     ]);
 
-    const model = { ...tinyModel(), program, labels: null };
+    const model = { ...tinyModel(), program, outputs: outputsByDefault(program), labels: null };
     const { height, width } = program.input;
     const preprocess = { ...model.preprocess, size: { height, width } };
     const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
