@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { InputError } from '../errors.js';
 import { requireRegularFile } from '../regular-file.js';
 import { decodeModel } from './decode.js';
@@ -29,9 +29,18 @@ export async function loadOnnx(path: string): Promise<LoadedModel> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT') throw new InputError(`${path} is not there`);
-    if (code === 'EISDIR') throw new InputError(`${path} is a folder, not an ONNX file`);
+    if (code === 'EISDIR') throw new InputError(`${path} is a folder, not an ONNX file${await insideOf(path)}`);
     throw new InputError(`${path} cannot be read: ${(error as Error).message}`);
   }
   const model = inlineFunctions(decodeModel(bytes, path));
   return { model, tensors: new TensorReader(path), fileBytes: bytes.length };
+}
+
+/** What a folder given as a model holds that tells what to do. */
+async function insideOf(folder: string): Promise<string> {
+  const names = (await readdir(folder).catch(() => [])).sort();
+  const models = names.filter((name) => /\.onnx$/i.test(name));
+  if (models.length > 0) return `: give one of its files, ${models.slice(0, 3).join(', ')}`;
+  if (names.includes('saved_model.pb')) return ' but a SavedModel of TensorFlow: convert it to ONNX with tf2onnx';
+  return names.includes('config.json') ? ': export the model in it with optimum-cli export onnx' : '';
 }

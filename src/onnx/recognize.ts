@@ -38,6 +38,11 @@ const KINDS: readonly Kind[] = [
     is: isIvit,
   },
   {
+    what: 'a zip archive of NumPy or Keras (.npz, .keras), no network as ONNX',
+    remedy: 'convert a Keras model to ONNX with tf2onnx; arrays are no model',
+    is: (start) => /^PK\x03\x04[^]{26}([\w./-]+\.npy|metadata\.json|config\.json|model\.weights\.h5)/.test(text(start)),
+  },
+  {
     what: 'a zip archive, as torch.save writes (.pt, .pth)',
     remedy: `if it is a PyTorch checkpoint, ${TO_ONNX}; else unpack it`,
     is: begins('PK\x03\x04'),
@@ -53,6 +58,35 @@ const KINDS: readonly Kind[] = [
     is: begins('TFL3', 4),
   },
   { what: 'an HDF5 file, as Keras writes', remedy: 'convert the model to ONNX with tf2onnx', is: begins('\x89HDF') },
+  {
+    what: 'an array of NumPy',
+    remedy: 'give the model first, and images with --images',
+    is: begins('\x93NUMPY'),
+  },
+  {
+    what: 'an OpenVINO or other XML description',
+    remedy: 'give the ONNX file that it was made from',
+    is: (start) => /^(\xef\xbb\xbf)?\s*<(\?xml|net)\b/i.test(text(start)),
+  },
+  {
+    what: 'an ONNX Runtime model in the ORT format',
+    remedy: 'give the .onnx file that it was made from',
+    is: begins('ORTM', 4),
+  },
+  {
+    what: 'a TensorRT engine',
+    remedy: 'give the ONNX file that it was made from',
+    is: (start) => /^(ftrt|ptrt)/.test(text(start)),
+  },
+  { what: 'a tar archive', remedy: 'unpack it with tar -xf', is: begins('ustar', 257) },
+  { what: 'compressed with bzip2', remedy: 'unpack it with bunzip2', is: begins('BZh') },
+  { what: 'a 7z archive', remedy: 'unpack it', is: begins('7z\xbc\xaf') },
+  { what: 'a PDF document', remedy: 'give the .onnx file', is: begins('%PDF') },
+  {
+    what: 'a program or library',
+    remedy: 'give the .onnx file',
+    is: (start) => /^(\x7fELF|MZ[^]{20}|\xcf\xfa\xed\xfe|#!)/.test(text(start)),
+  },
   { what: 'a GGUF file', remedy: 'give the float model that it was made from, as ONNX', is: begins('GGUF') },
   { what: 'compressed with gzip', remedy: 'unpack it with gunzip', is: begins('\x1f\x8b') },
   { what: 'compressed with Zstandard', remedy: 'unpack it with unzstd', is: begins('\x28\xb5\x2f\xfd') },

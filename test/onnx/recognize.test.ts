@@ -21,11 +21,29 @@ describe('a file that is no ONNX model is named for what it is', () => {
     ['TensorFlow Lite', latin('\x1c\0\0\0TFL3\x14\0'), /TensorFlow Lite/],
     ['gzip', new Uint8Array(gzipSync(encodeModel(model))), /gzip.*gunzip/],
     ['a PNG image', latin('\x89PNG\r\n\x1a\n'), /image.*--images/],
+    ['arrays of NumPy', latin('PK\x03\x04' + '\0'.repeat(26) + 'arr_0.npy'), /NumPy or Keras/],
+    ['a Keras archive', latin('PK\x03\x04' + '\0'.repeat(26) + 'metadata.json'), /Keras.*tf2onnx/],
+    ['one array', latin('\x93NUMPY\x01\0'), /array of NumPy/],
+    ['OpenVINO', latin('<?xml version="1.0"?>\n<net name="m">'), /OpenVINO.*ONNX file/],
+    ['ORT format', latin('\x20\0\0\0ORTM'), /ORT format.*\.onnx/],
+    ['a TensorRT engine', latin('ftrt\0\0'), /TensorRT/],
+    ['a tar archive', latin('model.onnx'.padEnd(257, '\0') + 'ustar'), /tar -xf/],
+    ['a program', latin('\x7fELF\x02'), /program/],
+    ['a document', latin('%PDF-1.7'), /PDF/],
     ['JSON', latin('{"id2label": {}}'), /JSON/],
   ])('%s', async (_, bytes, cause) => {
     const file = path.join(temporaryFolder({ 'm.onnx': bytes }), 'm.onnx');
     await expect(loadOnnx(file)).rejects.toThrow(InputError);
     await expect(loadOnnx(file)).rejects.toThrow(cause);
+  });
+
+  test.each<[string, Record<string, Uint8Array>, RegExp]>([
+    ['models', { 'b.onnx': LFS, 'a.onnx': LFS }, /is a folder, .* give one of its files, a\.onnx, b\.onnx/],
+    ['a SavedModel', { 'saved_model.pb': LFS }, /SavedModel of TensorFlow.*tf2onnx/],
+    ['a repository', { 'config.json': LFS }, /optimum-cli export onnx/],
+    ['nothing', {}, /is a folder, not an ONNX file$/],
+  ])('a folder with %s', async (_, files, cause) => {
+    await expect(loadOnnx(temporaryFolder(files))).rejects.toThrow(cause);
   });
 
   test('external data too', async () => {
