@@ -1,3 +1,4 @@
+import { isNearChance } from '../metrics/chance.js';
 import { InputError } from '../errors.js';
 import { UnreadImages, hasClasses, listImages, openDataset } from '../images/datasets/index.js';
 import { greyNotice, losesColour } from '../images/channels.js';
@@ -102,8 +103,8 @@ async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<E
     const images = times.length;
     if (images === 0) throw new InputError(`No usable image in ${request.dataset}: ${skipped[0].reason}`);
     if (turned > 0) onNotice?.(turnedNotice(turned, images, exif));
-    const grey = greyNotice(coloured, images);
-    if (grey !== null) onNotice?.(grey);
+    for (const told of [greyNotice(coloured, images), chanceNotice(accuracy, comparison, model.classes)])
+      if (told !== null) onNotice?.(told);
     return {
       images,
       turned: { images: turned, exif },
@@ -195,6 +196,23 @@ class Comparison {
       runtime: this.float.runtime,
     };
   }
+}
+
+/** A warning where the accuracy is one of guessing; null where it is not. */
+function chanceNotice(accuracy: AccuracyMeter, comparison: Comparison | null, classes: number): string | null {
+  const { images, top1 } = accuracy.result();
+  if (!isNearChance(top1, images, classes)) return null;
+  const float = comparison?.result().top1 ?? null;
+  const remedy =
+    float === null
+      ? 'Compare with the float model (--float), check'
+      : isNearChance(float, images, classes)
+        ? 'So is that of the float model: check'
+        : 'That of the float model is not: quantize again with photographs as --images. Else check';
+  return (
+    `WARNING: the accuracy is about that of guessing among ${classes} classes. ${remedy} that the classes of the ` +
+    "dataset are the model's, in its order, and that its pre-processing (`ivit inspect`) is right."
+  );
 }
 
 function turnedNotice(turned: number, images: number, exif: ExifMode): string {
