@@ -17,7 +17,11 @@ import {
   toSize,
 } from './findings.js';
 import type { Findings } from './findings.js';
+import { OTHER_DEFAULTS, OTHER_MODELS } from './other-processor-types.js';
 import { PROCESSOR_DEFAULTS, PROCESSOR_OF_MODEL } from './processor-types.js';
+
+const DEFAULTS = { ...PROCESSOR_DEFAULTS, ...OTHER_DEFAULTS };
+const OF_MODEL = { ...PROCESSOR_OF_MODEL, ...OTHER_MODELS };
 
 const HuggingFaceConfig = v.object({
   do_resize: v.nullish(v.boolean(), true),
@@ -59,7 +63,7 @@ export function fromHuggingFace(
 ): Findings {
   const source = path.basename(file);
   const type = processorType(content, modelType);
-  const defaults = (type !== undefined && PROCESSOR_DEFAULTS[type]) || {};
+  const defaults = (type !== undefined && DEFAULTS[type]) || {};
   const config = check(HuggingFaceConfig, { ...defaults, ...given(content) }, file);
   const missing = ['size', 'resample', 'image_mean', 'image_std'].filter((key) => content[key] == null);
   if (type !== undefined && missing.length > 0) {
@@ -89,9 +93,9 @@ function processorType(content: Readonly<Record<string, unknown>>, modelType: un
   const named = content['image_processor_type'] ?? content['feature_extractor_type'];
   if (typeof named === 'string') {
     const type = ALIASES[named] ?? named.replace(/(ImageProcessor(Fast|Pil)?|FeatureExtractor)$/, '');
-    return type in PROCESSOR_DEFAULTS ? type : undefined;
+    return type in DEFAULTS ? type : undefined;
   }
-  return typeof modelType === 'string' ? PROCESSOR_OF_MODEL[modelType] : undefined;
+  return typeof modelType === 'string' ? OF_MODEL[modelType] : undefined;
 }
 
 const ALIASES: Readonly<Record<string, string>> = {
@@ -106,6 +110,8 @@ function geometry(config: Config, type: string | undefined): { own?: Size; resiz
   const exact = shortest === undefined && size != null ? toSize(size as v.InferOutput<typeof ImageSize>) : undefined;
   const crops = config.do_center_crop ?? config.crop_size != null;
   const crop = crops && config.crop_size ? toSize(config.crop_size) : undefined;
+  if (type === 'Perceiver' && crop && exact)
+    return { own: exact, resize: keepCenter(Math.min(exact.height / crop.height, exact.width / crop.width)) };
   const own = crop ?? exact ?? (shortest === undefined ? undefined : { height: shortest, width: shortest });
   if (!config.do_resize) return { own, resize: (input) => ({ mode: 'exact', ...input }) };
   if (shortest !== undefined) return { own, resize: resizeShortest(shortest, own!, config, type) };

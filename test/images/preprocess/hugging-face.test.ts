@@ -40,3 +40,21 @@ describe("transformers' pixels", () => {
     });
   });
 });
+
+describe('processor types beside the generated table', () => {
+  const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], scale: 1 / 255 };
+  const squash = (edge: number) => ({ mode: 'exact', height: edge, width: edge });
+
+  it.each<[string, object, unknown, string, object]>([
+    ['DINOv3', { image_processor_type: 'DINOv3ViTImageProcessorFast' }, undefined, 'bilinear', squash(224)],
+    ['DINOv3 by its model', { size: 256 }, 'dinov3_vit', 'bilinear', squash(224)],
+    ['EfficientFormer', { image_processor_type: 'EfficientFormerImageProcessor' }, undefined, 'bicubic', squash(224)],
+    ['Perceiver', {}, 'perceiver', 'bicubic', { mode: 'shortest', length: 256 }],
+  ])('%s', (_, content, modelType, interpolation, rule) => {
+    const notices: string[] = [];
+    const found = fromHuggingFace('preprocessor_config.json', { ...content }, modelType, notices);
+    expect(found).toMatchObject({ ...IMAGENET, interpolation });
+    expect(found.resize!({ height: 224, width: 224 })).toEqual(rule);
+    expect(notices.join()).toMatch(/leaves out .*resample, image_mean, image_std: the defaults of/);
+  });
+});
