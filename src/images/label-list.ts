@@ -33,7 +33,7 @@ function fromLines(text: string, file: string): string[] {
   const lines = text.split(/\r\n|\r|\n/).map((line) => line.trim());
   while (lines.at(-1) === '') lines.pop();
   const named = lines.filter((line) => line !== '');
-  const indexed = fromIndexedLines(named) ?? fromIndexedLines(named.slice(1));
+  const indexed = fromIndexedLines(named) ?? fromIndexedLines(named.slice(1)) ?? fromNumberedLines(named);
   if (indexed !== undefined) return indexed;
   const empty = lines.indexOf('');
   if (empty >= 0) throw new InputError(`${file}, line ${empty + 1}: no label`);
@@ -58,6 +58,14 @@ function fromIndexedLines(lines: readonly string[]): string[] | undefined {
     if (count > 0 && count === lines.length && areNames) return labels;
   }
   return undefined;
+}
+
+/** A numbered list, `1. cat`, `2) dog`: its numbers are no part of the names. */
+function fromNumberedLines(lines: readonly string[]): string[] | undefined {
+  const match = lines.map((line) => /^\(?(\d+)[.)]\s+(\S.*)$/.exec(line));
+  const first = Number(match[0]?.[1]);
+  const isNumbered = first <= 1 && match.every((one, i) => one !== null && Number(one[1]) === first + i);
+  return isNumbered ? match.map((one) => unquoted(one![2])) : undefined;
 }
 
 /** Pattern, and which of its groups are index and name. */

@@ -95,3 +95,13 @@ describe('readLabels', () => {
     await expect(readLabels(put('a.json', '{"model": "vit"}'))).rejects.toThrow(/holds no list of labels/);
   });
 });
+
+describe('numbered lists', () => {
+  it.each(['1. cat\n2. big dog\n', '0) cat\n1) big dog', '(1) cat\n(2) big dog'])('%j', async (content) => {
+    expect(await readLabels(put('labels.txt', content), 2)).toEqual(['cat', 'big dog']);
+  });
+
+  it.each(['3. cat\n4. dog', '1. cat\n3. dog', 'cat\n2. dog'])('%j is names as they stand', async (content) => {
+    expect(await readLabels(put('labels.txt', content), 2)).toEqual(content.split('\n'));
+  });
+});

@@ -79,6 +79,9 @@ export async function isFolder(source: string): Promise<boolean> {
   return info.isDirectory();
 }
 
+/** The name, its extension in small letters. */
+const nameKey = (name: string): string => name.replace(IMAGE, (extension) => extension.toLowerCase());
+
 /** Finds the images that a list means, which may leave out their folder or extension. */
 export class ImageFinder {
   private byName: Map<string, string | 'ambiguous'> | undefined;
@@ -90,8 +93,13 @@ export class ImageFinder {
     const direct = within(this.folder, name);
     if (await isFile(direct)) return direct;
     this.byName ??= await this.index();
-    const found = this.byName.get(path.posix.normalize(name.replaceAll('\\', '/')));
-    return found === 'ambiguous' ? undefined : found;
+    // A path of another machine, and an extension in other letters, still name the image.
+    const parts = nameKey(path.posix.normalize(name.replaceAll('\\', '/'))).split('/');
+    for (const i of path.isAbsolute(name) ? parts.keys() : [0]) {
+      const found = this.byName.get(parts.slice(i).join('/'));
+      if (found !== undefined) return found === 'ambiguous' ? undefined : found;
+    }
+    return undefined;
   }
 
   /** Each image below the folder under the ends of its path: `images/cat.jpg`, `cat.jpg`, `cat`. */
@@ -101,7 +109,8 @@ export class ImageFinder {
       const parts = path.relative(this.folder, file).split(path.sep);
       for (const [i] of parts.entries()) {
         const end = parts.slice(i).join('/');
-        for (const name of [end, end.replace(IMAGE, '')]) byName.set(name, byName.has(name) ? 'ambiguous' : file);
+        for (const name of [nameKey(end), end.replace(IMAGE, '')])
+          byName.set(name, byName.has(name) ? 'ambiguous' : file);
       }
     }
     return byName;

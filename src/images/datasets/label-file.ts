@@ -7,6 +7,8 @@ import { ImageFinder, isFile, isImageName, within } from './files.js';
 import { readLines, splitsOf } from './lines.js';
 import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Source } from './source.js';
 
+/** Files that hold datasets and are no lines of text, or no lines of a table. */
+const OTHER = /\.(json|geojson|ya?ml|xml|parquet|arrow|feather|xlsx?|ods|npz|tfrecords?|tar|zip|lmdb|pkl|h5|hdf5)$/i;
 const NAMES = ['labels.txt', 'val.txt', 'test.txt'] as const;
 
 export const labelFile: DatasetKind = {
@@ -25,6 +27,12 @@ export const labelFile: DatasetKind = {
   },
 
   async read(file: string, options: DatasetOptions): Promise<DatasetContent> {
+    const other = OTHER.exec(file)?.[1]?.toLowerCase();
+    if (other !== undefined)
+      throw new InputError(
+        `${file}: datasets are not read from .${other} files. Give a folder of images per class, or a table of images ` +
+          'and classes beside them: CSV, TSV or JSON lines (.jsonl)',
+      );
     const classOf = labelIndex(options.labels ?? []);
     const readClass = classReader(options);
     const folder = path.dirname(file);

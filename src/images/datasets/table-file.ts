@@ -138,13 +138,16 @@ function areOneHot(columns: readonly ClassColumn[], rows: readonly TableRow[]): 
   if (columns.length < 2 || rows.length === 0) return false;
   const probed = rows.slice(0, PROBED);
   return (
-    probed.every(({ fields }) => columns.every(({ index }) => /^[01](\.0*)?$/.test(fields[index] ?? ''))) &&
+    probed.every(({ fields }) => columns.every(({ index }) => MARK.test(fields[index] ?? ''))) &&
     probed.every(({ fields }) => columns.some(({ index }) => isMarked(fields[index]!)))
   );
 }
 
+/** 0 and 1 as numbers or as truth values. */
+const MARK = /^([01](\.0*)?|true|false)$/i;
+
 function isMarked(field: string): boolean {
-  return Number(field) === 1;
+  return Number(field) === 1 || /^true$/i.test(field);
 }
 
 interface Reader {

@@ -321,6 +321,13 @@ describe('tables', () => {
     ['semicolons and quotes', 'labels.csv', '"path";"label"\n"images/a.jpg";"bee"\n"images/b.png";2\n'],
     ['tabs', 'labels.tsv', 'path\tlabel\na.jpg\t1\nb.png\t2\n'],
     ['one-hot columns', 'labels.csv', 'filename,cat,ant,bee\na.jpg,0,0,1\nb.png,1,0,0\n'],
+    [
+      'one-hot columns of truth values',
+      'labels.csv',
+      'image,cat,ant,bee\na.jpg,False,False,True\nb.png,true,false,false\n',
+    ],
+    ['paths of another machine', 'labels.csv', 'path,label\n/kaggle/input/x/a.jpg,bee\n/kaggle/input/x/b.png,cat\n'],
+    ['extensions in other letters', 'labels.csv', 'path,label\na.JPG,bee\nb.PNG,cat\n'],
     ['one-hot columns of decimals', 'Labels.CSV', 'id,cat,ant,bee\na,0.0,0.0,1.0\nb,1.0,0.0,0.0\n'],
     ["Hugging Face's metadata.csv", 'metadata.csv', 'file_name,label\nimages/a.jpg,1\nimages/b.png,2\n'],
     [
@@ -354,5 +361,20 @@ describe('tables', () => {
   it('of which there are several are listed', async () => {
     put('images/a.jpg', ['one.csv', 'id,label\na,1\n'], ['two.csv', 'id,label\na,1\n']);
     expect(await refusal(PLAIN)).toMatch(/several tables of images, .*one\.csv, .*two\.csv/);
+  });
+});
+
+describe('files that are no tables', () => {
+  it.each(['annotations.json', 'train.parquet', 'labels.xlsx', 'data.yaml'])(
+    '%s is told what is read',
+    async (name) => {
+      put('a.jpg', [name, '[{"image": "a.jpg", "label": 3}]']);
+      expect(await refusal({ classCount: 5 }, name)).toMatch(/datasets are not read from \.\w+ files\. .*\.jsonl/);
+    },
+  );
+
+  it('a folder of class folders one level down is named', async () => {
+    put('data/cat/a.jpg', 'data/dog/b.jpg');
+    expect(await refusal({ classCount: 2 })).toContain(`${path.join(folder, 'data')}, where it holds them`);
   });
 });
