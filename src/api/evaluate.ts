@@ -1,4 +1,3 @@
-import { isNearChance } from '../metrics/chance.js';
 import { InputError } from '../errors.js';
 import { UnreadImages, hasClasses, listImages, openDataset } from '../images/datasets/index.js';
 import { greyNotice, losesColour } from '../images/channels.js';
@@ -6,6 +5,7 @@ import { decodeOriented } from '../images/decode.js';
 import type { ExifMode } from '../images/decode.js';
 import type { PixelImage } from '../images/image.js';
 import { AccuracyMeter } from '../metrics/accuracy.js';
+import { isNearChance } from '../metrics/chance.js';
 import { AgreementMeter, argmax } from '../metrics/agreement.js';
 import { latencyOf } from '../metrics/latency.js';
 import type { Latency } from '../metrics/latency.js';

@@ -107,8 +107,9 @@ function refuseParts(source: string, folders: readonly string[]): void {
   }
   if (folders.every((name) => UNSORTED.test(name))) {
     throw new InputError(
-      `${source} has no class folders: ${listed(folders)} is no class. Give a folder per class (${path.join(source, folders[0]!)}, where it ` +
-        `holds them), or a file beside ${folders[0]} that lists images and classes (labels.csv, metadata.csv, val_annotations.txt)`,
+      `${source} has no class folders: ${listed(folders)} is no class. Give a folder per class ` +
+        `(${path.join(source, folders[0]!)}, where it holds them), or a file beside ${folders[0]} that lists images ` +
+        'and classes (labels.csv, metadata.csv, val_annotations.txt)',
     );
   }
 }

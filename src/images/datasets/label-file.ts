@@ -30,8 +30,8 @@ export const labelFile: DatasetKind = {
     const other = OTHER.exec(file)?.[1]?.toLowerCase();
     if (other !== undefined)
       throw new InputError(
-        `${file}: datasets are not read from .${other} files. Give a folder of images per class, or a table of images ` +
-          'and classes beside them: CSV, TSV or JSON lines (.jsonl)',
+        `${file}: datasets are not read from .${other} files. Give a folder of images per class, or a table of ` +
+          'images and classes beside them: CSV, TSV or JSON lines (.jsonl)',
       );
     const classOf = labelIndex(options.labels ?? []);
     const readClass = classReader(options);
