@@ -204,3 +204,10 @@ function crc32(bytes: Uint8Array): number {
   }
   return ~crc >>> 0;
 }
+
+it.each([
+  ['version https://git-lfs.github.com/spec/v1\noid sha256:01\nsize 2\n', /Git LFS pointer.*git lfs pull/],
+  ['\n<!DOCTYPE html><html>404</html>', /web page \(HTML\): download the image itself/],
+])('what was downloaded in place of an image is named: %j', async (content, message) => {
+  await expect(decodeImage(Buffer.from(content), 'a.jpg')).rejects.toThrow(message);
+});

@@ -58,6 +58,18 @@ const KINDS: readonly Kind[] = [
   { what: 'a float image of Netpbm', extensions: ['pfm'], is: (start) => /^P[Ff]\s/.test(start) },
   { what: 'a PDF document', extensions: ['pdf'], is: begins('%PDF') },
   {
+    what: 'a Git LFS pointer, which stands for a file that was not downloaded',
+    extensions: [],
+    is: begins('version https://git-lfs'),
+    remedy: 'fetch the file with “git lfs pull”',
+  },
+  {
+    what: 'a web page (HTML)',
+    extensions: [],
+    is: (start) => /^(\xef\xbb\xbf)?\s*<(!doctype html|html|head)\b/i.test(start),
+    remedy: 'download the image itself',
+  },
+  {
     what: 'a camera raw file',
     extensions: ['dng', 'cr2', 'cr3', 'nef', 'arw', 'orf', 'raf', 'rw2'],
     is: (start) =>
