@@ -109,8 +109,8 @@ afterAll(() => {
     [
       '# The second zoo, model by model',
       '',
-      'Made by `npm run zoo` from `fixtures/zoo2`: modern, hybrid and dense models. SQNR of every output in dB, `lut` kernels',
-      'with static scales, quantized with the model’s own three images; equal on `reference` and `wasm`.',
+      'Made by `npm run zoo` from `fixtures/zoo2`: modern, hybrid and dense models. SQNR of every output in dB, `lut`',
+      'kernels with static scales, quantized with the model’s own three images; equal on `reference` and `wasm`.',
       '',
       '| model | family | exporter | opset | SQNR by output, dB |',
       '|---|---|---|---|---|',
