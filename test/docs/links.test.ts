@@ -96,7 +96,7 @@ describe.skipIf(!isCheckout)('the README', () => {
   const sources = isCheckout ? filesBelow('src/cli').map(textOf).join('\n') : '';
   /** Every option that a command defines, as commander is told of it: '-m, --model <file>'. */
   const defined = new Set([...sources.matchAll(/'(?:-\w, )?(--[\w-]+)[^']*'/g)].map(([, option]) => option));
-  const ofOthers = ['--external', '--project'];
+  const ofOthers = ['--ignore-scripts', '--external', '--project'];
 
   test('names only options that a command has', () => {
     const named = [...readme.matchAll(/(?<![\w-])(--[a-z][\w-]*)/g)].map(([, option]) => option);
