@@ -1,14 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createOpRunner } from '../../src/engine/runner.js';
-import { imageValue } from '../../src/engine/values.js';
-import type { Value } from '../../src/engine/types.js';
 import { evaluateGraph, importModel } from '../../src/importer/index.js';
-import { operandsOf } from '../../src/program/operands.js';
-import type { Program } from '../../src/program/types.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
 import { agreementOf } from '../../src/metrics/agreement.js';
 import { classifierOf, outputOf } from '../../src/metrics/output.js';
+import { runProgram } from './run-program.js';
 import { zooImages, zooModel, zooNames } from '../zoo.js';
 import '../build-kernels.js';
 
@@ -49,12 +45,12 @@ describe('every model of the zoo, as floats and as integers', () => {
       normalization: { mean: MEAN, std: STD },
       options: { ...DEFAULT_OPTIONS, kernels: 'lut' },
     });
-    const integer = await outputs(
+    const integer = await runProgram(
       program,
       'wasm',
       images.map(({ pixels }) => pixels),
     );
-    expect(await outputs(program, 'reference', [images[0].pixels])).toEqual([integer[0]]);
+    expect(await runProgram(program, 'reference', [images[0].pixels])).toEqual([integer[0]]);
     const { sqnrDb } = agreementOf(
       model.logits,
       integer.map((values) => Float64Array.from(outputOf(values, expected), (v) => v * outputScale)),
@@ -63,26 +59,6 @@ describe('every model of the zoo, as floats and as integers', () => {
     expect(sqnrDb).toBeGreaterThanOrEqual(LEAST_DB);
   });
 });
-
-async function outputs(
-  program: Program,
-  backend: 'wasm' | 'reference',
-  images: readonly Uint8Array[],
-): Promise<Int32Array[]> {
-  const runner = await createOpRunner(backend);
-  const results = images.map((pixels) => {
-    const values: Value[] = [imageValue(program.input, pixels)];
-    for (const op of program.ops) {
-      const operands = operandsOf(op).map((id) => values[id]);
-      const loaded = runner.load(op, operands, program.input);
-      values.push(loaded.run(operands));
-      loaded.free();
-    }
-    return values[program.output].data as Int32Array;
-  });
-  runner.close();
-  return results;
-}
 
 // `npm run zoo` sets where the table goes.
 afterAll(() => {

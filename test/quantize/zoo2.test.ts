@@ -1,13 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createOpRunner } from '../../src/engine/runner.js';
-import type { Value } from '../../src/engine/types.js';
-import { imageValue } from '../../src/engine/values.js';
 import { evaluateGraph, importModel } from '../../src/importer/index.js';
 import { distinctOutputs, outputOf } from '../../src/metrics/output.js';
-import { operandsOf } from '../../src/program/operands.js';
-import type { Program } from '../../src/program/types.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
+import { runProgram } from './run-program.js';
 import { modernModel, modernNames, networkInput } from '../zoo2.js';
 import '../build-kernels.js';
 
@@ -56,8 +52,8 @@ describe('modern, hybrid and dense models as integers', () => {
       : model.input;
     const options = { ...DEFAULT_OPTIONS, kernels: 'lut' as const };
     const { program, outputScale } = await quantizeGraph({ graph, images, normalization, options });
-    const integers = await run(program, 'wasm', images);
-    expect(await run(program, 'reference', [images[0]])).toEqual([integers[0]]);
+    const integers = await runProgram(program, 'wasm', images);
+    expect(await runProgram(program, 'reference', [images[0]])).toEqual([integers[0]]);
 
     const floats = images.map((pixels) => evaluateGraph(graph, networkInput(model, graph.input, pixels)));
     const sqnrDb = distinctOutputs(graph.outputs).map((output) => {
@@ -75,26 +71,6 @@ describe('modern, hybrid and dense models as integers', () => {
     for (const [, db] of sqnrDb) expect(db).toBeGreaterThanOrEqual(table === undefined ? LEAST_DB : LEAST_OF_ALL_DB);
   });
 });
-
-async function run(
-  program: Program,
-  backend: 'wasm' | 'reference',
-  images: readonly Uint8Array[],
-): Promise<Int32Array[]> {
-  const runner = await createOpRunner(backend);
-  const results = images.map((pixels) => {
-    const values: Value[] = [imageValue(program.input, pixels)];
-    for (const op of program.ops) {
-      const operands = operandsOf(op).map((id) => values[id]);
-      const loaded = runner.load(op, operands, program.input);
-      values.push(loaded.run(operands));
-      loaded.free();
-    }
-    return values[program.output].data as Int32Array;
-  });
-  runner.close();
-  return results;
-}
 
 afterAll(() => {
   if (table === undefined) return;

@@ -1,9 +1,10 @@
 import { isOperation, scalarValue, type Expr, type OperationExpr } from '../expr.js';
-import { coarsen, permute, refine } from '../../graph/layout.js';
+import { coarsen, refine } from '../../graph/layout.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import { sizeOf } from '../constant.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { sameExpr } from '../expr.js';
+import { withAxesLast, type Runs } from './along-axes.js';
 import type { Idiom } from './idiom.js';
 
 /** LayerNorm as one operator, or from means, differences and a root. γ and β are folded in afterwards. */
@@ -14,25 +15,10 @@ export const layerNorm: Idiom = {
     'com.microsoft::SkipLayerNormalization': skipLayerNormalization,
   },
   lower(expr, lowerer) {
-    if (isOperation(expr, 'normalize')) return normalized(expr, expr.inputs[0], expr.attributes.epsilon!, lowerer);
-    const found = isOperation(expr, 'mul') && decomposed(expr);
-    return found ? alongAxes(expr, found, lowerer) : null;
+    const found = isOperation(expr, 'normalize') ? operatorOf(expr) : isOperation(expr, 'mul') && decomposed(expr);
+    return found ? withAxesLast(expr, found, lowerer, (runs) => normalized(expr, found, runs, lowerer)) : null;
   },
 };
-
-/** The axes that it is along come last, as one. */
-function alongAxes(expr: Expr, { x, axes, epsilon }: Decomposed, lowerer: Lowerer): Lowered {
-  const rank = x.shape.length;
-  const others = [...x.shape.keys()].filter((axis) => !axes.includes(axis));
-  const perm = [...others, ...axes];
-  const shape = perm.map((axis) => x.shape[axis]);
-  const size = sizeOf(axes.map((axis) => x.shape[axis]));
-  const moved = lowerer.rearranged(lowerer.lower(x), permute(x.shape, perm), shape);
-  const rows = { shape: [sizeOf(shape) / size, size], x, lowered: moved };
-  const out = normalizedRows(expr, rows, epsilon, lowerer);
-  const back = Array.from({ length: rank }, (_, axis) => perm.indexOf(axis));
-  return lowerer.rearranged(out, permute(shape, back), expr.shape);
-}
 
 function layerNormalization(c: OperatorContext, x: Expr, gamma: Expr, beta: Expr | null): Expr {
   const rank = x.shape.length;
@@ -86,19 +72,12 @@ function centredOf(expr: Expr): Omit<Decomposed, 'epsilon'> | null {
   return null;
 }
 
-function normalized(expr: Expr, x: Expr, epsilon: number, lowerer: Lowerer): Lowered {
-  return normalizedRows(expr, { shape: expr.shape, x, lowered: lowerer.lower(x) }, epsilon, lowerer);
+/** What one operator normalises: its last axis. */
+function operatorOf({ inputs: [x], attributes }: OperationExpr): Decomposed {
+  return { x, axes: [x.shape.length - 1], epsilon: attributes.epsilon! };
 }
 
-/** What is normalised along its last axis: an expression's value, or that rearranged. */
-interface Rows {
-  readonly shape: readonly number[];
-  readonly x: Expr;
-  readonly lowered: Lowered;
-}
-
-function normalizedRows(expr: Expr, { shape, x, lowered }: Rows, epsilon: number, lowerer: Lowerer): Lowered {
-  const cols = shape.at(-1)!;
+function normalized(expr: Expr, { x, epsilon }: Decomposed, { lowered, shape, cols }: Runs, lowerer: Lowerer): Lowered {
   const groups = groupsOf(lowered, cols, lowerer);
   if (groups !== null) {
     const [source] = lowered.sources;

@@ -1,6 +1,6 @@
 import type { OpCheck } from '../check.js';
 import { MAX_MAP_EDGE } from '../limits.js';
-import { elements, type OpBase, type ValueInfo } from '../value.js';
+import { elements, zeroPoint, type OpBase, type ValueInfo } from '../value.js';
 import { pair } from './definition.js';
 
 type Pair = readonly [number, number];
@@ -48,6 +48,15 @@ export function validateGeometry(op: OpBase & Geometry, x: ValueInfo, sideBySide
     BigInt(elements(x)) * BigInt(sideBySide) === map,
     `x has ${elements(x)} elements, which are no map of ${op.size.join('×')} for ${op.cols} columns`,
   );
+}
+
+/** The windows lie in a map, and what they hold is written as it is. */
+export function validateMoved(op: OpBase & Geometry, x: ValueInfo, sideBySide: number, check: OpCheck): void {
+  check.type('x', x, 'u8', 'i8', 'i16', 'i32');
+  check.writes(x.out.type);
+  const [own, given] = [zeroPoint(op.out), zeroPoint(x.out)];
+  check.that(own === given, `x has zero point ${given}, not ${own}`);
+  validateGeometry(op, x, sideBySide, check);
 }
 
 /** Whether every window has a tap inside the map, along both axes. */

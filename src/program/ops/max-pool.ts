@@ -1,6 +1,6 @@
-import { zeroPoint, type OpBase, type ValueId } from '../value.js';
+import type { OpBase, ValueId } from '../value.js';
 import { integer, type OpDefinition } from './definition.js';
-import { geometryFields, hasTapsInside, validateGeometry, type Geometry } from './geometry.js';
+import { geometryFields, hasTapsInside, validateMoved, type Geometry } from './geometry.js';
 
 /** The largest tap of each window that lies inside the map, channel by channel. Writes the type of x. */
 export interface MaxPoolOp extends OpBase, Geometry {
@@ -13,14 +13,7 @@ export const maxPool: OpDefinition<MaxPoolOp> = {
   tensors: () => [],
   operands: (op) => [op.x],
   validate(op, check, { values }) {
-    const x = values[op.x];
-    check.type('x', x, 'u8', 'i8', 'i16', 'i32');
-    check.writes(x.out.type);
-    check.that(
-      zeroPoint(op.out) === zeroPoint(x.out),
-      `x has zero point ${zeroPoint(x.out)}, not ${zeroPoint(op.out)}`,
-    );
-    validateGeometry(op, x, 1, check);
+    validateMoved(op, values[op.x], 1, check);
     check.that(hasTapsInside(op), 'a window of it lies outside the map');
   },
   bound: () => 0n,

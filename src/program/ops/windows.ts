@@ -1,6 +1,6 @@
-import { zeroPoint, type OpBase, type ValueId } from '../value.js';
+import type { OpBase, ValueId } from '../value.js';
 import { integer, type OpDefinition } from './definition.js';
-import { geometryFields, tapsOf, validateGeometry, type Geometry } from './geometry.js';
+import { geometryFields, tapsOf, validateMoved, type Geometry } from './geometry.js';
 
 /**
  * Cuts a feature map into windows: row (oy, ox) holds kernel·kernel·channels elements in (ky, kx, channel) order. Taps
@@ -16,14 +16,7 @@ export const windows: OpDefinition<WindowsOp> = {
   tensors: () => [],
   operands: (op) => [op.x],
   validate(op, check, { values }) {
-    const x = values[op.x];
-    check.type('x', x, 'u8', 'i8', 'i16', 'i32');
-    check.writes(x.out.type);
-    check.that(
-      zeroPoint(op.out) === zeroPoint(x.out),
-      `x has zero point ${zeroPoint(x.out)}, not ${zeroPoint(op.out)}`,
-    );
-    validateGeometry(op, x, tapsOf(op), check);
+    validateMoved(op, values[op.x], tapsOf(op), check);
   },
   bound: () => 0n,
 };

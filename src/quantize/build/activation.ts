@@ -1,7 +1,7 @@
 import type { ActivationNode } from '../../graph/types.js';
 import { writtenScales } from '../decide/encoding.js';
 import type { NodeBuilder } from './definition.js';
-import { encodeMultipliers, encodeOffsets } from './multipliers.js';
+import { requantizeTo } from './requantization.js';
 
 /** Bits of the multipliers of 8-bit results: the products then stay within 32. */
 const NARROW_BITS = 15;
@@ -16,16 +16,8 @@ export const activation: NodeBuilder<ActivationNode> = {
     const { kernel, unit } = request.scheme.kernels.activation(node, x);
     const target = request.encodings.target(id, form, cols);
     const bits = form === 'codes' && kernel.op === 'activation' ? NARROW_BITS : 31;
-    const { multiplier, shift } = encodeMultipliers(
-      target.scale.map((s) => unit / s),
-      name,
-      bits,
-    );
-    const offset = encodeOffsets(
-      target.center.map((t, c) => -t / target.scale[c]),
-      shift,
-    );
-    const common = { name, rows, cols, out: target.out, x: x.value, multiplier, offset, shift };
-    builder.define(id, form, { ...kernel, ...common }, writtenScales(target));
+    const common = { name, rows, cols, out: target.out, x: x.value };
+    const op = { ...kernel, ...common, ...requantizeTo(target, () => unit, name, bits) };
+    builder.define(id, form, op, writtenScales(target));
   },
 };

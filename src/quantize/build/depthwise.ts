@@ -1,12 +1,11 @@
 import { tapCount } from '../../graph/geometry.js';
 import type { DepthwiseNode, GraphNode } from '../../graph/types.js';
-import { writtenScales } from '../decide/encoding.js';
+import { QUANTIZED_LIMIT_16, writtenScales } from '../decide/encoding.js';
 import type { NodeBuilder } from './definition.js';
 import { requantizeTo } from './requantization.js';
 
 /** Σ|w| of a channel: times the largest of 16 bits it stays below 2^31. */
 const SUM_LIMIT = 65535;
-const WEIGHT_LIMIT = 32767;
 
 export const depthwise: NodeBuilder<DepthwiseNode> = {
   demand: mapForm,
@@ -44,7 +43,7 @@ function roundedTaps({ cols, geometry, weight }: DepthwiseNode): { weight: Int16
     most[i % cols] = Math.max(most[i % cols], Math.abs(w));
   });
   // Rounding adds at most half a step for each tap.
-  const steps = sums.map((sum, c) => Math.max(sum / (SUM_LIMIT - taps), most[c] / WEIGHT_LIMIT));
+  const steps = sums.map((sum, c) => Math.max(sum / (SUM_LIMIT - taps), most[c] / QUANTIZED_LIMIT_16));
   const quantized = Int16Array.from(weight, (w, i) => (steps[i % cols] > 0 ? Math.round(w / steps[i % cols]) : 0));
   return { weight: quantized, steps };
 }

@@ -1,5 +1,6 @@
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import type { DivideNode } from '../../graph/types.js';
+import { MAX_QUOTIENT_BITS } from '../../program/limits.js';
 import { writtenScales } from '../decide/encoding.js';
 import { broadcastOperand } from './broadcast-operand.js';
 import { wideDemand, type NodeBuilder } from './definition.js';
@@ -7,8 +8,6 @@ import { requantizeTo } from './requantization.js';
 
 /** Bits that the largest quotient seen may have: it can become eight times as large. */
 const QUOTIENT_BITS = 28;
-/** Most fraction bits of a quotient: |a|·2^28 is then exact in 53 bits. */
-const MAX_FRACTION_BITS = 28;
 
 export const divide: NodeBuilder<DivideNode> = {
   demand: wideDemand,
@@ -25,6 +24,6 @@ export const divide: NodeBuilder<DivideNode> = {
 };
 
 function fractionBits({ min, max }: ChannelStatistics): number {
-  const largest = Math.max(...max, ...min.map((v) => -v), 2 ** -MAX_FRACTION_BITS);
-  return Math.max(0, Math.min(MAX_FRACTION_BITS, QUOTIENT_BITS - Math.ceil(Math.log2(largest))));
+  const largest = Math.max(...max, ...min.map((v) => -v), 2 ** -MAX_QUOTIENT_BITS);
+  return Math.max(0, Math.min(MAX_QUOTIENT_BITS, QUOTIENT_BITS - Math.ceil(Math.log2(largest))));
 }

@@ -1,12 +1,10 @@
 import { applyFormula, type Formula } from '../../graph/formula.js';
 import type { LookupNode } from '../../graph/types.js';
 import { TABLE_LIMIT } from '../../program/limits.js';
+import { TABLE_ENTRIES } from '../../program/ops/lookup.js';
 import { writtenScales, type ChannelScales } from '../decide/encoding.js';
 import type { NodeBuilder } from './definition.js';
 import { requantizeTo } from './requantization.js';
-
-/** Entries of a table: one every 256 steps of 16 bits, ends included. */
-const ENTRIES = 257;
 
 export const lookup: NodeBuilder<LookupNode> = {
   demand: () => 'table',
@@ -30,7 +28,7 @@ function tabulate(
   { scale, center }: ChannelScales,
   { low, high }: { readonly low: number; readonly high: number },
 ): { table: Int32Array; unit: number } {
-  const values = Float64Array.from({ length: ENTRIES }, (_, i) => {
+  const values = Float64Array.from({ length: TABLE_ENTRIES }, (_, i) => {
     const x = (256 * i - 32768) * scale[0] + center[0];
     const y = applyFormula(formula, x);
     return Number.isFinite(y) ? y : applyFormula(formula, Math.max(low, Math.min(high, x)));

@@ -1,5 +1,5 @@
 import type { MixRowsNode } from '../../graph/types.js';
-import { writtenScales } from '../decide/encoding.js';
+import { QUANTIZED_LIMIT_16, writtenScales } from '../decide/encoding.js';
 import { wideDemand, type NodeBuilder } from './definition.js';
 import { requantizeTo } from './requantization.js';
 
@@ -24,7 +24,6 @@ export const mixRows: NodeBuilder<MixRowsNode> = {
 /** Sums of 24-bit values times 16-bit weights leave so many of 64 bits. */
 const MULTIPLIER_BITS = 20;
 
-const LIMIT = 32767;
 /** Most weights are fractions with a denominator below: of a window's pixels, or of a resizing by a whole factor. */
 const MOST_PARTS = 4096;
 /** Single precision leaves a fraction so far from a whole number of its parts. */
@@ -35,7 +34,7 @@ function stepOf(factors: Float32Array): number {
   const distinct = [...new Set(factors)].filter((factor) => factor !== 0);
   const most = distinct.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   if (most === 0) return 1;
-  for (let parts = 1; parts <= MOST_PARTS && parts * most <= LIMIT; parts++)
+  for (let parts = 1; parts <= MOST_PARTS && parts * most <= QUANTIZED_LIMIT_16; parts++)
     if (distinct.every((factor) => Math.abs(factor * parts - Math.round(factor * parts)) < TOLERANCE)) return 1 / parts;
-  return most / LIMIT;
+  return most / QUANTIZED_LIMIT_16;
 }

@@ -7,7 +7,7 @@ import type { Output, ValueId } from '../../program/value.js';
 import { uniformScales, writtenScales, type ChannelScales } from '../decide/encoding.js';
 import type { ValueEncodings } from '../decide/value-encodings.js';
 import type { Demand } from '../plan/types.js';
-import { encodeMultipliers, encodeOffsets } from './multipliers.js';
+import { requantizeTo } from './requantization.js';
 
 /** A value of the program under construction, and what its integers mean. */
 export interface Built extends ChannelScales {
@@ -135,23 +135,11 @@ export class ProgramBuilder {
     if (known !== undefined) return known;
     const wide = this.wide(id);
     const encoding = this.encodings.target(id, form, cols);
-    const { out, scale, center } = encoding;
+    const { out, scale } = encoding;
     const rows = (wide.rows * wide.cols) / scale.length;
-    const { multiplier, shift } = encodeMultipliers(
-      scale.map((s) => this.wideScale / s),
-      name,
-    );
-    const offset = encodeOffsets(
-      center.map((t, c) => -t / scale[c]),
-      shift,
-    );
-    const common = { name: `${name}.${form}`, rows, cols: scale.length, out };
-    this.define(
-      id,
-      form,
-      { op: 'rescale', ...common, x: wide.value, multiplier, offset, shift },
-      writtenScales(encoding),
-    );
+    const common = { op: 'rescale' as const, name: `${name}.${form}`, rows, cols: scale.length, out, x: wide.value };
+    const requantization = requantizeTo(encoding, () => this.wideScale, name);
+    this.define(id, form, { ...common, ...requantization }, writtenScales(encoding));
     return this.built.get(key(id, form))!;
   }
 

@@ -1,12 +1,9 @@
 import type { RotaryNode } from '../../graph/types.js';
 import type { ValueId } from '../../program/value.js';
-import { writtenScales } from '../decide/encoding.js';
+import { QUANTIZED_LIMIT_16, writtenScales } from '../decide/encoding.js';
 import type { NodeBuilder } from './definition.js';
 import type { ProgramBuilder } from './program-builder.js';
 import { requantizeTo } from './requantization.js';
-
-/** The largest integer of a table. */
-const TABLE_LIMIT = 32767;
 
 export const rotary: NodeBuilder<RotaryNode> = {
   // Channels are mixed with each other: one scale for all.
@@ -17,7 +14,7 @@ export const rotary: NodeBuilder<RotaryNode> = {
     const x = builder.inForm(node.x, 'fixed', xCols, request.calibration.plan.nodes.get(node.x)!.name);
     const target = request.encodings.target(id, form, cols);
     const largest = [cos, sin].reduce((most, table) => table.reduce((a, v) => Math.max(a, Math.abs(v)), most), 0);
-    const scale = largest / TABLE_LIMIT;
+    const scale = largest / QUANTIZED_LIMIT_16;
     const tables = { cos: tableOf(node, 'cos', scale, builder), sin: tableOf(node, 'sin', scale, builder) };
     const op = { op: 'rotate' as const, name, rows, cols, out: target.out, x: x.value, ...tables, column, partner };
     builder.define(id, form, { ...op, ...requantizeTo(target, () => x.scale[0] * scale, name) }, writtenScales(target));

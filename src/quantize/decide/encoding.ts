@@ -11,6 +11,8 @@ export interface ChannelScales {
 
 /** Quantized values on either side of the zero point. */
 export const QUANTIZED_LIMIT = 127;
+/** The same for 16 bits. */
+export const QUANTIZED_LIMIT_16 = 32767;
 
 /** The type and scales of a value. */
 export type Encoding = { readonly out: Output } & ChannelScales;

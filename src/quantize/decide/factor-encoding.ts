@@ -1,14 +1,12 @@
 /** How values are written that are multiplied with each other, looked up in a table or normalized: 16 bits. */
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
-import type { Encoding } from './encoding.js';
+import { QUANTIZED_LIMIT_16, type Encoding } from './encoding.js';
 
 /**
  * Margin above the largest value seen: rare tokens, and the outliers of gated MLPs, are several times larger than those
  * of the calibration images, and 12 bits are left for the values that were seen.
  */
 const FACTOR_MARGIN = 8;
-/** The largest integer of 16 bits. */
-const FACTOR_LIMIT = 32767;
 /** A table covers the range that was seen and half as much again at either end: half of its entries are for those. */
 const TABLE_MARGIN = 0.5;
 /** Channels reach at least this share of the largest: a channel that was never seen alive may come alive. */
@@ -26,7 +24,7 @@ export function factorEncoding({ channels, min, max }: ChannelStatistics, cols: 
   const perChannel = scales !== 1 && channels === cols;
   const scale = Float64Array.from(
     { length: cols },
-    (_, c) => ((perChannel ? Math.max(reach[c], largest * LEAST_SHARE) : largest) * FACTOR_MARGIN) / FACTOR_LIMIT,
+    (_, c) => ((perChannel ? Math.max(reach[c], largest * LEAST_SHARE) : largest) * FACTOR_MARGIN) / QUANTIZED_LIMIT_16,
   );
   return { out: { type: 'i16' }, scale, center: new Float64Array(cols) };
 }
@@ -38,7 +36,7 @@ export function tableEncoding({ min, max }: ChannelStatistics, cols: number): En
   const center = (low + high) / 2;
   return {
     out: { type: 'i16' },
-    scale: new Float64Array(cols).fill(half / FACTOR_LIMIT),
+    scale: new Float64Array(cols).fill(half / QUANTIZED_LIMIT_16),
     center: new Float64Array(cols).fill(center),
   };
 }

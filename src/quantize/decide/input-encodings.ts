@@ -5,13 +5,12 @@ import { hasBorder, inputSource, inputTaps, isPadded, linearReaders, ownerOf } f
 import type { Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
 import type { BitWidths } from './bit-widths.js';
-import { QUANTIZED_LIMIT, type Encoding } from './encoding.js';
+import { QUANTIZED_LIMIT, QUANTIZED_LIMIT_16, type Encoding } from './encoding.js';
 import { chooseAlpha, chooseRanges, withAlpha, type ReaderWeights } from './migration.js';
 import type { OperandEncodings } from './operand-encodings.js';
 import { attentionColumn } from './operand-scales.js';
 import { aboutZeroPoint, channelExtents, chooseZero, reachOf, variances, type Reach } from './reach.js';
 
-const QUANTIZED_LIMIT_16 = 32767;
 /** 16 bits have room to spare: ranges are widened so far that nothing clips. With 4, class tokens did (DeiT-Tiny). */
 const MARGIN_16 = 16;
 
