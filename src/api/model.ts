@@ -6,7 +6,7 @@ import type { PixelImage } from '../images/image.js';
 import { labelText } from '../images/labels.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { loadModel } from '../program/file.js';
-import type { IvitModel } from '../program/model.js';
+import type { StoredModel } from '../program/model.js';
 import { topIndices } from '../metrics/accuracy.js';
 import { softmax } from '../metrics/agreement.js';
 import { classifierOf, outputOf, outputSize } from '../metrics/output.js';
@@ -66,7 +66,7 @@ export class Model {
 
   private constructor(
     /** The file's content: program, recipe, labels, provenance. */
-    readonly file: IvitModel,
+    readonly file: StoredModel,
     private readonly engine: Engine,
   ) {}
 

@@ -11,6 +11,8 @@ import type { OutputResult } from './model.js';
 export interface SavedImage {
   readonly path: string;
   readonly outputs: readonly OutputResult[];
+  /** What the network read: u8, [height, width, channels]. */
+  readonly pixels: Uint8Array;
 }
 
 type Kind = 'npz' | 'safetensors';
@@ -39,6 +41,21 @@ export function saveOutputs(file: string, images: readonly SavedImage[], { reals
   const paths = images.map(({ path }) => path);
   const bytes = outputFileKind(file) === 'npz' ? npzOf(arrays, scales, paths) : safetensorsOf(arrays, scales, paths);
   writeAtomically(file, bytes);
+}
+
+/** @throws UsageError for a name that says that the file is something else */
+export function checkPixelsName(file: string): void {
+  if (!/\.(bin|raw)$/i.test(file))
+    throw new UsageError(`Pixels are saved as bytes without a header, .bin or .raw: ${file} ends in neither`);
+}
+
+/**
+ * Writes the pixels of all images end to end, as exported programs read them.
+ *
+ * @throws InputError where the file cannot be written
+ */
+export function savePixels(file: string, images: readonly SavedImage[]): void {
+  writeAtomically(file, Buffer.concat(images.map(({ pixels }) => pixels)));
 }
 
 type Arrays = ReadonlyMap<string, NpyArray & { readonly data: Int32Array | Float32Array }>;

@@ -7,9 +7,10 @@ import { losesColour } from '../images/channels.js';
 import { decodeOriented } from '../images/decode.js';
 import type { PixelImage } from '../images/image.js';
 import { labelText } from '../images/labels.js';
+import { digestOf } from '../api/digest.js';
 import { Model } from '../api/model.js';
 import type { OutputResult, Prediction } from '../api/model.js';
-import { outputFileKind, saveOutputs } from '../api/output-file.js';
+import { checkPixelsName, outputFileKind, saveOutputs, savePixels } from '../api/output-file.js';
 import type { SavedImage } from '../api/output-file.js';
 import { checkOutputs } from '../api/outputs.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
@@ -23,6 +24,8 @@ interface Flags extends ModelFlags {
   readonly top: number;
   readonly labels?: string;
   readonly logits?: boolean;
+  readonly digest?: boolean;
+  readonly savePixels?: string;
   readonly save?: string;
   readonly reals?: boolean;
   readonly exif: ExifFlag;
@@ -35,6 +38,8 @@ interface Result {
   /** Of a model that is more, or other, than one classifier: every output. */
   readonly outputs?: readonly OutputSummary[];
   readonly logits?: readonly number[];
+  /** SHA-256 of all integers that the model gives, as docs/format.md defines it. */
+  readonly digest?: string;
   /** Of inference alone, without decoding and resizing. */
   readonly ms: number;
   /** Where the image was turned upright by its EXIF orientation. */
@@ -56,6 +61,8 @@ export function addInferCommand(program: Command): void {
     .option('--top <n>', 'how many classes to show', positiveInteger, 5)
     .option('--labels <file>', "class names in place of the model's: one a line, or JSON")
     .option('--logits', 'give the integer logits too')
+    .option('--digest', 'print the SHA-256 of the integer outputs, a line for each image, in place of classes')
+    .option('--save-pixels <file.bin>', 'write the pixels that the network reads: u8, all images end to end')
     .option('--save <file>', 'write every output to a .npz or .safetensors file, images stacked, as integers and scale')
     .option('--reals', 'save real numbers, as the float model gives them')
     .option('--json', 'print the results as JSON');
@@ -80,14 +87,10 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
       const decoding = next;
       if (i + 1 < images.length) next = startDecoding(images[i + 1], flags);
       try {
-        const { result, outputs } = await inferOne(
-          { model, labels },
-          file,
-          await (decoding ?? decodeStandardInput(flags)),
-          flags,
-        );
+        const decoded = await (decoding ?? decodeStandardInput(flags));
+        const { result, outputs, pixels } = await inferOne({ model, labels }, file, decoded, flags);
         results.push(result);
-        if (flags.save !== undefined) saved.push({ path: file, outputs });
+        if (flags.save !== undefined || flags.savePixels !== undefined) saved.push({ path: file, outputs, pixels });
         if (!flags.json)
           printResult(result, outputs, { top: flags.top, separated: results.length + failures.length > 1 });
       } catch (error) {
@@ -95,13 +98,18 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
         failures.push(error);
       }
     }
-    if (flags.save !== undefined && saved.length > 0) saveOutputs(flags.save, saved, { reals: flags.reals === true });
+    if (saved.length > 0) saveAll(saved, flags);
   } finally {
     await model.close();
   }
   if (flags.json && results.length > 0) printJson(results.map((result) => ({ ...result, warnings: warningsTold() })));
   if (failures.length > 0)
     throw failures.length === 1 ? failures[0] : new InputError(failures.map((failure) => failure.message).join('; '));
+}
+
+function saveAll(saved: readonly SavedImage[], { save, savePixels: pixelFile, reals }: Flags): void {
+  if (save !== undefined) saveOutputs(save, saved, { reals: reals === true });
+  if (pixelFile !== undefined) savePixels(pixelFile, saved);
 }
 
 /** Whether the user was told of images that were turned: once is enough. */
@@ -163,13 +171,17 @@ async function labelsFor(model: Model, file: string): Promise<readonly string[]>
 }
 
 /** @throws UsageError, or InputError where the file cannot be written */
-function checkSave({ save, reals }: Flags, inputs: readonly string[]): void {
-  if (save === undefined) {
-    if (reals) throw new UsageError('--reals says how outputs are saved: give --save too');
-    return;
-  }
-  outputFileKind(save);
-  checkOutputs([{ option: '--save', path: save, kind: 'file of outputs' }], inputs);
+function checkSave({ save, savePixels: pixelFile, reals }: Flags, inputs: readonly string[]): void {
+  if (save === undefined && reals) throw new UsageError('--reals says how outputs are saved: give --save too');
+  if (save !== undefined) outputFileKind(save);
+  if (pixelFile !== undefined) checkPixelsName(pixelFile);
+  checkOutputs(
+    [
+      { option: '--save', path: save, kind: 'file of outputs' },
+      { option: '--save-pixels', path: pixelFile, kind: 'file of pixels' },
+    ],
+    inputs,
+  );
 }
 
 async function inferOne(
@@ -177,7 +189,7 @@ async function inferOne(
   file: string,
   { image, wasTurned }: Decoded,
   flags: Flags,
-): Promise<{ result: Result; outputs: OutputResult[] }> {
+): Promise<{ result: Result; outputs: OutputResult[]; pixels: Uint8Array }> {
   const pixels = prepare(model, image, file);
   const start = performance.now();
   const values = await model.run(pixels);
@@ -193,20 +205,25 @@ async function inferOne(
     predictions,
     ...(!isOnlyClassifier(outputs) && { outputs: outputs.map(summaryOf) }),
     ...(flags.logits && { logits: [...logits] }),
+    ...(flags.digest && { digest: digestOf(values) }),
     ms,
     ...(wasTurned && { turned: true as const }),
   };
-  return { result, outputs };
+  return { result, outputs, pixels };
 }
 
 /** Whether class scores are all that a model gives. */
 const isOnlyClassifier = (outputs: readonly OutputResult[]): boolean => outputs.length === 1 && outputs[0].isClasses;
 
 function printResult(
-  { path: file, predictions, logits }: Result,
+  { path: file, predictions, logits, digest }: Result,
   outputs: readonly OutputResult[],
   { top, separated }: { readonly top: number; readonly separated: boolean },
 ): void {
+  if (digest !== undefined) {
+    print(`${digest}  ${oneLine(file)}`); // as sha256sum writes it
+    return;
+  }
   const lines = isOnlyClassifier(outputs) ? predictionLines(predictions) : outputLines(outputs, top);
   if (logits !== undefined) lines.push(`  logits: ${logits.join(' ')}`);
   print(...(separated ? [''] : []), oneLine(file), ...lines);

@@ -16,7 +16,7 @@ import { FORMAT_VERSION } from '../program/model.js';
 import { classifierOf, describeOutput } from '../metrics/output.js';
 import type { ModelOutput } from '../metrics/output.js';
 import { requireRegularFile } from '../regular-file.js';
-import type { IvitModel } from '../program/model.js';
+import type { StoredModel } from '../program/model.js';
 import { addMemoryOption, collectNames } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { bytes, large, notice, pairs, print, printJson } from './render.js';
@@ -72,13 +72,14 @@ async function inspectIvit(file: string, flags: Flags): Promise<void> {
   print(pairs(summaryOf(model, ops, size)), '', opTable(ops));
 }
 
-function summaryOf(model: IvitModel, ops: readonly OpDescription[], size: number): [string, string][] {
-  const { program, preprocess, labels, provenance } = model;
+function summaryOf(model: StoredModel, ops: readonly OpDescription[], size: number): [string, string][] {
+  const { program, preprocess, labels, provenance, hash } = model;
   const { height, width, channels } = program.input;
   const isSynthetic = provenance.calibration.source === 'synthetic';
   const total = (key: 'parameters' | 'macs') => ops.reduce((sum, op) => sum + op[key], 0);
   return [
     ['file', `${bytes(size)}, format version ${FORMAT_VERSION}, written by ${provenance.tool}`],
+    ['content', hash],
     ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
     ...outputRows(model.outputs, labels === null ? ', without labels' : ` (${firstLabels(labels)})`),
     ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],

@@ -8,7 +8,7 @@ import { requireRegularFile } from '../regular-file.js';
 import type { MemoryOptions } from './budget.js';
 import { MAX_FILE_BYTES } from './limits.js';
 import { decodeModel, encodeModel } from './model.js';
-import type { IvitModel } from './model.js';
+import type { IvitModel, StoredModel } from './model.js';
 
 function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -32,7 +32,7 @@ export async function saveModel(file: string, model: IvitModel): Promise<number>
  *
  * @throws InputError beginning with the path: missing, unreadable, or not a valid model
  */
-export async function loadModel(file: string, options: MemoryOptions = {}): Promise<IvitModel> {
+export async function loadModel(file: string, options: MemoryOptions = {}): Promise<StoredModel> {
   const bytes = await readAligned(file);
   try {
     return decodeModel(bytes, sha256, options);

@@ -38,6 +38,12 @@ export interface IvitModel {
   readonly provenance: Provenance;
 }
 
+/** A model that was read from a file. */
+export interface StoredModel extends IvitModel {
+  /** `sha256:` and 64 hexadecimal digits: the hash of the file's content. Two files of one hash are the same model. */
+  readonly hash: string;
+}
+
 /** Where a model comes from. Inference reads none of it; real numbers are decimal strings. */
 export interface Provenance {
   /** Name and version of the program that wrote the file. */
@@ -145,7 +151,7 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
  * @param bytes the whole file; its buffer position must be a multiple of 8
  * @throws InputError with a one-line reason
  */
-export function decodeModel(bytes: Uint8Array, digest: Digest, options: MemoryOptions = {}): IvitModel {
+export function decodeModel(bytes: Uint8Array, digest: Digest, options: MemoryOptions = {}): StoredModel {
   const container = decodeContainer(bytes);
   const { metadata } = container;
   if (metadata.get(KEY.format) !== 'ivit') throw malformed('it is a safetensors file, but not one of ivit');
@@ -171,6 +177,7 @@ export function decodeModel(bytes: Uint8Array, digest: Digest, options: MemoryOp
     labels: metadata.has(KEY.labels) ? parse(labelsSchema, parseJson(metadata, KEY.labels), KEY.labels) : null,
     logitScale: text(metadata, KEY.logitScale),
     provenance: parse(provenanceSchema, parseJson(metadata, KEY.provenance), KEY.provenance),
+    hash: text(metadata, KEY.hash),
   };
   checkRest(model);
   checkMemory(model.program, options);

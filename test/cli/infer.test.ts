@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeImage } from '../../src/images/decode.js';
-import { Model } from '../../src/index.js';
+import { Model, digestOf } from '../../src/index.js';
 import { ivit, savePhoto, saveTinyModel, temporaryFolder } from './ivit.js';
 
 const folder = temporaryFolder();
@@ -47,6 +47,28 @@ describe('infer', () => {
         warnings: [],
       });
     }
+    await model.close();
+  });
+
+  test('--digest: a line for each image, as sha256sum writes it; in JSON a field', async () => {
+    const { code, stdout } = await run('photos/a.png', 'photos/b.png', '--digest', '--backend', 'reference');
+    const results = JSON.parse((await run('photos/a.png', 'photos/b.png', '--digest', '--logits', '--json')).stdout);
+    // The tiny model has no outputs but its logits.
+    const digests = results.map(({ logits }: { logits: number[] }) => digestOf(Int32Array.from(logits)));
+    expect(results.map(({ digest }: { digest: string }) => digest)).toEqual(digests);
+    expect(digests[0]).not.toBe(digests[1]);
+    expect(stdout).toBe(`${digests[0]}  photos/a.png\n${digests[1]}  photos/b.png\n`);
+    expect(code).toBe(0);
+  });
+
+  test('--save-pixels: what the network reads, image after image', async () => {
+    const { code } = await run('photos/a.png', 'photos/b.png', '--save-pixels', 'pixels.bin');
+    expect(code).toBe(0);
+    const pixels = await readFile(folder.path('pixels.bin'));
+    const model = await Model.load(folder.path('tiny.ivit'), { backend: 'reference' });
+    const images = ['a', 'b'].map((name) => decodeImage(folder.path('photos', `${name}.png`)));
+    const expected = (await Promise.all(images)).map((image) => model.prepare(image));
+    expect([...pixels]).toEqual([...expected[0], ...expected[1]]);
     await model.close();
   });
 
@@ -170,6 +192,7 @@ describe('infer refuses', () => {
     ['an empty standard input', ['-'], 3, /^error: Cannot decode standard input: it is empty\n$/],
     ['standard input twice', ['-', '-'], 2, /^error: Standard input \(-\) can be read once only\n$/],
     ['a backend that is none', ['photos/a.png', '--backend', 'gpu'], 2, /Allowed choices are native, wasm, reference/],
+    ['pixels in a file of another kind', ['photos/a.png', '--save-pixels', 'photos/b.png'], 2, /\.bin or \.raw/],
     ['a count that is none', ['photos/a.png', '--top', 'many'], 2, /whole number of at least 1/],
   ])('%s', async (_what, args, code, message) => {
     const outcome = await run(...args);
