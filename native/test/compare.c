@@ -3,89 +3,17 @@
  * output type, multipliers and shifts that lead to each path. compare.mjs builds and runs it; test/engine compares
  * whole backends with src/kernels.
  *
- *   compare <isa> [rounds] [seed]
+ * A case is one element of a result. Each primitive is compared for so many rounds, one op each, and for so many cases.
+ *
+ *   compare <isa> [rounds] [cases] [seed]
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../requantize.h"
-
-static uint64_t state = 1;
-static uint32_t next(void) {
-  state = state * 6364136223846793005u + 1442695040888963407u;
-  return (uint32_t)(state >> 33);
-}
-/* lo to hi, both included. */
-static int32_t pick(int32_t lo, int32_t hi) { return lo + (int32_t)(next() % ((uint32_t)(hi - lo) + 1)); }
-static int chance(int32_t percent) { return pick(1, 100) <= percent; }
-static int64_t pick_bits(int32_t bits) {
-  int64_t v = (int64_t)((((uint64_t)next() << 31) | next()) & (((uint64_t)1 << bits) - 1));
-  return chance(50) ? -v : v;
-}
-
-/* Buffers of one round, freed together. */
-static void *buffers[64];
-static int buffer_count;
-static void *buffer(size_t bytes) {
-  size_t size = (bytes + 63) / 64 * 64 + IVIT_SLACK;
-  uint8_t *p = aligned_alloc(IVIT_ALIGN, size + IVIT_ALIGN);
-  if (!p) abort();
-  for (size_t i = 0; i < size; i++) p[i] = (uint8_t)(i < bytes ? 0 : next());
-  return buffers[buffer_count++] = p;
-}
-static void free_buffers(void) {
-  while (buffer_count > 0) free(buffers[--buffer_count]);
-}
-static size_t padded(int32_t n) { return ((size_t)n + 63) / 64 * 64; }
-
-static int failures;
-static void check(const char *what, const void *expected, const void *actual, size_t bytes, const char *detail) {
-  if (memcmp(expected, actual, bytes) == 0) return;
-  size_t at = 0;
-  while (((const uint8_t *)expected)[at] == ((const uint8_t *)actual)[at]) at++;
-  printf("%s differs at byte %zu of %zu: %s\n", what, at, bytes, detail);
-  failures++;
-}
-
-static size_t size_of(ivit_type type) { return type == IVIT_I16 ? 2 : type == IVIT_I32 ? 4 : 1; }
-/* What linear and attention write: u-hat is i32. */
-static size_t wide_size_of(ivit_type type) { return type == IVIT_ROWS ? 4 : size_of(type); }
-
-/* `bits`: of the values to be requantized. */
-static ivit_output pick_output(int32_t cols, int32_t bits, int offsets) {
-  static const int32_t limits[] = {0, 127, 32767, IVIT_WIDE_LIMIT, IVIT_ROW_LIMIT};
-  ivit_output out = {.type = (ivit_type)pick(0, 4)};
-  out.zero = out.type == IVIT_U8 ? pick(0, 255) : 0;
-  out.lo = out.type == IVIT_U8 ? -out.zero : -limits[out.type];
-  out.hi = out.type == IVIT_U8 ? 255 - out.zero : limits[out.type];
-  int32_t target = out.type == IVIT_I32 ? 22 : out.type == IVIT_ROWS ? 20 : out.type == IVIT_I16 ? 14 : 7;
-  int32_t most = ivit_min(31, 61 - bits);
-  int32_t multiplier_bits = chance(50) ? most : pick(1, ivit_min(16, most));
-  out.shift = ivit_min(ivit_max(bits + multiplier_bits - target + pick(-3, 3), chance(10) ? 0 : 1), 62);
-  int32_t *multiplier = buffer(padded(cols) * sizeof *multiplier);
-  int64_t *offset = offsets && chance(70) ? buffer(padded(cols) * sizeof *offset) : NULL;
-  for (int32_t n = 0; n < cols; n++) {
-    multiplier[n] = (int32_t)pick_bits(multiplier_bits);
-    if (offset) offset[n] = pick_bits(ivit_min(bits + multiplier_bits, chance(80) ? target + out.shift : 60));
-  }
-  out.multiplier = multiplier;
-  out.offset = offset;
-  return out;
-}
-
-static void fill_i32(int32_t *x, size_t n, int32_t bits) {
-  for (size_t i = 0; i < n; i++) x[i] = (int32_t)pick_bits(bits);
-}
+#include "compare.h"
 
 static void fill_scales(int32_t *scale, int32_t rows) {
   for (int32_t r = 0; r < rows; r++) scale[r] = ivit_row_scale((int32_t)(pick_bits(pick(1, 22)) & IVIT_ROW_LIMIT) | 1);
 }
 
-/* The largest sums of products come from rows and columns of numbers at one end of their range. */
-static int32_t pick_end(int32_t lo, int32_t hi, int constant) { return constant || chance(50) ? hi : lo; }
-
-static void compare_linear(const ivit_isa *isa) {
+static size_t compare_linear(const ivit_isa *isa) {
   ivit_linear op = {.cols = pick(1, chance(30) ? 300 : 80)};
   op.in_features = pick(1, chance(30) ? 700 : chance(20) ? 6 : 90);
   op.x_type = chance(40) ? IVIT_U8 : chance(50) ? IVIT_ROWS : IVIT_I16;
@@ -182,10 +110,9 @@ static void compare_linear(const ivit_isa *isa) {
            rows, op.cols, op.in_features, op.x_type, op.weights_of != NULL, op.out.type, op.out.shift, op.row_shift,
            with_residual);
   check("linear", out[0], out[1], bytes, detail);
+  return M * N;
 }
 
-typedef void row_primitive(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
-                           void *scratch);
 static void call_layer_norm(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
                             void *scratch) {
   isa->layer_norm(op, rows, x, out, scale, scratch);
@@ -199,8 +126,7 @@ static void call_rescale(const ivit_isa *isa, const void *op, int32_t rows, cons
   isa->rescale(op, rows, x, out, scale, scratch);
 }
 
-/* `output` is part of `op`. */
-static void compare_rows(const ivit_isa *isa, const char *name, row_primitive *call, const void *op, int32_t rows,
+size_t compare_rows(const ivit_isa *isa, const char *name, row_primitive *call, const void *op, int32_t rows,
                          int32_t cols, ivit_output *output, int64_t limit, const void *x) {
   size_t bytes = (size_t)rows * (size_t)cols * size_of(output->type);
   uint8_t *out[2];
@@ -219,9 +145,10 @@ static void compare_rows(const ivit_isa *isa, const char *name, row_primitive *c
   snprintf(detail, sizeof detail, "rows %d cols %d out %d shift %d", rows, cols, output->type, output->shift);
   check(name, out[0], out[1], bytes, detail);
   if (output->type == IVIT_ROWS) check(name, scale[0], scale[1], (size_t)rows * sizeof(int32_t), detail);
+  return (size_t)rows * (size_t)cols;
 }
 
-static void compare_layer_norm(const ivit_isa *isa) {
+static size_t compare_layer_norm(const ivit_isa *isa) {
   ivit_layer_norm op = {.cols = pick(1, chance(10) ? 3000 : 300), .center = chance(80)};
   op.epsilon = chance(20) ? 0 : pick_bits(pick(1, 53));
   if (op.epsilon < 0) op.epsilon = -op.epsilon;
@@ -232,10 +159,10 @@ static void compare_layer_norm(const ivit_isa *isa) {
   fill_i32(x, count, bits);
   if (chance(30))
     for (size_t i = 0; i < count; i++) x[i] = x[0];
-  compare_rows(isa, "layer norm", call_layer_norm, &op, rows, op.cols, &op.out, IVIT_NORM_LIMIT, x);
+  return compare_rows(isa, "layer norm", call_layer_norm, &op, rows, op.cols, &op.out, IVIT_NORM_LIMIT, x);
 }
 
-static void compare_activation(const ivit_isa *isa) {
+static size_t compare_activation(const ivit_isa *isa) {
   ivit_activation op = {.cols = pick(1, 300), .spacing = pick(4, 15)};
   int wild = chance(20);
   for (int32_t i = 0; i < IVIT_KNOTS; i++) {
@@ -248,17 +175,17 @@ static void compare_activation(const ivit_isa *isa) {
   int16_t *x = buffer(count * sizeof *x);
   for (size_t i = 0; i < count; i++)
     x[i] = (int16_t)(chance(2) ? (chance(50) ? 32767 : -32767) : (int32_t)pick_bits(pick(1, 15)));
-  compare_rows(isa, "activation", call_activation, &op, rows, op.cols, &op.out, IVIT_ACTIVATION_LIMIT, x);
+  return compare_rows(isa, "activation", call_activation, &op, rows, op.cols, &op.out, IVIT_ACTIVATION_LIMIT, x);
 }
 
-static void compare_rescale(const ivit_isa *isa) {
+static size_t compare_rescale(const ivit_isa *isa) {
   ivit_rescale op = {.cols = pick(1, 300)};
   op.out = pick_output(op.cols, 24, 1);
   int32_t rows = pick(1, 20);
   size_t count = (size_t)rows * (size_t)op.cols;
   int32_t *x = buffer(count * sizeof *x);
   fill_i32(x, count, pick(1, 24));
-  compare_rows(isa, "rescale", call_rescale, &op, rows, op.cols, &op.out, IVIT_WIDE_LIMIT, x);
+  return compare_rows(isa, "rescale", call_rescale, &op, rows, op.cols, &op.out, IVIT_WIDE_LIMIT, x);
 }
 
 static void call_lookup(const ivit_isa *isa, const void *op, int32_t rows, const void *x, void *out, int32_t *scale,
@@ -287,48 +214,53 @@ static void call_divide(const ivit_isa *isa, const void *p, int32_t rows, const 
   isa->divide(&q->op, rows, x, q->b, q->b_stride, out, scale, scratch);
 }
 
-/* Of 16 bits, often at the ends. */
-static int16_t *pick_words(size_t count) {
-  int16_t *x = buffer(count * sizeof *x);
-  int32_t bits = chance(70) ? 15 : pick(1, 15);
-  for (size_t i = 0; i < count; i++) x[i] = (int16_t)(chance(5) ? (chance(50) ? 32767 : -32767) : pick_bits(bits));
-  return x;
+/* What both have: rows of b, or one that serves all. */
+static pair pick_pair(int32_t *rows, size_t *length) {
+  *rows = pick(1, 20);
+  pair p = {.op = {.cols = pick(1, 300), .is_column = chance(30)}};
+  *length = p.op.is_column ? 1 : (size_t)p.op.cols;
+  p.b_stride = chance(30) ? 0 : *length;
+  return p;
 }
 
-static void compare_binary(const ivit_isa *isa) {
-  int32_t rows = pick(1, 20), is_product = chance(70);
-  pair p = {.op = {.cols = pick(1, 300), .is_column = chance(30), .bits = is_product ? 0 : pick(0, 28)}};
-  size_t length = p.op.is_column ? 1 : (size_t)p.op.cols, count = (size_t)rows * (size_t)p.op.cols;
-  p.b_stride = chance(30) ? 0 : length;
+static size_t compare_multiply(const ivit_isa *isa) {
+  int32_t rows;
+  size_t length;
+  pair p = pick_pair(&rows, &length);
+  p.op.out = pick_output(p.op.cols, 30, 1);
+  p.b = pick_words((size_t)rows * length);
+  const int16_t *a = pick_words((size_t)rows * (size_t)p.op.cols);
+  return compare_rows(isa, "multiply", call_multiply, &p, rows, p.op.cols, &p.op.out, IVIT_PRODUCT_LIMIT, a);
+}
+
+static size_t compare_divide(const ivit_isa *isa) {
+  int32_t rows;
+  size_t length;
+  pair p = pick_pair(&rows, &length);
+  p.op.bits = pick(0, 28);
   int64_t limit = ivit_clamp((int64_t)IVIT_WIDE_LIMIT << p.op.bits, 0, INT32_MAX);
-  if (is_product) {
-    p.op.out = pick_output(p.op.cols, 30, 1);
-    p.b = pick_words((size_t)rows * length);
-    compare_rows(isa, "multiply", call_multiply, &p, rows, p.op.cols, &p.op.out, IVIT_PRODUCT_LIMIT,
-                 pick_words(count));
-    return;
-  }
+  size_t count = (size_t)rows * (size_t)p.op.cols;
   int32_t *a = buffer(count * sizeof *a), *b = buffer((size_t)rows * length * sizeof *b);
   fill_i32(a, count, 24);
   fill_i32(b, (size_t)rows * length, pick(1, 24));
   if (chance(20)) b[0] = chance(50) ? 0 : chance(50) ? -IVIT_WIDE_LIMIT : 1;
   p.b = b;
   p.op.out = pick_output(p.op.cols, ivit_bits((uint64_t)limit), 1);
-  compare_rows(isa, "divide", call_divide, &p, rows, p.op.cols, &p.op.out, limit, a);
+  return compare_rows(isa, "divide", call_divide, &p, rows, p.op.cols, &p.op.out, limit, a);
 }
 
-static void compare_lookup(const ivit_isa *isa) {
+static size_t compare_lookup(const ivit_isa *isa) {
   ivit_lookup op = {.cols = pick(1, 300)};
   int32_t bits = chance(50) ? 21 : pick(1, 21);
   for (int32_t i = 0; i < IVIT_TABLE_ENTRIES; i++)
     op.table[i] = chance(20) ? (chance(50) ? IVIT_TABLE_LIMIT : -IVIT_TABLE_LIMIT) : (int32_t)pick_bits(bits);
   op.out = pick_output(op.cols, 22, 1);
   int32_t rows = pick(1, 20);
-  compare_rows(isa, "lookup", call_lookup, &op, rows, op.cols, &op.out, IVIT_TABLE_LIMIT,
+  return compare_rows(isa, "lookup", call_lookup, &op, rows, op.cols, &op.out, IVIT_TABLE_LIMIT,
                pick_words((size_t)rows * (size_t)op.cols));
 }
 
-static void compare_softmax(const ivit_isa *isa) {
+static size_t compare_softmax(const ivit_isa *isa) {
   ivit_row_softmax op = {.cols = pick(1, chance(10) ? 9000 : 300),
                          .kind = (ivit_softmax)pick(0, 1),
                          .fraction_bits = pick(8, 11)};
@@ -343,10 +275,10 @@ static void compare_softmax(const ivit_isa *isa) {
   int32_t fitting = bits + multiplier_bits - op.fraction_bits - (chance(90) ? pick(1, 6) : pick(7, 30));
   op.score_shift = ivit_min(62, ivit_max(1, fitting));
   op.out = pick_output(op.cols, 17, 1);
-  compare_rows(isa, "softmax", call_softmax, &op, rows, op.cols, &op.out, IVIT_SOFTMAX_LIMIT, x);
+  return compare_rows(isa, "softmax", call_softmax, &op, rows, op.cols, &op.out, IVIT_SOFTMAX_LIMIT, x);
 }
 
-static void compare_quantize_rows(const ivit_isa *isa) {
+static size_t compare_quantize_rows(const ivit_isa *isa) {
   int32_t rows = pick(1, 20), cols = pick(1, 300), bits = pick(0, 22);
   size_t count = (size_t)rows * (size_t)cols;
   int32_t *u = buffer(count * sizeof *u);
@@ -363,9 +295,10 @@ static void compare_quantize_rows(const ivit_isa *isa) {
   snprintf(detail, sizeof detail, "rows %d cols %d bits %d", rows, cols, bits);
   check("quantize_rows codes", codes[0], codes[1], count, detail);
   check("quantize_rows scales", scale[0], scale[1], (size_t)rows * sizeof(int32_t), detail);
+  return count;
 }
 
-static void compare_add(const ivit_isa *isa) {
+static size_t compare_add(const ivit_isa *isa) {
   size_t count = (size_t)pick(1, 500);
   int32_t *a = buffer(count * sizeof *a), *b = buffer(count * sizeof *b), *out[2];
   fill_i32(a, count, 24);
@@ -373,62 +306,7 @@ static void compare_add(const ivit_isa *isa) {
   const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
   for (int t = 0; t < 2; t++) tables[t]->add(count, a, b, out[t] = buffer(count * sizeof *a));
   check("add", out[0], out[1], count * sizeof *a, "");
-}
-
-static ivit_geometry pick_geometry(void) {
-  ivit_geometry map = {.height = pick(1, 12),
-                       .width = pick(1, chance(20) ? 200 : 20),
-                       .kernel_h = pick(1, 7),
-                       .kernel_w = pick(1, 7),
-                       .stride_h = pick(1, 3),
-                       .stride_w = pick(1, 3),
-                       .pad_top = pick(0, 4),
-                       .pad_left = pick(0, 4),
-                       .dilation_h = chance(70) ? 1 : pick(1, 3),
-                       .dilation_w = chance(70) ? 1 : pick(1, 3),
-                       .channels = pick(1, 100)};
-  map.out_w = chance(70) ? (map.width + map.stride_w - 1) / map.stride_w : pick(1, 30);
-  if (chance(2)) map.kernel_w = pick(1, 30), map.dilation_w = pick(100, 9000);
-  return map;
-}
-
-static void compare_depthwise(const ivit_isa *isa) {
-  ivit_depthwise op = {.map = pick_geometry()};
-  const int32_t channels = op.map.channels, taps = op.map.kernel_h * op.map.kernel_w;
-  const int32_t limit = chance(60) ? 65535 / taps : pick(1, ivit_min(32767, 65535 / taps));
-  const int32_t rows = op.map.out_w * pick(1, 8), r0 = pick(0, rows - 1), r1 = pick(r0 + 1, rows);
-  op.out = pick_output(channels, 31, 1);
-  int16_t *weight = buffer((size_t)(taps * channels) * sizeof *weight + 128);
-  size_t count = (size_t)op.map.height * (size_t)op.map.width * (size_t)channels;
-  int16_t *x = buffer(count * sizeof *x);
-  int extreme = chance(30);
-  for (int32_t i = 0; i < taps * channels; i++)
-    weight[i] = (int16_t)(extreme ? pick_end(-limit, limit, 0) : pick(-limit, limit));
-  for (size_t i = 0; i < count; i++) x[i] = (int16_t)(extreme ? pick_end(-32767, 32767, 1) : pick(-32767, 32767));
-  op.weight = weight;
-
-  size_t elements = (size_t)(r1 - r0) * (size_t)channels, bytes = elements * size_of(op.out.type);
-  uint8_t *out[2];
-  int32_t *scale[2];
-  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
-  for (int t = 0; t < 2; t++) {
-    out[t] = buffer(bytes);
-    scale[t] = buffer((size_t)(r1 - r0) * sizeof(int32_t));
-    if (tables[t]->output_pack) {
-      op.out.packed = buffer(tables[t]->output_pack_size(channels));
-      tables[t]->output_pack(&op.out, channels, INT32_MAX, op.out.packed);
-    }
-    if (tables[t]->depthwise_pack) {
-      op.packed = buffer(tables[t]->depthwise_pack_size(&op));
-      tables[t]->depthwise_pack(&op, op.packed);
-    }
-    tables[t]->depthwise(&op, r0, r1, x, out[t], scale[t], buffer(tables[t]->depthwise_scratch(&op)));
-  }
-  char detail[200];
-  snprintf(detail, sizeof detail, "map %dx%d kernel %dx%d channels %d rows %d to %d out %d shift %d", op.map.height,
-           op.map.width, op.map.kernel_h, op.map.kernel_w, channels, r0, r1, op.out.type, op.out.shift);
-  check("depthwise", out[0], out[1], bytes, detail);
-  if (op.out.type == IVIT_ROWS) check("depthwise scales", scale[0], scale[1], (size_t)(r1 - r0) * 4, detail);
+  return count;
 }
 
 static ivit_view pick_view(int32_t tokens, int32_t heads, int32_t dim, size_t *elements) {
@@ -449,7 +327,7 @@ static int8_t *pick_codes(size_t count, int32_t limit) {
   return codes;
 }
 
-static void compare_attention(const ivit_isa *isa) {
+static size_t compare_attention(const ivit_isa *isa) {
   ivit_attention op = {.batch = pick(1, 2),
                        .heads = pick(1, 3),
                        .queries = pick(1, 20),
@@ -503,6 +381,7 @@ static void compare_attention(const ivit_isa *isa) {
            op.queries, op.keys, op.dim, op.value_dim, op.softmax_bits, bits, op.score_shift, op.bias != NULL,
            op.out.type, op.out.shift);
   check("attention", out[0], out[1], bytes, detail);
+  return bytes / wide_size_of(op.out.type);
 }
 
 /* Words of a matrix, often all at one end, so that sums grow as they can. */
@@ -516,7 +395,7 @@ static int16_t *pick_matrix(size_t count, int32_t k) {
   return x;
 }
 
-static void compare_matmul(const ivit_isa *isa) {
+static size_t compare_matmul(const ivit_isa *isa) {
   ivit_matmul op = {.heads = pick(1, 3), .m = pick(1, chance(10) ? 250 : 20), .n = pick(1, chance(20) ? 200 : 40)};
   op.k = pick(1, chance(20) ? 1500 : 90);
   op.a_transposed = chance(40);
@@ -558,27 +437,53 @@ static void compare_matmul(const ivit_isa *isa) {
   snprintf(detail, sizeof detail, "heads %d m %d n %d k %d transposed %d %d out %d shift %d", op.heads, op.m, op.n,
            op.k, op.a_transposed, op.b_transposed, outs[0].type, outs[0].shift);
   check("matmul", out[0], out[1], (size_t)(batch * op.m) * row, detail);
+  return (size_t)(batch * op.m) * cols;
 }
+
+typedef struct {
+  const char *name;
+  size_t (*compare)(const ivit_isa *isa);
+} comparison;
+
+/* What is plain C on every instruction set is compared with plain loops. */
+static const comparison comparisons[] = {{"linear", compare_linear},
+                                         {"layer norm", compare_layer_norm},
+                                         {"activation", compare_activation},
+                                         {"rescale", compare_rescale},
+                                         {"quantize rows", compare_quantize_rows},
+                                         {"add", compare_add},
+                                         {"attention", compare_attention},
+                                         {"multiply", compare_multiply},
+                                         {"divide", compare_divide},
+                                         {"lookup", compare_lookup},
+                                         {"softmax", compare_softmax},
+                                         {"rotate", compare_rotate},
+                                         {"matmul", compare_matmul},
+                                         {"depthwise", compare_depthwise},
+                                         {"max pool", compare_max_pool},
+                                         {"mix rows", compare_mix_rows},
+                                         {"group norm", compare_group_norm}};
+enum { COMPARISONS = sizeof comparisons / sizeof *comparisons };
 
 int main(int argc, char **argv) {
   const ivit_isa *isa = argc > 1 ? ivit_find_isa(argv[1]) : NULL;
   if (!isa) {
-    printf("usage: compare <isa> [rounds] [seed]; this machine runs %s at best\n", ivit_find_isa(NULL)->name);
+    printf("usage: compare <isa> [rounds] [cases] [seed]; this machine runs %s at best\n", ivit_find_isa(NULL)->name);
     return 2;
   }
   int rounds = argc > 2 ? atoi(argv[2]) : 500;
-  state = argc > 3 ? (uint64_t)atoll(argv[3]) : 1;
-  void (*const comparisons[])(const ivit_isa *) = {compare_linear,   compare_layer_norm,    compare_activation,
-                                                   compare_rescale,  compare_quantize_rows, compare_add,
-                                                   compare_attention, compare_binary,        compare_lookup,
-                                                   compare_softmax,   compare_depthwise, compare_matmul};
-  for (int round = 0; round < rounds && failures < 10; round++) {
-    for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
-      comparisons[i](isa);
+  size_t cases = argc > 3 ? (size_t)atoll(argv[3]) : 0, counts[COMPARISONS] = {0}, least = SIZE_MAX;
+  seed_random(argc > 4 ? (uint64_t)atoll(argv[4]) : 1);
+  for (int i = 0; i < COMPARISONS; i++) {
+    for (int round = 0; (round < rounds || counts[i] < cases) && failures < 10; round++) {
+      counts[i] += comparisons[i].compare(isa);
       free_buffers();
     }
+    if (counts[i] < least) least = counts[i];
   }
-  printf("%s: %d rounds of %zu primitives, %d differences\n", isa->name, rounds,
-         sizeof comparisons / sizeof *comparisons, failures);
+  printf("%s: %d primitives, at least %zu cases each, %d differences\n ", isa->name, COMPARISONS, least, failures);
+  for (int i = 0; i < COMPARISONS; i++) {
+    printf(" %s %zu%s", comparisons[i].name, counts[i], i + 1 < COMPARISONS ? "," : "\n");
+  }
   return failures > 0;
 }

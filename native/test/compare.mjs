@@ -3,7 +3,9 @@
  * where the machine has that alone, and the ARM kernels, cross-compiled, in an emulator where both tools are installed
  * (Debian: apt-get install gcc-aarch64-linux-gnu qemu-user).
  *
- *   node native/test/compare.mjs [rounds] [--sanitize]
+ *   node native/test/compare.mjs [rounds] [cases] [--sanitize]
+ *
+ * Each primitive is compared on as many ops as there are rounds, and until so many elements of results are the same.
  *
  * With --sanitize all of it is compiled with AddressSanitizer and UndefinedBehaviorSanitizer, where the compiler has
  * them.
@@ -14,7 +16,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const native = path.resolve(import.meta.dirname, '..');
-const [rounds = '300'] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+const [rounds = '300', cases = '0'] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
 const sanitizers = process.argv.includes('--sanitize')
   ? ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
   : [];
@@ -23,7 +25,10 @@ const sources = (sub) =>
   readdirSync(path.join(native, sub))
     .filter((name) => name.endsWith('.c'))
     .map((name) => path.join(native, sub, name));
-const common = ['test/compare.c', 'portable.c', 'portable_maps.c', 'isa.c'].map((name) => path.join(native, name));
+const common = [
+  ...['compare.c', 'compare_maps.c', 'compare_random.c'].map((name) => path.join(native, 'test', name)),
+  ...['portable.c', 'portable_maps.c', 'isa.c'].map((name) => path.join(native, name)),
+];
 let failures = 0;
 
 function has(command) {
@@ -55,7 +60,7 @@ function build(compiler, flags, files, name) {
 function compare(command, isa) {
   if (command.includes(null)) return;
   const [program, ...args] = command;
-  const { status, signal, stdout, stderr } = spawnSync(program, [...args, isa, rounds], { encoding: 'utf8' });
+  const { status, signal, stdout, stderr } = spawnSync(program, [...args, isa, rounds, cases], { encoding: 'utf8' });
   process.stdout.write(status === 2 ? `${isa}: not on this machine\n` : stdout);
   if (sanitizers.length > 0) process.stdout.write(stderr);
   if (signal !== null) process.stdout.write(`${isa}: ended by ${signal}\n`);
