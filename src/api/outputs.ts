@@ -18,6 +18,8 @@ const KINDS = {
   'quantization report': (start: Buffer) => /^\{\s*"output"/.test(start.toString('latin1')),
   'file of outputs': (start: Buffer) =>
     start.toString('latin1').startsWith('PK\x03\x04') || start[8] === '{'.charCodeAt(0),
+  'exported graph': (start: Buffer) => start.includes('ivit'),
+  'any file': () => true,
   // Bytes of any kind; the name must end in .bin or .raw.
   'file of pixels': () => true,
   'table of predictions': (start: Buffer) => start.toString('latin1').startsWith('path,label,prediction'),

@@ -14,11 +14,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   program: [],
   kernels: ['program'],
   engine: ['program', 'kernels'],
+  export: ['onnx', 'graph', 'program', 'kernels', 'engine'],
   calibrate: ['graph'],
   quantize: ['graph', 'calibrate', 'kernels', 'program', 'engine'],
-  api: ['onnx', 'graph', 'importer', 'calibrate', 'quantize', 'program', 'kernels', 'engine'],
+  api: ['onnx', 'graph', 'importer', 'calibrate', 'quantize', 'program', 'kernels', 'engine', 'export'],
   bench: ['onnx', 'calibrate', 'program', 'engine'],
-  cli: ['bench', 'onnx', 'graph', 'importer', 'calibrate', 'quantize', 'program', 'kernels', 'engine', 'api'],
+  cli: ['bench', 'onnx', 'graph', 'importer', 'calibrate', 'quantize', 'program', 'kernels', 'engine', 'export', 'api'],
 };
 /** Leaves that any folder may use. */
 const LEAVES = ['images', 'metrics'];

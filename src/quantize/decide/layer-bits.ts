@@ -1,5 +1,6 @@
 import { InputError } from '../../errors.js';
 import type { Graph } from '../../graph/types.js';
+import { editDistance } from '../../metrics/edit-distance.js';
 import type { LayerBits } from '../options.js';
 
 /** Layer names that an error lists. */
@@ -44,17 +45,4 @@ export function checkLayerBits(graph: Graph, layerBits: readonly LayerBits[]): v
       `No linear layer is named ${pattern}; nearest are ${nearest.join(', ')} (* stands for any characters)`,
     );
   }
-}
-
-/** Levenshtein distance: the fewest characters to insert, delete or replace. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

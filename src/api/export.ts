@@ -1,0 +1,136 @@
+/** Writes an integer model in a form that runs without this package. */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import path from 'node:path';
+import { InputError, UsageError } from '../errors.js';
+import { EXPORT_TARGETS } from '../export/index.js';
+import type { ExportTargetName } from '../export/index.js';
+import type { Exported, ExportedFiles, ExportOptions, ExportTarget } from '../export/target.js';
+import { editDistance } from '../metrics/edit-distance.js';
+import { outputTarget, loadModel, writeAtomically } from '../program/file.js';
+import type { MemoryOptions } from '../program/budget.js';
+import type { Program } from '../program/types.js';
+import { checkOutputs } from './outputs.js';
+
+export interface ExportRequest extends ExportOptions, MemoryOptions {
+  /** The target: `c`, `onnx`. */
+  readonly to: ExportTargetName;
+  /** Folder, or file of a target that writes one; default: by the model's name, in the current folder. */
+  readonly output?: string;
+  /** What files, functions and graphs are called; default: the model's name as a C identifier. */
+  readonly name?: string;
+  /** Write into a folder that is not empty, or over a file that is no export: files of the same names are replaced. */
+  readonly force?: boolean;
+}
+
+export interface ExportSummary extends Pick<Exported, 'summary' | 'memory'> {
+  /** The folder or file that was written. */
+  readonly output: string;
+  /** Files and their bytes, by their paths below the folder. */
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+}
+
+/**
+ * Exports a `.ivit` model. All files are written, or none.
+ *
+ * @throws UsageError for a target, name or option that is none
+ * @throws InputError where the model cannot be read or expressed, or its files cannot be written
+ */
+export async function exportModel(file: string, request: ExportRequest): Promise<ExportSummary> {
+  const target = targetOf(request.to);
+  checkOptions(target, request);
+  const name = request.name ?? identifierOf(path.basename(file).replace(/\.ivit$/i, ''));
+  if (!/^[A-Za-z][A-Za-z0-9_]*$/.test(name))
+    throw new UsageError(`The name of an export must be a C identifier, letters, digits and _: ${name} is none`);
+  const output = request.output ?? (target.writes === 'folder' ? `${name}-${request.to}` : `${name}${target.writes}`);
+  checkOutput(target, output, file, request.force === true);
+  const model = await loadModel(file, request);
+  checkOps(model.program, target, request.to);
+  const { weights, tile } = request;
+  const exported = await target.write({ model, name, options: { weights, tile } });
+  if (target.writes === 'folder') writeFolder(output, exported.files);
+  else writeAtomically(output, bytesOf([...exported.files.values()][0]));
+  const files = [...exported.files].map(([at, content]) => ({ path: at, bytes: bytesOf(content).length }));
+  return { output, files, summary: exported.summary, memory: exported.memory };
+}
+
+/** @throws UsageError that names the nearest target */
+function targetOf(name: string): ExportTarget {
+  if (Object.hasOwn(EXPORT_TARGETS, name)) return EXPORT_TARGETS[name as ExportTargetName];
+  const names = Object.keys(EXPORT_TARGETS);
+  const [nearest] = names.toSorted((a, b) => editDistance(a, name) - editDistance(b, name));
+  throw new UsageError(`There is no export target ${name}; did you mean ${nearest}? Targets are ${names.join(', ')}`);
+}
+
+function checkOptions(target: ExportTarget, request: ExportRequest): void {
+  for (const option of ['weights', 'tile'] as const) {
+    if (request[option] !== undefined && !target.options.includes(option))
+      throw new UsageError(`The export target ${request.to} has no option ${option}`);
+  }
+}
+
+/** A name as a C identifier: what it cannot hold becomes _. */
+function identifierOf(name: string): string {
+  const plain = name.toLowerCase().replace(/[^a-z0-9_]+/g, '_');
+  return /^[a-z]/.test(plain) ? plain : `model_${plain}`;
+}
+
+/** @throws InputError naming the ops that the target lacks, and layers that have them */
+function checkOps({ ops }: Program, target: ExportTarget, to: string): void {
+  const missing = ops.filter(({ op }) => !target.ops.includes(op));
+  if (missing.length === 0) return;
+  const kinds = [...new Set(missing.map(({ op }) => op))].map(
+    (kind) => `${kind} (${missing.find(({ op }) => op === kind)!.name})`,
+  );
+  throw new InputError(`The model cannot be exported to ${to}, which has no ${kinds.join(', no ')}`);
+}
+
+/** @throws InputError where the output may not be written */
+function checkOutput(target: ExportTarget, output: string, model: string, isForced: boolean): void {
+  if (target.writes !== 'folder') {
+    checkOutputs([{ option: '-o', path: output, kind: isForced ? 'any file' : 'exported graph' }], [model]);
+    return;
+  }
+  const info = fs.statSync(output, { throwIfNoEntry: false });
+  if (info === undefined) {
+    checkOutputs([{ option: '-o', path: output, kind: 'any file' }], [model]);
+    return;
+  }
+  if (!info.isDirectory()) throw new InputError(`Cannot write ${output}: it is a file, and the export is a folder`);
+  if (!isForced && fs.readdirSync(output).length > 0)
+    throw new InputError(`${output} is not empty; choose another folder with -o, or replace its files with --force`);
+}
+
+function bytesOf(content: string | Uint8Array): Uint8Array {
+  return typeof content === 'string' ? Buffer.from(content) : content;
+}
+
+/**
+ * Writes a folder: under a temporary name beside it first, so that a failure leaves nothing half-written. Into a folder
+ * that is there already its files are moved one by one, once all of them are on the disk.
+ *
+ * @throws InputError where that fails
+ */
+function writeFolder(folder: string, files: ExportedFiles): void {
+  const target = outputTarget(folder);
+  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    fs.mkdirSync(temporary);
+    for (const [at, content] of files) {
+      fs.mkdirSync(path.dirname(path.join(temporary, at)), { recursive: true });
+      fs.writeFileSync(path.join(temporary, at), content, { flush: true });
+    }
+    if (!fs.existsSync(target)) {
+      fs.renameSync(temporary, target);
+      return;
+    }
+    for (const at of files.keys()) {
+      fs.mkdirSync(path.dirname(path.join(target, at)), { recursive: true });
+      fs.renameSync(path.join(temporary, at), path.join(target, at));
+    }
+  } catch (error) {
+    throw new InputError(`Cannot write ${folder}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    fs.rmSync(temporary, { recursive: true, force: true });
+  }
+}
