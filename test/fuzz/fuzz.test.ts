@@ -12,13 +12,12 @@ const engines = await everyEngine();
 /** Of all runs here. More, and longer: npm run fuzz -- --minutes 60 --seed 2. */
 const SEED = 1;
 /** Tests share their machine. */
-process.env['IVIT_FUZZ_SLOW_MS'] = '60000';
 
 describe('changed inputs are used, or refused with an InputError', () => {
   test.each<[target: Target, inputs: number]>([
     [ivitTarget(engines), 3000],
     [programTarget(engines), 60],
-    [onnxTarget(path.join(fixtures, 'zoo')), 60],
+    [onnxTarget(path.join(fixtures, 'zoo'), path.join(fixtures, 'zoo2')), 60],
     [imageTarget(path.join(fixtures, 'decode')), 500],
     [textTarget(), 500],
   ])('$name', async (target, inputs) => {

@@ -29,7 +29,7 @@ const HUNG_MS = 120_000;
 const targets: Readonly<Record<string, () => Promise<Target>>> = {
   ivit: async () => ivitTarget(await everyEngine()),
   programs: async () => programTarget(await everyEngine()),
-  onnx: async () => onnxTarget(packageFile('fixtures/zoo')),
+  onnx: async () => onnxTarget(packageFile('fixtures/zoo'), packageFile('fixtures/zoo2')),
   images: async () => imageTarget(packageFile('fixtures/decode')),
   texts: async () => textTarget(),
 };

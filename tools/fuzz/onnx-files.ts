@@ -7,7 +7,7 @@ import { Random } from '../../src/images/random.js';
 import { importModel } from '../../src/importer/index.js';
 import { changeBytes, pick, type Recipe, type Target } from './target.js';
 
-/** The smallest files of the zoo, so that many are tried. */
+/** The smallest files of the zoos, so that many are tried. */
 const MAX_BASE_BYTES = 200_000;
 
 /** One field of a message: a number, bytes, or a message again. */
@@ -33,10 +33,11 @@ const VALUES = [
   2n ** 62n,
 ].flatMap((value) => [value, BigInt.asUintN(64, -value)]);
 
-export function onnxTarget(zoo: string): Target {
-  const bases = readdirSync(zoo)
-    .filter((name) => name.endsWith('.onnx.gz'))
-    .map((name) => new Uint8Array(gunzipSync(readFileSync(path.join(zoo, name)))))
+export function onnxTarget(...zoos: readonly string[]): Target {
+  const bases = zoos
+    .flatMap((zoo) => readdirSync(zoo).map((name) => path.join(zoo, name)))
+    .filter((file) => file.endsWith('.onnx.gz'))
+    .map((file) => new Uint8Array(gunzipSync(readFileSync(file))))
     .filter((bytes) => bytes.length < MAX_BASE_BYTES);
   const folder = mkdtempSync(path.join(tmpdir(), 'ivit-fuzz-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
