@@ -4,6 +4,7 @@ import { evaluateGraph, importModel } from '../../src/importer/index.js';
 import { distinctOutputs, outputOf } from '../../src/metrics/output.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
 import { runProgram } from './run-program.js';
+import { failuresOf, summaryOf, verified } from './verified.js';
 import { modernModel, modernNames, networkInput } from '../zoo2.js';
 import '../build-kernels.js';
 
@@ -36,6 +37,8 @@ interface Row {
   readonly opset: number;
   /** By output. */
   readonly sqnrDb: readonly (readonly [name: string, db: number])[];
+  /** Least bits to spare of any op, and engines compared. */
+  readonly verified: string;
 }
 
 const rows: Row[] = [];
@@ -67,7 +70,10 @@ describe('modern, hybrid and dense models as integers', () => {
       });
       return [output.name, 10 * Math.log10(signal / noise)] as const;
     });
-    rows.push({ name, family: model.family, exporter: model.exporter, opset: model.opset, sqnrDb });
+    const verification = await verified(program, graph.outputs);
+    expect(failuresOf(verification)).toEqual([]);
+    const { family, exporter, opset } = model;
+    rows.push({ name, family, exporter, opset, sqnrDb, verified: summaryOf(verification) });
     for (const [, db] of sqnrDb) expect(db).toBeGreaterThanOrEqual(table === undefined ? LEAST_DB : LEAST_OF_ALL_DB);
   });
 });
@@ -76,9 +82,9 @@ afterAll(() => {
   if (table === undefined) return;
   const lines = [...rows]
     .sort((a, b) => a.name.localeCompare(b.name))
-    .map(({ name, family, exporter, opset, sqnrDb }) => {
+    .map(({ name, family, exporter, opset, sqnrDb, verified }) => {
       const all = sqnrDb.map(([output, db]) => `${output} ${db.toFixed(1)}`).join(', ');
-      return `| ${name} | ${family} | ${exporter} | ${opset} | ${all} |`;
+      return `| ${name} | ${family} | ${exporter} | ${opset} | ${all} | ${verified} |`;
     });
   writeFileSync(
     table,
@@ -86,10 +92,11 @@ afterAll(() => {
       '# The second zoo, model by model',
       '',
       'Made by `npm run zoo` from `fixtures/zoo2`: modern, hybrid and dense models. SQNR of every output in dB, `lut`',
-      'kernels with static scales, quantized with the model’s own three images; equal on `reference` and `wasm`.',
+      'kernels with static scales, quantized with the model’s own three images; proven and equal on',
+      'every engine as `ivit verify` does it: least bits to spare of any op, and engines with thread counts.',
       '',
-      '| model | family | exporter | opset | SQNR by output, dB |',
-      '|---|---|---|---|---|',
+      '| model | family | exporter | opset | SQNR by output, dB | spare bits, engines |',
+      '|---|---|---|---|---|---|',
       ...lines,
       '',
     ].join('\n'),
