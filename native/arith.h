@@ -12,7 +12,15 @@ static inline int32_t ivit_max(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline int32_t ivit_abs(int32_t a) { return a < 0 ? -a : a; }
 
 /* Bits of v: floor(log2 v) + 1; 0 for 0. */
-static inline int32_t ivit_bits(uint64_t v) { return v == 0 ? 0 : 64 - __builtin_clzll(v); }
+static inline int32_t ivit_bits(uint64_t v) {
+#if defined(__GNUC__)
+  return v == 0 ? 0 : 64 - __builtin_clzll(v);
+#else
+  int32_t bits = 0;
+  for (; v != 0; v >>= 1) bits++;
+  return bits;
+#endif
+}
 
 /* 2^(shift-1), the rounding term of a shift right; 0 for shift 0. */
 static inline int64_t ivit_half(int32_t shift) { return shift == 0 ? 0 : (int64_t)1 << (shift - 1); }
@@ -233,6 +241,16 @@ static inline int32_t ivit_paper_reciprocal(int64_t sum) { return 0x7fffffff / i
  */
 static inline int32_t ivit_sum_factor(int32_t sum, int32_t bits) {
   return (int32_t)(((uint64_t)1 << (23 + bits)) / (uint32_t)sum);
+}
+
+static inline size_t ivit_size_of(ivit_type type) { return type == IVIT_I32 ? 4 : type == IVIT_I16 ? 2 : 1; }
+
+static inline void ivit_copy(void *to, const void *from, size_t bytes) {
+#if defined(__GNUC__)
+  __builtin_memcpy(to, from, bytes);
+#else
+  for (size_t i = 0; i < bytes; i++) ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+#endif
 }
 
 static inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }

@@ -154,6 +154,12 @@ typedef struct {
   int32_t out_w, channels;
 } ivit_geometry;
 
+/* The windows themselves: the taps' channels side by side, `fill` for taps outside the map. */
+typedef struct {
+  ivit_geometry map;
+  int32_t fill;
+} ivit_windows;
+
 /* v[n] = sum over taps of weight[tap][n]*x[tap][n], |v| < 2^31, then requantize: src/kernels/depthwise.ts. */
 typedef struct {
   ivit_geometry map;
@@ -169,6 +175,12 @@ typedef struct {
   const int16_t *weight; /* [rows][taps] */
   ivit_output out;
 } ivit_mix_rows;
+
+/* The sum of each `group` successive rows, then requantize. */
+typedef struct {
+  int32_t cols, group;
+  ivit_output out;
+} ivit_mean_rows;
 
 /* I-LayerNorm of all rows of each group of cols/groups channels: src/kernels/group-norm.ts. */
 typedef struct {
@@ -340,6 +352,14 @@ void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int
                               void *scratch);
 void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int8_t *x, void *out, int32_t *scale,
                               void *scratch);
+
+/* portable_layout.c. Rows r0 to r1 of the result, into `out`; x: the whole map. */
+void ivit_portable_windows(const ivit_windows *op, ivit_type type, int32_t r0, int32_t r1, const void *x, void *out);
+/* Patches of an image: windows of u8 whose taps outside are 0. */
+void ivit_portable_patches(const ivit_geometry *map, int32_t r0, int32_t r1, const uint8_t *image, uint8_t *out);
+/* x: the first row of the first group; rows as for the row primitives. */
+void ivit_portable_mean_rows(const ivit_mean_rows *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
+                             void *scratch);
 
 /* portable_maps.c. Rows r0 to r1 of the result, into `out`; x: the whole map, or the whole value. */
 void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0, int32_t r1, const void *x, void *out);

@@ -40,7 +40,7 @@ void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0
         if (pixel < 0) continue;
         const uint8_t *from = (const uint8_t *)x + (size_t)pixel * bytes;
         if (is_first)
-          __builtin_memcpy(to, from, bytes);
+          ivit_copy(to, from, bytes);
         else
           take_larger(type, from, map->channels, to);
         is_first = 0;

@@ -7,16 +7,6 @@
 #include "../arith.h"
 #include "program.h"
 
-typedef struct {
-  int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, out_w;
-  int32_t height, width, channels;
-} patches;
-
-typedef struct {
-  int32_t group;
-  ivit_output out;
-} mean_rows;
-
 /* `group` rows in turn read one row of b. */
 typedef struct {
   int32_t group;
@@ -35,14 +25,9 @@ typedef struct {
 } gather;
 
 typedef struct {
-  ivit_geometry map;
-  int32_t fill;
-} windows;
-
-typedef struct {
   int32_t kind, out, in[3], rows, cols;
   union {
-    patches patches;
+    ivit_geometry patches;
     ivit_linear linear;
     ivit_layer_norm layer_norm;
     ivit_activation activation;
@@ -55,9 +40,9 @@ typedef struct {
     ivit_row_softmax softmax;
     ivit_matmul matmul;
     rotate rotate;
-    mean_rows mean_rows;
+    ivit_mean_rows mean_rows;
     gather gather;
-    windows windows;
+    ivit_windows windows;
     ivit_geometry max_pool;
     ivit_depthwise depthwise;
     ivit_mix_rows mix_rows;

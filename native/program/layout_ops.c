@@ -2,28 +2,7 @@
 #include "internal.h"
 
 void run_patches(const worker *w, const step *s, int32_t s0, int32_t s1) {
-  const patches *p = &s->as.patches;
-  const uint8_t *image = row_data(w, s->in[0], 0);
-  uint8_t *out = row_data(w, s->out, s0);
-  for (int32_t row = s0; row < s1; row++) {
-    int32_t top = row / p->out_w * p->stride_h - p->pad_top;
-    int32_t left = row % p->out_w * p->stride_w - p->pad_left;
-    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
-      int32_t y = top + ky * p->dilation_h;
-      for (int32_t kx = 0; kx < p->kernel_w; kx++, out += p->channels) {
-        int32_t x = left + kx * p->dilation_w;
-        int inside = y >= 0 && y < p->height && x >= 0 && x < p->width;
-        if (inside && p->dilation_w == 1 && left >= 0 && left + p->kernel_w <= p->width) {
-          size_t bytes = (size_t)(p->kernel_w - kx) * (size_t)p->channels;
-          copy_bytes(out, image + ((size_t)y * (size_t)p->width + (size_t)x) * (size_t)p->channels, bytes);
-          out += bytes;
-          break;
-        }
-        const uint8_t *pixel = image + ((ptrdiff_t)y * p->width + x) * p->channels;
-        for (int32_t c = 0; c < p->channels; c++) out[c] = inside ? pixel[c] : 0;
-      }
-    }
-  }
+  ivit_portable_patches(&s->as.patches, s0, s1, row_data(w, s->in[0], 0), row_data(w, s->out, s0));
 }
 
 static void fill_elements(void *out, int32_t fill, size_t count, ivit_type type) {
@@ -76,22 +55,7 @@ void run_gather(const worker *w, const step *s, int32_t s0, int32_t s1) {
 }
 
 void run_mean_rows(const worker *w, const step *s, int32_t s0, int32_t s1) {
-  const mean_rows *m = &s->as.mean_rows;
-  int32_t *wide = (int32_t *)w->scratch;
-  for (int32_t row = s0; row < s1; row++) {
-    const int32_t *x = element_data(w, s->in[0], (size_t)row * (size_t)m->group * (size_t)s->cols);
-    void *out = row_data(w, s->out, row);
-    for (int32_t n = 0; n < s->cols; n++) {
-      int64_t sum = 0;
-      for (int32_t i = 0; i < m->group; i++) sum += x[(size_t)i * (size_t)s->cols + (size_t)n];
-      int32_t r = ivit_requantize(&m->out, sum, n);
-      if (m->out.type == IVIT_ROWS)
-        wide[n] = r;
-      else
-        ivit_store(&m->out, out, (size_t)n, r);
-    }
-    if (m->out.type == IVIT_ROWS) {
-      w->context->program->isa->quantize_rows(1, s->cols, wide, out, row_scale(w, s->out, row));
-    }
-  }
+  const ivit_mean_rows *op = &s->as.mean_rows;
+  const int32_t *x = element_data(w, s->in[0], (size_t)s0 * (size_t)op->group * (size_t)s->cols);
+  ivit_portable_mean_rows(op, s1 - s0, x, row_data(w, s->out, s0), row_scale(w, s->out, s0), w->scratch);
 }

@@ -66,19 +66,19 @@ static ivit_view read_view(ivit_program *program, const int32_t *w, const void *
                      .rows = keep(program, rows, (size_t)w[IVIT_VIEW_ROW_COUNT], sizeof(int32_t))};
 }
 
-static void read_patches(patches *op, const int32_t *w) {
-  *op = (patches){.kernel_h = w[IVIT_PATCHES_KERNEL],
-                  .kernel_w = w[IVIT_PATCHES_KERNEL + 1],
-                  .stride_h = w[IVIT_PATCHES_STRIDE],
-                  .stride_w = w[IVIT_PATCHES_STRIDE + 1],
-                  .pad_top = w[IVIT_PATCHES_PAD],
-                  .pad_left = w[IVIT_PATCHES_PAD + 1],
-                  .dilation_h = w[IVIT_PATCHES_DILATION],
-                  .dilation_w = w[IVIT_PATCHES_DILATION + 1],
-                  .out_w = w[IVIT_PATCHES_OUT_WIDTH],
-                  .height = w[IVIT_PATCHES_HEIGHT],
-                  .width = w[IVIT_PATCHES_WIDTH],
-                  .channels = w[IVIT_PATCHES_CHANNELS]};
+static ivit_geometry read_patches(const int32_t *w) {
+  return (ivit_geometry){.height = w[IVIT_PATCHES_HEIGHT],
+                         .width = w[IVIT_PATCHES_WIDTH],
+                         .kernel_h = w[IVIT_PATCHES_KERNEL],
+                         .kernel_w = w[IVIT_PATCHES_KERNEL + 1],
+                         .stride_h = w[IVIT_PATCHES_STRIDE],
+                         .stride_w = w[IVIT_PATCHES_STRIDE + 1],
+                         .pad_top = w[IVIT_PATCHES_PAD],
+                         .pad_left = w[IVIT_PATCHES_PAD + 1],
+                         .dilation_h = w[IVIT_PATCHES_DILATION],
+                         .dilation_w = w[IVIT_PATCHES_DILATION + 1],
+                         .out_w = w[IVIT_PATCHES_OUT_WIDTH],
+                         .channels = w[IVIT_PATCHES_CHANNELS]};
 }
 
 static void read_linear(ivit_program *program, ivit_linear *op, int32_t cols, const int32_t *w,
@@ -263,7 +263,8 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
       break;
     }
     default: {
-      mean_rows *op = &s->as.mean_rows;
+      ivit_mean_rows *op = &s->as.mean_rows;
+      op->cols = cols;
       op->out = read_output(program, w + IVIT_MEAN_ROWS_OUT, cols, constants[IVIT_MEAN_ROWS_CONSTANT_MULTIPLIER], NULL);
       op->group = w[IVIT_MEAN_ROWS_GROUP];
       break;
@@ -283,7 +284,7 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
   need_scratch(program, ivit_row_scratch(s->cols));
 
   switch (s->kind) {
-    case IVIT_STEP_PATCHES: read_patches(&s->as.patches, w); break;
+    case IVIT_STEP_PATCHES: s->as.patches = read_patches(w); break;
     case IVIT_STEP_CONSTANT: {
       size_t size = size_of((ivit_type)w[IVIT_CONSTANT_TYPE]);
       s->as.constant = keep(program, constants[IVIT_CONSTANT_CONSTANT_DATA], (size_t)s->rows * (size_t)s->cols, size);

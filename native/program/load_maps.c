@@ -68,7 +68,7 @@ static void read_group_norm(ivit_program *program, ivit_group_norm *op, const st
 int read_map_op(ivit_program *program, step *s, const int32_t *w, const void *const *constants) {
   switch (s->kind) {
     case IVIT_STEP_WINDOWS:
-      s->as.windows = (windows){.map = read_geometry(w + IVIT_WINDOWS_GEOMETRY), .fill = w[IVIT_WINDOWS_FILL]};
+      s->as.windows = (ivit_windows){.map = read_geometry(w + IVIT_WINDOWS_GEOMETRY), .fill = w[IVIT_WINDOWS_FILL]};
       return 1;
     case IVIT_STEP_MAX_POOL: s->as.max_pool = read_geometry(w + IVIT_MAX_POOL_GEOMETRY); return 1;
     case IVIT_STEP_DEPTHWISE: read_depthwise(program, &s->as.depthwise, w, constants); return 1;

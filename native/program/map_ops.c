@@ -1,63 +1,19 @@
 /* The ops on feature maps: windows, and the sums of a group norm, which threads share. */
 #include "internal.h"
 
-static void fill_taps(void *out, int32_t fill, size_t count, ivit_type type) {
-  for (size_t i = 0; i < count; i++) {
-    if (type == IVIT_I32)
-      ((int32_t *)out)[i] = fill;
-    else if (type == IVIT_I16)
-      ((int16_t *)out)[i] = (int16_t)fill;
-    else
-      ((uint8_t *)out)[i] = (uint8_t)fill;
-  }
-}
-
 /* Where the map of a step lies: it was finished before this stage. */
 static const void *map_data(const worker *w, const step *s) { return row_data(w, s->in[0], 0); }
-
-/*
- * A line of taps is copied at once where its pixels lie side by side: taps left of the map, inside of it, and right of
- * it.
- */
-void run_windows(const worker *w, const step *s, int32_t s0, int32_t s1) {
-  const ivit_geometry *m = &s->as.windows.map;
-  ivit_type type = w->context->program->values[s->out].type;
-  const size_t tap = (size_t)m->channels, bytes = tap * size_of(type);
-  const uint8_t *x = map_data(w, s);
-  uint8_t *out = row_data(w, s->out, s0);
-  for (int32_t row = s0; row < s1; row++) {
-    int32_t top = row / m->out_w * m->stride_h - m->pad_top, left = row % m->out_w * m->stride_w - m->pad_left;
-    for (int32_t ky = 0; ky < m->kernel_h; ky++) {
-      int32_t y = top + ky * m->dilation_h;
-      for (int32_t kx = 0; kx < m->kernel_w;) {
-        int32_t column = left + kx * m->dilation_w, taps = 1;
-        int inside = y >= 0 && y < m->height && column >= 0 && column < m->width;
-        if (inside && m->dilation_w == 1) taps = ivit_min(m->kernel_w - kx, m->width - column);
-        size_t count = (size_t)taps * bytes;
-        if (inside)
-          copy_bytes(out, x + ((size_t)y * (size_t)m->width + (size_t)column) * bytes, count);
-        else
-          fill_taps(out, s->as.windows.fill, tap, type);
-        out += count;
-        kx += taps;
-      }
-    }
-  }
-}
 
 void run_map_op(const worker *w, const step *s, int32_t s0, int32_t s1) {
   void *out = row_data(w, s->out, s0);
   int32_t *scale = row_scale(w, s->out, s0);
   const void *x = map_data(w, s);
   const ivit_isa *isa = w->context->program->isa;
+  ivit_type type = w->context->program->values[s->out].type;
   switch (s->kind) {
-    case IVIT_STEP_WINDOWS: run_windows(w, s, s0, s1); break;
+    case IVIT_STEP_WINDOWS: ivit_portable_windows(&s->as.windows, type, s0, s1, x, out); break;
     case IVIT_STEP_DEPTHWISE: isa->depthwise(&s->as.depthwise, s0, s1, x, out, scale, w->scratch); break;
-    case IVIT_STEP_MAX_POOL: {
-      ivit_type type = w->context->program->values[s->out].type;
-      ivit_portable_max_pool(&s->as.max_pool, type, s0, s1, x, out);
-      break;
-    }
+    case IVIT_STEP_MAX_POOL: ivit_portable_max_pool(&s->as.max_pool, type, s0, s1, x, out); break;
     case IVIT_STEP_MIX_ROWS: ivit_portable_mix_rows(&s->as.mix_rows, s0, s1, x, out, scale, w->scratch); break;
     default: {
       const int16_t *from = (const int16_t *)x + (size_t)s0 * (size_t)s->cols;

@@ -27,7 +27,7 @@ const sources = (sub) =>
     .map((name) => path.join(native, sub, name));
 const common = [
   ...['compare.c', 'compare_maps.c', 'compare_random.c'].map((name) => path.join(native, 'test', name)),
-  ...['portable.c', 'portable_maps.c', 'isa.c'].map((name) => path.join(native, name)),
+  ...['portable.c', 'portable_maps.c', 'portable_layout.c', 'isa.c'].map((name) => path.join(native, name)),
 ];
 let failures = 0;
 
