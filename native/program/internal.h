@@ -148,6 +148,8 @@ static inline size_t packed_head_bytes(const ivit_program *program, const ivit_a
 
 /* load.c: a copy of a constant, followed by zeros as ivit.h promises; NULL of NULL. */
 const void *keep(ivit_program *program, const void *from, size_t count, size_t size);
+/* Refuses sizes that come of rows * cols elements, and would pass what a size_t holds. */
+void require_elements(int64_t rows, int64_t cols);
 /* An output; multiplier [cols], offset [cols] or NULL. */
 ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, const void *multiplier,
                         const void *offset);

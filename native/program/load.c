@@ -9,8 +9,7 @@ const void *keep(ivit_program *program, const void *from, size_t count, size_t s
   return to;
 }
 
-/* Refuses sizes that come of rows * cols elements, and would pass what a size_t holds. */
-static void require_elements(int64_t rows, int64_t cols) {
+void require_elements(int64_t rows, int64_t cols) {
   const uint64_t a = round_up((size_t)rows, 64), b = round_up((size_t)cols, 64);
   if (a > SIZE_MAX / 16 / b) ivit_out_of_memory();
 }
@@ -145,7 +144,9 @@ static void read_matmul(ivit_program *program, ivit_matmul *op, const int32_t *w
   op->b = read_view(program, w + IVIT_MATMUL_B, constants[IVIT_MATMUL_CONSTANT_B_ROWS]);
   const int32_t *multiplier = constants[IVIT_MATMUL_CONSTANT_MULTIPLIER];
   const int64_t *offset = constants[IVIT_MATMUL_CONSTANT_OFFSET];
-  ivit_output *outs = heap_allocate(&program->heap, (size_t)op->heads * sizeof *outs);
+  require_elements(op->m, op->k);
+  require_elements(op->n, 64);
+  ivit_output *outs = heap_array(&program->heap, (size_t)op->heads, sizeof *outs);
   for (int32_t h = 0; h < op->heads; h++, multiplier += op->n, offset += op->n) {
     outs[h] = read_output(program, w + IVIT_MATMUL_OUT, op->n, multiplier, offset);
     /* Wider sums are requantized one by one. */

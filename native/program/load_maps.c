@@ -31,6 +31,7 @@ static int64_t largest_sum(const ivit_depthwise *op, size_t count) {
 static void read_depthwise(ivit_program *program, ivit_depthwise *op, const int32_t *w, const void *const *constants) {
   op->map = read_geometry(w + IVIT_DEPTHWISE_GEOMETRY);
   int32_t channels = op->map.channels;
+  require_elements(((int64_t)op->map.kernel_h + 1) * op->map.kernel_w, channels);
   op->out = read_output(program, w + IVIT_DEPTHWISE_OUT, channels, constants[IVIT_DEPTHWISE_CONSTANT_MULTIPLIER],
                         constants[IVIT_DEPTHWISE_CONSTANT_OFFSET]);
   size_t count = (size_t)op->map.kernel_h * (size_t)op->map.kernel_w * (size_t)channels;

@@ -12,8 +12,18 @@ export type WasmIsa = (typeof WASM_ISAS)[number];
 const WASM: Readonly<Record<WasmIsa, string>> = { 'relaxed-dot': 'dist/ivit-relaxed.wasm', simd128: 'dist/ivit.wasm' };
 const COMPILED_ADDON = 'native/build/Release/ivit.node';
 
-/** Compiles the fastest kernels of native/build-wasm.mjs that this engine runs. */
-export async function loadWasmModule(): Promise<WebAssembly.Module> {
+let compiled: Promise<WebAssembly.Module> | null = null;
+
+/** The fastest kernels of native/build-wasm.mjs that this engine runs, compiled once in a process. */
+export function loadWasmModule(): Promise<WebAssembly.Module> {
+  compiled ??= compileFastest().catch((error: unknown) => {
+    compiled = null;
+    throw error;
+  });
+  return compiled;
+}
+
+async function compileFastest(): Promise<WebAssembly.Module> {
   for (const isa of WASM_ISAS) {
     const module = await compileWasm(isa);
     if (module !== null) return module;

@@ -69,7 +69,8 @@ export class WasmProgram {
     const tile = { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() };
     const plan = (this.plan = planWork(work, tile));
     const copies = 1 + (options.workers ?? 0);
-    requirePlanned(plan, work, { threads: Array.from({ length: copies }, () => 1), copies, tile }, options);
+    const threads = Array.from({ length: copies }, () => 1);
+    requirePlanned(plan, work, { threads, copies, tile, addressable: MOST_BYTES }, options);
     try {
       this.context = this.load(Math.min(mostBytes(work.ops, options), MOST_BYTES));
     } catch (error) {

@@ -29,6 +29,12 @@ export const MAX_MEMORY = 2 ** 30;
 /** Times its size in the file that weights may take in memory without being counted: copied, padded and packed. */
 export const WEIGHT_FACTOR = 4;
 
+/**
+ * Steps of one image, as `workOf` counts them: some 45 times those of SAM-B at 1024 × 1024, which has the most of all
+ * models of today that are known here.
+ */
+export const MAX_WORK = 2 ** 44;
+
 /** More than any Vision Transformer takes; larger files could not be read into one buffer. */
 export const MAX_FILE_BYTES = 2 ** 32;
 /** The header holds no weights: anything longer is not one of ours. */

@@ -17,6 +17,7 @@ import { parseOutline, splitProgram, tensorFields, tiedWeights } from './schema.
 import type { OpOutline } from './schema.js';
 import type { LinearOp, Op, Program } from './types.js';
 import { validateProgram } from './validate.js';
+import { checkWork } from './work.js';
 
 /** Raised whenever older readers would misread what newer writers write. */
 export const FORMAT_VERSION = 3;
@@ -181,6 +182,7 @@ export function decodeModel(bytes: Uint8Array, digest: Digest, options: MemoryOp
   };
   checkRest(model);
   checkMemory(model.program, options);
+  checkWork(model.program);
   return model;
 }
 

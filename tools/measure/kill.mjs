@@ -21,7 +21,7 @@ const zoo = join(root, 'fixtures/zoo');
 const run = (...args) => spawnSync(process.execPath, [cli, ...args], { cwd: folder, encoding: 'utf8' });
 
 writeFileSync(join(folder, 'm.onnx'), gunzipSync(readFileSync(join(zoo, 'timm_ts_opset17.onnx.gz'))));
-for (const name of ['a', 'b']) {
+for (const name of ['0', '1']) {
   mkdirSync(join(folder, 'set', name), { recursive: true });
   for (let i = 0; i < 20; i++) copyFileSync(join(zoo, 'timm_ts_opset17.png'), join(folder, 'set', name, `${i}.png`));
 }
@@ -60,7 +60,7 @@ try {
     const again = run(...args);
     if (again.status !== 0 || !readFileSync(join(folder, output)).equals(expected)) failures++;
     const left = readdirSync(folder).filter((file) => !['m.onnx', 'set', 'o.ivit', 'p.csv'].includes(file));
-    process.stdout.write(`${name}: ${killed} of ${times} killed, ${failures} outputs damaged, left: ${left.length}\n`);
+    process.stdout.write(`${name}: ${killed} of ${times} killed, ${failures} outputs damaged, left: ${left.join(' ') || 'nothing'}\n`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -135,6 +135,7 @@ export const attention: OpDefinition<AttentionOp> = {
       thread: 256 * k + 64 * d + 64 * v,
     };
   },
+  visits: (op) => op.batch * op.heads * op.queries * op.keys,
   macs: (op) => op.batch * op.heads * op.queries * op.keys * (op.dim + op.valueDim),
 };
 

@@ -66,6 +66,8 @@ export interface OpDefinition<T extends OpBase> {
   memory?(op: T): OpMemory;
   /** Multiply-accumulates for one image; 0 where left out. */
   macs?(op: T): number;
+  /** Elements that it looks at for one image beside those and the ones that it writes; 0 where left out. */
+  visits?(op: T): number;
   /** Weights and biases of the model that it holds; 0 where left out. */
   parameters?(op: T): number;
 }

@@ -1,7 +1,7 @@
 import { outputRange } from '../limits.js';
 import { ACCUMULATOR_BITS, requantized, within } from '../proof.js';
 import type { OpBase, ValueId } from '../value.js';
-import { integer, multiplierOf, offsetOf, type OpDefinition } from './definition.js';
+import { integer, multiplierOf, offsetOf, padded, type OpDefinition } from './definition.js';
 import { geometryFields, tapsOf, validateGeometry, type Geometry } from './geometry.js';
 
 /**
@@ -42,6 +42,13 @@ export const depthwise: OpDefinition<DepthwiseOp> = {
     );
     return requantized(op, accumulators);
   },
+  // Weights are packed for up to 64 channels and two lines at a time. A thread lays out the columns that a segment of a
+  // line sees, and its dynamic rows.
+  memory: (op) => ({
+    constants: 2 * padded(op.cols) * (op.kernel[0] + 1) * op.kernel[1] + 512,
+    shared: 0,
+    thread: (1 << 20) + 4096 + 4 * padded(op.cols) * Math.min(op.outSize[1] + 8, 1024),
+  }),
   macs: (op) => op.rows * op.weight.length,
   parameters: (op) => op.weight.length + op.cols,
 };

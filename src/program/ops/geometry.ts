@@ -63,10 +63,11 @@ export function validateMoved(op: OpBase & Geometry, x: ValueInfo, sideBySide: n
 export function hasTapsInside({ size, kernel, stride, pad, dilation, outSize }: Geometry): boolean {
   return [0, 1].every((axis) => {
     for (let o = 0; o < outSize[axis]; o++) {
+      // Pixels before the map, and how far the first tap past them is from the window's first.
+      const before = Math.max(0, pad[axis] - o * stride[axis]);
+      const distance = before + ((dilation[axis] - (before % dilation[axis])) % dilation[axis]);
       const start = o * stride[axis] - pad[axis];
-      let tap = 0;
-      while (tap < kernel[axis] && start + tap * dilation[axis] < 0) tap++;
-      if (tap === kernel[axis] || start + tap * dilation[axis] >= size[axis]) return false;
+      if (distance > (kernel[axis] - 1) * dilation[axis] || start + distance >= size[axis]) return false;
     }
     return true;
   });

@@ -1,7 +1,7 @@
 import { MAX_ELEMENTS, MAX_EPSILON, MAX_GROUP_LENGTH, outputRange } from '../limits.js';
 import { PRODUCT_BITS, requantized, within } from '../proof.js';
 import { elements, type OpBase, type ValueId } from '../value.js';
-import { decimalInteger, integer, multiplierOf, offsetOf, type OpDefinition } from './definition.js';
+import { decimalInteger, integer, multiplierOf, offsetOf, padded, type OpDefinition } from './definition.js';
 import { NORMALIZED } from './layer-norm.js';
 
 /**
@@ -44,4 +44,6 @@ export const groupNorm: OpDefinition<GroupNormOp> = {
     within(op, squares, PRODUCT_BITS, 'the sum of squares');
     return requantized(op, NORMALIZED);
   },
+  // Sums and factors of each group.
+  memory: ({ groups }) => ({ constants: 0, shared: 0, thread: 32 * padded(groups) }),
 };

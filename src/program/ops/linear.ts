@@ -80,9 +80,9 @@ export const linear: OpDefinition<LinearOp> = {
     const { lo, hi, bits } = accumulation(values[op.x]);
     const dynamic = values[op.x].out.type === 'rows';
     const accumulators: bigint[] = [];
+    const sums = sumsOf(op, values);
     for (let n = 0; n < op.cols; n++) {
-      const start = n * op.inFeatures;
-      const { positive, negative } = sumUp(op.weight, start, start + op.inFeatures);
+      const { positive, negative } = sums[n];
       // Inputs are accumulated without their zero point, planes of 16 bits apart: those sums must fit as well.
       within(op, 255 * (positive + negative), ACCUMULATOR_BITS, 'the sum of channel', n);
       const least = lo * positive - hi * negative;
@@ -139,11 +139,31 @@ function accumulation({ out }: ValueInfo): { lo: number; hi: number; bits: numbe
   return { lo, hi, bits: out.type === 'i16' ? WIDE_ACCUMULATOR_BITS : ACCUMULATOR_BITS };
 }
 
+interface ChannelSums {
+  readonly positive: number;
+  readonly negative: number;
+}
+
+/** By the values of one proof, by weights: many layers may share them, and each proof looks at them once. */
+const knownSums = new WeakMap<readonly ValueInfo[], Map<Int8Array, readonly ChannelSums[]>>();
+
+/** Of each channel: Σw over the positive weights, and −Σw over the negative ones. */
+function sumsOf({ weight, cols, inFeatures }: LinearOp, values: readonly ValueInfo[]): readonly ChannelSums[] {
+  const known = knownSums.get(values) ?? new Map<Int8Array, readonly ChannelSums[]>();
+  knownSums.set(values, known);
+  let sums = known.get(weight);
+  if (sums?.length !== cols) {
+    sums = Array.from({ length: cols }, (_, n) => sumUp(weight, n * inFeatures, (n + 1) * inFeatures));
+    known.set(weight, sums);
+  }
+  return sums;
+}
+
 /** Weights whose sums fit 32 bits. */
 const SUMMED = 1 << 20;
 
 /** Σw over the positive weights of [start, end), and −Σw over the negative ones: below 2^28·2^7. */
-function sumUp(weight: Int8Array, start: number, end: number): { positive: number; negative: number } {
+function sumUp(weight: Int8Array, start: number, end: number): ChannelSums {
   let positive = 0;
   let negative = 0;
   for (let i = start; i < end; i += SUMMED) {

@@ -1,6 +1,6 @@
-import type { OpBase, ValueId } from '../value.js';
+import { elements, type OpBase, type ValueId } from '../value.js';
 import { integer, type OpDefinition } from './definition.js';
-import { geometryFields, hasTapsInside, validateMoved, type Geometry } from './geometry.js';
+import { geometryFields, hasTapsInside, tapsOf, validateMoved, type Geometry } from './geometry.js';
 
 /** The largest tap of each window that lies inside the map, channel by channel. Writes the type of x. */
 export interface MaxPoolOp extends OpBase, Geometry {
@@ -17,4 +17,5 @@ export const maxPool: OpDefinition<MaxPoolOp> = {
     check.that(hasTapsInside(op), 'a window of it lies outside the map');
   },
   bound: () => 0n,
+  visits: (op) => elements(op) * tapsOf(op),
 };

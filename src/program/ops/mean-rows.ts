@@ -24,4 +24,5 @@ export const meanRows: OpDefinition<MeanRowsOp> = {
     check.multipliers(op);
   },
   bound: (op) => requantized(op, BigInt(op.group) * BigInt(WIDE_LIMIT)),
+  visits: (op) => elements(op) * op.group,
 };
