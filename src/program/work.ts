@@ -28,7 +28,7 @@ export function checkWork(program: Program): void {
   const work = workOf(program);
   if (work <= MAX_WORK) return;
   throw new InputError(
-    `The model takes ${work} steps for one image, more than the ${MAX_WORK} that ivit runs: quantize it for a smaller ` +
-      'image',
+    `The model takes ${work} steps for one image, more than the ${MAX_WORK} that ivit runs: quantize it for a ` +
+      'smaller image',
   );
 }

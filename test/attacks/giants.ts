@@ -1,4 +1,4 @@
-/** Small valid files whose one op asks for as much as the format lets it: of each op that can grow beyond its tensors. */
+/** Small valid files whose one op asks for as much as it may: of each op that can grow beyond its tensors. */
 import { encodeModel } from '../../src/program/model.js';
 import type { Geometry, LinearOp, Op, Output, Program } from '../../src/program/types.js';
 import { tinyModel } from '../program/tiny.js';

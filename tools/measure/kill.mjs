@@ -60,7 +60,8 @@ try {
     const again = run(...args);
     if (again.status !== 0 || !readFileSync(join(folder, output)).equals(expected)) failures++;
     const left = readdirSync(folder).filter((file) => !['m.onnx', 'set', 'o.ivit', 'p.csv'].includes(file));
-    process.stdout.write(`${name}: ${killed} of ${times} killed, ${failures} outputs damaged, left: ${left.join(' ') || 'nothing'}\n`);
+    const rest = left.join(' ') || 'nothing';
+    process.stdout.write(`${name}: ${killed} of ${times} killed, ${failures} outputs damaged, left: ${rest}\n`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
