@@ -1,4 +1,4 @@
-import { OnnxFloat } from '../onnx-writer.js';
+import { OnnxFloat } from '../onnx-model.js';
 import { readsX, type NodeBase, type NodeDefinition } from './definition.js';
 
 /**

@@ -1,4 +1,5 @@
-import { OnnxFloat, type OnnxWriter } from '../onnx-writer.js';
+import { OnnxFloat } from '../onnx-model.js';
+import type { OnnxWriter } from '../onnx-writer.js';
 import { readsX, type NodeBase, type NodeDefinition } from './definition.js';
 
 /**
