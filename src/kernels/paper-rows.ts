@@ -54,7 +54,7 @@ export function paperNormRow(x: Int32Array): bigint[] {
  *
  * @param x0 < 0
  */
-function shiftExponential(x: bigint, x0: bigint, n: bigint): bigint {
+export function shiftExponential(x: bigint, x0: bigint, n: bigint): bigint {
   const inLog2 = x + (x >> 1n) - (x >> 4n);
   const limited = inLog2 > n * x0 ? inLog2 : n * x0;
   const q = floorDivideBy(-limited, -x0);

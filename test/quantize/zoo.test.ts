@@ -4,6 +4,7 @@ import { evaluateGraph, importModel } from '../../src/importer/index.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
 import { agreementOf } from '../../src/metrics/agreement.js';
 import { classifierOf, outputOf } from '../../src/metrics/output.js';
+import { runExported } from '../export/onnx/onnxruntime.js';
 import { runProgram } from './run-program.js';
 import { failuresOf, summaryOf, verified } from './verified.js';
 import { zooImages, zooModel, zooNames } from '../zoo.js';
@@ -63,6 +64,7 @@ describe('every model of the zoo, as floats and as integers', () => {
       images.map(({ pixels }) => pixels),
     );
     expect(await runProgram(program, 'reference', [images[0].pixels])).toEqual([integer[0]]);
+    expect(await runExported(program, [images[0].pixels])).toEqual([integer[0]]);
     const { sqnrDb } = agreementOf(
       model.logits,
       integer.map((values) => Float64Array.from(outputOf(values, expected), (v) => v * outputScale)),

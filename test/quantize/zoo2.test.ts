@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { evaluateGraph, importModel } from '../../src/importer/index.js';
 import { distinctOutputs, outputOf } from '../../src/metrics/output.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
+import { runExported } from '../export/onnx/onnxruntime.js';
 import { runProgram } from './run-program.js';
 import { failuresOf, summaryOf, verified } from './verified.js';
 import { modernModel, modernNames, networkInput } from '../zoo2.js';
@@ -57,6 +58,7 @@ describe('modern, hybrid and dense models as integers', () => {
     const { program, outputScale } = await quantizeGraph({ graph, images, normalization, options });
     const integers = await runProgram(program, 'wasm', images);
     expect(await runProgram(program, 'reference', [images[0]])).toEqual([integers[0]]);
+    expect(await runExported(program, [images[0]])).toEqual([integers[0]]);
 
     const floats = images.map((pixels) => evaluateGraph(graph, networkInput(model, graph.input, pixels)));
     const sqnrDb = distinctOutputs(graph.outputs).map((output) => {

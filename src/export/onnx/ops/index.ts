@@ -1,0 +1,54 @@
+/** How each kind of op is written in ONNX's integer operators. */
+import type { Op, OpKind, OpOf } from '../../../program/types.js';
+import { activation } from './activation.js';
+import { add } from './add.js';
+import { attention } from './attention.js';
+import { constant } from './constant.js';
+import type { WriteOp } from './definition.js';
+import { depthwise } from './depthwise.js';
+import { divide } from './divide.js';
+import { gather } from './gather.js';
+import { groupNorm } from './group-norm.js';
+import { layerNorm } from './layer-norm.js';
+import { linear } from './linear.js';
+import { lookup } from './lookup.js';
+import { matmul } from './matmul.js';
+import { maxPool } from './max-pool.js';
+import { meanRows } from './mean-rows.js';
+import { mixRows } from './mix-rows.js';
+import { multiply } from './multiply.js';
+import { paperGelu } from './paper-gelu.js';
+import { paperNorm } from './paper-norm.js';
+import { patches } from './patches.js';
+import { rescale } from './rescale.js';
+import { rotate } from './rotate.js';
+import { softmax } from './softmax.js';
+import { windows } from './windows.js';
+
+const writers = {
+  patches,
+  constant,
+  linear,
+  layerNorm,
+  activation,
+  attention,
+  add,
+  rescale,
+  meanRows,
+  gather,
+  paperNorm,
+  paperGelu,
+  multiply,
+  divide,
+  lookup,
+  softmax,
+  matmul,
+  windows,
+  depthwise,
+  maxPool,
+  mixRows,
+  groupNorm,
+  rotate,
+} satisfies { [K in OpKind]: WriteOp<OpOf<K>> };
+
+export const writeOp: WriteOp<Op> = (g, op, operands, input) => (writers[op.op] as WriteOp<Op>)(g, op, operands, input);
