@@ -7,7 +7,7 @@ import { inputSource, rowsNeeded } from '../plan/queries.js';
 import type { Plan } from '../plan/types.js';
 import type { Quantization } from '../context.js';
 import { askedBits } from './layer-bits.js';
-import { quantizationError, softmaxError, weightsError, type ValueOf } from './rounding-errors.js';
+import { quantizationError, softmaxError, weightChange, weightsError, type ValueOf } from './rounding-errors.js';
 
 export type Kind = 'inputs' | 'softmax' | 'weights';
 
@@ -23,7 +23,8 @@ export interface Candidate {
   readonly bytes: number;
   /** The values that the error is computed from. */
   readonly sources: readonly string[];
-  readonly errorOf: (valueOf: ValueOf) => Float32Array | Promise<Float32Array>;
+  /** Makes what computes the error of an image: what all images share is worked out once, and not kept for ever. */
+  readonly prepare: () => (valueOf: ValueOf) => Float32Array | Promise<Float32Array>;
 }
 
 /** All that could get more bits. */
@@ -58,7 +59,7 @@ function inputCandidates({ calibration, encodings, scheme }: Quantization): Cand
         macs: layers.reduce((sum, layer) => sum + macsOf(plan, layer), 0),
         bytes: 0,
         sources: [id],
-        errorOf: (valueOf) => quantizationError(valueOf(id), encoding),
+        prepare: () => (valueOf) => quantizationError(valueOf(id), encoding),
       };
     });
 }
@@ -79,7 +80,7 @@ function softmaxCandidates({ calibration, encodings, scheme }: Quantization): Ca
       macs: rowsNeeded(plan, node) * node.heads * node.keys * node.valueDim,
       bytes: 0,
       sources: operandsOf(node),
-      errorOf: (valueOf) => softmaxError(node, kind, valueOf),
+      prepare: () => (valueOf) => softmaxError(node, kind, valueOf),
     }));
 }
 
@@ -105,8 +106,10 @@ function weightCandidates(quantization: Quantization): Candidate[] {
         macs: macsOf(plan, node) + READ_MACS * node.weight.length,
         bytes: (node.weight.length * RESIDUAL_PLANE_BITS) / 8,
         sources: [node.x],
-        errorOf: (valueOf) =>
-          weightsError(node, { weightBits, inputScale: scale }, statistics.get(node.x)!, valueOf, products),
+        prepare: () => {
+          const change = weightChange(node, { weightBits, inputScale: scale });
+          return (valueOf) => weightsError(node, change, statistics.get(node.x)!, valueOf, products);
+        },
       };
     });
 }

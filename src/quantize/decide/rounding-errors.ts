@@ -13,7 +13,7 @@ import { QUANTIZED_LIMIT, type Encoding } from './encoding.js';
 /** Quantized values of 8 bits. */
 const LARGEST = 255;
 
-/** Float values of an image, by node. */
+/** Float values of an image, by node: a copy, which may be changed. */
 export type ValueOf = (id: string) => Float32Array;
 
 /** What 8 bits add to a value, element by element. */
@@ -49,34 +49,43 @@ export function roundedWeights(
   { weight, cols: N, inFeatures: K }: LinearNode,
   { weightBits, inputScale }: WeightRounding,
 ): Float32Array {
-  const { quantized, scale } = roundToNearest(
-    Float64Array.from(weight, (w, i) => w * inputScale[i % K]),
-    N,
-    K,
-    weightBits,
-  );
-  return Float32Array.from(quantized, (q, i) => (q * scale[Math.floor(i / K)]) / inputScale[i % K]);
+  const scaled = new Float64Array(weight.length);
+  for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) scaled[n * K + k] = weight[n * K + k] * inputScale[k];
+  const { quantized, scale } = roundToNearest(scaled, N, K, weightBits);
+  const rounded = new Float32Array(weight.length);
+  for (let n = 0; n < N; n++) {
+    for (let k = 0; k < K; k++) rounded[n * K + k] = (quantized[n * K + k] * scale[n]) / inputScale[k];
+  }
+  return rounded;
+}
+
+/** What rounding to the nearest adds to the weights, transposed: [K, N]. */
+export function weightChange(node: LinearNode, rounding: WeightRounding): Float32Array {
+  const { cols: N, inFeatures: K, weight } = node;
+  const change = roundedWeights(node, rounding);
+  for (let i = 0; i < change.length; i++) change[i] -= weight[i];
+  return transposed(change, N, K);
 }
 
 /**
- * What weights rounded to the nearest of so many bits add to a linear layer's output, element by element, once the bias
- * has taken back the mean.
+ * What a change of weights adds to a linear layer's output, element by element, once the bias has taken back the mean.
  *
+ * @param change [K, N]
  * @param statistics of the layer's input
  */
 export async function weightsError(
   node: LinearNode,
-  rounding: WeightRounding,
+  change: Float32Array,
   statistics: ChannelStatistics,
   valueOf: ValueOf,
   products: Products,
 ): Promise<Float32Array> {
   const { cols: N, inFeatures: K } = node;
-  const rounded = roundedWeights(node, rounding);
-  const change = rounded.map((w, i) => w - node.weight[i]);
   const { channels, sum, count } = statistics;
-  const centred = valueOf(node.x).map((v, i) => v - sum[i % channels] / count);
-  return products.plain(centred, K, transposed(change, N, K), N);
+  const mean = sum.map((total) => total / count);
+  const centred = valueOf(node.x);
+  for (let i = 0; i < centred.length; i++) centred[i] -= mean[i % channels];
+  return products.plain(centred, K, change, N);
 }
 
 /**

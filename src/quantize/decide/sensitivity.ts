@@ -1,12 +1,11 @@
 /** What too few bits do to the logits, measured in the float model. */
-import { collect, NO_STATISTICS, type Collected } from '../../calibrate/collect.js';
-import { withOperands } from '../../graph/nodes/index.js';
-import type { ConstantNode, Graph, GraphNode } from '../../graph/types.js';
+import { collect, NO_STATISTICS } from '../../calibrate/collect.js';
+import type { Graph, GraphNode } from '../../graph/types.js';
 import { RelativeError } from '../compare-outputs.js';
 import type { Quantization } from '../context.js';
-import { moves } from '../plan/queries.js';
-import { findCandidates, macsOf, mayHaveResidualPlane, type Candidate, type Kind } from './candidates.js';
-import { roundedWeights, type ValueOf } from './rounding-errors.js';
+import { findCandidates, macsOf, mayHaveResidualPlane, type Kind } from './candidates.js';
+import { allRowsOf, givenValues, segmentsOf, withErrors } from './disturbed.js';
+import { roundedWeights } from './rounding-errors.js';
 
 /** Where the error of a model with 8-bit inputs, weights and softmax weights would come from. */
 export interface Sensitivities {
@@ -62,26 +61,34 @@ export async function measureSensitivities(
   const images = spread(fitted, Math.max(1, Math.floor(runs / candidates.length)));
   const { normalization, threads } = calibration;
   const common = { normalization, runtime: { threads }, statistics: NO_STATISTICS };
-  const rowsOf = (id: string): number => calibration.plan.nodes.get(id)!.rows;
-  const sampled = new Set(candidates.flatMap(({ sources }) => sources));
-  const allRows = new Map([...sampled].map((id) => [id, () => Int32Array.from({ length: rowsOf(id) }, (_, r) => r)]));
-  const exact = await collect({ ...common, graph: calibration.graph, images, samples: allRows });
+  const segments = segmentsOf(calibration.graph, candidates);
+  const exact = await collect({
+    ...common,
+    graph: calibration.graph,
+    images,
+    samples: allRowsOf(calibration, segments),
+  });
   try {
-    const errors = candidates.map(() => new RelativeError(calibration.graph));
+    const errors = new Map(candidates.map((candidate) => [candidate, new RelativeError(calibration.graph)]));
     const ofOthers = new RelativeError(calibration.graph);
-    const rounded = await collect({
-      ...common,
-      graph: withErrors(quantization, candidates),
-      images: images.flatMap((pixels) => candidates.map(() => pixels)),
-      samples: new Map(),
-      given: givenErrors(quantization, candidates, exact),
-      listeners: {
-        onOutput: (values, run) =>
-          errors[run % candidates.length].add(exact.logits[Math.floor(run / candidates.length)], values),
-        onProgress,
-      },
-    });
-    rounded.samples.close();
+    let done = 0;
+    for (const segment of segments) {
+      const { length } = images;
+      const rounded = await collect({
+        ...common,
+        graph: withErrors(quantization, segment),
+        images: segment.candidates.flatMap(() => images),
+        samples: new Map(),
+        given: givenValues(quantization, segment, exact),
+        listeners: {
+          onOutput: (values, run) =>
+            errors.get(segment.candidates[Math.floor(run / length)])!.add(exact.logits[run % length], values),
+          onProgress: (runs) => onProgress?.(done + runs, candidates.length * length),
+        },
+      });
+      rounded.samples.close();
+      done += segment.candidates.length * length;
+    }
     const inOthers = await collect({
       ...common,
       graph: withRoundedWeights(quantization),
@@ -90,8 +97,9 @@ export async function measureSensitivities(
       listeners: { onOutput: (values, image) => ofOthers.add(exact.logits[image], values) },
     });
     inOthers.samples.close();
-    const measured = candidates.map(({ kind, node, macs, bytes }, c) => {
-      return { kind, id: node.id, sensitivity: { error: errors[c].result(), macs, bytes } };
+    const measured = candidates.map((candidate) => {
+      const { kind, node, macs, bytes } = candidate;
+      return { kind, id: node.id, sensitivity: { error: errors.get(candidate)!.result(), macs, bytes } };
     });
     const of = (wanted: Kind) =>
       new Map(measured.filter(({ kind }) => kind === wanted).map(({ id, sensitivity }) => [id, sensitivity]));
@@ -105,27 +113,6 @@ export async function measureSensitivities(
   } finally {
     exact.samples.close();
   }
-}
-
-/** By the place where it is added: the error of each run, one candidate's, else zeros. Runs go image by image. */
-function givenErrors(
-  { calibration }: Quantization,
-  candidates: readonly Candidate[],
-  exact: Collected,
-): Map<string, (run: number) => Float32Array | Promise<Float32Array>> {
-  const zeros = new Float32Array(candidates.reduce((most, { node }) => Math.max(most, node.rows * node.cols), 0));
-  const valuesOf =
-    (image: number): ValueOf =>
-    (id) => {
-      const { rows, cols } = calibration.plan.nodes.get(id)!;
-      return exact.samples.read(id, image * rows * cols, (image + 1) * rows * cols);
-    };
-  const addedTo = (place: Candidate, run: number): Float32Array | Promise<Float32Array> => {
-    const candidate = candidates[run % candidates.length];
-    if (errorId(candidate) !== errorId(place)) return zeros.subarray(0, place.node.rows * place.node.cols);
-    return candidate.errorOf(valuesOf(Math.floor(run / candidates.length)));
-  };
-  return new Map(candidates.map((place) => [errorId(place), (run: number) => addedTo(place, run)]));
 }
 
 /** So many of a list's elements, evenly spread; all of them where there are fewer. */
@@ -154,42 +141,4 @@ function sizesOf({ calibration, scheme }: Quantization): Pick<Sensitivities, 'wo
     work: layers.reduce((sum, layer) => sum + macsOf(plan, layer), 0),
     weightBytes: (weights * scheme.techniques.fit.weightBits) / 8,
   };
-}
-
-/**
- * The constant that stands for an error, to be given; softmax weights' errors are those of the attention's output, as
- * its quantized values' are.
- */
-const errorId = ({ kind, node }: Candidate): string => `${node.id}#${kind === 'weights' ? 'weights' : 'codes'}`;
-const roundedId = (id: string): string => `${id}#rounded`;
-const exactId = (id: string): string => `${id}#exact`;
-
-/**
- * The graph in which linear layers read each candidate's value plus its error, and everything the outputs of linear
- * layers plus those of their weights.
- */
-function withErrors({ calibration }: Quantization, candidates: readonly Candidate[]): Graph {
-  const { graph, plan } = calibration;
-  const errorsOf = (some: readonly Candidate[]) =>
-    new Map(some.map((candidate) => [candidate.node.id, errorId(candidate)]));
-  const ofValues = errorsOf(candidates.filter(({ kind }) => kind !== 'weights'));
-  const weights = errorsOf(candidates.filter(({ kind }) => kind === 'weights'));
-  const readsQuantized = (node: GraphNode): boolean =>
-    node.op === 'linear' || (moves(node) && plan.form.get(node.id) === 'codes');
-  /** Adds an error to `x`, as a node of the given id. */
-  const plus = ({ rows, cols }: GraphNode, x: string, error: string, id: string): GraphNode[] => {
-    const constant: ConstantNode = { op: 'constant', id: error, name: error, rows, cols, value: new Float32Array(0) };
-    return [constant, { op: 'add', id, name: id, rows, cols, a: x, b: error }];
-  };
-  const nodes = graph.nodes.flatMap((node): GraphNode[] => {
-    const reading = readsQuantized(node) ? withOperands(node, (id) => (ofValues.has(id) ? roundedId(id) : id)) : node;
-    const own = weights.get(node.id);
-    const made =
-      own === undefined
-        ? [reading]
-        : [{ ...reading, id: exactId(node.id) }, ...plus(node, exactId(node.id), own, node.id)];
-    const added = ofValues.get(node.id);
-    return added === undefined ? made : [...made, ...plus(node, node.id, added, roundedId(node.id))];
-  });
-  return { ...graph, nodes };
 }
