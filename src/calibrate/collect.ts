@@ -3,7 +3,7 @@ import { partToOnnx } from '../graph/write.js';
 import { cutGraph } from './parts.js';
 import type { GraphPart } from './parts.js';
 import { RowStore } from './row-store.js';
-import { openFloatModel } from './runtime.js';
+import { openFloatPool } from './runtime.js';
 import type { FloatModel } from './runtime.js';
 import { ChannelStatistics } from './statistics.js';
 
@@ -143,11 +143,21 @@ class Pass {
     const outputs = [...new Set([...seen, ...carriedOn])];
     const computed = part.nodes.filter(({ id }) => !given.has(id));
     const inputs = [...part.inputs, ...ids.filter((id) => given.has(id))];
-    const model = await openFloatModel(partToOnnx(graph, computed, inputs, outputs), { threads: runtime.threads });
+    const model = await openFloatPool(partToOnnx(graph, computed, inputs, outputs), runtime.threads);
     this.runtime = model.runtime;
     try {
+      // While one image is observed, others are computed; all are asked for, and observed, in their order.
+      const asked: Promise<Map<string, Float32Array>>[] = [];
+      const ask = async (i: number): Promise<Map<string, Float32Array>> =>
+        model.run(await this.#feeds(model, inputs, i), outputs);
       for (const i of images.keys()) {
-        const values = await model.run(await this.#feeds(model, inputs, i), outputs);
+        while (asked.length < images.length && asked.length <= i + model.lanes) {
+          const run = ask(asked.length);
+          run.catch(() => undefined); // it is awaited below, unless an earlier one fails
+          asked.push(run);
+        }
+        const values = await asked[i];
+        delete asked[i];
         for (const id of seen) this.#keep(id, values.get(id)!, i);
         this.#output(values.get(graph.output), i);
         const carried = this.#carried[i];

@@ -1,8 +1,8 @@
 import type * as Ort from 'onnxruntime-web';
 import { InputError } from '../errors.js';
 import { packageRequire } from '../package-root.js';
-import { openWebSession } from './web-session.js';
-import type { RawTensor, Session } from './web-session.js';
+import { openOnThread } from './session-thread.js';
+import type { RawTensor, RuntimeName, Session } from './session-thread.js';
 
 /** The float model, run by ONNX Runtime. */
 export interface FloatModel {
@@ -25,7 +25,7 @@ export interface FloatModelOptions {
   /** Threads inside one run; default 1. */
   readonly threads?: number;
   /** Default: onnxruntime-node where it is installed and loads, as it is several times faster, else onnxruntime-web. */
-  readonly runtime?: 'onnxruntime-node' | 'onnxruntime-web';
+  readonly runtime?: RuntimeName;
 }
 
 /**
@@ -38,9 +38,48 @@ export async function openFloatModel(
   options: FloatModelOptions = {},
 ): Promise<FloatModel> {
   const { session, runtime } = await openSession(source, options);
+  return { runtime, ...asFloatModel(session) };
+}
+
+/** A float model that computes several images at once, while the thread that asks goes on. */
+export interface FloatModelPool extends FloatModel {
+  /** Runs that may be asked for at once. */
+  readonly lanes: number;
+}
+
+/** Models of more bytes are opened once, and not once a lane. */
+const LANE_BYTES = 1 << 27;
+
+/**
+ * Opens an ONNX model for many runs: on as many threads as are given, one run on each; a large one is opened once, and
+ * all threads take part in each run.
+ *
+ * @throws InputError where ONNX Runtime refuses the model
+ */
+export async function openFloatPool(source: Uint8Array, threads: number): Promise<FloatModelPool> {
+  const { name: runtime } = defaultRuntime();
+  const lanes = runtime === 'onnxruntime-web' || source.byteLength > LANE_BYTES ? 1 : threads;
+  const each = lanes === 1 ? threads : 1;
+  const opened = await Promise.allSettled(
+    Array.from({ length: lanes }, (_, lane) =>
+      openOnThread(source, { runtime, threads: each, lane }, sessionOptions(each)),
+    ),
+  );
+  const sessions = opened.flatMap((result) => (result.status === 'fulfilled' ? [asFloatModel(result.value)] : []));
+  const close = async (): Promise<void> => void (await Promise.all(sessions.map((session) => session.close())));
+  const failed = opened.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    await close();
+    throw refused(failed.reason as Error);
+  }
+  let next = 0;
+  const { inputNames, outputNames } = sessions[0];
+  return { runtime, lanes, inputNames, outputNames, run: (...run) => sessions[next++ % lanes].run(...run), close };
+}
+
+function asFloatModel(session: Session): Omit<FloatModel, 'runtime'> {
   const types = new Map(session.inputNames.map((input, i) => [input, session.inputTypes[i]]));
   return {
-    runtime,
     inputNames: session.inputNames,
     outputNames: session.outputNames,
     async run(inputs, outputs) {
@@ -54,8 +93,6 @@ export async function openFloatModel(
     close: () => session.release(),
   };
 }
-
-type RuntimeName = 'onnxruntime-node' | 'onnxruntime-web';
 
 /** Which ONNX Runtime `openFloatModel` takes by itself; `reason` says why onnxruntime-node does not load. */
 export function defaultRuntime(): { readonly name: RuntimeName; readonly reason: string | null } {
@@ -84,19 +121,33 @@ async function openSession(
   const native = runtime === 'onnxruntime-web' ? null : loadNative();
   if (runtime === 'onnxruntime-node' && native instanceof Error)
     throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`);
-  const options: Ort.InferenceSession.SessionOptions = {
+  try {
+    return native === null || native instanceof Error
+      ? {
+          session: await openOnThread(
+            source,
+            { runtime: 'onnxruntime-web', threads, lane: 0 },
+            sessionOptions(threads),
+          ),
+          runtime: 'onnxruntime-web',
+        }
+      : { session: await openNativeSession(native, source, sessionOptions(threads)), runtime: 'onnxruntime-node' };
+  } catch (error) {
+    throw refused(error as Error);
+  }
+}
+
+function refused({ message }: Error): InputError {
+  return new InputError(`ONNX Runtime cannot run the float model: ${message.split('\n')[0]}`);
+}
+
+function sessionOptions(threads: number): Ort.InferenceSession.SessionOptions {
+  return {
     graphOptimizationLevel: 'all',
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
   };
-  try {
-    return native === null || native instanceof Error
-      ? { session: await openWebSession(source, threads, options), runtime: 'onnxruntime-web' }
-      : { session: await openNativeSession(native, source, options), runtime: 'onnxruntime-node' };
-  } catch (error) {
-    throw new InputError(`ONNX Runtime cannot run the float model: ${(error as Error).message.split('\n')[0]}`);
-  }
 }
 
 async function openNativeSession(

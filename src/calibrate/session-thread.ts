@@ -22,7 +22,7 @@ export interface Session extends SessionDescription {
   release(): Promise<void>;
 }
 
-/** What web-worker.ts is asked for; it answers with the number of the call. */
+/** What session-worker.ts is asked for; it answers with the number of the call. */
 export interface SessionCall {
   readonly call: number;
   readonly session: number;
@@ -41,17 +41,23 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-const WORKER = 'dist/onnxruntime/web-worker.mjs';
+/** Where ONNX Runtime computes: this package's own copy of onnxruntime-web, or the user's onnxruntime-node. */
+export type RuntimeName = 'onnxruntime-node' | 'onnxruntime-web';
 
-/** The thread that onnxruntime-web runs on with a number of threads; it starts more of its own. */
-class WebThread {
+const WORKERS: Readonly<Record<RuntimeName, string>> = {
+  'onnxruntime-node': 'dist/calibrate/node-worker.js',
+  'onnxruntime-web': 'dist/onnxruntime/web-worker.mjs',
+};
+
+/** A thread that ONNX Runtime runs on; it starts more of its own. */
+class SessionThread {
   private readonly worker: Worker;
   private readonly pending = new Map<number, Pending>();
   private calls = 0;
   private sessions = 0;
 
-  constructor(threads: number, onEnd: () => void) {
-    this.worker = new Worker(packageFile(WORKER), { workerData: { threads } });
+  constructor(runtime: RuntimeName, threads: number, onEnd: () => void) {
+    this.worker = new Worker(packageFile(WORKERS[runtime]), { workerData: { threads } });
     this.worker.unref(); // only work keeps the process alive
     this.worker.on('message', (answer: { call: number; result?: unknown; error?: string }) => {
       const { resolve, reject } = this.pending.get(answer.call)!;
@@ -67,7 +73,7 @@ class WebThread {
       }
     };
     this.worker.on('error', fail);
-    this.worker.on('exit', (code) => fail(new Error(`the thread of onnxruntime-web ended with ${code}`)));
+    this.worker.on('exit', (code) => fail(new Error(`the thread of ${runtime} ended with ${code}`)));
   }
 
   async open(source: string | Uint8Array, options: InferenceSession.SessionOptions): Promise<Session> {
@@ -117,19 +123,28 @@ function compact<T extends string | RawTensor['data']>(data: T): T {
   return data.slice() as T;
 }
 
-/** By number of threads, which onnxruntime-web takes once, when it starts. */
-const running = new Map<number, WebThread>();
+/** By runtime, number of threads, which onnxruntime-web takes once, when it starts, and place among its like. */
+const running = new Map<string, SessionThread>();
 
-/** Opens a model in onnxruntime-web, on a thread of its own that all models with as many threads share. */
-export function openWebSession(
+interface SessionPlace {
+  readonly runtime: RuntimeName;
+  /** Threads inside one run. */
+  readonly threads: number;
+  /** Sessions of different lanes run at once; all of one lane share a thread. */
+  readonly lane: number;
+}
+
+/** Opens a model on a thread of its own that all models of the same place share. */
+export function openOnThread(
   source: string | Uint8Array,
-  threads: number,
+  { runtime, threads, lane }: SessionPlace,
   options: InferenceSession.SessionOptions,
 ): Promise<Session> {
-  let thread = running.get(threads);
+  const key = `${runtime} ${threads} ${lane}`;
+  let thread = running.get(key);
   if (thread === undefined) {
-    thread = new WebThread(threads, () => running.delete(threads));
-    running.set(threads, thread);
+    thread = new SessionThread(runtime, threads, () => running.delete(key));
+    running.set(key, thread);
   }
   return thread.open(source, options);
 }
