@@ -6,7 +6,8 @@ import { defineConfig } from 'vitest/config';
  */
 const NEEDS_BUILD = [
   'test/{api,attacks,bench,fuzz,cli,engine,native,package}/**/*.test.ts',
-  'test/quantize/{build,decide}/**/*.test.ts',
+  'test/calibrate/{numerics,parts,statistics}.test.ts',
+  'test/quantize/{build,decide,fit}/**/*.test.ts',
   'test/quantize/{output-rows,zoo,zoo2}.test.ts',
 ];
 

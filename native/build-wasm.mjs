@@ -1,5 +1,6 @@
 /**
- * Compiles the C kernels to dist/ivit.wasm, and with relaxed SIMD to dist/ivit-relaxed.wasm, with clang and wasm-ld as
+ * Compiles the C kernels to dist/ivit.wasm, and with relaxed SIMD to dist/ivit-relaxed.wasm, and the quantizer's
+ * numerics to dist/quantizer.wasm, with clang and wasm-ld as
  * they come in the npm package @yowasp/clang: no system toolchain is needed. Does nothing where the results are newer
  * than every source.
  */
@@ -10,15 +11,14 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, '..', 'dist');
 
-/** What is built below dist/, each with its own flags. */
-const targets = { 'ivit.wasm': [], 'ivit-relaxed.wasm': ['-mrelaxed-simd'] };
-
-const folders = ['.', 'program', 'wasm', 'lanes'];
-const files = folders.flatMap((folder) =>
-  readdirSync(join(here, folder))
-    .filter((name) => /\.[ch]$/.test(name))
-    .map((name) => join(folder, name)),
-);
+const filesOf = (folders) =>
+  folders.flatMap((folder) =>
+    readdirSync(join(here, folder))
+      .filter((name) => /\.[ch]$/.test(name))
+      .map((name) => join(folder, name)),
+  );
+const kernels = filesOf(['.', 'program', 'wasm', 'lanes']);
+const numerics = filesOf(['quantizer']);
 
 /** What the engine calls, as native/generated.h lists it; everything else is internal. */
 const exported = [...readFileSync(join(here, 'generated.h'), 'utf8').matchAll(/^ {2}X\((\w+)\)/gm)].map(
@@ -43,15 +43,23 @@ const flags = [
   '-Wl,--strip-all',
   '-Wl,-z,stack-size=65536',
   '-Wl,--initial-memory=1048576',
-  ...exported.map((name) => `-Wl,--export=${name}`),
 ];
+const exports = exported.map((name) => `-Wl,--export=${name}`);
+
+/** What is built below dist/, each from its own sources with its own flags. */
+const targets = {
+  'ivit.wasm': { files: kernels, flags: exports },
+  'ivit-relaxed.wasm': { files: kernels, flags: [...exports, '-mrelaxed-simd'] },
+  // Nothing may be fused or reordered: weights would depend on it.
+  'quantizer.wasm': { files: numerics, flags: ['-ffp-contract=off'] },
+};
 
 function modified(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
 }
 
 /** The sources as the compiler's file system has them. */
-function readTree() {
+function readTree(files) {
   const tree = {};
   for (const file of files) {
     const folder = dirname(file);
@@ -63,20 +71,20 @@ function readTree() {
 
 /** Builds the modules unless they are up to date. */
 export async function buildWasm() {
-  const sources = [...files.map((file) => join(here, file)), fileURLToPath(import.meta.url)];
-  const newest = Math.max(...sources.map(modified));
-  const outdated = Object.keys(targets).filter((name) => modified(join(dist, name)) <= newest);
+  const outdated = Object.entries(targets).filter(([name, { files }]) => {
+    const sources = [...files.map((file) => join(here, file)), fileURLToPath(import.meta.url)];
+    return modified(join(dist, name)) <= Math.max(...sources.map(modified));
+  });
   if (outdated.length === 0) return;
 
   const { runClang, runLLVM } = await import('@yowasp/clang');
   await runLLVM(null, {}, { fetchProgress: () => undefined }); // loads the compiler without a word
-  const tree = readTree();
-  const units = files.filter((file) => file.endsWith('.c'));
   mkdirSync(dist, { recursive: true });
-  for (const name of outdated) {
+  for (const [name, { files, flags: own }] of outdated) {
+    const units = files.filter((file) => file.endsWith('.c'));
     const target = join(dist, name);
     const temporary = `${target}.${process.pid}`;
-    writeFileSync(temporary, await compile(runClang, [...flags, ...targets[name], '-I.', ...units], tree));
+    writeFileSync(temporary, await compile(runClang, [...flags, ...own, '-I.', ...units], readTree(files)));
     renameSync(temporary, target);
   }
 }

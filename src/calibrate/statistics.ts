@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { observeChannels } from './numerics.js';
 
 const BINS = 256;
 /** All but the histogram. */
@@ -75,17 +76,9 @@ export class ChannelStatistics {
   observe(data: Float32Array): void {
     const C = this.channels;
     const { min, max, nextMin, nextMax, sum, sumOfSquares } = this;
-    const low = new Float64Array(C).fill(Infinity);
-    const high = new Float64Array(C).fill(-Infinity);
-    for (let i = 0; i < data.length; i += C) {
-      for (let c = 0; c < C; c++) {
-        const v = data[i + c];
-        if (v < low[c]) low[c] = v;
-        if (v > high[c]) high[c] = v;
-        sum[c] += v;
-        sumOfSquares[c] += v * v;
-      }
-    }
+    const low = new Float32Array(C).fill(Infinity);
+    const high = new Float32Array(C).fill(-Infinity);
+    observeChannels(data, { low, high, sum, squares: sumOfSquares });
     for (let c = 0; c < C; c++) {
       // A NaN among numbers shows in the sum alone.
       if (!Number.isFinite(low[c]) || !Number.isFinite(high[c]) || Number.isNaN(sum[c])) {

@@ -1,4 +1,5 @@
 /** The fit of one linear layer: weights corrected, rounded, and the bias that leaves no mean error. */
+import { centreRows } from '../../calibrate/numerics.js';
 import type { Products } from '../../calibrate/products.js';
 import { transposed } from './linalg.js';
 import { NO_CORRECTION, correctWeights, type Correction } from './weight-correction.js';
@@ -69,10 +70,11 @@ export async function fitLinear(
   const N = problem.bias.length;
   if (!options.correctsBias) return roundedAsItIs(problem, K, options.weightBits);
 
-  const { centred: x, mean: meanX } = centre(problem.x, K, rowWeight);
-  const { centred: target, mean: meanT } = centre(problem.target, N, rowWeight);
+  const { centred: x, mean: meanX } = centreRows(problem.x, K, rowWeight);
+  const { centred: target, mean: meanT } = centreRows(problem.target, N, rowWeight);
   const predicted = await products.plain(x, K, transposed(weight, N, K), N);
-  const residual = target.map((t, i) => t - predicted[i]);
+  const residual = new Float32Array(target.length);
+  for (let i = 0; i < residual.length; i++) residual[i] = target[i] - predicted[i];
 
   const gram = S >= ROWS_PER_INPUT * K ? new Float64Array(await products.transposed(x, K, x, K)) : null;
   const { delta, ridge, heldOutError } =
@@ -103,25 +105,4 @@ export async function fitLinear(
 function roundedAsItIs({ weight, bias }: FitProblem, K: number, weightBits: number): Fit {
   const plane = roundToNearest(weight, bias.length, K, weightBits);
   return { ...plane, residualPlane: null, bias, ridge: null, heldOutError: null };
-}
-
-/** Rows minus their weighted mean, times the root of their weight. */
-function centre(
-  rows: Float32Array,
-  width: number,
-  rowWeight: Float32Array,
-): { centred: Float32Array; mean: Float64Array } {
-  const mean = new Float64Array(width);
-  let total = 0;
-  for (let r = 0, i = 0; r < rowWeight.length; r++) {
-    total += rowWeight[r];
-    for (let c = 0; c < width; c++) mean[c] += rowWeight[r] * rows[i++];
-  }
-  for (let c = 0; c < width; c++) mean[c] /= total;
-  const centred = new Float32Array(rows.length);
-  for (let r = 0, i = 0; r < rowWeight.length; r++) {
-    const root = Math.sqrt(rowWeight[r]);
-    for (let c = 0; c < width; c++, i++) centred[i] = (rows[i] - mean[c]) * root;
-  }
-  return { centred, mean };
 }

@@ -1,6 +1,7 @@
 /** Closed-form (ridge) correction of a linear layer's weights for the error that its inputs carry. */
 import type { Products } from '../../calibrate/products.js';
-import { cholesky, invertLower, meanDiagonal } from './linalg.js';
+import { cholesky, invertLower } from '../../calibrate/numerics.js';
+import { meanDiagonal } from './linalg.js';
 
 /** Centred rows of a layer, weighted: what its correction is fitted to. */
 export interface CentredRows {

@@ -2,7 +2,8 @@
  * Rounding of weights: to the nearest, or GPTQ / LDLQ (Chee et al., arXiv 2307.13304; Frantar et al., arXiv
  * 2210.17323).
  */
-import { cholesky, meanDiagonal } from './linalg.js';
+import { cholesky, roundInSteps } from '../../calibrate/numerics.js';
+import { meanDiagonal } from './linalg.js';
 
 /** Quantized weights of one layer, or the residual weight plane of one. */
 export interface WeightPlane {
@@ -15,8 +16,6 @@ export interface WeightPlane {
 
 /** Share of the diagonal added before factoring, so that dead channels and rounding don't break it. */
 const DAMPING = 1e-3;
-/** Output channels that are rounded together, so that a row of the factor is read from near memory. */
-const ROWS_AT_ONCE = 16;
 /** Rounds weights without calibration data: nearest, one scale a row. */
 export function roundToNearest(weight: Float64Array, N: number, K: number, weightBits: number): WeightPlane {
   const scale = rowScales(weight, N, K, weightBits);
@@ -64,27 +63,12 @@ export function roundInOrder(
   weightBits: number,
 ): WeightPlane {
   const scale = rowScales(weight, N, K, weightBits);
-  const limit = 2 ** (weightBits - 1) - 1;
+  const inSteps = new Float64Array(N * K);
+  for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) inSteps[n * K + k] = weight[n * K + channels[k]] / scale[n];
+  // Channels of the largest energy are rounded first, while most others can still make up for them.
+  const ordered = roundInSteps(inSteps, factor, K, 2 ** (weightBits - 1) - 1);
   const quantized = new Int8Array(N * K);
-  const pending = new Float64Array(ROWS_AT_ONCE * K);
-  // Channels of the largest energy are rounded first, while most others can still make up for them:
-  // q_k = round(w_k + Σ_{i>k} (w_i − q_i)·L[i,k]/L[k,k]).
-  for (let from = 0; from < N; from += ROWS_AT_ONCE) {
-    const to = Math.min(N, from + ROWS_AT_ONCE);
-    pending.fill(0);
-    for (let k = K - 1; k >= 0; k--) {
-      const row = k * K;
-      for (let n = from; n < to; n++) {
-        const at = n * K + channels[k];
-        const later = (n - from) * K;
-        const w = weight[at] / scale[n];
-        const q = Math.max(-limit, Math.min(limit, Math.round(w + pending[later + k] / factor[row + k])));
-        quantized[at] = q;
-        const error = w - q;
-        for (let j = 0; j < k; j++) pending[later + j] += error * factor[row + j];
-      }
-    }
-  }
+  for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) quantized[n * K + channels[k]] = ordered[n * K + k];
   return { bits: weightBits, quantized, scale };
 }
 

@@ -1,0 +1,220 @@
+/*
+ * The quantizer's own numerics, in floating point: nothing of inference. Compiled to dist/quantizer.wasm, called by
+ * src/calibrate/numerics.ts. Each function gives the same bits wherever it runs: elements are added in the order that
+ * is told, and nothing is fused.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <wasm_simd128.h>
+
+/* What numerics.ts lays out by itself starts here. */
+extern uint8_t __heap_base;
+#define EXPORT(name) __attribute__((export_name(name)))
+
+EXPORT("heapBase") uint32_t heap_base(void) { return (uint32_t)(uintptr_t)&__heap_base; }
+
+static double first(v128_t v) { return wasm_f64x2_extract_lane(v, 0); }
+static double second(v128_t v) { return wasm_f64x2_extract_lane(v, 1); }
+
+/* Channels that are observed together: their ranges and sums stay in registers. */
+#define TOGETHER 4
+
+static void observe_together(const float *x, uint32_t rows, uint32_t channels, float *low, float *high, double *sum,
+                             double *squares) {
+  v128_t least = wasm_v128_load(low), most = wasm_v128_load(high);
+  v128_t sum0 = wasm_v128_load(sum), sum1 = wasm_v128_load(sum + 2);
+  v128_t squares0 = wasm_v128_load(squares), squares1 = wasm_v128_load(squares + 2);
+  for (uint32_t r = 0; r < rows; r++, x += channels) {
+    v128_t v = wasm_v128_load(x);
+    least = wasm_f32x4_pmin(least, v); /* v where v < least: a NaN changes nothing */
+    most = wasm_f32x4_pmax(most, v);
+    v128_t v0 = wasm_f64x2_promote_low_f32x4(v);
+    v128_t v1 = wasm_f64x2_promote_low_f32x4(wasm_i64x2_shuffle(v, v, 1, 0));
+    sum0 = wasm_f64x2_add(sum0, v0);
+    sum1 = wasm_f64x2_add(sum1, v1);
+    squares0 = wasm_f64x2_add(squares0, wasm_f64x2_mul(v0, v0));
+    squares1 = wasm_f64x2_add(squares1, wasm_f64x2_mul(v1, v1));
+  }
+  wasm_v128_store(low, least);
+  wasm_v128_store(high, most);
+  wasm_v128_store(sum, sum0);
+  wasm_v128_store(sum + 2, sum1);
+  wasm_v128_store(squares, squares0);
+  wasm_v128_store(squares + 2, squares1);
+}
+
+/*
+ * Ranges and moments of x [rows, channels], channel by channel, rows in order: low and high [channels] are narrowed,
+ * sum and squares [channels] added to.
+ */
+EXPORT("observe")
+void observe(const float *x, uint32_t rows, uint32_t channels, float *low, float *high, double *sum, double *squares) {
+  uint32_t c = 0;
+  for (; c + TOGETHER <= channels; c += TOGETHER)
+    observe_together(x + c, rows, channels, low + c, high + c, sum + c, squares + c);
+  for (; c < channels; c++) {
+    for (uint32_t r = 0; r < rows; r++) {
+      float v = x[(size_t)r * channels + c];
+      if (v < low[c]) low[c] = v;
+      if (v > high[c]) high[c] = v;
+      sum[c] += (double)v;
+      squares[c] += (double)v * (double)v;
+    }
+  }
+}
+
+/*
+ * Rows of x [rows, width] less their weighted mean, times the root of their weight, into `centred`, which may be x.
+ *
+ * @param weight [rows]
+ * @param mean [width], zeros
+ */
+EXPORT("centre")
+void centre(const float *x, uint32_t rows, uint32_t width, const float *weight, double *mean, float *centred) {
+  double total = 0;
+  for (uint32_t r = 0; r < rows; r++) {
+    const float *row = x + (size_t)r * width;
+    double w = (double)weight[r];
+    total += w;
+    for (uint32_t c = 0; c < width; c++) mean[c] += w * (double)row[c];
+  }
+  for (uint32_t c = 0; c < width; c++) mean[c] /= total;
+  for (uint32_t r = 0; r < rows; r++) {
+    const float *row = x + (size_t)r * width;
+    float *to = centred + (size_t)r * width;
+    double root = __builtin_sqrt((double)weight[r]);
+    for (uint32_t c = 0; c < width; c++) to[c] = (float)(((double)row[c] - mean[c]) * root);
+  }
+}
+
+/* Columns of the factor that are worked out together. */
+#define COLUMNS 4
+
+/*
+ * Sums of row[k]*column_c[k], k < to, for each of the COLUMNS rows of length n from `columns` on: four running sums
+ * each, as lanes of two vectors. `to` is a multiple of 4.
+ */
+static void add_products(const double *row, const double *columns, size_t n, uint32_t to, v128_t even[COLUMNS],
+                         v128_t odd[COLUMNS]) {
+  for (int c = 0; c < COLUMNS; c++) even[c] = odd[c] = wasm_f64x2_const(0, 0);
+  for (uint32_t k = 0; k < to; k += 4) {
+    v128_t a = wasm_v128_load(row + k), b = wasm_v128_load(row + k + 2);
+#pragma clang loop unroll(full)
+    for (int c = 0; c < COLUMNS; c++) {
+      const double *column = columns + (size_t)c * n + k;
+      even[c] = wasm_f64x2_add(even[c], wasm_f64x2_mul(a, wasm_v128_load(column)));
+      odd[c] = wasm_f64x2_add(odd[c], wasm_f64x2_mul(b, wasm_v128_load(column + 2)));
+    }
+  }
+}
+
+/*
+ * Cholesky factor L (lower, A = L*L^T) of a symmetric positive definite a [n, n], in place of its lower triangle; the
+ * upper one becomes 0. Four columns at a time, row by row.
+ *
+ * @return 0 where a is not positive definite to working precision
+ */
+EXPORT("cholesky") int32_t cholesky(double *a, uint32_t n) {
+  for (uint32_t j = 0; j < n; j += COLUMNS) {
+    uint32_t width = n - j < COLUMNS ? n - j : COLUMNS;
+    for (uint32_t i = j; i < n; i++) {
+      double *row = a + (size_t)i * n;
+      v128_t even[COLUMNS], odd[COLUMNS];
+      /* The last columns may be fewer than four: what lies behind the matrix is read, and not used. */
+      add_products(row, a + (size_t)j * n, n, j, even, odd);
+#pragma clang loop unroll(full)
+      for (uint32_t c = 0; c < COLUMNS; c++) {
+        if (c >= width || i < j + c) continue;
+        const double *column = a + (size_t)(j + c) * n;
+        double s0 = first(even[c]);
+        for (uint32_t k = j; k < j + c; k++) s0 += row[k] * column[k];
+        double rest = row[j + c] - (s0 + second(even[c]) + (first(odd[c]) + second(odd[c])));
+        if (i > j + c) {
+          row[j + c] = rest / column[j + c];
+        } else {
+          if (!(rest > 0)) return 0;
+          row[j + c] = __builtin_sqrt(rest);
+        }
+      }
+    }
+  }
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t k = i + 1; k < n; k++) a[(size_t)i * n + k] = 0;
+  return 1;
+}
+
+/* to[k] += factor*x[k] for k < n. */
+static void add_scaled(double *to, double factor, const double *x, uint32_t n) {
+  v128_t f = wasm_f64x2_splat(factor);
+  uint32_t k = 0;
+  for (; k + 2 <= n; k += 2)
+    wasm_v128_store(to + k, wasm_f64x2_add(wasm_v128_load(to + k), wasm_f64x2_mul(f, wasm_v128_load(x + k))));
+  for (; k < n; k++) to[k] += factor * x[k];
+}
+
+/* The same with four factors and rows of length n, one after the other: to[k] is loaded and stored once. */
+static void add_four(double *to, const double *factors, const double *x, size_t stride, uint32_t n) {
+  v128_t f0 = wasm_f64x2_splat(factors[0]), f1 = wasm_f64x2_splat(factors[1]);
+  v128_t f2 = wasm_f64x2_splat(factors[2]), f3 = wasm_f64x2_splat(factors[3]);
+  const double *x1 = x + stride, *x2 = x1 + stride, *x3 = x2 + stride;
+  for (uint32_t k = 0; k < n; k += 2) {
+    v128_t sum = wasm_v128_load(to + k);
+    sum = wasm_f64x2_add(sum, wasm_f64x2_mul(f0, wasm_v128_load(x + k)));
+    sum = wasm_f64x2_add(sum, wasm_f64x2_mul(f1, wasm_v128_load(x1 + k)));
+    sum = wasm_f64x2_add(sum, wasm_f64x2_mul(f2, wasm_v128_load(x2 + k)));
+    sum = wasm_f64x2_add(sum, wasm_f64x2_mul(f3, wasm_v128_load(x3 + k)));
+    wasm_v128_store(to + k, sum);
+  }
+}
+
+/*
+ * L^-1 of a lower triangular a [n, n], in place. Row i of the inverse is (e_i - sum_{j<i} L[i][j]*row j)/L[i][i].
+ *
+ * @param row [n]: scratch
+ */
+EXPORT("invertLower") void invert_lower(double *a, uint32_t n, double *row) {
+  for (uint32_t i = 0; i < n; i++) {
+    const double *factors = a + (size_t)i * n;
+    for (uint32_t k = 0; k < i; k++) row[k] = 0;
+    uint32_t j = 0;
+    for (; j + 4 <= i; j += 4) {
+      /* Rows j to j + 3 all have their first j elements; j is even. */
+      add_four(row, factors + j, a + (size_t)j * n, n, j);
+      for (uint32_t c = 0; c < 4; c++)
+        for (uint32_t k = j; k <= j + c; k++) row[k] += factors[j + c] * a[(size_t)(j + c) * n + k];
+    }
+    for (; j < i; j++) add_scaled(row, factors[j], a + (size_t)j * n, j + 1);
+    double scale = 1 / factors[i];
+    double *to = a + (size_t)i * n;
+    for (uint32_t k = 0; k < i; k++) to[k] = -scale * row[k];
+    to[i] = scale;
+  }
+}
+
+/* To the nearest integer, halves up: Math.round. */
+static double round_half_up(double x) {
+  double below = __builtin_floor(x);
+  return x - below >= 0.5 ? below + 1 : below;
+}
+
+/*
+ * Rounds weights [rows, n], in units of their step, whose channels are in the order of `factor` [n, n], the last first:
+ * q_k = round(w_k + sum_{i>k} (w_i - q_i)*L[i][k]/L[k][k]), within +-limit.
+ *
+ * @param pending [rows, n], zeros
+ */
+EXPORT("roundInOrder")
+void round_in_order(const double *weight, uint32_t rows, uint32_t n, const double *factor, double limit,
+                    double *pending, int8_t *quantized) {
+  for (uint32_t k = n; k-- > 0;) {
+    const double *column = factor + (size_t)k * n;
+    for (uint32_t r = 0; r < rows; r++) {
+      double w = weight[(size_t)r * n + k];
+      double *later = pending + (size_t)r * n;
+      double q = round_half_up(w + later[k] / column[k]);
+      q = q > limit ? limit : q < -limit ? -limit : q;
+      quantized[(size_t)r * n + k] = (int8_t)q;
+      add_scaled(later, w - q, column, k);
+    }
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * The float numerics of quantization, compiled: native/quantizer/numerics.c. Everything else of the float model is left
+ * to ONNX Runtime.
+ */
+import { readFileSync } from 'node:fs';
+import { packageFile } from '../package-root.js';
+
+type Elements = Float32Array | Float64Array | Int8Array;
+interface ElementType<T extends Elements> {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBufferLike, offset: number, length: number): T;
+}
+
+interface Exports {
+  readonly memory: WebAssembly.Memory;
+  heapBase(): number;
+  observe(x: number, rows: number, channels: number, low: number, high: number, sum: number, squares: number): void;
+  centre(x: number, rows: number, width: number, weight: number, mean: number, centred: number): void;
+  cholesky(a: number, n: number): number;
+  invertLower(a: number, n: number, row: number): void;
+  roundInOrder(
+    weight: number,
+    rows: number,
+    n: number,
+    factor: number,
+    limit: number,
+    pending: number,
+    quantized: number,
+  ): void;
+}
+
+const PAGE = 1 << 16;
+const ALIGNMENT = 64;
+/** Columns that the Cholesky factor is worked out by: as many rows may be read behind the matrix. */
+const COLUMNS = 4;
+
+let loaded: Exports | undefined;
+
+function exportsOf(): Exports {
+  if (loaded === undefined) {
+    const module = new WebAssembly.Module(readFileSync(packageFile('dist/quantizer.wasm')));
+    loaded = new WebAssembly.Instance(module).exports as unknown as Exports;
+  }
+  return loaded;
+}
+
+/** A call's operands in the module's memory, one after the other; the next call takes the same place. */
+class Operands {
+  readonly #exports = exportsOf();
+  #end = this.#exports.heapBase();
+
+  /** Room for an array. @returns its address */
+  reserve(bytes: number): number {
+    const at = Math.ceil(this.#end / ALIGNMENT) * ALIGNMENT;
+    this.#end = at + bytes;
+    const { memory } = this.#exports;
+    const missing = this.#end - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+    return at;
+  }
+
+  put(array: Elements): number {
+    const at = this.reserve(array.byteLength);
+    const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+    new Uint8Array(this.#exports.memory.buffer, at, array.byteLength).set(bytes);
+    return at;
+  }
+
+  zeros(bytes: number): number {
+    const at = this.reserve(bytes);
+    new Uint8Array(this.#exports.memory.buffer, at, bytes).fill(0);
+    return at;
+  }
+
+  /** Copies what lies at an address into `array`. */
+  take<T extends Elements>(at: number, array: T): T {
+    const type = array.constructor as ElementType<T>;
+    array.set(new type(this.#exports.memory.buffer, at, array.length));
+    return array;
+  }
+}
+
+/** Ranges and moments of each channel, arrays of [channels]. */
+export interface ChannelMoments {
+  readonly low: Float32Array;
+  readonly high: Float32Array;
+  readonly sum: Float64Array;
+  readonly squares: Float64Array;
+}
+
+/** Adds values [rows, channels] to the moments of their channels, row by row. */
+export function observeChannels(values: Float32Array, { low, high, sum, squares }: ChannelMoments): void {
+  const operands = new Operands();
+  const at = [values, low, high, sum, squares].map((array) => operands.put(array));
+  exportsOf().observe(at[0], values.length / low.length, low.length, at[1], at[2], at[3], at[4]);
+  [low, high, sum, squares].forEach((array, i) => operands.take(at[i + 1], array));
+}
+
+/**
+ * Rows [rows, width] minus their weighted mean, times the root of their weight.
+ *
+ * @param rowWeight [rows]
+ */
+export function centreRows(
+  rows: Float32Array,
+  width: number,
+  rowWeight: Float32Array,
+): { centred: Float32Array; mean: Float64Array } {
+  const operands = new Operands();
+  const [x, weight] = [operands.put(rows), operands.put(rowWeight)];
+  const mean = operands.zeros(width * Float64Array.BYTES_PER_ELEMENT);
+  exportsOf().centre(x, rowWeight.length, width, weight, mean, x);
+  return {
+    centred: operands.take(x, new Float32Array(rows.length)),
+    mean: operands.take(mean, new Float64Array(width)),
+  };
+}
+
+/**
+ * Cholesky factor L (lower, A = L·Lᵀ) of a symmetric positive definite [n, n] matrix, in place of its lower triangle;
+ * the upper one is zeroed.
+ *
+ * @returns false where A is not positive definite to working precision
+ */
+export function cholesky(a: Float64Array, n: number): boolean {
+  const operands = new Operands();
+  const at = operands.put(a);
+  operands.reserve(COLUMNS * n * Float64Array.BYTES_PER_ELEMENT);
+  const isDefinite = exportsOf().cholesky(at, n) === 1;
+  operands.take(at, a);
+  return isDefinite;
+}
+
+/** L⁻¹ of a lower triangular [n, n] matrix, in place. */
+export function invertLower(a: Float64Array, n: number): void {
+  const operands = new Operands();
+  const at = operands.put(a);
+  exportsOf().invertLower(at, n, operands.reserve(n * Float64Array.BYTES_PER_ELEMENT));
+  operands.take(at, a);
+}
+
+/** Output channels that are rounded together, so that a row of the factor is read from near memory. */
+const ROWS_AT_ONCE = 16;
+
+/**
+ * Rounds weights in units of their step, the last channel first, each error passed on to the channels still to come:
+ * q_k = round(w_k + Σ_{i>k} (w_i − q_i)·L[i,k]/L[k,k]).
+ *
+ * @param weight [rows, K]
+ * @param factor [K, K]: the Cholesky factor L of the Gram matrix, channels in the same order
+ * @returns [rows, K] in ±limit
+ */
+export function roundInSteps(weight: Float64Array, factor: Float64Array, K: number, limit: number): Int8Array {
+  const quantized = new Int8Array(weight.length);
+  const operands = new Operands();
+  const factorAt = operands.put(factor);
+  const [weightAt, pending, to] = [8, 8, 1].map((bytes) => operands.reserve(ROWS_AT_ONCE * K * bytes));
+  const { memory, roundInOrder } = exportsOf();
+  for (let from = 0; from < weight.length; from += ROWS_AT_ONCE * K) {
+    const some = weight.subarray(from, from + ROWS_AT_ONCE * K);
+    new Float64Array(memory.buffer, weightAt, some.length).set(some);
+    new Float64Array(memory.buffer, pending, some.length).fill(0);
+    roundInOrder(weightAt, some.length / K, K, factorAt, limit, pending, to);
+    operands.take(to, quantized.subarray(from, from + some.length));
+  }
+  return quantized;
+}

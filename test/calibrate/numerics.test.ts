@@ -1,0 +1,128 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { centreRows, cholesky, invertLower, observeChannels, roundInSteps } from '../../src/calibrate/numerics.js';
+import { Random } from '../../src/images/random.js';
+
+/** B·Bᵀ + I of a random [n, n] B: symmetric positive definite. */
+const definite = fc.integer({ min: 1, max: 12 }).chain((n) =>
+  fc.array(fc.double({ min: -2, max: 2, noNaN: true }), { minLength: n * n, maxLength: n * n }).map((b) => ({
+    n,
+    a: Float64Array.from({ length: n * n }, (_, i) => {
+      const [r, c] = [Math.floor(i / n), i % n];
+      let sum = r === c ? 1 : 0;
+      for (let k = 0; k < n; k++) sum += b[r * n + k] * b[c * n + k];
+      return sum;
+    }),
+  })),
+);
+
+test('L·Lᵀ is A, and the inverse of L its inverse', () => {
+  fc.assert(
+    fc.property(definite, ({ n, a }) => {
+      const factor = a.slice();
+      expect(cholesky(factor, n)).toBe(true);
+      const inverse = factor.slice();
+      invertLower(inverse, n);
+      for (let r = 0; r < n; r++) {
+        for (let c = 0; c < n; c++) {
+          let product = 0;
+          let unit = 0;
+          for (let k = 0; k < n; k++) {
+            product += factor[r * n + k] * factor[c * n + k];
+            unit += factor[r * n + k] * inverse[k * n + c];
+          }
+          expect(product).toBeCloseTo(a[r * n + c], 8);
+          expect(unit).toBeCloseTo(r === c ? 1 : 0, 8);
+          if (c > r) expect([factor[r * n + c], inverse[r * n + c]]).toEqual([0, 0]);
+        }
+      }
+    }),
+  );
+});
+
+test('a matrix that is not positive definite has no factor', () => {
+  expect(cholesky(Float64Array.of(1, 2, 2, 1), 2)).toBe(false);
+  expect(cholesky(Float64Array.of(0), 1)).toBe(false);
+});
+
+const number = fc.float({ noNaN: true, min: -100, max: 100 });
+/** Values [rows, width]. */
+const matrix = fc
+  .tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 11 }))
+  .chain(([rows, width]) =>
+    fc
+      .array(number, { minLength: rows * width, maxLength: rows * width })
+      .map((values) => ({ rows, width, values: Float32Array.from(values) })),
+  );
+
+test('moments are those of each channel, added in the order of the rows', () => {
+  fc.assert(
+    fc.property(matrix, ({ width, values }) => {
+      const moments = {
+        low: new Float32Array(width).fill(Infinity),
+        high: new Float32Array(width).fill(-Infinity),
+        sum: new Float64Array(width).fill(0.1),
+        squares: new Float64Array(width),
+      };
+      observeChannels(values, moments);
+      for (let c = 0; c < width; c++) {
+        const channel = [...values].filter((_, i) => i % width === c);
+        expect(moments.low[c]).toBe(Math.min(...channel));
+        expect(moments.high[c]).toBe(Math.max(...channel));
+        expect(moments.sum[c]).toBe(channel.reduce((sum, v) => sum + v, 0.1));
+        expect(moments.squares[c]).toBe(channel.reduce((sum, v) => sum + v * v, 0));
+      }
+    }),
+  );
+});
+
+test('a NaN shows in the sum and changes no range', () => {
+  const moments = {
+    low: Float32Array.of(Infinity),
+    high: Float32Array.of(-Infinity),
+    sum: new Float64Array(1),
+    squares: new Float64Array(1),
+  };
+  observeChannels(Float32Array.of(1, NaN, 3), moments);
+  expect([moments.low[0], moments.high[0], moments.sum[0]]).toEqual([1, 3, NaN]);
+});
+
+test('centred rows have no weighted mean', () => {
+  fc.assert(
+    fc.property(matrix, ({ rows, width, values }) => {
+      const weights = Float32Array.from({ length: rows }, (_, r) => 1 + (r % 3));
+      const { centred, mean } = centreRows(values, width, weights);
+      const total = weights.reduce((a, b) => a + b, 0);
+      for (let c = 0; c < width; c++) {
+        let sum = 0;
+        for (let r = 0; r < rows; r++) sum += weights[r] * values[r * width + c];
+        expect(mean[c]).toBe(sum / total);
+        for (let r = 0; r < rows; r++) {
+          const at = r * width + c;
+          expect(centred[at]).toBe(Math.fround((values[at] - mean[c]) * Math.sqrt(weights[r])));
+        }
+      }
+    }),
+  );
+});
+
+test('weights are rounded one after the other, errors passed on', () => {
+  fc.assert(
+    fc.property(definite, fc.integer({ min: 1, max: 40 }), fc.integer(), ({ n: K, a }, rows, seed) => {
+      cholesky(a, K);
+      const random = new Random(seed);
+      const weight = Float64Array.from({ length: rows * K }, () => (random.integer(4001) - 2000) / 128);
+      const limit = 7;
+      const quantized = roundInSteps(weight, a, K, limit);
+      for (let r = 0; r < rows; r++) {
+        const pending = new Float64Array(K);
+        for (let k = K - 1; k >= 0; k--) {
+          const w = weight[r * K + k];
+          const q = Math.max(-limit, Math.min(limit, Math.round(w + pending[k] / a[k * K + k])));
+          expect(quantized[r * K + k]).toBe(q === 0 ? 0 : q);
+          for (let j = 0; j < k; j++) pending[j] += (w - q) * a[k * K + j];
+        }
+      }
+    }),
+  );
+});
