@@ -1,10 +1,10 @@
 /** What too few bits do to the logits, measured in the float model. */
-import { collect, NO_STATISTICS } from '../../calibrate/collect.js';
+import { collect, NO_STATISTICS, type Collected } from '../../calibrate/collect.js';
 import type { Graph, GraphNode } from '../../graph/types.js';
 import { RelativeError } from '../compare-outputs.js';
-import type { Quantization } from '../context.js';
-import { findCandidates, macsOf, mayHaveResidualPlane, type Kind } from './candidates.js';
-import { allRowsOf, givenValues, segmentsOf, withErrors } from './disturbed.js';
+import type { Calibration, Quantization } from '../context.js';
+import { findCandidates, macsOf, mayHaveResidualPlane, type Candidate, type Kind } from './candidates.js';
+import { allRowsOf, givenValues, segmentsOf, withErrors, type Segment } from './disturbed.js';
 import { roundedWeights } from './rounding-errors.js';
 
 /** Where the error of a model with 8-bit inputs, weights and softmax weights would come from. */
@@ -59,44 +59,23 @@ export async function measureSensitivities(
   if (candidates.length === 0) return NOTHING_MEASURED;
   const fitted = calibration.images.slice(0, calibration.fitImages);
   const images = spread(fitted, Math.max(1, Math.floor(runs / candidates.length)));
-  const { normalization, threads } = calibration;
-  const common = { normalization, runtime: { threads }, statistics: NO_STATISTICS };
   const segments = segmentsOf(calibration.graph, candidates);
+  const sample = { images, common: commonOf(calibration) };
   const exact = await collect({
-    ...common,
+    ...sample.common,
     graph: calibration.graph,
     images,
     samples: allRowsOf(calibration, segments),
   });
   try {
     const errors = new Map(candidates.map((candidate) => [candidate, new RelativeError(calibration.graph)]));
-    const ofOthers = new RelativeError(calibration.graph);
     let done = 0;
     for (const segment of segments) {
-      const { length } = images;
-      const rounded = await collect({
-        ...common,
-        graph: withErrors(quantization, segment),
-        images: segment.candidates.flatMap(() => images),
-        samples: new Map(),
-        given: givenValues(quantization, segment, exact),
-        listeners: {
-          onOutput: (values, run) =>
-            errors.get(segment.candidates[Math.floor(run / length)])!.add(exact.logits[run % length], values),
-          onProgress: (runs) => onProgress?.(done + runs, candidates.length * length),
-        },
-      });
-      rounded.samples.close();
-      done += segment.candidates.length * length;
+      await addErrors(quantization, segment, { ...sample, exact }, errors, (runs) =>
+        onProgress?.(done + runs, candidates.length * images.length),
+      );
+      done += segment.candidates.length * images.length;
     }
-    const inOthers = await collect({
-      ...common,
-      graph: withRoundedWeights(quantization),
-      images,
-      samples: new Map(),
-      listeners: { onOutput: (values, image) => ofOthers.add(exact.logits[image], values) },
-    });
-    inOthers.samples.close();
     const measured = candidates.map((candidate) => {
       const { kind, node, macs, bytes } = candidate;
       return { kind, id: node.id, sensitivity: { error: errors.get(candidate)!.result(), macs, bytes } };
@@ -107,12 +86,60 @@ export async function measureSensitivities(
       inputs: of('inputs'),
       softmax: of('softmax'),
       weights: of('weights'),
-      otherWeights: ofOthers.result(),
+      otherWeights: await errorOfOtherWeights(quantization, { ...sample, exact }),
       ...sizesOf(quantization),
     };
   } finally {
     exact.samples.close();
   }
+}
+
+/** Images that the float model runs on, and what it gives for them. */
+interface Sample {
+  readonly images: readonly Uint8Array[];
+  readonly common: ReturnType<typeof commonOf>;
+  readonly exact: Collected;
+}
+
+function commonOf({ normalization, threads }: Calibration) {
+  return { normalization, runtime: { threads }, statistics: NO_STATISTICS };
+}
+
+/** Runs a segment once for each of its candidates and each image, and adds what the error does to the outputs. */
+async function addErrors(
+  quantization: Quantization,
+  segment: Segment,
+  { images, common, exact }: Sample,
+  errors: ReadonlyMap<Candidate, RelativeError>,
+  onProgress: (runs: number) => void,
+): Promise<void> {
+  const { length } = images;
+  const { samples } = await collect({
+    ...common,
+    graph: withErrors(quantization, segment),
+    images: segment.candidates.flatMap(() => images),
+    samples: new Map(),
+    given: givenValues(quantization, segment, exact),
+    listeners: {
+      onOutput: (values, run) =>
+        errors.get(segment.candidates[Math.floor(run / length)])!.add(exact.logits[run % length], values),
+      onProgress,
+    },
+  });
+  samples.close();
+}
+
+async function errorOfOtherWeights(quantization: Quantization, { images, common, exact }: Sample): Promise<number> {
+  const error = new RelativeError(quantization.calibration.graph);
+  const { samples } = await collect({
+    ...common,
+    graph: withRoundedWeights(quantization),
+    images,
+    samples: new Map(),
+    listeners: { onOutput: (values, image) => error.add(exact.logits[image], values) },
+  });
+  samples.close();
+  return error.result();
 }
 
 /** So many of a list's elements, evenly spread; all of them where there are fewer. */
