@@ -42,7 +42,7 @@ export const softmax: OpDefinition<SoftmaxOp> = {
     check.type('x', values[op.x], 'i32');
     check.sameElements('x', values[op.x], elements(op));
     check.count('fractionBits', op.fractionBits, 8, 11);
-    check.count('scoreMultiplier', op.scoreMultiplier, -(2 ** 31), 2 ** 31 - 1);
+    check.count('scoreMultiplier', op.scoreMultiplier, 1 - 2 ** 31, 2 ** 31 - 1);
     check.count('scoreShift', op.scoreShift, 1, 62);
     check.multipliers(op);
   },
