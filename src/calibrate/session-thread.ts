@@ -55,6 +55,7 @@ class SessionThread {
   private readonly pending = new Map<number, Pending>();
   private calls = 0;
   private sessions = 0;
+  private failure: Error | null = null;
 
   constructor(runtime: RuntimeName, threads: number, onEnd: () => void) {
     this.worker = new Worker(packageFile(WORKERS[runtime]), { workerData: { threads } });
@@ -66,6 +67,7 @@ class SessionThread {
       else reject(new Error(answer.error));
     });
     const fail = (error: Error) => {
+      this.failure ??= error;
       onEnd();
       for (const [call, { reject }] of this.pending) {
         this.settle(call);
@@ -102,6 +104,7 @@ class SessionThread {
 
   private ask(session: number, request: SessionCall['request']): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      if (this.failure !== null) return reject(this.failure);
       const call = this.calls++;
       this.worker.postMessage({ call, session, request } satisfies SessionCall);
       this.worker.ref();

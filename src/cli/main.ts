@@ -41,16 +41,22 @@ async function createProgram(): Promise<Command> {
 
 async function main(): Promise<void> {
   for (const [signal, code] of Object.entries(INTERRUPTED)) process.once(signal, () => process.exit(code));
-  // A reader that has seen enough (head, say) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(ExitCode.done);
-    throw error;
-  });
+  process.stdout.on('error', endWithoutOutput);
+  // Nobody hears what cannot be told: what the command does goes on.
+  process.stderr.on('error', () => undefined);
   try {
     await (await createProgram()).parseAsync();
   } catch (error) {
     process.exitCode = report(error, process.argv.includes('--debug'));
   }
+}
+
+/** A reader that has seen enough (head, say) is no error; a full disk is. */
+function endWithoutOutput({ code, message }: NodeJS.ErrnoException): never {
+  if (code === 'EPIPE') process.exit(ExitCode.done);
+  const reason = code === 'ENOSPC' ? 'no space left on its disk' : message;
+  process.stderr.write(`error: Cannot write to standard output: ${oneLine(reason)}\n`);
+  process.exit(ExitCode.badInput);
 }
 
 /** @returns the exit code */

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { packageFile } from '../package-root.js';
+import { memoryError } from './memory-error.js';
 import type { Snapshot } from './wasm.js';
 
 const WORKER = 'native/wasm/worker.mjs';
@@ -44,9 +45,8 @@ export class WasmPool {
       this.dispatch();
     });
     worker.on('error', (error: Error) => this.fail(error));
-    worker.on('exit', () => {
-      if (this.busy.has(worker)) this.fail(new Error('A worker thread ended while it ran the model'));
-    });
+    // One that ended, be it at work or idle, would never answer again.
+    worker.on('exit', () => this.fail(new Error('A worker thread that runs the model ended')));
     worker.unref(); // only work keeps the process alive
     return worker;
   }
@@ -62,8 +62,8 @@ export class WasmPool {
   }
 
   private fail(error: Error): void {
-    this.failure = error;
-    for (const { reject } of [...this.busy.values(), ...this.queue.splice(0)]) reject(error);
+    this.failure ??= memoryError(error) as Error;
+    for (const { reject } of [...this.busy.values(), ...this.queue.splice(0)]) reject(this.failure);
     this.busy.clear();
   }
 }

@@ -171,6 +171,8 @@ function reasonOf(folder: string, bytes: number, error: NodeJS.ErrnoException): 
     case 'ENOSPC':
     case 'EDQUOT':
       return `no space left for its ${bytes} bytes; free some, or choose another place with -o`;
+    case 'EFBIG':
+      return `its ${bytes} bytes are more than the file system, or a limit of this session (ulimit -f), allows`;
     case 'ENOENT':
     case 'ENOTDIR':
       return `there is no folder ${folder}`;

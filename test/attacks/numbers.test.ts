@@ -1,6 +1,6 @@
 /**
  * Every number of every op: where some value of it lets an op overflow, or leaves its range, the file with that value,
- * its hash computed anew, is refused by loading and by `ivit verify`; the same file without that one change is accepted.
+ * its hash computed anew, is refused by loading and by `ivit verify`; the same file without that change is accepted.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
