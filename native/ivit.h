@@ -168,9 +168,12 @@ typedef struct {
   void *packed; /* what depthwise_pack wrote; NULL where the table has no such function */
 } ivit_depthwise;
 
-/* v[n] = sum_t weight[row][t]*x[index[row][t]][n], |v| < 2^53, then requantize: src/kernels/mix-rows.ts. */
+/*
+ * v[n] = sum_t weight[row][t]*x[index[row][t]][n], |v| < 2^53, then requantize: src/kernels/mix-rows.ts. `fits`: each
+ * sum |weight|*IVIT_WIDE_LIMIT, and so |v|, is below 2^31; `out` is packed only then.
+ */
 typedef struct {
-  int32_t cols, taps;
+  int32_t cols, taps, fits;
   const int32_t *index;  /* [rows][taps]; -1: none */
   const int16_t *weight; /* [rows][taps] */
   ivit_output out;
@@ -294,6 +297,10 @@ typedef struct {
   void (*depthwise)(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out, int32_t *scale,
                     void *scratch);
 
+  /* Rows r0 to r1 of the result, into `out`; x: the whole value. */
+  void (*mix_rows)(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out, int32_t *scale,
+                   void *scratch);
+
   /*
    * Attention of one window and head. First the keys and values are packed (attention_pack_size bytes for one window
    * and head), then blocks of queries, possibly on other threads. q, k, v: the sources that op's views look into; out:
@@ -366,6 +373,19 @@ void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0
 size_t ivit_portable_depthwise_scratch(const ivit_depthwise *op);
 void ivit_portable_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
                              int32_t *scale, void *scratch);
+/* Of |v| of all of its rows. */
+int64_t ivit_mix_rows_bound(const ivit_mix_rows *op, int32_t rows);
+/* The weight of all taps of a row that are there, which can be taken after they are added up; 0 where they differ. */
+static inline int32_t ivit_shared_weight(const ivit_mix_rows *op, const int32_t *index, const int16_t *weight) {
+  int32_t shared = 0;
+  for (int32_t t = 0; t < op->taps; t++) {
+    if (index[t] < 0) continue;
+    if (shared != 0 && weight[t] != shared) return 0;
+    shared = weight[t];
+    if (shared == 0) return 0;
+  }
+  return shared;
+}
 void ivit_portable_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out,
                             int32_t *scale, void *scratch);
 /* Adds those of `rows` rows. */

@@ -347,6 +347,7 @@ const ivit_isa ivit_isa_portable = {
     .add = ivit_portable_add,
     .depthwise_scratch = ivit_portable_depthwise_scratch,
     .depthwise = ivit_portable_depthwise,
+    .mix_rows = ivit_portable_mix_rows,
     .attention_pack_size = ivit_portable_attention_pack_size,
     .attention_pack = ivit_portable_attention_pack,
     .attention_scratch = ivit_portable_attention_scratch,

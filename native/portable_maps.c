@@ -72,19 +72,32 @@ void ivit_portable_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, c
   }
 }
 
+int64_t ivit_mix_rows_bound(const ivit_mix_rows *op, int32_t rows) {
+  const size_t taps = (size_t)op->taps;
+  int64_t most = 0;
+  for (size_t r = 0; r < (size_t)rows; r++) {
+    int64_t sum = 0;
+    for (size_t i = r * taps; i < (r + 1) * taps; i++) sum += op->index[i] < 0 ? 0 : ivit_abs(op->weight[i]);
+    most = sum > most ? sum : most;
+  }
+  return most * IVIT_WIDE_LIMIT;
+}
+
 void ivit_portable_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out,
                             int32_t *scale, void *scratch) {
-  int32_t *row = scratch;
+  int64_t *sum = scratch;
+  const size_t cols = (size_t)op->cols;
+  int32_t *row = (int32_t *)(sum + cols);
   for (int32_t r = r0; r < r1; r++) {
     const int32_t *index = op->index + (size_t)r * (size_t)op->taps;
     const int16_t *weight = op->weight + (size_t)r * (size_t)op->taps;
-    for (int32_t n = 0; n < op->cols; n++) {
-      int64_t v = 0;
-      for (int32_t t = 0; t < op->taps; t++) {
-        if (index[t] >= 0) v += (int64_t)weight[t] * x[(size_t)index[t] * (size_t)op->cols + (size_t)n];
-      }
-      row[n] = ivit_requantize(&op->out, v, n);
+    for (size_t n = 0; n < cols; n++) sum[n] = 0;
+    for (int32_t t = 0; t < op->taps; t++) {
+      if (index[t] < 0) continue;
+      const int32_t *from = x + (size_t)index[t] * cols;
+      for (size_t n = 0; n < cols; n++) sum[n] += (int64_t)weight[t] * from[n];
     }
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, sum[n], n);
     ivit_portable_store_row(&op->out, r - r0, op->cols, row, out, scale);
   }
 }

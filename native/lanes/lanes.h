@@ -113,6 +113,42 @@ INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s, void *ou
 
 #include "depthwise.h"
 
+/* --- sums of rows --- */
+
+/* Columns of one row's sums, up to 16; those past `count` are 0 or go nowhere. x: the first of these columns. */
+INLINE void sum_taps(const ivit_mix_rows *op, const int32_t *index, const int16_t *weight, const int32_t *x,
+                     int32_t count, vec v[CHUNK_VECTORS]) {
+  const int32_t shared = ivit_shared_weight(op, index, weight);
+  for (int j = 0; j < CHUNK_VECTORS; j++) v[j] = set1(0);
+  for (int32_t t = 0; t < op->taps; t++) {
+    if (index[t] < 0) continue;
+    vec a[CHUNK_VECTORS];
+    load_chunk(x + (size_t)index[t] * (size_t)op->cols, count, a);
+    for (int j = 0; j < CHUNK_VECTORS; j++) v[j] = add(v[j], shared ? a[j] : mullo(a[j], set1(weight[t])));
+  }
+  for (int j = 0; shared && j < CHUNK_VECTORS; j++) v[j] = mullo(v[j], set1(shared));
+}
+
+static void mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out, int32_t *scale,
+                     void *scratch) {
+  const output_header *h = op->out.packed;
+  if (!op->fits || h->path == WIDE) {
+    ivit_portable_mix_rows(op, r0, r1, x, out, scale, scratch);
+    return;
+  }
+  for (int32_t r = r0; r < r1; r++) {
+    const size_t at = (size_t)r * (size_t)op->taps;
+    row_writer w = start_row(&op->out, r - r0, op->cols, out, scratch);
+    for (int32_t n = 0; n < op->cols; n += CHUNK) {
+      vec v[CHUNK_VECTORS];
+      sum_taps(op, op->index + at, op->weight + at, x + n, op->cols - n, v);
+      requantize_chunk(h, op->cols, n, v);
+      write_chunk(&w, n, v);
+    }
+    finish_codes(&w, scale ? scale + (r - r0) : NULL);
+  }
+}
+
 const ivit_isa ISA_TABLE = {
     .name = ISA_NAME,
     .tile_rows = TILE_ROWS,
@@ -139,6 +175,7 @@ const ivit_isa ISA_TABLE = {
     .depthwise_pack = depthwise_pack,
     .depthwise_scratch = depthwise_scratch,
     .depthwise = depthwise,
+    .mix_rows = mix_rows,
     .attention_pack_size = attention_pack_size,
     .attention_pack = attention_pack,
     .attention_scratch = attention_scratch,

@@ -16,10 +16,13 @@ static ivit_geometry read_geometry(const int32_t *w) {
                          .channels = w[IVIT_GEOMETRY_CHANNELS]};
 }
 
-/* A bound of |v|, other than what output_pack knows an activation by. */
+/* Any bound of |v| but what output_pack knows an activation by. */
+static int64_t other_limit(int64_t bound) { return bound > IVIT_ACTIVATION_LIMIT ? bound : IVIT_ACTIVATION_LIMIT + 1; }
+
+/* A bound of |v|. */
 static int64_t largest_sum(const ivit_depthwise *op, size_t count) {
   const size_t channels = (size_t)op->map.channels;
-  int64_t most = IVIT_ACTIVATION_LIMIT + 1;
+  int64_t most = 0;
   for (size_t n = 0; n < channels; n++) {
     int64_t sum = 0;
     for (size_t i = n; i < count; i += channels) sum += ivit_abs(op->weight[i]);
@@ -36,7 +39,7 @@ static void read_depthwise(ivit_program *program, ivit_depthwise *op, const int3
                         constants[IVIT_DEPTHWISE_CONSTANT_OFFSET]);
   size_t count = (size_t)op->map.kernel_h * (size_t)op->map.kernel_w * (size_t)channels;
   op->weight = keep(program, constants[IVIT_DEPTHWISE_CONSTANT_WEIGHT], count, sizeof(int16_t));
-  pack_output(program, &op->out, channels, largest_sum(op, count));
+  pack_output(program, &op->out, channels, other_limit(largest_sum(op, count)));
   const ivit_isa *isa = program->isa;
   need_scratch(program, isa->depthwise_scratch(op));
   if (!isa->depthwise_pack) return;
@@ -53,6 +56,9 @@ static void read_mix_rows(ivit_program *program, ivit_mix_rows *op, const step *
   size_t count = (size_t)s->rows * (size_t)op->taps;
   op->index = keep(program, constants[IVIT_MIX_ROWS_CONSTANT_INDEX], count, sizeof(int32_t));
   op->weight = keep(program, constants[IVIT_MIX_ROWS_CONSTANT_WEIGHT], count, sizeof(int16_t));
+  int64_t bound = ivit_mix_rows_bound(op, s->rows);
+  op->fits = bound <= INT32_MAX;
+  if (op->fits) pack_output(program, &op->out, s->cols, other_limit(bound));
 }
 
 static void read_group_norm(ivit_program *program, ivit_group_norm *op, const step *s, const int32_t *w,

@@ -14,7 +14,7 @@ void run_map_op(const worker *w, const step *s, int32_t s0, int32_t s1) {
     case IVIT_STEP_WINDOWS: ivit_portable_windows(&s->as.windows, type, s0, s1, x, out); break;
     case IVIT_STEP_DEPTHWISE: isa->depthwise(&s->as.depthwise, s0, s1, x, out, scale, w->scratch); break;
     case IVIT_STEP_MAX_POOL: ivit_portable_max_pool(&s->as.max_pool, type, s0, s1, x, out); break;
-    case IVIT_STEP_MIX_ROWS: ivit_portable_mix_rows(&s->as.mix_rows, s0, s1, x, out, scale, w->scratch); break;
+    case IVIT_STEP_MIX_ROWS: isa->mix_rows(&s->as.mix_rows, s0, s1, x, out, scale, w->scratch); break;
     default: {
       const int16_t *from = (const int16_t *)x + (size_t)s0 * (size_t)s->cols;
       ivit_portable_group_norm(&s->as.group_norm, w->factors, s1 - s0, from, out, scale, w->scratch);

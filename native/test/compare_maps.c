@@ -135,7 +135,6 @@ static size_t check_rows(const char *name, const ivit_output *out, int32_t rows,
 }
 
 size_t compare_mix_rows(const ivit_isa *isa) {
-  (void)isa;
   ivit_mix_rows op = {.cols = pick(1, 200), .taps = pick(1, 16)};
   const int32_t rows = pick(1, 20), sources = pick(1, 20);
   const size_t cols = (size_t)op.cols, taps = (size_t)op.taps;
@@ -143,8 +142,20 @@ size_t compare_mix_rows(const ivit_isa *isa) {
   for (size_t i = 0; i < (size_t)rows * taps; i++) index[i] = pick(-1, sources - 1);
   fill_i32(x, (size_t)sources * cols, 24);
   op.index = index;
-  op.weight = pick_words((size_t)rows * taps);
-  op.out = pick_output(op.cols, 24 + 15 + ivit_bits((uint64_t)op.taps), 1);
+  int16_t *weight = pick_words((size_t)rows * taps);
+  const int shared = chance(30);
+  if (shared || chance(50)) {
+    for (size_t i = 0; i < (size_t)rows * taps; i++)
+      weight[i] = shared && i % taps > 0 ? weight[i - 1] : (int16_t)pick(-128 / op.taps, 128 / op.taps);
+  }
+  op.weight = weight;
+  const int64_t bound = ivit_mix_rows_bound(&op, rows);
+  op.fits = bound <= INT32_MAX;
+  op.out = pick_output(op.cols, ivit_bits((uint64_t)bound), 1);
+  if (op.fits && isa->output_pack) {
+    op.out.packed = buffer(isa->output_pack_size(op.cols));
+    isa->output_pack(&op.out, op.cols, bound > IVIT_ACTIVATION_LIMIT ? bound : INT32_MAX, op.out.packed);
+  }
   wide *v = buffer((size_t)rows * cols * sizeof *v);
   for (size_t i = 0; i < (size_t)rows * cols; i++) {
     for (size_t t = i / cols * taps; t < (i / cols + 1) * taps; t++)
@@ -152,7 +163,7 @@ size_t compare_mix_rows(const ivit_isa *isa) {
   }
   void *out = buffer((size_t)rows * cols * size_of(op.out.type));
   int32_t *scale = buffer((size_t)rows * sizeof *scale);
-  ivit_portable_mix_rows(&op, 0, rows, x, out, scale, buffer(ivit_row_scratch(op.cols)));
+  isa->mix_rows(&op, 0, rows, x, out, scale, buffer(ivit_row_scratch(op.cols)));
   return check_rows("mix rows", &op.out, rows, op.cols, v, out, scale);
 }
 

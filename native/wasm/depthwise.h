@@ -1,4 +1,4 @@
-/* What lanes/depthwise.h wants of SIMD128, included by simd128.c: 8 channels, pairs of products. */
+/* What lanes/depthwise.h wants of SIMD128: 8 channels, pairs of products; sums of rows. Included by simd128.c. */
 
 enum { MAP_CHANNELS = PANEL, MAP_LINES = 2, MAP_TILE = 4 };
 
@@ -28,3 +28,30 @@ INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s, void *ou
 }
 
 #include "../lanes/depthwise.h"
+
+static void mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out, int32_t *scale,
+                     void *scratch) {
+  const output_header *h = op->out.packed;
+  if (!op->fits || h->path == WIDE) {
+    ivit_portable_mix_rows(op, r0, r1, x, out, scale, scratch);
+    return;
+  }
+  const int is_dynamic = op->out.type == IVIT_ROWS;
+  for (int32_t r = r0; r < r1; r++) {
+    const int32_t *index = op->index + (size_t)r * (size_t)op->taps;
+    const int16_t *weight = op->weight + (size_t)r * (size_t)op->taps;
+    const size_t at = (size_t)(r - r0) * (size_t)op->cols;
+    for (int32_t n = 0; n < op->cols; n += 8) {
+      /* Past the last column: other rows', which go nowhere. */
+      v128 v[2] = {wasm_i32x4_const_splat(0), wasm_i32x4_const_splat(0)};
+      for (int32_t t = 0; t < op->taps; t++) {
+        if (index[t] < 0) continue;
+        const int32_t *from = x + (size_t)index[t] * (size_t)op->cols + n;
+        const v128 factor = wasm_i32x4_splat(weight[t]);
+        for (int32_t j = 0; j < 2; j++) v[j] = wasm_i32x4_add(v[j], wasm_i32x4_mul(load(from + 4 * j), factor));
+      }
+      put_eight(&op->out, op->cols, n, v, is_dynamic ? scratch : out, is_dynamic ? 0 : at);
+    }
+    if (is_dynamic) quantize_rows(1, op->cols, scratch, (uint8_t *)out + at, scale + (r - r0));
+  }
+}

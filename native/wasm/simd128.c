@@ -191,6 +191,7 @@ const ivit_isa ivit_isa_simd128 = {
     .depthwise_pack = depthwise_pack,
     .depthwise_scratch = depthwise_scratch,
     .depthwise = depthwise,
+    .mix_rows = mix_rows,
     .attention_pack_size = attention_pack_size,
     .attention_pack = attention_pack,
     .attention_scratch = attention_scratch,

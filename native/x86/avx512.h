@@ -241,6 +241,8 @@ void ivit_avx512_depthwise_pack(const ivit_depthwise *op, void *packed);
 size_t ivit_avx512_depthwise_scratch(const ivit_depthwise *op);
 void ivit_avx512_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
                            int32_t *scale, void *scratch);
+void ivit_avx512_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out, int32_t *scale,
+                          void *scratch);
 /* avx512_matmul.c */
 size_t ivit_avx512_matmul_scratch(const ivit_matmul *op);
 void ivit_avx512_matmul(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,

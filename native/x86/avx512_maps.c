@@ -1,4 +1,4 @@
-/* Depthwise convolution: pairs of 16-bit products, the taps of two lines at a time. */
+/* Depthwise convolution: pairs of 16-bit products, the taps of two lines at a time. Weighted sums of rows. */
 #include "avx512_output.h"
 
 enum { MAP_CHANNELS = 32, MAP_LINES = 2, MAP_TILE = 8 };
@@ -66,4 +66,53 @@ size_t ivit_avx512_depthwise_scratch(const ivit_depthwise *op) { return depthwis
 void ivit_avx512_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,
                            int32_t *scale, void *scratch) {
   depthwise(op, r0, r1, x, out, scale, scratch);
+}
+
+/* --- sums of rows --- */
+
+/* Columns of one row's sums, up to 64; those past `count` are 0. x: the first of these columns. */
+INLINE void sum_taps(const ivit_mix_rows *op, const int32_t *index, const int16_t *weight, const int32_t *x,
+                     int32_t count, const int equal, __m512i v[4]) {
+  UNROLL_VECTORS for (int j = 0; j < 4; j++) v[j] = _mm512_setzero_si512();
+  for (int32_t t = 0; t < op->taps; t++) {
+    if (index[t] < 0) continue;
+    const int32_t *from = x + (size_t)index[t] * (size_t)op->cols;
+    const __m512i w = _mm512_set1_epi32(weight[t]);
+    UNROLL_VECTORS for (int j = 0; j < 4; j++) {
+      if (16 * j >= count) break;
+      __m512i a = _mm512_maskz_loadu_epi32(first16(count - 16 * j), from + 16 * j);
+      v[j] = _mm512_add_epi32(v[j], equal ? a : _mm512_mullo_epi32(a, w));
+    }
+  }
+  if (!equal) return;
+  const __m512i w = _mm512_set1_epi32(ivit_shared_weight(op, index, weight));
+  UNROLL_VECTORS for (int j = 0; j < 4; j++) v[j] = _mm512_mullo_epi32(v[j], w);
+}
+
+void ivit_avx512_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out, int32_t *scale,
+                          void *scratch) {
+  if (!op->fits) {
+    ivit_portable_mix_rows(op, r0, r1, x, out, scale, scratch);
+    return;
+  }
+  const int32_t cols = op->cols;
+  int8_t *to = out;
+  for (int32_t r = r0; r < r1; r++, to += (size_t)cols * output_size(op->out.type)) {
+    const int32_t *index = op->index + (size_t)r * (size_t)op->taps;
+    const int16_t *weight = op->weight + (size_t)r * (size_t)op->taps;
+    const int equal = ivit_shared_weight(op, index, weight) != 0;
+    __m512i most = _mm512_setzero_si512();
+    for (int32_t n = 0; n < cols; n += 64) {
+      __m512i v[4];
+      if (equal)
+        sum_taps(op, index, weight, x + n, cols - n, 1, v);
+      else
+        sum_taps(op, index, weight, x + n, cols - n, 0, v);
+      UNROLL_VECTORS for (int j = 0; j < 4; j++) {
+        if (n + 16 * j < cols) v[j] = requantize_channels(op->out.packed, n + 16 * j, v[j]);
+      }
+      most = write_values(&op->out, v, n, cols, scratch, to, most);
+    }
+    finish_row(&op->out, cols, scratch, to, scale ? scale + (r - r0) : NULL, most);
+  }
 }

@@ -39,6 +39,7 @@ const ivit_isa ivit_isa_avx512vnni = {
     .depthwise_pack = ivit_avx512_depthwise_pack,
     .depthwise_scratch = ivit_avx512_depthwise_scratch,
     .depthwise = ivit_avx512_depthwise,
+    .mix_rows = ivit_avx512_mix_rows,
     .attention_pack_size = ivit_avx512_attention_pack_size,
     .attention_pack = ivit_avx512_attention_pack,
     .attention_scratch = ivit_avx512_attention_scratch,
