@@ -7,17 +7,19 @@
 /*
  * How (v*b[n] + 2^(c-1) + offset[n]) >> c is computed.
  * - WORDS: v has 16 bits and b as well, and all sums fit 32 bits (activations);
+ * - SPLIT: v has 16 bits and c 17 or more: by the halves of b, b = high*2^16 + low with low signed, it is
+ *   (v*high + ((v*low + low half of offset) >> 16) + high half of offset and 2^(c-1)) >> (c - 16), as floors nest;
  * - HIGH: 64-bit products, c brought to 32 or more, so that the result lies in their high half;
  * - WIDE: 64-bit products, shifts and clamps.
  */
-typedef enum { OUTPUT_WORDS, OUTPUT_HIGH, OUTPUT_WIDE } output_path;
+typedef enum { OUTPUT_WORDS, OUTPUT_SPLIT, OUTPUT_HIGH, OUTPUT_WIDE } output_path;
 
-/* What output_pack writes: this, then word_channels or wide_channels. */
+/* What output_pack writes: this, then word_channels, split_channels or wide_channels. */
 typedef struct {
   output_path path;
-  int32_t shift; /* HIGH: c - 32 */
+  int32_t shift; /* HIGH: c - 32; SPLIT: c - 16 */
   int32_t lo, hi;
-  int32_t bounded; /* WORDS: results cannot pass the row limit */
+  int32_t bounded; /* WORDS and SPLIT: results cannot pass the row limit */
   int8_t fill[IVIT_ALIGN - 5 * sizeof(int32_t)];
 } output_header;
 

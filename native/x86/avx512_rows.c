@@ -5,6 +5,10 @@
 typedef struct {
   __m512i b[2], offset[2];
 } word_channels;
+typedef struct {
+  word_channels high; /* of b; of the offset, with 2^(c-1) */
+  __m512i b[2], offset[2];
+} split_channels;
 
 size_t ivit_avx512_output_pack_size(int32_t cols) {
   return sizeof(output_header) + round_up((size_t)cols, 64) / 16 * sizeof(wide_channels);
@@ -24,23 +28,54 @@ static int64_t bound_words(const ivit_output *out, int32_t cols) {
   return most < none ? most : none;
 }
 
+/* 32 numbers in the order of unpacking. */
+static void order_unpacked(const int32_t v[32], __m512i to[2]) {
+  __m512i a = _mm512_loadu_si512(v), b = _mm512_loadu_si512(v + 16);
+  to[0] = _mm512_shuffle_i32x4(a, b, 0x88);
+  to[1] = _mm512_shuffle_i32x4(a, b, 0xdd);
+}
+
 static void pack_words_channels(const ivit_output *out, int32_t cols, word_channels *channels) {
   for (int32_t n = 0; n < (int32_t)round_up((size_t)cols, 64); n += 32, channels++) {
-    __m512i b0 = _mm512_loadu_si512(out->multiplier + n), b1 = _mm512_loadu_si512(out->multiplier + n + 16);
-    __m512i o[2];
-    for (int j = 0; j < 2; j++) {
-      __m256i low = _mm256_setzero_si256(), high = low;
-      if (out->offset) {
-        low = _mm512_cvtepi64_epi32(_mm512_loadu_si512(out->offset + n + 16 * j));
-        high = _mm512_cvtepi64_epi32(_mm512_loadu_si512(out->offset + n + 16 * j + 8));
-      }
-      o[j] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-      o[j] = _mm512_add_epi32(o[j], _mm512_set1_epi32((int32_t)ivit_half(out->shift)));
+    int32_t offset[32];
+    for (int32_t i = 0; i < 32; i++)
+      offset[i] = (int32_t)(ivit_half(out->shift) + (out->offset ? out->offset[n + i] : 0));
+    order_unpacked(out->multiplier + n, channels->b);
+    order_unpacked(offset, channels->offset);
+  }
+}
+
+/* The high half of b, whose low half is signed. */
+static int64_t high_half(int32_t b) { return ((int64_t)b + 32768) >> 16; }
+
+/* A bound of what is shifted last; 2^31 where SPLIT is not for this. */
+static int64_t bound_split(const ivit_output *out, int32_t cols) {
+  const int64_t none = (int64_t)1 << 31;
+  int64_t most = 0;
+  if (out->shift < 17 || out->shift > 47) return none;
+  for (int32_t n = 0; n < cols; n++) {
+    int64_t high = high_half(out->multiplier[n]), offset = out->offset ? out->offset[n] : 0;
+    if (high > 32767) return none;
+    int64_t far = ((offset < 0 ? -offset : offset) + ivit_half(out->shift)) >> 16;
+    int64_t bound = 32767 * (high < 0 ? -high : high) + far + 32768;
+    most = bound > most ? bound : most;
+  }
+  return most < none ? most : none;
+}
+
+static void pack_split_channels(const ivit_output *out, int32_t cols, split_channels *channels) {
+  for (int32_t n = 0; n < (int32_t)round_up((size_t)cols, 64); n += 32, channels++) {
+    int32_t b[32], high[32], low[32];
+    for (int32_t i = 0; i < 32; i++) {
+      int64_t offset = ivit_half(out->shift) + (out->offset ? out->offset[n + i] : 0);
+      b[i] = (int32_t)high_half(out->multiplier[n + i]);
+      high[i] = (int32_t)(offset >> 16);
+      low[i] = (int32_t)(offset & 65535);
     }
-    channels->b[0] = _mm512_shuffle_i32x4(b0, b1, 0x88);
-    channels->b[1] = _mm512_shuffle_i32x4(b0, b1, 0xdd);
-    channels->offset[0] = _mm512_shuffle_i32x4(o[0], o[1], 0x88);
-    channels->offset[1] = _mm512_shuffle_i32x4(o[0], o[1], 0xdd);
+    order_unpacked(b, channels->high.b);
+    order_unpacked(high, channels->high.offset);
+    order_unpacked(out->multiplier + n, channels->b);
+    order_unpacked(low, channels->offset);
   }
 }
 
@@ -67,12 +102,19 @@ static void pack_wide_channels(const ivit_output *out, int32_t cols, int32_t sca
 void ivit_avx512_output_pack(const ivit_output *out, int32_t cols, int64_t limit, void *packed) {
   output_header *h = packed;
   *h = (output_header){.path = OUTPUT_WIDE, .shift = out->shift, .lo = out->lo, .hi = out->hi};
-  int64_t words = bound_words(out, cols);
+  int64_t words = bound_words(out, cols), split = bound_split(out, cols);
   int has_words = out->type == IVIT_U8 || out->type == IVIT_I16 || out->type == IVIT_ROWS;
   if (limit == IVIT_ACTIVATION_LIMIT && has_words && words < (int64_t)1 << 31) {
     h->path = OUTPUT_WORDS;
     h->bounded = words >> out->shift <= IVIT_ROW_LIMIT;
     pack_words_channels(out, cols, (word_channels *)(h + 1));
+    return;
+  }
+  if (limit == IVIT_ACTIVATION_LIMIT && has_words && split < (int64_t)1 << 31) {
+    h->path = OUTPUT_SPLIT;
+    h->shift = out->shift - 16;
+    h->bounded = split >> h->shift <= IVIT_ROW_LIMIT;
+    pack_split_channels(out, cols, (split_channels *)(h + 1));
     return;
   }
   int32_t scale = ivit_max(0, 32 - out->shift);
@@ -299,66 +341,83 @@ INLINE __m512i activate(__m512i x, const hump_table *t) {
   return _mm512_sub_epi16(_mm512_max_epi16(x, _mm512_setzero_si512()), hump);
 }
 
-/* The two halves of 32 words, requantized: words times the low words of b, offset added. */
-INLINE void requantize_words(__m512i y, const word_channels *c, __m512i shift, __m512i r[2]) {
+/* The two halves of 32 words, requantized: words times the low words of b, offset added. `channels`: theirs. */
+INLINE void requantize_words(__m512i y, const void *channels, __m512i shift, const output_path path, __m512i r[2]) {
   const __m512i none = _mm512_setzero_si512();
-  r[0] = _mm512_srav_epi32(_mm512_dpwssd_epi32(c->offset[0], _mm512_unpacklo_epi16(y, none), c->b[0]), shift);
-  r[1] = _mm512_srav_epi32(_mm512_dpwssd_epi32(c->offset[1], _mm512_unpackhi_epi16(y, none), c->b[1]), shift);
+  const __m512i v[2] = {_mm512_unpacklo_epi16(y, none), _mm512_unpackhi_epi16(y, none)};
+  const word_channels *c = channels;
+  UNROLL_VECTORS for (int i = 0; i < 2; i++) {
+    __m512i offset = c->offset[i];
+    if (path == OUTPUT_SPLIT) {
+      const split_channels *split = channels;
+      __m512i low = _mm512_dpwssd_epi32(split->offset[i], v[i], split->b[i]);
+      offset = _mm512_add_epi32(_mm512_srai_epi32(low, 16), offset);
+    }
+    r[i] = _mm512_srav_epi32(_mm512_dpwssd_epi32(offset, v[i], c->b[i]), shift);
+  }
+}
+
+/* 64 results of an activation's row, as pairs of unpacked halves, to words or bytes; the first `count`. */
+INLINE void store_unpacked(const ivit_type type, const __m512i part[2][2], __m512i zero, void *out, int32_t count) {
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), least = _mm512_set1_epi16(-32767);
+  __m512i words[2];
+  UNROLL_VECTORS for (int j = 0; j < 2; j++) words[j] = _mm512_packs_epi32(part[j][0], part[j][1]);
+  if (type == IVIT_I16) {
+    UNROLL_VECTORS for (int j = 0; j < 2; j++) {
+      words[j] = _mm512_max_epi16(words[j], least);
+      if (count >= 64)
+        _mm512_storeu_si512((int16_t *)out + 32 * j, words[j]);
+      else
+        _mm512_mask_storeu_epi16((int16_t *)out + 32 * j, first32(count - 32 * j), words[j]);
+    }
+    return;
+  }
+  UNROLL_VECTORS for (int j = 0; j < 2; j++) words[j] = _mm512_adds_epi16(words[j], zero);
+  __m512i codes = _mm512_permutexvar_epi64(order, _mm512_packus_epi16(words[0], words[1]));
+  if (count >= 64)
+    _mm512_storeu_si512(out, codes);
+  else
+    _mm512_mask_storeu_epi8(out, first64(count), codes);
 }
 
 /* A row; where the output is IVIT_ROWS its u-hat, to `u`. Returns the largest |u-hat|, 16 lanes. */
 INLINE __m512i activation_row(const ivit_activation *op, const hump_table *table, const int16_t *x, void *out,
-                              int32_t *u, const ivit_type type, const int bounded) {
-  const word_channels *channels = (const word_channels *)((const output_header *)op->out.packed + 1);
-  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero), shift = _mm512_set1_epi32(op->out.shift);
-  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), least = _mm512_set1_epi16(-32767);
+                              int32_t *u, const ivit_type type, const output_path path) {
+  const output_header *h = op->out.packed;
+  const size_t step = path == OUTPUT_SPLIT ? sizeof(split_channels) : sizeof(word_channels);
+  const int8_t *channels = (const int8_t *)(h + 1);
+  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
+  const __m512i shift = _mm512_set1_epi32(path == OUTPUT_SPLIT ? h->shift : op->out.shift);
+  const size_t size = type == IVIT_I16 ? 2 : 1;
   int32_t cols = op->cols;
   __m512i most = _mm512_setzero_si512();
-  for (int32_t n = 0; n < cols; n += 64) {
-    const word_channels *c = channels + n / 32;
-    __m512i words[2];
+  for (int32_t n = 0; n < cols; n += 64, channels += 2 * step) {
+    __m512i part[2][2];
     UNROLL_VECTORS for (int j = 0; j < 2; j++) {
       __m512i v = cols - n >= 64 ? _mm512_loadu_si512(x + n + 32 * j)
                                  : _mm512_maskz_loadu_epi16(first32(cols - n - 32 * j), x + n + 32 * j);
-      __m512i part[2];
-      requantize_words(activate(v, table), c + j, shift, part);
-      if (type == IVIT_ROWS) {
-        if (!bounded) UNROLL_VECTORS for (int i = 0; i < 2; i++) part[i] = clamp_i32(part[i], IVIT_ROW_LIMIT);
-        most = _mm512_max_epi32(most, _mm512_max_epi32(_mm512_abs_epi32(part[0]), _mm512_abs_epi32(part[1])));
-        _mm512_storeu_si512(u + n + 32 * j, part[0]);
-        _mm512_storeu_si512(u + n + 32 * j + 16, part[1]);
-      } else {
-        words[j] = _mm512_packs_epi32(part[0], part[1]); /* in order, as `part` is what unpacking gave */
-      }
+      requantize_words(activate(v, table), channels + (size_t)j * step, shift, path, part[j]);
+      if (type != IVIT_ROWS) continue;
+      if (!h->bounded) UNROLL_VECTORS for (int i = 0; i < 2; i++) part[j][i] = clamp_i32(part[j][i], IVIT_ROW_LIMIT);
+      most = _mm512_max_epi32(most, _mm512_max_epi32(_mm512_abs_epi32(part[j][0]), _mm512_abs_epi32(part[j][1])));
+      _mm512_storeu_si512(u + n + 32 * j, part[j][0]);
+      _mm512_storeu_si512(u + n + 32 * j + 16, part[j][1]);
     }
-    if (type == IVIT_ROWS) continue;
-    if (type == IVIT_I16) {
-      UNROLL_VECTORS for (int j = 0; j < 2; j++) {
-        _mm512_mask_storeu_epi16((int16_t *)out + n + 32 * j, first32(cols - n - 32 * j),
-                                 _mm512_max_epi16(words[j], least));
-      }
-      continue;
-    }
-    UNROLL_VECTORS for (int j = 0; j < 2; j++) words[j] = _mm512_adds_epi16(words[j], zero);
-    __m512i codes = _mm512_permutexvar_epi64(order, _mm512_packus_epi16(words[0], words[1]));
-    if (cols - n >= 64)
-      _mm512_storeu_si512((uint8_t *)out + n, codes);
-    else
-      _mm512_mask_storeu_epi8((uint8_t *)out + n, first64(cols - n), codes);
+    if (type != IVIT_ROWS) store_unpacked(type, part, zero, (uint8_t *)out + (size_t)n * size, cols - n);
   }
   return most;
 }
 
 /* A row's codes wait for its maximum: the next row comes in between. */
 INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
-                            int32_t *u, const ivit_type type, const int bounded) {
+                            int32_t *u, const ivit_type type, const output_path path) {
   const hump_table table = load_hump(op);
   const size_t cols = (size_t)op->cols, stride = round_up(cols, 64), size = type == IVIT_I16 ? 2 : 1;
   for (int32_t r = 0; r <= rows; r++) {
     if (r < rows) {
       size_t at = (size_t)r * cols;
       __m512i most =
-          activation_row(op, &table, x + at, (uint8_t *)out + at * size, u + (size_t)(r & 1) * stride, type, bounded);
+          activation_row(op, &table, x + at, (uint8_t *)out + at * size, u + (size_t)(r & 1) * stride, type, path);
       if (type == IVIT_ROWS) scale[r] = ivit_row_scale(row_maximum(most));
     }
     if (type == IVIT_ROWS && r > 0) {
@@ -366,6 +425,16 @@ INLINE void activation_rows(const ivit_activation *op, int32_t rows, const int16
                    1);
     }
   }
+}
+
+INLINE void activation_rows_of(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                               int32_t *u, const output_path path) {
+  if (op->out.type == IVIT_U8)
+    activation_rows(op, rows, x, out, scale, u, IVIT_U8, path);
+  else if (op->out.type == IVIT_I16)
+    activation_rows(op, rows, x, out, scale, u, IVIT_I16, path);
+  else
+    activation_rows(op, rows, x, out, scale, u, IVIT_ROWS, path);
 }
 
 /* Any multiplier, any output. */
@@ -389,16 +458,12 @@ void ivit_avx512_activation(const ivit_activation *op, int32_t rows, const int16
   const output_header *h = op->out.packed;
   if (!hump_fits(op))
     ivit_portable_activation(op, rows, x, out, scale, scratch);
-  else if (h->path != OUTPUT_WORDS)
+  else if (h->path == OUTPUT_HIGH || h->path == OUTPUT_WIDE)
     activation_rows_wide(op, rows, x, out, scale, scratch);
-  else if (op->out.type == IVIT_U8)
-    activation_rows(op, rows, x, out, scale, scratch, IVIT_U8, 1);
-  else if (op->out.type == IVIT_I16)
-    activation_rows(op, rows, x, out, scale, scratch, IVIT_I16, 1);
-  else if (h->bounded)
-    activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 1);
+  else if (h->path == OUTPUT_SPLIT)
+    activation_rows_of(op, rows, x, out, scale, scratch, OUTPUT_SPLIT);
   else
-    activation_rows(op, rows, x, out, scale, scratch, IVIT_ROWS, 0);
+    activation_rows_of(op, rows, x, out, scale, scratch, OUTPUT_WORDS);
 }
 
 void ivit_avx512_add(size_t count, const int32_t *a, const int32_t *b, int32_t *out) {
