@@ -40,6 +40,7 @@ static void finish_split_row(const ivit_linear *op, const int32_t *high, const i
 typedef struct {
   requantize_path path;
   int32_t shift;
+  int32_t lift; /* LIFTED: v is multiplied by 2^lift, and b by the rest of what brings the shift to 32 */
 } output_header;
 
 static size_t channels_of(int32_t cols) { return round_up((size_t)cols, CHUNK); }
@@ -57,17 +58,20 @@ static void output_pack(const ivit_output *out, int32_t cols, int64_t limit, voi
     int64_t o = out->offset[n];
     farthest = o > farthest ? o : -o > farthest ? -o : farthest;
   }
-  int32_t scale = ivit_max(0, 32 - out->shift);
+  const int32_t missing = ivit_max(0, 32 - out->shift);
+  int32_t scale = ivit_max(0, ivit_min(missing, 31 - ivit_bits((uint64_t)largest))), lift = missing - scale;
   /* Product and offset stay below 2^62 each, their sum below 2^63. */
-  const int64_t most = ((int64_t)1 << 62) >> scale;
+  const int64_t most = ((int64_t)1 << 62) >> missing;
   *h = (output_header){.path = WIDE, .shift = out->shift};
   if (out->shift >= 1 && out->shift <= 31 && farthest < INT32_MAX &&
       limit * largest + half + farthest < (int64_t)1 << 31) {
     h->path = NARROW;
     scale = 0;
-  } else if (largest < ((int64_t)1 << 31) >> scale && farthest < most - half && limit * largest < most) {
-    h->path = HIGH;
-    h->shift = out->shift + scale - 32;
+  } else if (largest <= INT32_MAX && limit < ((int64_t)1 << 31) >> lift && farthest < most - half &&
+             limit * largest < most) {
+    h->path = lift == 0 ? HIGH : LIFTED;
+    h->shift = out->shift + missing - 32;
+    h->lift = lift;
   } else {
     return;
   }
@@ -80,7 +84,7 @@ static void output_pack(const ivit_output *out, int32_t cols, int64_t limit, voi
     if (h->path == NARROW)
       ((int32_t *)offset)[n] = (int32_t)o;
     else
-      offset[n / LANES * LANES + OFFSET_SLOT(n % LANES)] = (int64_t)((uint64_t)o << scale);
+      offset[n / LANES * LANES + OFFSET_SLOT(n % LANES)] = (int64_t)((uint64_t)o << missing);
   }
 }
 

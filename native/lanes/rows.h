@@ -7,6 +7,7 @@ INLINE void requantize_chunk(const output_header *h, int32_t cols, int32_t n, ve
   for (int j = 0; j < CHUNK_VECTORS; j++) {
     int32_t at = n + LANES * j;
     vec b = load(multiplier + at);
+    if (h->path == LIFTED) v[j] = shift_left(v[j], h->lift);
     if (h->path == NARROW)
       v[j] = shift_right(add(mullo(v[j], b), load((const int32_t *)offset + at)), h->shift);
     else

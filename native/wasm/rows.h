@@ -6,6 +6,7 @@ INLINE void requantize_eight(const output_header *h, int32_t cols, int32_t n, v1
   const int64_t *offset = (const int64_t *)(multipliers_of(h) + channels_of(cols));
   for (int32_t j = 0; j < 2; j++) {
     const v128 b = load(multiplier + 4 * j);
+    if (h->path == LIFTED) v[j] = wasm_i32x4_shl(v[j], h->lift);
     if (h->path == NARROW) {
       v[j] = wasm_i32x4_add(wasm_i32x4_mul(v[j], b), load((const int32_t *)offset + n + 4 * j));
     } else {
