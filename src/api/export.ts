@@ -40,8 +40,7 @@ export async function exportModel(file: string, request: ExportRequest): Promise
   const target = targetOf(request.to);
   checkOptions(target, request);
   const name = request.name ?? identifierOf(path.basename(file).replace(/\.ivit$/i, ''));
-  if (!/^[A-Za-z][A-Za-z0-9_]*$/.test(name))
-    throw new UsageError(`The name of an export must be a C identifier, letters, digits and _: ${name} is none`);
+  checkName(name);
   const output = request.output ?? (target.writes === 'folder' ? `${name}-${request.to}` : `${name}${target.writes}`);
   checkOutput(target, output, file, request.force === true);
   const model = await loadModel(file, request);
@@ -69,10 +68,18 @@ function checkOptions(target: ExportTarget, request: ExportRequest): void {
   }
 }
 
+/** @throws UsageError where it would be no C identifier, or one of the kernels' */
+function checkName(name: string): void {
+  if (/^(?!ivit)[a-z][a-z0-9_]*$/i.test(name)) return;
+  throw new UsageError(
+    `The name of an export must be letters, digits and _, and begin with a letter, but not with ivit: ${name}`,
+  );
+}
+
 /** A name as a C identifier: what it cannot hold becomes _. */
 function identifierOf(name: string): string {
   const plain = name.toLowerCase().replace(/[^a-z0-9_]+/g, '_');
-  return /^[a-z]/.test(plain) ? plain : `model_${plain}`;
+  return /^(?!ivit)[a-z]/.test(plain) ? plain : `model_${plain}`;
 }
 
 /** @throws InputError naming the ops that the target lacks, and layers that have them */

@@ -35,7 +35,8 @@ export function planWork(work: Work, tile: Tile): Plan {
   return { values, steps, stages, ...placeValues(work, { values, steps, stages }, joins) };
 }
 
-function lower(work: Work): { values: ValueSpec[]; steps: Step[] } {
+/** The values and steps of the work, as engines run them. */
+export function lower(work: Work): { values: ValueSpec[]; steps: Step[] } {
   const opValue = work.inputs.length;
   const values: ValueSpec[] = [...work.inputs, ...work.ops.map(({ out, rows, cols }) => ({ out, rows, cols }))];
   const steps: Step[] = [];

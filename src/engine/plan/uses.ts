@@ -29,7 +29,9 @@ export function findUses(output: number, values: readonly ValueSpec[], steps: re
     const cuts = wanted.length <= MOST_NEEDS && step.op !== null && engineOpOf(step.op).cutsColumns === true;
     const parts = cuts ? cutColumns(wanted, cols, tile.cols) : [{ n0: 0, n1: cols, runs: unionRuns(wanted) }];
     uses[i] = parts.map(({ n0, n1, runs }) => ({ step: i, n0, n1, runs: fillTiles(runs, tile.rows) }));
-    requestOperands(step, unionRuns(parts), values, needs);
+    requestOperands(step, unionRuns(parts), values, (id, runs, columns = [0, values[id].cols]) => {
+      needs[id].push({ n0: columns[0], n1: columns[1], runs });
+    });
   }
   return uses;
 }
@@ -57,17 +59,20 @@ function cutColumns(needs: readonly Need[], cols: number, tileCols: number): Nee
 }
 
 /** Asks for the operands of rows `runs` of a step. */
-function requestOperands(step: Step, runs: readonly Run[], values: readonly ValueSpec[], needs: Need[][]): void {
+export function requestOperands(
+  step: Step,
+  runs: readonly Run[],
+  values: readonly ValueSpec[],
+  request: Request,
+): void {
   const { op, operands } = step;
-  const request: Request = (id, wanted, columns = [0, values[id].cols]) =>
-    void needs[id].push({ n0: columns[0], n1: columns[1], runs: wanted });
   const handling = op === null ? null : engineOpOf(op);
   if (op !== null && handling?.request !== undefined) return handling.request({ ...step, op }, runs, values, request);
   operands.forEach((id, i) => request(id, scaleRuns(runs, readLength(step, i, values), values[id].cols)));
 }
 
 /** The row length in which a step reads its operand i. */
-function readLength({ op, out }: Step, i: number, values: readonly ValueSpec[]): number {
+export function readLength({ op, out }: Step, i: number, values: readonly ValueSpec[]): number {
   return (op === null ? undefined : engineOpOf(op).readLength?.(op, i)) ?? values[out].cols;
 }
 

@@ -1,0 +1,60 @@
+/* Linear layers for an exported program: the weights stay where they are, those of 4 and 6 bits packed. */
+#include "export.h"
+
+/* A row of weights, as docs/format.md packs them: weight i takes bits i*bits to (i+1)*bits - 1. */
+static void unpack_weights(const uint8_t *packed, int32_t bits, size_t first, int32_t count, int8_t *to) {
+  size_t at = first * (size_t)bits;
+  const uint8_t *from = packed + (at >> 3);
+  uint32_t held = (uint32_t)*from++ >> (at & 7), sign = 1u << (bits - 1), mask = (1u << bits) - 1;
+  int32_t left = 8 - (int32_t)(at & 7);
+  for (int32_t k = 0; k < count; k++) {
+    if (left < bits) {
+      held |= (uint32_t)*from++ << left;
+      left += 8;
+    }
+    to[k] = (int8_t)((int32_t)((held & mask) ^ sign) - (int32_t)sign);
+    held >>= bits;
+    left -= bits;
+  }
+}
+
+static int32_t dot_bytes(const uint8_t *x, const int8_t *w, int32_t count, int32_t sum) {
+  for (int32_t k = 0; k < count; k++) sum += x[k] * w[k];
+  return sum;
+}
+
+static int64_t dot_shorts(const int16_t *x, const int8_t *w, int32_t count) {
+  int64_t sum = 0;
+  for (int32_t k = 0; k < count; k++) sum += x[k] * w[k];
+  return sum;
+}
+
+/* bias[n] + sum_k (x[k] - zero)*w[k] of row r. */
+static int64_t accumulate(const ivit_kept_linear *op, const void *x, const int32_t *x_scale, int32_t r, int32_t n,
+                          const int8_t *w) {
+  const size_t at = (size_t)r * (size_t)op->in_features;
+  if (op->x_type == IVIT_I16) return op->bias[n] + dot_shorts((const int16_t *)x + at, w, op->in_features);
+  int32_t start = op->x_type == IVIT_ROWS ? op->correction[n] : op->bias[n];
+  int32_t sum = dot_bytes((const uint8_t *)x + at, w, op->in_features, start);
+  if (op->x_type == IVIT_U8) return sum;
+  return op->bias[n] + ivit_shift_round((int64_t)x_scale[r] * sum, op->row_shift);
+}
+
+static void ivit_kept_linear_rows(const ivit_kept_linear *op, int32_t rows, const void *x, const int32_t *x_scale,
+                                  const int32_t *residual, void *out, void *scratch) {
+  int8_t *unpacked = scratch;
+  for (int32_t n = 0; n < op->cols; n++) {
+    const size_t first = (size_t)n * (size_t)op->in_features;
+    const int8_t *w = unpacked;
+    if (op->bits == 8)
+      w = (const int8_t *)op->weight + first;
+    else
+      unpack_weights(op->weight, op->bits, first, op->in_features, unpacked);
+    for (int32_t r = 0; r < rows; r++) {
+      const size_t i = (size_t)r * (size_t)op->cols + (size_t)n;
+      int32_t value = ivit_requantize(&op->out, accumulate(op, x, x_scale, r, n, w), n);
+      if (residual) value = ivit_clamp((int64_t)value + residual[i], -IVIT_WIDE_LIMIT, IVIT_WIDE_LIMIT);
+      ivit_store(&op->out, out, i, value);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { ivit, saveTinyModel, temporaryFolder } from './ivit.js';
+
+const folder = temporaryFolder();
+
+beforeAll(async () => {
+  await saveTinyModel(folder.path('tiny.ivit'));
+  await saveTinyModel(folder.path('7 Ivit.ivit'));
+  await mkdir(folder.path('mine'));
+  await writeFile(folder.path('mine', 'main.c'), 'int main(void) { return 0; }\n');
+  await writeFile(folder.path('mine', 'tiny.h'), 'old');
+  await writeFile(folder.path('file'), 'text');
+});
+
+const run = (...args: string[]) => ivit(['export', ...args], { cwd: folder.path() });
+
+const FILES = ['.c', '.h', '_kernels.h', '_memory.c', '_test.c', '_weights.c', '_weights.h'].map((end) => `tiny${end}`);
+
+describe('export', () => {
+  test('writes a folder by the names of model and target, and says what it needs', async () => {
+    const { code, stdout, stderr } = await run('tiny.ivit', '--to', 'c');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^Exported tiny\.ivit to tiny-c\n/);
+    expect(stdout).toMatch(/arena +\d+ bytes, blocks of \d+ rows\n/);
+    expect(await folder.files('tiny-c')).toEqual(['Makefile', ...FILES].sort());
+  });
+
+  test('--json: the files and their bytes, and the memory of each op', async () => {
+    const { stdout } = await run('tiny.ivit', '--to', 'c', '-o', 'json', '--json');
+    const { output, files, memory, summary } = JSON.parse(stdout);
+    expect(output).toBe('json');
+    for (const { path, bytes } of files) expect((await readFile(folder.path('json', path))).length, path).toBe(bytes);
+    const most = Math.max(...memory.map(({ bytes }: { bytes: number }) => bytes));
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(Number.parseInt(summary.arena));
+    const { stdout: text } = await run('tiny.ivit', '--to', 'c', '-o', 'ram', '--ram-report');
+    expect(text).toMatch(new RegExp(` ${most}\\n`));
+  });
+
+  test('a name that C could not have is changed; one that is given must be right', async () => {
+    expect((await run('7 Ivit.ivit', '--to', 'c', '--json')).stdout).toMatch(/"output": "model_7_ivit-c"/);
+    const named = await run('tiny.ivit', '--to', 'c', '-o', 'named', '--name', 'Net');
+    expect(named.code).toBe(0);
+    expect(await readFile(folder.path('named', 'Net.h'), 'utf8')).toMatch(/int Net_run\(const uint8_t \*pixels, /);
+  });
+
+  test('--force: only files of the same names are replaced', async () => {
+    const { code } = await run('tiny.ivit', '--to', 'c', '-o', 'mine', '--force');
+    expect(code).toBe(0);
+    expect(await folder.files('mine')).toEqual(['Makefile', 'main.c', ...FILES].sort());
+    expect(await readFile(folder.path('mine', 'tiny.h'), 'utf8')).not.toBe('old');
+  });
+});
+
+describe('export refuses', () => {
+  test.each<[string, string[], number, RegExp]>([
+    ['no target', ['tiny.ivit'], 2, /required option '--to <target>'/],
+    [
+      'a target that is none',
+      ['tiny.ivit', '--to', 'onx'],
+      2,
+      /no export target onx; did you mean onnx\? Targets are c, /,
+    ],
+    [
+      'a name that is none',
+      ['tiny.ivit', '--to', 'c', '--name', '2x'],
+      2,
+      /begin with a letter, but not with ivit: 2x/,
+    ],
+    ['a name of the kernels', ['tiny.ivit', '--to', 'c', '--name', 'ivit_x'], 2, /not with ivit: ivit_x/],
+    ['an option of another target', ['tiny.ivit', '--to', 'onnx', '--tile', '2'], 2, /onnx has no option tile/],
+    ['a form that is none', ['tiny.ivit', '--to', 'c', '--weights', 'x'], 2, /Allowed choices are c, bin, section/],
+    ['a model that is not there', ['absent.ivit', '--to', 'c'], 3, /absent\.ivit: there is no such file/],
+    ['a file in place of a folder', ['tiny.ivit', '--to', 'c', '-o', 'file'], 3, /file: it is a file, and the export/],
+    [
+      'a folder in a folder that is not there',
+      ['tiny.ivit', '--to', 'c', '-o', 'no/where'],
+      3,
+      /Cannot write no\/where/,
+    ],
+  ])('%s', async (_what, args, code, message) => {
+    const before = await readdir(folder.path());
+    const outcome = await run(...args);
+    expect(outcome.stderr).toMatch(message);
+    expect(outcome).toMatchObject({ code, stdout: '' });
+    expect(await readdir(folder.path())).toEqual(before);
+  });
+
+  test('a folder that is not empty, which stays as it is', async () => {
+    await mkdir(folder.path('full'));
+    await writeFile(folder.path('full', 'notes.txt'), 'mine');
+    const { code, stderr } = await run('tiny.ivit', '--to', 'c', '-o', 'full');
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^error: full is not empty; choose another folder with -o, or replace .* --force\n$/);
+    expect(await folder.files('full')).toEqual(['notes.txt']);
+  });
+});
