@@ -37,6 +37,13 @@ export function programTarget(engines: readonly EngineKind[]): Target {
   };
 }
 
+/** So many programs, each driven to its extremes twice. */
+export function extremePrograms(count: number, seed: number): Program[] {
+  return fc
+    .sample(anyProgram, { seed, numRuns: count })
+    .map((program, i) => [1, 2].reduce((made, k) => driven(made, new Random(Math.imul(seed + k, 7919) ^ i)), program));
+}
+
 /** The program with some numbers of some ops at their extremes; unchanged where the proof refuses that. */
 function driven(program: Program, random: Random): Program {
   let current = program;
