@@ -460,7 +460,9 @@ static const comparison comparisons[] = {{"linear", compare_linear},
                                          {"rotate", compare_rotate},
                                          {"matmul", compare_matmul},
                                          {"depthwise", compare_depthwise},
+                                         {"windows", compare_windows},
                                          {"max pool", compare_max_pool},
+                                         {"mean rows", compare_mean_rows},
                                          {"mix rows", compare_mix_rows},
                                          {"group norm", compare_group_norm}};
 enum { COMPARISONS = sizeof comparisons / sizeof *comparisons };

@@ -47,6 +47,8 @@ size_t compare_rows(const ivit_isa *isa, const char *name, row_primitive *call, 
 size_t compare_depthwise(const ivit_isa *isa);
 size_t compare_rotate(const ivit_isa *isa);
 size_t compare_max_pool(const ivit_isa *isa);
+size_t compare_windows(const ivit_isa *isa);
+size_t compare_mean_rows(const ivit_isa *isa);
 size_t compare_mix_rows(const ivit_isa *isa);
 size_t compare_group_norm(const ivit_isa *isa);
 

@@ -8,7 +8,7 @@
  * Each primitive is compared on as many ops as there are rounds, and until so many elements of results are the same.
  *
  * With --sanitize all of it is compiled with AddressSanitizer and UndefinedBehaviorSanitizer, where the compiler has
- * them.
+ * them; what runs in an emulator with the latter alone.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -17,9 +17,9 @@ import path from 'node:path';
 
 const native = path.resolve(import.meta.dirname, '..');
 const [rounds = '300', cases = '0'] = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
-const sanitizers = process.argv.includes('--sanitize')
-  ? ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
-  : [];
+const sanitize = (names) =>
+  process.argv.includes('--sanitize') ? ['-g', `-fsanitize=${names}`, '-fno-sanitize-recover=all'] : [];
+const sanitizers = sanitize('address,undefined');
 const folder = mkdtempSync(path.join(tmpdir(), 'ivit-compare-'));
 const sources = (sub) =>
   readdirSync(path.join(native, sub))
@@ -43,13 +43,9 @@ function compiles(compiler, flags) {
 
 function build(compiler, flags, files, name) {
   const target = path.join(folder, name);
-  const result = spawnSync(
-    compiler,
-    ['-std=gnu11', '-O1', ...sanitizers, ...flags, ...common, ...files, '-o', target],
-    {
-      encoding: 'utf8',
-    },
-  );
+  const result = spawnSync(compiler, ['-std=gnu11', '-O1', ...flags, ...common, ...files, '-o', target], {
+    encoding: 'utf8',
+  });
   if (result.status === 0) return target;
   process.stdout.write(`${name}: does not compile\n${result.stderr}`);
   failures++;
@@ -75,14 +71,18 @@ try {
     process.stdout.write(`${compiler} has no sanitizers: nothing compared\n`);
   } else {
     const own = { x64: 'x86', arm64: 'arm' }[process.arch];
-    const program = build(compiler, [], own === undefined ? [] : sources(own), 'compare');
+    const program = build(compiler, sanitizers, own === undefined ? [] : sources(own), 'compare');
     for (const isa of own === 'x86' ? ['avx512vnni', 'avxvnni', 'avx2'] : own === 'arm' ? ['neon-dot'] : [])
       compare([program], isa);
-    if (own === 'x86') compare([build(compiler, ['-DVNNI_ENCODING=""'], sources(own), 'compare-vnni')], 'avxvnni');
+    if (own === 'x86')
+      compare([build(compiler, [...sanitizers, '-DVNNI_ENCODING=""'], sources(own), 'compare-vnni')], 'avxvnni');
   }
   const cross = ['aarch64-linux-gnu-gcc', 'qemu-aarch64'];
   if (process.arch !== 'arm64' && cross.every(has)) {
-    compare([cross[1], '-cpu', 'max', build(cross[0], ['-static'], sources('arm'), 'compare-arm')], 'neon-dot');
+    compare(
+      [cross[1], '-cpu', 'max', build(cross[0], ['-static', ...sanitize('undefined')], sources('arm'), 'compare-arm')],
+      'neon-dot',
+    );
   } else if (process.arch !== 'arm64') {
     process.stdout.write(`neon-dot: needs ${cross.join(' and ')}\n`);
   }

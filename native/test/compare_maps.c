@@ -1,6 +1,6 @@
 /*
  * Depthwise convolution on plain C and on an instruction set; and what is plain C on all of them, beside loops that say
- * what src/kernels/windows.ts, mix-rows.ts, rotate.ts and group-norm.ts do, in 128 bits.
+ * what src/kernels/windows.ts, mix-rows.ts, rotate.ts, group-norm.ts and the mean of rows do, in 128 bits.
  */
 #include "compare.h"
 
@@ -132,6 +132,46 @@ static size_t check_rows(const char *name, const ivit_output *out, int32_t rows,
   check(name, expected, data, count * size_of(out->type), "");
   if (out->type == IVIT_ROWS) check(name, scales, scale, (size_t)rows * sizeof *scales, "scales");
   return count;
+}
+
+size_t compare_windows(const ivit_isa *isa) {
+  (void)isa;
+  ivit_windows op = {.map = pick_geometry()};
+  op.map.channels = pick(1, 20);
+  const ivit_type type = (ivit_type)pick(0, 3);
+  op.fill = type == IVIT_U8 ? pick(0, 255) : 0;
+  const int32_t taps = op.map.kernel_h * op.map.kernel_w;
+  const int32_t rows = op.map.out_w * pick(1, 8), r0 = pick(0, rows - 1), r1 = pick(r0 + 1, rows);
+  const size_t channels = (size_t)op.map.channels, size = size_of(type);
+  const size_t count = (size_t)op.map.height * (size_t)op.map.width * channels;
+  const size_t elements = (size_t)(r1 - r0) * (size_t)taps * channels;
+  uint8_t *x = buffer(count * size), *out = buffer(elements * size), *expected = buffer(elements * size);
+  for (size_t i = 0; i < count * size; i++) x[i] = (uint8_t)pick(0, 255);
+  for (size_t i = 0; i < elements; i++) {
+    size_t pixel, tap = i / channels % (size_t)taps, row = (size_t)r0 + i / channels / (size_t)taps;
+    int inside = tap_inside(&op.map, (int32_t)row, (int32_t)tap, &pixel);
+    int64_t v = inside ? element(x, type, pixel * channels + i % channels) : op.fill;
+    memcpy(expected + i * size, &v, size);
+  }
+  ivit_portable_windows(&op, type, r0, r1, x, out);
+  check("windows", expected, out, elements * size, "");
+  return elements;
+}
+
+size_t compare_mean_rows(const ivit_isa *isa) {
+  (void)isa;
+  ivit_mean_rows op = {.cols = pick(1, 200), .group = pick(1, 30)};
+  const int32_t rows = pick(1, 12);
+  const size_t cols = (size_t)op.cols, count = (size_t)rows * cols, read = (size_t)op.group * cols;
+  int32_t *x = buffer((size_t)rows * read * sizeof *x);
+  fill_i32(x, (size_t)rows * read, chance(50) ? 24 : pick(1, 24));
+  op.out = pick_output(op.cols, 24 + ivit_bits((uint64_t)op.group), 0);
+  wide *v = buffer(count * sizeof *v);
+  for (size_t i = 0; i < (size_t)rows * read; i++) v[i / read * cols + i % cols] += x[i];
+  void *out = buffer(count * size_of(op.out.type));
+  int32_t *scale = buffer((size_t)rows * sizeof *scale);
+  ivit_portable_mean_rows(&op, rows, x, out, scale, buffer(ivit_row_scratch(op.cols)));
+  return check_rows("mean rows", &op.out, rows, op.cols, v, out, scale);
 }
 
 size_t compare_mix_rows(const ivit_isa *isa) {
