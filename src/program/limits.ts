@@ -30,10 +30,10 @@ export const MAX_MEMORY = 2 ** 30;
 export const WEIGHT_FACTOR = 4;
 
 /**
- * Steps of one image, as `workOf` counts them: some 45 times those of SAM-B at 1024 × 1024, which has the most of all
- * models of today that are known here.
+ * Steps of one image, as `workOf` counts them: some 70 times those of SAM-B at 1024 × 1024, which takes the most of all
+ * models that are known here.
  */
-export const MAX_WORK = 2 ** 44;
+export const MAX_WORK = 2 ** 45;
 
 /** More than any Vision Transformer takes; larger files could not be read into one buffer. */
 export const MAX_FILE_BYTES = 2 ** 32;

@@ -1,6 +1,6 @@
 /**
- * Random and extreme cases of each op, on every engine of this machine, against the specification in src/kernels. A case
- * is one element of a result. Prints how many of each op were the same; ends with 1 at the first that is not.
+ * Random and extreme cases of each op, on every engine of this machine, against the specification in src/kernels. One
+ * element of a result is a case. Prints how many of each op were the same; ends with 1 at the first that is not.
  *
  *   npm run test:cases -- [cases] [seed] [ops]
  */
