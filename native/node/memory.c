@@ -1,4 +1,12 @@
 /* What program.h wants of its host, for native code. */
+#ifdef __linux__
+#define _GNU_SOURCE /* for syscall */
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "memory.h"
 
 #include <sched.h>
@@ -41,7 +49,24 @@ void *ivit_allocate(size_t bytes) {
 
 void ivit_release(void *memory) { free(memory); }
 
-void ivit_yield(void) { sched_yield(); }
+void ivit_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb");
+#endif
+}
+
+#ifdef __linux__
+void ivit_wait(atomic_int *number, int seen) { syscall(SYS_futex, number, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0); }
+void ivit_wake(atomic_int *number) { syscall(SYS_futex, number, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
+#else
+void ivit_wait(atomic_int *number, int seen) {
+  (void)number, (void)seen;
+  sched_yield();
+}
+void ivit_wake(atomic_int *number) { (void)number; }
+#endif
 
 int64_t ivit_clock(void) {
   struct timespec now;

@@ -14,7 +14,8 @@ struct ivit_pool {
   int threads, started;
   /* Counts jobs, so that a thread runs each once; -1 ends it. */
   int job_number;
-  int running;
+  int is_open; /* whether a thread may still begin the job */
+  int running; /* threads that have, and are not done */
   ivit_job job;
   void *argument;
   pthread_t *handles;
@@ -36,6 +37,8 @@ static void *thread_main(void *argument) {
     while (pool->job_number == seen) pthread_cond_wait(&pool->work, &pool->mutex);
     seen = pool->job_number;
     if (seen < 0) break;
+    if (!pool->is_open) continue;
+    pool->running++;
     pthread_mutex_unlock(&pool->mutex);
     pool->job(pool->argument, s.thread);
     pthread_mutex_lock(&pool->mutex);
@@ -96,12 +99,13 @@ void ivit_pool_run(ivit_pool *pool, ivit_job job, void *argument) {
   pthread_mutex_lock(&pool->mutex);
   pool->job = job;
   pool->argument = argument;
-  pool->running = pool->started;
+  pool->is_open = 1;
   pool->job_number = pool->job_number == 0x7fffffff ? 1 : pool->job_number + 1;
   pthread_cond_broadcast(&pool->work);
   pthread_mutex_unlock(&pool->mutex);
   job(argument, 0);
   pthread_mutex_lock(&pool->mutex);
+  pool->is_open = 0;
   while (pool->running > 0) pthread_cond_wait(&pool->done, &pool->mutex);
   pthread_mutex_unlock(&pool->mutex);
 }

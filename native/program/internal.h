@@ -97,6 +97,12 @@ typedef struct {
   int32_t r0, r1, window, head;
 } block;
 
+/* Of a group, over all rows: each thread adds those of the rows that it took. */
+typedef struct {
+  _Atomic int64_t sum;
+  _Atomic uint64_t squares;
+} shared_sums;
+
 typedef struct {
   block *blocks;
   int32_t block_count;
@@ -104,6 +110,9 @@ typedef struct {
   int32_t *windows;
   int32_t window_count;
   atomic_int next_block, next_pack;
+  /* Blocks and packs that are finished: with all of them, whoever waits goes on. */
+  atomic_int done_blocks, done_packs;
+  shared_sums *sums; /* of a group norm: [groups]; else NULL */
 } schedule;
 
 struct ivit_context {
@@ -117,7 +126,7 @@ struct ivit_context {
   ivit_group_factor **factors; /* [threads][groups] */
   schedule *schedules;         /* [stages] */
   int64_t *times;              /* [threads][steps], or NULL: no profile is taken */
-  atomic_int arrived, generation;
+  atomic_int waiting; /* threads that sleep until others are done */
 };
 
 /* memory.c: zeroed memory that is freed with its heap. Does not return where there is none, or no more is allowed. */
@@ -219,7 +228,9 @@ void run_rotate(const worker *w, const step *s, int32_t s0, int32_t s1);
 /* map_ops.c: rows s0 to s1 of the ops on feature maps. */
 void run_map_op(const worker *w, const step *s, int32_t s0, int32_t s1);
 /* A group norm, before its stage: this thread's share of the sums; then, all threads being done, the factors. */
-void add_group_sums(const worker *w, const step *s, schedule *schedule);
-void find_group_factors(const worker *w, const step *s);
+int32_t summed_packs(const ivit_group_norm *op);
+/* @return how many of the packs it took */
+int32_t add_group_sums(const worker *w, const step *s, schedule *schedule);
+void find_group_factors(const worker *w, const step *s, schedule *schedule);
 
 #endif

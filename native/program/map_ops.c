@@ -25,30 +25,33 @@ void run_map_op(const worker *w, const step *s, int32_t s0, int32_t s1) {
 
 enum { SUMMED_ROWS = 64 };
 
-void add_group_sums(const worker *w, const step *s, schedule *schedule) {
+int32_t summed_packs(const ivit_group_norm *op) { return (op->rows - 1) / SUMMED_ROWS + 1; }
+
+int32_t add_group_sums(const worker *w, const step *s, schedule *schedule) {
   const ivit_group_norm *op = &s->as.group_norm;
   const int16_t *x = map_data(w, s);
   __builtin_memset(w->sums, 0, (size_t)op->groups * sizeof *w->sums);
-  for (;;) {
+  int32_t taken = 0;
+  for (;; taken++) {
     int32_t item = atomic_fetch_add(&schedule->next_pack, 1);
-    if (item > (op->rows - 1) / SUMMED_ROWS) break;
+    if (item >= summed_packs(op)) break;
     int32_t first = item * SUMMED_ROWS;
     ivit_portable_group_sums(op, ivit_min(SUMMED_ROWS, op->rows - first), x + (size_t)first * (size_t)op->cols,
                              w->sums);
   }
+  for (int32_t g = 0; taken > 0 && g < op->groups; g++) {
+    atomic_fetch_add_explicit(&schedule->sums[g].sum, w->sums[g].sum, memory_order_relaxed);
+    atomic_fetch_add_explicit(&schedule->sums[g].squares, w->sums[g].squares, memory_order_relaxed);
+  }
+  return taken;
 }
 
-void find_group_factors(const worker *w, const step *s) {
+void find_group_factors(const worker *w, const step *s, schedule *schedule) {
   const ivit_group_norm *op = &s->as.group_norm;
-  const ivit_context *context = w->context;
   int32_t count = (int32_t)((int64_t)op->rows * op->cols / op->groups);
   for (int32_t g = 0; g < op->groups; g++) {
-    int64_t sum = 0;
-    uint64_t squares = 0;
-    for (int32_t t = 0; t < context->threads; t++) {
-      sum += context->sums[t][g].sum;
-      squares += context->sums[t][g].squares;
-    }
+    int64_t sum = atomic_load_explicit(&schedule->sums[g].sum, memory_order_relaxed);
+    uint64_t squares = atomic_load_explicit(&schedule->sums[g].squares, memory_order_relaxed);
     ivit_group_factor *k = w->factors + g;
     ivit_norm_factor(sum, squares, count, 1, op->epsilon, &k->mean, &k->f, &k->t);
   }

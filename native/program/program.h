@@ -10,6 +10,8 @@
 #ifndef IVIT_PROGRAM_H
 #define IVIT_PROGRAM_H
 
+#include <stdatomic.h>
+
 #include "../ivit.h"
 
 typedef struct ivit_program ivit_program;
@@ -38,7 +40,10 @@ void *ivit_context_data(const ivit_context *context, int32_t value);
 int32_t *ivit_context_scale(const ivit_context *context, int32_t value);
 /* Before each image, by one thread. */
 void ivit_context_begin(ivit_context *context);
-/* The share of one thread, 0 to threads - 1: all of them must call it. Returns when the image is done. */
+/*
+ * The share of one thread, 0 to threads - 1; those that do not call it leave their share to the others. Returns when
+ * the image is done.
+ */
 void ivit_context_run(ivit_context *context, int32_t thread);
 /* Where the next runs add the nanoseconds of each step, [threads][steps]; NULL: nowhere. */
 void ivit_context_profile(ivit_context *context, int64_t *times);
@@ -48,8 +53,11 @@ void *ivit_allocate(size_t bytes);
 /* The host's: gives up creating the program or context at hand. */
 _Noreturn void ivit_out_of_memory(void);
 void ivit_release(void *memory);
-/* The host's: lets another thread run. */
-void ivit_yield(void);
+/* The host's: for a moment of waiting awake. */
+void ivit_relax(void);
+/* The host's: sleeps until ivit_wake is called, unless the number is another than `seen`; it may return earlier. */
+void ivit_wait(atomic_int *number, int seen);
+void ivit_wake(atomic_int *number);
 /* The host's: nanoseconds since some moment. */
 int64_t ivit_clock(void);
 

@@ -130,17 +130,28 @@ static int clip_to_runs(const use *u, int32_t r0, int32_t r1, int32_t *s0, int32
   return *s0 < *s1;
 }
 
-static void barrier(ivit_context *context) {
-  if (context->threads == 1) return;
-  int generation = atomic_load_explicit(&context->generation, memory_order_relaxed);
-  if (atomic_fetch_add(&context->arrived, 1) == context->threads - 1) {
-    atomic_store_explicit(&context->arrived, 0, memory_order_relaxed);
-    atomic_fetch_add(&context->generation, 1);
+/* How long a thread waits awake: about as long as others take for the block that they are at. */
+enum { AWAKE_NS = 100000, LOOKS = 64 };
+
+/*
+ * Adds what this thread has finished of `count` pieces of work, and waits until all are. Nobody waits for a thread that
+ * took none: one that gets no core holds nobody up. A thread that waits for one that has lost its core in the middle of
+ * a piece sleeps, so that its own core is free.
+ */
+static void finish(ivit_context *context, atomic_int *done, int32_t finished, int32_t count) {
+  if (atomic_fetch_add(done, finished) + finished >= count) {
+    if (atomic_load(&context->waiting) > 0) ivit_wake(done);
     return;
   }
-  for (int spins = 0; atomic_load_explicit(&context->generation, memory_order_acquire) == generation; spins++) {
-    if (spins > 1000) ivit_yield();
+  for (int64_t end = ivit_clock() + AWAKE_NS; ivit_clock() < end;) {
+    for (int look = 0; look < LOOKS; look++) {
+      if (atomic_load_explicit(done, memory_order_acquire) >= count) return;
+      ivit_relax();
+    }
   }
+  atomic_fetch_add(&context->waiting, 1);
+  for (int seen; (seen = atomic_load(done)) < count;) ivit_wait(done, seen);
+  atomic_fetch_sub(&context->waiting, 1);
 }
 
 static uint8_t *packed_head(const ivit_context *context, const ivit_attention *op, int32_t window, int32_t head) {
@@ -148,23 +159,25 @@ static uint8_t *packed_head(const ivit_context *context, const ivit_attention *o
   return context->packed + at * packed_head_bytes(context->program, op);
 }
 
-static void run_attention(ivit_context *context, const worker *w, const stage *g, schedule *schedule) {
+static int32_t run_attention(ivit_context *context, const worker *w, const stage *g, schedule *schedule) {
   const step *s = &context->program->steps[g->uses[0].step];
   const ivit_attention *op = &s->as.attention;
   const ivit_isa *isa = attention_isa(context->program, op);
   const int8_t *q = row_data(w, s->in[0], 0), *k = row_data(w, s->in[1], 0), *v = row_data(w, s->in[2], 0);
   void *out = row_data(w, s->out, 0);
   int64_t start = start_clock(w);
-  for (;;) {
+  int32_t packs = schedule->window_count * op->heads; /* at most 2^28: cols holds all heads */
+  int32_t taken = 0;
+  for (;; taken++) {
     int32_t item = atomic_fetch_add(&schedule->next_pack, 1);
-    if (item >= schedule->window_count * op->heads) break; /* at most 2^28: cols holds all heads */
+    if (item >= packs) break;
     int32_t window = schedule->windows[item / op->heads], head = item % op->heads;
     isa->attention_pack(op, window, head, k, v, packed_head(context, op, window, head));
   }
   stop_clock(w, g->uses[0].step, start);
-  barrier(context);
+  finish(context, &schedule->done_packs, taken, packs);
   start = start_clock(w);
-  for (;;) {
+  for (taken = 0;; taken++) {
     int32_t item = atomic_fetch_add(&schedule->next_block, 1);
     if (item >= schedule->block_count) break;
     const block *b = &schedule->blocks[item];
@@ -172,24 +185,25 @@ static void run_attention(ivit_context *context, const worker *w, const stage *g
                    w->scratch);
   }
   stop_clock(w, g->uses[0].step, start);
+  return taken;
 }
 
 /* A stage that begins with a group norm needs the sums of all of its rows first. */
 static void prepare_group_norm(ivit_context *context, const worker *w, int32_t step_index, schedule *schedule) {
   const step *s = &context->program->steps[step_index];
   int64_t start = start_clock(w);
-  add_group_sums(w, s, schedule);
+  int32_t taken = add_group_sums(w, s, schedule);
   stop_clock(w, step_index, start);
-  barrier(context);
+  finish(context, &schedule->done_packs, taken, summed_packs(&s->as.group_norm));
   start = start_clock(w);
-  find_group_factors(w, s);
+  find_group_factors(w, s, schedule);
   stop_clock(w, step_index, start);
 }
 
-static void run_rows(worker *w, const stage *g, schedule *schedule) {
-  for (;;) {
+static int32_t run_rows(worker *w, const stage *g, schedule *schedule) {
+  for (int32_t taken = 0;; taken++) {
     int32_t item = atomic_fetch_add(&schedule->next_block, 1);
-    if (item >= schedule->block_count) break;
+    if (item >= schedule->block_count) return taken;
     const block *b = &schedule->blocks[item];
     w->r0 = b->r0;
     for (int32_t u = 0; u < g->use_count; u++) {
@@ -204,8 +218,15 @@ static void run_rows(worker *w, const stage *g, schedule *schedule) {
 
 void ivit_context_begin(ivit_context *context) {
   for (int32_t i = 0; i < context->program->stage_count; i++) {
-    atomic_store_explicit(&context->schedules[i].next_block, 0, memory_order_relaxed);
-    atomic_store_explicit(&context->schedules[i].next_pack, 0, memory_order_relaxed);
+    schedule *s = &context->schedules[i];
+    atomic_store_explicit(&s->next_block, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->next_pack, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->done_blocks, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->done_packs, 0, memory_order_relaxed);
+    for (int32_t g = 0; s->sums && g < context->program->most_groups; g++) {
+      atomic_store_explicit(&s->sums[g].sum, 0, memory_order_relaxed);
+      atomic_store_explicit(&s->sums[g].squares, 0, memory_order_relaxed);
+    }
   }
 }
 
@@ -220,14 +241,15 @@ void ivit_context_run(ivit_context *context, int32_t thread) {
   for (int32_t i = 0; i < program->stage_count; i++) {
     const stage *g = &program->stages[i];
     schedule *schedule = &context->schedules[i];
+    int32_t taken;
     w.r0 = 0;
     if (g->is_attention) {
-      run_attention(context, &w, g, schedule);
+      taken = run_attention(context, &w, g, schedule);
     } else {
       int32_t first = g->uses[0].step;
       if (program->steps[first].kind == IVIT_STEP_GROUP_NORM) prepare_group_norm(context, &w, first, schedule);
-      run_rows(&w, g, schedule);
+      taken = run_rows(&w, g, schedule);
     }
-    barrier(context);
+    finish(context, &schedule->done_blocks, taken, schedule->block_count);
   }
 }

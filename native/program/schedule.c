@@ -80,6 +80,11 @@ static void make_schedule(ivit_context *context, const stage *g, schedule *s) {
 void make_schedules(ivit_context *context) {
   const ivit_program *program = context->program;
   context->schedules = heap_array(&context->heap, (size_t)program->stage_count, sizeof(schedule));
-  for (int32_t i = 0; i < program->stage_count; i++)
-    make_schedule(context, &program->stages[i], &context->schedules[i]);
+  for (int32_t i = 0; i < program->stage_count; i++) {
+    const stage *g = &program->stages[i];
+    schedule *s = &context->schedules[i];
+    make_schedule(context, g, s);
+    if (program->steps[g->uses[0].step].kind == IVIT_STEP_GROUP_NORM)
+      s->sums = heap_array(&context->heap, (size_t)program->most_groups, sizeof(shared_sums));
+  }
 }

@@ -21,7 +21,9 @@ _Noreturn void ivit_out_of_memory(void) { __builtin_trap(); }
 
 void ivit_release(void *memory) { (void)memory; }
 
-void ivit_yield(void) {}
+void ivit_relax(void) {}
+void ivit_wait(atomic_int *number, int seen) { (void)number, (void)seen; }
+void ivit_wake(atomic_int *number) { (void)number; }
 
 /* The embedder's clock. */
 __attribute__((import_module("host"), import_name("clock"))) int64_t host_clock(void);
