@@ -4,23 +4,27 @@
  *   MAP_CHANNELS      channels that are taken at a time
  *   MAP_LINES         lines of the map whose products one instruction adds up: 1 or 2
  *   MAP_TILE          windows of the register tile
+ *   MAP_STEP          MAP_CHANNELS * MAP_LINES: elements of one column of a group of lines
  *   map_sums          the sums of one window and MAP_CHANNELS channels; zero_sums
  *   lay_lines         lays the channels of one pixel of MAP_LINES lines side by side as the product takes them
  *   map_weights       the weights of MAP_LINES taps, laid like them; load_weights
  *   add_products      sums + x*w
- *   store_sums        requantizes them, channel n and up, and stores the first `count`; IVIT_ROWS: as u-hat
+ *   store_sums        requantizes those of the first `live` windows of a tile, channels n and up, and stores them,
+ *                     `step` bytes from window to window; IVIT_ROWS: as u-hat
  *   sums_fit          whether store_sums can requantize them
+ *   slide_segment     convolves a segment in a way of its own and returns 1; or returns 0
  *   quantize_rows
  *
  * A segment, windows side by side in one line, is computed MAP_CHANNELS channels at a time. First the columns of the
  * map that it sees are laid out, with zeros outside of the map; then each window of a tile is a few products that read
- * them at a place of its own.
+ * them at a place of its own. Segments are so short that what they see of the map, all channels, stays in the cache.
  */
 #ifndef IVIT_LANES_DEPTHWISE_H
 #define IVIT_LANES_DEPTHWISE_H
 
-/* Elements of one column of a group of lines. */
-enum { MAP_STEP = MAP_CHANNELS * MAP_LINES, SEGMENT_BYTES = 1 << 14, MOST_SEGMENT_BYTES = 1 << 20 };
+#include "../map_lines.h"
+
+enum { SEGMENT_BYTES = 1 << 14, SEEN_BYTES = 24 << 10, MOST_SEGMENT_BYTES = 1 << 20 };
 
 /* A packed op: this, then its weights [chunks][groups][kernel_w][MAP_STEP]. */
 typedef struct {
@@ -29,6 +33,8 @@ typedef struct {
   int32_t columns; /* that a segment sees */
   int8_t fill[IVIT_ALIGN - 3 * sizeof(int32_t)];
 } depthwise_header;
+
+static const int16_t *weights_of(const depthwise_header *h) { return (const int16_t *)(h + 1); }
 
 static int64_t segment_columns(const ivit_geometry *map, int32_t segment) {
   return (int64_t)(segment - 1) * map->stride_w + (int64_t)(map->kernel_w - 1) * map->dilation_w + 1;
@@ -39,8 +45,12 @@ static depthwise_header plan_depthwise(const ivit_geometry *map) {
   const int64_t column = (int64_t)h.groups * MAP_STEP * (int64_t)sizeof(int16_t);
   if (segment_columns(map, MAP_TILE) > MOST_SEGMENT_BYTES / column) return h;
   h.segment = MAP_TILE;
-  while (h.segment < map->out_w && segment_columns(map, h.segment + MAP_TILE) * column <= SEGMENT_BYTES)
+  const int64_t seen = (int64_t)map->kernel_h * map->channels * (int64_t)sizeof(int16_t);
+  while (h.segment < map->out_w) {
+    int64_t columns = segment_columns(map, h.segment + MAP_TILE);
+    if (columns * column > SEGMENT_BYTES || columns > SEEN_BYTES / seen) break;
     h.segment += MAP_TILE;
+  }
   h.columns = (int32_t)segment_columns(map, h.segment);
   return h;
 }
@@ -64,8 +74,6 @@ static size_t depthwise_scratch(const ivit_depthwise *op) {
   return lines_bytes(&h) + (op->out.type == IVIT_ROWS ? u : 0) + rows;
 }
 
-static const int16_t no_pixel[64];
-
 static void depthwise_pack(const ivit_depthwise *op, void *packed) {
   depthwise_header *h = packed;
   *h = plan_depthwise(&op->map);
@@ -81,18 +89,6 @@ static void depthwise_pack(const ivit_depthwise *op, void *packed) {
       }
     }
   }
-}
-
-/* Pixels x to x + count of a line, those outside of the map 0: where the first lies, and how far the next. */
-typedef struct {
-  const int16_t *first;
-  size_t stride;
-} map_line;
-
-INLINE map_line find_line(const ivit_geometry *map, const int16_t *x, int32_t ky, int32_t top) {
-  int32_t y = top + ky * map->dilation_h;
-  if (ky >= map->kernel_h || y < 0 || y >= map->height) return (map_line){no_pixel, 0};
-  return (map_line){x + (size_t)y * (size_t)map->width * (size_t)map->channels, (size_t)map->channels};
 }
 
 /* Columns left to left + columns, channels n and up. */
@@ -114,13 +110,14 @@ static void lay_columns(const ivit_geometry *map, const depthwise_header *h, con
 
 #define UNROLL_MAP_TILE _Pragma("GCC unroll 8")
 
+/* `groups` of lines and the kernel's width are known when it is compiled where they are the usual ones. */
 INLINE void sum_tile(const ivit_geometry *map, const depthwise_header *h, const int16_t *x, const int16_t *w,
-                     map_sums s[MAP_TILE]) {
+                     const int32_t groups, const int32_t width, map_sums s[MAP_TILE]) {
   const size_t step = (size_t)map->stride_w * MAP_STEP, next = (size_t)map->dilation_w * MAP_STEP;
   UNROLL_MAP_TILE for (int p = 0; p < MAP_TILE; p++) s[p] = zero_sums();
-  for (int32_t g = 0; g < h->groups; g++, x += (size_t)h->columns * MAP_STEP) {
+  for (int32_t g = 0; g < groups; g++, x += (size_t)h->columns * MAP_STEP) {
     const int16_t *at = x;
-    for (int32_t kx = 0; kx < map->kernel_w; kx++, w += MAP_STEP, at += next) {
+    for (int32_t kx = 0; kx < width; kx++, w += MAP_STEP, at += next) {
       const map_weights weights = load_weights(w);
       UNROLL_MAP_TILE for (int p = 0; p < MAP_TILE; p++) s[p] = add_products(s[p], at + (size_t)p * step, weights);
     }
@@ -133,19 +130,17 @@ static void convolve_segment(const ivit_depthwise *op, const int16_t *x, int32_t
   const depthwise_header *h = op->packed;
   const ivit_geometry *map = &op->map;
   const size_t channels = (size_t)map->channels, size = element_size(op->out.type);
-  const int16_t *w = (const int16_t *)(h + 1);
+  const int16_t *w = weights_of(h);
   const int32_t top = oy * map->stride_h - map->pad_top, left = ox * map->stride_w - map->pad_left;
+  if (slide_segment(op, x, oy, ox, count, out)) return;
   const int32_t columns = (int32_t)segment_columns(map, count);
   for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS) {
     lay_columns(map, h, x, top, left, columns, n, lines);
     int8_t *to = (int8_t *)out + (size_t)n * size;
     for (int32_t p = 0; p < count; p += MAP_TILE) {
       map_sums s[MAP_TILE];
-      sum_tile(map, h, lines + (size_t)p * (size_t)map->stride_w * MAP_STEP, w, s);
-      int32_t live = ivit_min(MAP_TILE, count - p);
-      UNROLL_MAP_TILE for (int i = 0; i < MAP_TILE; i++) {
-        if (i < live) store_sums(op, n, s[i], to + (size_t)(p + i) * channels * size, map->channels - n);
-      }
+      sum_tile(map, h, lines + (size_t)p * (size_t)map->stride_w * MAP_STEP, w, h->groups, map->kernel_w, s);
+      store_sums(op, n, s, to + (size_t)p * channels * size, channels * size, ivit_min(MAP_TILE, count - p));
     }
     w += (size_t)h->groups * (size_t)map->kernel_w * MAP_STEP;
   }

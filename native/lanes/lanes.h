@@ -95,7 +95,7 @@ static void write_sums(const ivit_output *out, int32_t n, int32_t j, const int32
 
 /* --- depthwise convolution --- */
 
-enum { MAP_CHANNELS = CHUNK, MAP_TILE = 4 };
+enum { MAP_CHANNELS = CHUNK, MAP_TILE = 4, MAP_STEP = MAP_CHANNELS * MAP_LINES };
 
 INLINE map_sums zero_sums(void) {
   map_sums s;
@@ -105,10 +105,18 @@ INLINE map_sums zero_sums(void) {
 
 INLINE int sums_fit(const ivit_depthwise *op) { return ((const output_header *)op->out.packed)->path != WIDE; }
 
-INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s, void *out, int32_t count) {
-  order_sums(&s);
-  requantize_chunk(op->out.packed, op->map.channels, n, s.v);
-  store_chunk(op->out.type, s.v, op->out.zero, out, count);
+INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s[MAP_TILE], int8_t *out, size_t step,
+                       int32_t live) {
+  for (int32_t i = 0; i < live; i++, out += step) {
+    order_sums(&s[i]);
+    requantize_chunk(op->out.packed, op->map.channels, n, s[i].v);
+    store_chunk(op->out.type, s[i].v, op->out.zero, out, op->map.channels - n);
+  }
+}
+
+INLINE int slide_segment(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t count, void *out) {
+  (void)op, (void)x, (void)oy, (void)ox, (void)count, (void)out;
+  return 0;
 }
 
 #include "depthwise.h"

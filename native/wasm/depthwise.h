@@ -1,6 +1,6 @@
 /* What lanes/depthwise.h wants of SIMD128: 8 channels, pairs of products; sums of rows. Included by simd128.c. */
 
-enum { MAP_CHANNELS = PANEL, MAP_LINES = 2, MAP_TILE = 4 };
+enum { MAP_CHANNELS = PANEL, MAP_LINES = 2, MAP_TILE = 4, MAP_STEP = MAP_CHANNELS * MAP_LINES };
 
 typedef struct {
   v128 low, high;
@@ -21,10 +21,18 @@ INLINE map_sums add_products(map_sums s, const int16_t *x, map_weights w) {
 
 INLINE int sums_fit(const ivit_depthwise *op) { return ((const output_header *)op->out.packed)->path != WIDE; }
 
-INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s, void *out, int32_t count) {
-  v128 v[2] = {s.low, s.high};
-  requantize_eight(op->out.packed, op->map.channels, n, v);
-  store_eight(&op->out, out, 0, v[0], v[1], ivit_min(8, count));
+INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s[MAP_TILE], int8_t *out, size_t step,
+                       int32_t live) {
+  for (int32_t i = 0; i < live; i++, out += step) {
+    v128 v[2] = {s[i].low, s[i].high};
+    requantize_eight(op->out.packed, op->map.channels, n, v);
+    store_eight(&op->out, out, 0, v[0], v[1], ivit_min(8, op->map.channels - n));
+  }
+}
+
+INLINE int slide_segment(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t count, void *out) {
+  (void)op, (void)x, (void)oy, (void)ox, (void)count, (void)out;
+  return 0;
 }
 
 #include "../lanes/depthwise.h"

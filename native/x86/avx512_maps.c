@@ -1,7 +1,8 @@
 /* Depthwise convolution: pairs of 16-bit products, the taps of two lines at a time. Weighted sums of rows. */
+#include "../map_lines.h"
 #include "avx512_output.h"
 
-enum { MAP_CHANNELS = 32, MAP_LINES = 2, MAP_TILE = 8 };
+enum { MAP_CHANNELS = 32, MAP_LINES = 2, MAP_TILE = 8, MAP_STEP = MAP_CHANNELS * MAP_LINES };
 
 /* Every 4 of 8 channels, as unpacking leaves them. */
 typedef struct {
@@ -28,37 +29,185 @@ INLINE int sums_fit(const ivit_depthwise *op) {
   return 1;
 }
 
-INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s, void *out, int32_t count) {
-  const output_header *h = op->out.packed;
-  const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-  const __m512i second = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-  __m512i a = requantize_channels(h, n, _mm512_permutex2var_epi32(s.low, first, s.high));
-  __m512i b = requantize_channels(h, n + 16, _mm512_permutex2var_epi32(s.low, second, s.high));
-  const __mmask32 live = first32(count);
-  switch (op->out.type) {
-    case IVIT_U8: {
-      __m512i words = _mm512_adds_epi16(pack_words(a, b), _mm512_set1_epi16((int16_t)op->out.zero));
-      _mm256_mask_storeu_epi8(out, live, _mm512_cvtusepi16_epi8(_mm512_max_epi16(words, _mm512_setzero_si512())));
-      break;
-    }
-    case IVIT_I8: {
-      __m256i bytes = _mm512_cvtsepi16_epi8(pack_words(a, b));
-      _mm256_mask_storeu_epi8(out, live, _mm256_max_epi8(bytes, _mm256_set1_epi8(-127)));
-      break;
-    }
-    case IVIT_I16:
-      _mm512_mask_storeu_epi16(out, live, _mm512_max_epi16(pack_words(a, b), _mm512_set1_epi16(-32767)));
-      break;
-    default: {
-      const int32_t limit = op->out.type == IVIT_I32 ? IVIT_WIDE_LIMIT : IVIT_ROW_LIMIT;
-      _mm512_mask_storeu_epi32(out, first16(count), clamp_i32(a, limit));
-      _mm512_mask_storeu_epi32((int32_t *)out + 16, first16(count - 16), clamp_i32(b, limit));
-    }
+/* The constants of 32 channels in the order of the sums. */
+INLINE void order_channels(const wide_channels *c, wide_channels to[2]) {
+  to[0].b = _mm512_shuffle_i32x4(c[0].b, c[1].b, 0x88);
+  to[1].b = _mm512_shuffle_i32x4(c[0].b, c[1].b, 0xdd);
+  to[0].b_odd = _mm512_shuffle_i32x4(c[0].b_odd, c[1].b_odd, 0x88);
+  to[1].b_odd = _mm512_shuffle_i32x4(c[0].b_odd, c[1].b_odd, 0xdd);
+  to[0].offset = _mm512_shuffle_i32x4(c[0].offset, c[1].offset, 0x88);
+  to[1].offset = _mm512_shuffle_i32x4(c[0].offset, c[1].offset, 0xdd);
+  to[0].offset_odd = _mm512_shuffle_i32x4(c[0].offset_odd, c[1].offset_odd, 0x88);
+  to[1].offset_odd = _mm512_shuffle_i32x4(c[0].offset_odd, c[1].offset_odd, 0xdd);
+}
+
+/* 32 results, halves in the order of unpacking, which packing undoes; the first `count`. */
+INLINE void store_halves(const ivit_type type, __m512i low, __m512i high, __m512i zero, void *out, int32_t count) {
+  if (type == IVIT_I32 || type == IVIT_ROWS) {
+    const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+    const __m512i second = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+    const int32_t limit = type == IVIT_I32 ? IVIT_WIDE_LIMIT : IVIT_ROW_LIMIT;
+    __m512i a = _mm512_permutex2var_epi32(low, first, high), b = _mm512_permutex2var_epi32(low, second, high);
+    _mm512_mask_storeu_epi32(out, first16(count), clamp_i32(a, limit));
+    _mm512_mask_storeu_epi32((int32_t *)out + 16, first16(count - 16), clamp_i32(b, limit));
+    return;
   }
+  const __mmask32 live = first32(count);
+  __m512i words = _mm512_packs_epi32(low, high);
+  if (type == IVIT_I16) {
+    words = _mm512_max_epi16(words, _mm512_set1_epi16(-32767));
+    if (count >= 32)
+      _mm512_storeu_si512(out, words);
+    else
+      _mm512_mask_storeu_epi16(out, live, words);
+    return;
+  }
+  __m256i bytes;
+  if (type == IVIT_U8)
+    bytes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(_mm512_adds_epi16(words, zero), _mm512_setzero_si512()));
+  else
+    bytes = _mm256_max_epi8(_mm512_cvtsepi16_epi8(words), _mm256_set1_epi8(-127));
+  if (count >= 32)
+    _mm256_storeu_si256(out, bytes);
+  else
+    _mm256_mask_storeu_epi8(out, live, bytes);
+}
+
+INLINE void store_sums_as(const ivit_depthwise *op, int32_t n, const map_sums s[MAP_TILE], int8_t *out, size_t step,
+                          int32_t live, const output_path path, const ivit_type type) {
+  const output_header *h = op->out.packed;
+  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
+  wide_channels c[2];
+  order_channels((const wide_channels *)(h + 1) + n / 16, c);
+  _Pragma("GCC unroll 8") for (int i = 0; i < MAP_TILE; i++, out += step) {
+    if (i >= live) break;
+    __m512i low = requantize_wide(path, s[i].low, odd(s[i].low), &c[0], h);
+    __m512i high = requantize_wide(path, s[i].high, odd(s[i].high), &c[1], h);
+    store_halves(type, low, high, zero, out, op->map.channels - n);
+  }
+}
+
+INLINE void store_sums(const ivit_depthwise *op, int32_t n, const map_sums s[MAP_TILE], int8_t *out, size_t step,
+                       int32_t live) {
+  const output_header *h = op->out.packed;
+  if (h->path == OUTPUT_WIDE)
+    store_sums_as(op, n, s, out, step, live, OUTPUT_WIDE, op->out.type);
+  else if (op->out.type == IVIT_I16)
+    store_sums_as(op, n, s, out, step, live, OUTPUT_HIGH, IVIT_I16);
+  else if (op->out.type == IVIT_U8)
+    store_sums_as(op, n, s, out, step, live, OUTPUT_HIGH, IVIT_U8);
+  else
+    store_sums_as(op, n, s, out, step, live, OUTPUT_HIGH, op->out.type);
+}
+
+/* --- three by three: sums slide along a line, its pixels are read once --- */
+
+/* Taps of one column: those of the first two lines, laid side by side, and of the third. */
+typedef struct {
+  map_sums pair, single;
+} map_column;
+
+INLINE map_sums interleave(__m512i a, __m512i b) {
+  return (map_sums){_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b)};
+}
+
+INLINE map_column load_column(const map_line lines[3], int32_t width, int32_t column) {
+  const int16_t *from[3];
+  const int inside = column >= 0 && column < width;
+  UNROLL_VECTORS for (int i = 0; i < 3; i++)
+    from[i] = inside ? lines[i].first + (size_t)column * lines[i].stride : no_pixel;
+  return (map_column){interleave(_mm512_loadu_si512(from[0]), _mm512_loadu_si512(from[1])),
+                      interleave(_mm512_loadu_si512(from[2]), _mm512_setzero_si512())};
+}
+
+INLINE map_sums add_column(map_sums s, map_column x, map_column w) {
+  s.low = _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(s.low, x.pair.low, w.pair.low), x.single.low, w.single.low);
+  s.high = _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(s.high, x.pair.high, w.pair.high), x.single.high, w.single.high);
+  return s;
+}
+
+/* Where the channels of a segment lie that are computed at a time, and which they are. */
+typedef struct {
+  map_line lines[3];
+  int32_t n, left, count;
+  int8_t *out;
+  size_t step;
+} slide;
+
+INLINE void slide_along(const ivit_depthwise *op, const slide *at, const int16_t *weights, const int32_t stride,
+                        const output_path path, const ivit_type type) {
+  const output_header *h = op->out.packed;
+  const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
+  const int32_t width = op->map.width, live = op->map.channels - at->n;
+  wide_channels c[2];
+  map_column w[3];
+  order_channels((const wide_channels *)(h + 1) + at->n / 16, c);
+  UNROLL_VECTORS for (int kx = 0; kx < 3; kx++)
+    w[kx] = (map_column){load_weights(weights + kx * MAP_STEP), load_weights(weights + (3 + kx) * MAP_STEP)};
+  map_column x = load_column(at->lines, width, at->left);
+  map_sums first = add_column(zero_sums(), x, w[0]), second = zero_sums();
+  if (stride == 1) {
+    x = load_column(at->lines, width, at->left + 1);
+    second = first;
+    second = add_column(second, x, w[1]);
+    first = add_column(zero_sums(), x, w[0]);
+  }
+  int8_t *to = at->out;
+  for (int32_t p = 0, column = at->left + (stride == 1 ? 2 : 1); p < at->count; p++, to += at->step) {
+    if (stride == 2) second = add_column(first, load_column(at->lines, width, column++), w[1]);
+    x = load_column(at->lines, width, column++);
+    map_sums s = add_column(second, x, w[2]);
+    if (stride == 1) second = add_column(first, x, w[1]);
+    first = add_column(zero_sums(), x, w[0]);
+    __m512i low = requantize_wide(path, s.low, odd(s.low), &c[0], h);
+    __m512i high = requantize_wide(path, s.high, odd(s.high), &c[1], h);
+    store_halves(type, low, high, zero, to, live);
+  }
+}
+
+INLINE void slide_by(const ivit_depthwise *op, const slide *at, const int16_t *weights, const int32_t stride) {
+  const output_header *h = op->out.packed;
+  if (h->path == OUTPUT_WIDE)
+    slide_along(op, at, weights, stride, OUTPUT_WIDE, op->out.type);
+  else if (op->out.type == IVIT_I16)
+    slide_along(op, at, weights, stride, OUTPUT_HIGH, IVIT_I16);
+  else if (op->out.type == IVIT_U8)
+    slide_along(op, at, weights, stride, OUTPUT_HIGH, IVIT_U8);
+  else
+    slide_along(op, at, weights, stride, OUTPUT_HIGH, op->out.type);
+}
+
+static map_line shift_line(map_line line, int32_t n) {
+  if (line.stride) line.first += n;
+  return line;
+}
+
+static const int16_t *packed_weights(const ivit_depthwise *op);
+
+static int slide_segment(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t count,
+                         void *out) {
+  const ivit_geometry *map = &op->map;
+  if (map->kernel_h != 3 || map->kernel_w != 3 || map->dilation_w != 1 || map->stride_w > 2) return 0;
+  const int32_t top = oy * map->stride_h - map->pad_top;
+  const size_t size = element_size(op->out.type);
+  const map_line lines[3] = {find_line(map, x, 0, top), find_line(map, x, 1, top), find_line(map, x, 2, top)};
+  slide at = {.left = ox * map->stride_w - map->pad_left, .count = count, .step = (size_t)map->channels * size};
+  const int16_t *weights = packed_weights(op);
+  for (; at.n < map->channels; at.n += MAP_CHANNELS, weights += 6 * MAP_STEP) {
+    for (int i = 0; i < 3; i++) at.lines[i] = shift_line(lines[i], at.n);
+    at.out = (int8_t *)out + (size_t)at.n * size;
+    if (map->stride_w == 1)
+      slide_by(op, &at, weights, 1);
+    else
+      slide_by(op, &at, weights, 2);
+  }
+  return 1;
 }
 
 #define quantize_rows ivit_avx512_quantize_rows
 #include "../lanes/depthwise.h"
+
+static const int16_t *packed_weights(const ivit_depthwise *op) { return weights_of(op->packed); }
 
 size_t ivit_avx512_depthwise_pack_size(const ivit_depthwise *op) { return depthwise_pack_size(op); }
 void ivit_avx512_depthwise_pack(const ivit_depthwise *op, void *packed) { depthwise_pack(op, packed); }
