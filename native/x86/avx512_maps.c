@@ -111,11 +111,13 @@ INLINE map_sums interleave(__m512i a, __m512i b) {
   return (map_sums){_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b)};
 }
 
-INLINE map_column load_column(const map_line lines[3], int32_t width, int32_t column) {
+/* The third line has not been seen before: it is asked for `ahead` columns early. */
+INLINE map_column load_column(const map_line lines[3], int32_t width, int32_t column, int32_t ahead) {
   const int16_t *from[3];
   const int inside = column >= 0 && column < width;
   UNROLL_VECTORS for (int i = 0; i < 3; i++)
     from[i] = inside ? lines[i].first + (size_t)column * lines[i].stride : no_pixel;
+  _mm_prefetch((const char *)from[2] + (size_t)ahead * lines[2].stride * sizeof(int16_t), _MM_HINT_T0);
   return (map_column){interleave(_mm512_loadu_si512(from[0]), _mm512_loadu_si512(from[1])),
                       interleave(_mm512_loadu_si512(from[2]), _mm512_setzero_si512())};
 }
@@ -138,24 +140,24 @@ INLINE void slide_along(const ivit_depthwise *op, const slide *at, const int16_t
                         const output_path path, const ivit_type type) {
   const output_header *h = op->out.packed;
   const __m512i zero = _mm512_set1_epi16((int16_t)op->out.zero);
-  const int32_t width = op->map.width, live = op->map.channels - at->n;
+  const int32_t width = op->map.width, live = op->map.channels - at->n, ahead = at->count * stride;
   wide_channels c[2];
   map_column w[3];
   order_channels((const wide_channels *)(h + 1) + at->n / 16, c);
   UNROLL_VECTORS for (int kx = 0; kx < 3; kx++)
     w[kx] = (map_column){load_weights(weights + kx * MAP_STEP), load_weights(weights + (3 + kx) * MAP_STEP)};
-  map_column x = load_column(at->lines, width, at->left);
+  map_column x = load_column(at->lines, width, at->left, ahead);
   map_sums first = add_column(zero_sums(), x, w[0]), second = zero_sums();
   if (stride == 1) {
-    x = load_column(at->lines, width, at->left + 1);
+    x = load_column(at->lines, width, at->left + 1, ahead);
     second = first;
     second = add_column(second, x, w[1]);
     first = add_column(zero_sums(), x, w[0]);
   }
   int8_t *to = at->out;
   for (int32_t p = 0, column = at->left + (stride == 1 ? 2 : 1); p < at->count; p++, to += at->step) {
-    if (stride == 2) second = add_column(first, load_column(at->lines, width, column++), w[1]);
-    x = load_column(at->lines, width, column++);
+    if (stride == 2) second = add_column(first, load_column(at->lines, width, column++, ahead), w[1]);
+    x = load_column(at->lines, width, column++, ahead);
     map_sums s = add_column(second, x, w[2]);
     if (stride == 1) second = add_column(first, x, w[1]);
     first = add_column(zero_sums(), x, w[0]);
