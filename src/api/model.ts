@@ -3,28 +3,14 @@ import { loadEngine } from '../engine/engine.js';
 import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
 import type { PixelImage } from '../images/image.js';
-import { labelText } from '../images/labels.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { loadModel } from '../program/file.js';
 import type { StoredModel } from '../program/model.js';
-import { topIndices } from '../metrics/accuracy.js';
-import { softmax } from '../metrics/agreement.js';
 import { classifierOf, outputOf, outputSize } from '../metrics/output.js';
 import type { ModelOutput } from '../metrics/output.js';
+import { rank, type Prediction } from '../metrics/predictions.js';
 import { applyTail } from '../metrics/tail.js';
 import type { Reals } from '../metrics/tail.js';
-
-export interface Prediction {
-  /** Index of the class. */
-  readonly index: number;
-  /** Its name, without a WordNet id in front; null where the model has no labels. */
-  readonly label: string | null;
-  /**
-   * For display: softmax of the logits, or sigmoid of each where the float model ends in one, in floating point, after
-   * all decisions have been made on integers.
-   */
-  readonly probability: number;
-}
 
 /** One of a model's outputs. */
 export interface OutputInfo extends Omit<ModelOutput, 'start'> {
@@ -165,7 +151,7 @@ export class Model {
     return this.file.outputs.map((output, i) => {
       const own = outputOf(values, output);
       const labels = output.start === classifier?.start ? this.labels : null;
-      const predictions = output.isClasses ? this.rank(output, own, { top, labels }) : [];
+      const predictions = output.isClasses ? rank(output, own, { top, labels, scale: this.logitScale }) : [];
       return { ...outputs[i], values: own, predictions };
     });
   }
@@ -175,22 +161,7 @@ export class Model {
     const { classifier, labels } = this;
     checkLogits('predictions', logits, classifier === null ? logits.length : outputSize(classifier));
     check('predictions', 'top', top, TOP);
-    return classifier === null ? [] : this.rank(classifier, logits, { top, labels });
-  }
-
-  private rank(
-    { tail }: ModelOutput,
-    logits: Int32Array,
-    { top, labels }: { readonly top: number; readonly labels: readonly string[] | null },
-  ): Prediction[] {
-    const reals = Float64Array.from(logits, (v) => v * this.logitScale);
-    const isMultiLabel = tail[0]?.op === 'sigmoid';
-    const probabilities = isMultiLabel ? reals.map((x) => 1 / (1 + Math.exp(-x))) : softmax(reals, 1);
-    return topIndices(logits, top).map((index) => ({
-      index,
-      label: labels?.[index] === undefined ? null : labelText(labels[index]),
-      probability: probabilities[index],
-    }));
+    return classifier === null ? [] : rank(classifier, logits, { top, labels, scale: this.logitScale });
   }
 
   /** Frees threads and memory; the model cannot be used afterwards. */

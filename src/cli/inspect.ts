@@ -5,7 +5,7 @@ import { InputError } from '../errors.js';
 import { UnsupportedModelError, describeGraph } from '../importer/index.js';
 import type { ImportedModel, Problem } from '../importer/index.js';
 import type { LayerDescription } from '../graph/describe.js';
-import { labelText } from '../images/labels.js';
+import { labelText } from '../images/label-text.js';
 import { describeRecipe } from '../images/preprocess/recipe.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
 import { importWithRecipe } from '../api/recipe.js';

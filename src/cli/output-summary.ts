@@ -1,6 +1,7 @@
 /** What infer prints of outputs that are no classes. */
 import { realValues } from '../api/model.js';
-import type { OutputResult, Prediction } from '../api/model.js';
+import type { OutputResult } from '../api/model.js';
+import type { Prediction } from '../metrics/predictions.js';
 import { softmax } from '../metrics/agreement.js';
 import { topIndices } from '../metrics/accuracy.js';
 import { describeOutput } from '../metrics/output.js';

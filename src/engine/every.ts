@@ -1,7 +1,8 @@
 /** All that can run a program here, to be compared: every backend with each of its instruction sets. */
 import type { MemoryOptions } from '../program/budget.js';
 import type { Program } from '../program/types.js';
-import { WASM_ISAS, compileWasm, loadNativeKernels } from './load.js';
+import { compileWasm, loadNativeKernels } from './load.js';
+import { WASM_ISAS } from './wasm-module.js';
 import { createNativeEngine, type NativeKernels } from './native.js';
 import type { Engine } from './types.js';
 import { createWasmEngine } from './wasm-engine.js';

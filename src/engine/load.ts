@@ -3,10 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { packageFile, packageRequire } from '../package-root.js';
 import type { NativeKernels } from './native.js';
-
-/** The instruction sets that native/build-wasm.mjs compiles modules for, best first. */
-export const WASM_ISAS = ['relaxed-dot', 'simd128'] as const;
-export type WasmIsa = (typeof WASM_ISAS)[number];
+import { compileFastest, compileUsable, type ReadWasm, type WasmIsa } from './wasm-module.js';
 
 /** Where the build puts the kernels. The rest of the engine knows nothing of files. */
 const WASM: Readonly<Record<WasmIsa, string>> = { 'relaxed-dot': 'dist/ivit-relaxed.wasm', simd128: 'dist/ivit.wasm' };
@@ -16,28 +13,17 @@ let compiled: Promise<WebAssembly.Module> | null = null;
 
 /** The fastest kernels of native/build-wasm.mjs that this engine runs, compiled once in a process. */
 export function loadWasmModule(): Promise<WebAssembly.Module> {
-  compiled ??= compileFastest().catch((error: unknown) => {
+  compiled ??= compileFastest(readWasm).catch((error: unknown) => {
     compiled = null;
     throw error;
   });
   return compiled;
 }
 
-async function compileFastest(): Promise<WebAssembly.Module> {
-  for (const isa of WASM_ISAS) {
-    const module = await compileWasm(isa);
-    if (module !== null) return module;
-  }
-  throw new Error('This JavaScript engine has no WebAssembly SIMD');
-}
+const readWasm: ReadWasm = (isa) => readFile(packageFile(WASM[isa]));
 
 /** @returns null where this engine lacks an instruction, or does not compute exactly what the kernels need */
-export async function compileWasm(isa: WasmIsa): Promise<WebAssembly.Module | null> {
-  const bytes = await readFile(packageFile(WASM[isa]));
-  if (!WebAssembly.validate(bytes)) return null;
-  const [module, { isaOf }] = await Promise.all([WebAssembly.compile(bytes), import('./wasm.js')]);
-  return isaOf(module) === isa ? module : null;
-}
+export const compileWasm = (isa: WasmIsa): Promise<WebAssembly.Module | null> => compileUsable(isa, readWasm);
 
 /**
  * The add-on: the one compiled on this machine by native/build-addon.mjs, else the prebuilt one of this platform's

@@ -3,19 +3,8 @@
  * (`n01440764 tench, Tinca tinca`): the id finds class folders, and is not shown.
  */
 import { labelsOf } from './label-list.js';
+import { labelSynset, labelText } from './label-text.js';
 import { readBeside } from './preprocess/beside.js';
-
-const SYNSET = /^(n\d{8})[\s,:;]+(\S.*)$/;
-
-/** What to show of a label: without its WordNet id. */
-export function labelText(label: string): string {
-  return SYNSET.exec(label)?.[2] ?? label;
-}
-
-/** The WordNet id that leads a label, where there is one. */
-export function labelSynset(label: string): string | undefined {
-  return SYNSET.exec(label)?.[1];
-}
 
 /**
  * Finds classes by what users call them: the whole label, its text, its WordNet id, or the first of its synonyms; case

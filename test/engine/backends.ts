@@ -1,8 +1,8 @@
-import { compileWasm, loadNativeKernels, WASM_ISAS } from '../../src/engine/load.js';
+import { compileWasm, loadNativeKernels } from '../../src/engine/load.js';
+import { WASM_ISAS, type WasmIsa } from '../../src/engine/wasm-module.js';
 import { createNativeRunner } from '../../src/engine/native.js';
 import type { NativeKernels } from '../../src/engine/native.js';
 import type { OpRunner } from '../../src/engine/types.js';
-import type { WasmIsa } from '../../src/engine/load.js';
 import { createWasmRunner } from '../../src/engine/wasm.js';
 
 function tryNative(): NativeKernels | null {

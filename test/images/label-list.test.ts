@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors.js';
 import { readLabels } from '../../src/images/label-list.js';
-import { labelSynset, labelText } from '../../src/images/labels.js';
+import { labelSynset, labelText } from '../../src/images/label-text.js';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'ivit-labels-'))));

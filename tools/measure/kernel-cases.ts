@@ -5,11 +5,12 @@
  *   npm run test:cases -- [cases] [seed] [ops]
  */
 import fc from 'fast-check';
-import { compileWasm, loadNativeKernels, WASM_ISAS } from '../../src/engine/load.js';
+import { compileWasm, loadNativeKernels } from '../../src/engine/load.js';
 import { createNativeRunner } from '../../src/engine/native.js';
 import { runOp } from '../../src/engine/reference.js';
 import type { OpRunner, Value } from '../../src/engine/types.js';
 import { createWasmRunner } from '../../src/engine/wasm.js';
+import { WASM_ISAS } from '../../src/engine/wasm-module.js';
 import { ALGEBRA_CASES } from '../../test/engine/random-algebra.js';
 import { MAP_CASES } from '../../test/engine/random-map-ops.js';
 import { CASES, type OpCase } from '../../test/engine/random-ops.js';

@@ -1,0 +1,39 @@
+import { labelText } from '../images/label-text.js';
+import { topIndices } from './accuracy.js';
+import { softmax } from './agreement.js';
+import type { ModelOutput } from './output.js';
+
+export interface Prediction {
+  /** Index of the class. */
+  readonly index: number;
+  /** Its name, without a WordNet id in front; null where the model has no labels. */
+  readonly label: string | null;
+  /**
+   * For display: softmax of the logits, or sigmoid of each where the float model ends in one, in floating point, after
+   * all decisions have been made on integers.
+   */
+  readonly probability: number;
+}
+
+/** How many classes to tell, what they are called, and the real value of one unit of a logit. */
+interface Ranking {
+  readonly top: number;
+  readonly labels: readonly string[] | null;
+  readonly scale: number;
+}
+
+/** The most likely classes of a class vector, most likely first; of equal logits the lower index first. */
+export function rank(
+  { tail }: Pick<ModelOutput, 'tail'>,
+  logits: Int32Array,
+  { top, labels, scale }: Ranking,
+): Prediction[] {
+  const reals = Float64Array.from(logits, (v) => v * scale);
+  const isMultiLabel = tail[0]?.op === 'sigmoid';
+  const probabilities = isMultiLabel ? reals.map((x) => 1 / (1 + Math.exp(-x))) : softmax(reals, 1);
+  return topIndices(logits, top).map((index) => ({
+    index,
+    label: labels?.[index] === undefined ? null : labelText(labels[index]),
+    probability: probabilities[index],
+  }));
+}
