@@ -83,6 +83,14 @@ export default defineConfig([
     plugins: [licences('LICENSES.txt'), onnxruntimeFiles],
     output: { dir: 'dist/onnxruntime', entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' },
   },
+  ...['index', 'worker'].map((name) => ({
+    // A page loads few files, and a worker one. Bundlers look through the page's for addresses of files.
+    input: { [name]: `dist/web/${name}.js` },
+    platform: 'browser',
+    external: /^\.\/worker\.js$/,
+    plugins: [licences('LICENSES.txt')],
+    output: { dir: 'dist/web', minify: name === 'worker', codeSplitting: false },
+  })),
   {
     input: './dist/cli/main.js',
     platform: 'node',

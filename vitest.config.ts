@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
  * runs on the TypeScript alone.
  */
 const NEEDS_BUILD = [
-  'test/{api,attacks,bench,fuzz,cli,engine,native,package}/**/*.test.ts',
+  'test/{api,attacks,bench,fuzz,cli,engine,native,package,web}/**/*.test.ts',
   'test/calibrate/{numerics,parts,statistics}.test.ts',
   'test/quantize/{build,decide,fit}/**/*.test.ts',
   'test/quantize/{output-rows,zoo,zoo2}.test.ts',

@@ -1,7 +1,7 @@
 /**
  * `npm run build`: dist/ from the sources, and the kernels in C. Nothing of an earlier build is left but the kernels.
  */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, run } from './prepare.mjs';
 
@@ -14,3 +14,7 @@ node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json');
 node('node_modules/rolldown/bin/cli.mjs', '-c', '--logLevel', 'warn');
 node('native/build-wasm.mjs');
 node('native/build-addon.mjs');
+// The browser's files lie together, so that a page can be given the folder; two hold all of the code.
+for (const name of ['ivit.wasm', 'ivit-relaxed.wasm']) copyFileSync(join(dist, name), join(dist, 'web', name));
+for (const name of readdirSync(join(dist, 'web')))
+  if (name.endsWith('.js') && name !== 'index.js' && name !== 'worker.js') rmSync(join(dist, 'web', name));

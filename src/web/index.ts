@@ -1,0 +1,145 @@
+/** `ivit/web`: runs `.ivit` models in browsers, without Node. */
+import { UsageError } from '../errors.js';
+import { digestBytes } from '../metrics/digest.js';
+import { classifierOf, outputOf } from '../metrics/output.js';
+import { rank, type Prediction } from '../metrics/predictions.js';
+import { pixelImage, type WebImage } from './image.js';
+import { Pool } from './pool.js';
+import type { ModelInfo } from './protocol.js';
+import { sha256 } from './sha256.js';
+import { readSource, type ModelSource, type OnProgress } from './source.js';
+import { WorkerClient } from './worker-client.js';
+
+export { InputError, UsageError } from '../errors.js';
+export type { ModelOutput } from '../metrics/output.js';
+export type { Prediction } from '../metrics/predictions.js';
+export type { WebImage } from './image.js';
+export type { LayerInfo, ModelInfo } from './protocol.js';
+export type { ModelSource, OnProgress } from './source.js';
+
+export interface WebOptions {
+  /**
+   * Images that are computed at a time; default: as many as the machine has cores. Where the page is not cross-origin
+   * isolated it is 1.
+   */
+  readonly threads?: number;
+  /** The folder that `worker.js`, `ivit.wasm` and `ivit-relaxed.wasm` lie in, if it is not this file's. */
+  readonly assets?: string | URL;
+  /** Bytes of memory that the model may take; default: a limit that usual models stay below. */
+  readonly maxMemory?: number;
+  /** Told while a model is loaded from an address. */
+  readonly onProgress?: OnProgress;
+}
+
+declare const crossOriginIsolated: boolean | undefined;
+declare const navigator: { readonly hardwareConcurrency?: number };
+declare const document: { readonly baseURI: string } | undefined;
+
+/**
+ * Loads a model.
+ *
+ *     const model = await loadModel('model.ivit');
+ *     const values = await model.run({ data, width, height });
+ *     console.log(model.predictions(values), digestOf(values));
+ *
+ * @throws InputError where it cannot be loaded, is damaged or takes too much memory
+ */
+export async function loadModel(source: ModelSource, options: WebOptions = {}): Promise<WebModel> {
+  const threads = threadsOf(options.threads);
+  const assets = options.assets === undefined ? null : new URL(options.assets, baseUrl());
+  const bytes = await readSource(source, options.onProgress);
+  const first = new WorkerClient(assets);
+  const workers = [first];
+  try {
+    const copies = threads > 1 ? threads - 1 : 0;
+    const ask = { bytes, wasm: wasmUrls(assets), maxMemory: options.maxMemory, copies };
+    const { info, snapshot } = await first.ask('load', ask, [bytes.buffer]);
+    if (snapshot !== null) for (let i = 0; i < copies; i++) workers.push(new WorkerClient(assets));
+    await Promise.all(workers.slice(1).map((worker) => worker.ask('attach', { snapshot: snapshot!, info })));
+    return new WebModel(info, workers);
+  } catch (error) {
+    for (const worker of workers) worker.fail(error as Error);
+    throw error;
+  }
+}
+
+/** A model that is ready to run. */
+class WebModel {
+  readonly #pool: Pool;
+  /** Images that are computed at a time. */
+  readonly threads: number;
+
+  constructor(
+    readonly info: ModelInfo,
+    workers: readonly WorkerClient[],
+  ) {
+    this.#pool = new Pool(workers);
+    this.threads = workers.length;
+  }
+
+  get labels(): readonly string[] | null {
+    return this.info.labels;
+  }
+
+  /** Pixels of an image of any size as the network takes them: u8 [height, width, channels]. */
+  prepare(image: WebImage): Promise<Uint8Array> {
+    return this.#pool.ask('prepare', { image: pixelImage(image) });
+  }
+
+  /**
+   * The integers that the network gives: all outputs, one after the other.
+   *
+   * @param image of any size; or the bytes that `prepare` gives
+   */
+  async run(image: WebImage | Uint8Array): Promise<Int32Array> {
+    if (!(image instanceof Uint8Array)) return this.#pool.ask('run', { image: pixelImage(image) });
+    const { height, width, channels } = this.info.input;
+    if (image.length !== height * width * channels)
+      throw new UsageError(`Pixels are ${image.length} bytes, not ${height}×${width}×${channels}`);
+    return this.#pool.ask('run', { pixels: image });
+  }
+
+  /** Several images, as many at a time as there are threads; results in order. */
+  runAll(images: readonly (WebImage | Uint8Array)[]): Promise<Int32Array[]> {
+    return Promise.all(images.map((image) => this.run(image)));
+  }
+
+  /** The most likely classes in what `run` gives; none where the model has no classes. */
+  predictions(values: Int32Array, top = 5): Prediction[] {
+    const { outputs, labels, logitScale } = this.info;
+    const classifier = classifierOf(outputs);
+    if (classifier === null) return [];
+    return rank(classifier, outputOf(values, classifier), { top, labels, scale: Number(logitScale) });
+  }
+
+  /** Ends the threads; the model cannot be used afterwards. */
+  close(): void {
+    this.#pool.close(new UsageError('The model is closed'));
+  }
+}
+
+export type { WebModel };
+
+/** SHA-256 of what `run` gives, as `ivit infer --digest` prints it: whoever gives the same has computed the same. */
+export function digestOf(values: Int32Array): string {
+  return sha256(digestBytes(values));
+}
+
+function threadsOf(threads = navigator.hardwareConcurrency ?? 1): number {
+  if (!Number.isInteger(threads) || threads < 1) throw new UsageError(`threads is ${threads}, not a number from 1`);
+  return typeof crossOriginIsolated !== 'undefined' && crossOriginIsolated === true ? threads : 1;
+}
+
+/** Each spelled out, as bundlers look for them. */
+function wasmUrls(assets: URL | null): { 'relaxed-dot': string; simd128: string } {
+  if (assets !== null) {
+    const of = (name: string): string => new URL(name, assets).href;
+    return { 'relaxed-dot': of('ivit-relaxed.wasm'), simd128: of('ivit.wasm') };
+  }
+  return {
+    'relaxed-dot': new URL('./ivit-relaxed.wasm', import.meta.url).href,
+    simd128: new URL('./ivit.wasm', import.meta.url).href,
+  };
+}
+
+const baseUrl = (): string => (typeof document === 'undefined' ? import.meta.url : document.baseURI);

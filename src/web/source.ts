@@ -1,0 +1,51 @@
+import { InputError } from '../errors.js';
+
+/** Where a model comes from: an address, or its bytes. */
+export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
+
+export type OnProgress = (loaded: number, total: number | null) => void;
+
+/**
+ * A model's bytes, in a buffer of their own, which may be handed on.
+ *
+ * @throws InputError where they cannot be loaded
+ */
+export async function readSource(source: ModelSource, onProgress?: OnProgress): Promise<Uint8Array> {
+  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+  if (source instanceof ArrayBuffer) return new Uint8Array(source.slice(0));
+  if (source instanceof Uint8Array) return new Uint8Array(source);
+  return download(String(source), onProgress);
+}
+
+async function download(url: string, onProgress?: OnProgress): Promise<Uint8Array> {
+  let response: Response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    throw new InputError(`Cannot load ${url}: ${(error as Error).message}`, { cause: error });
+  }
+  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`);
+  if (onProgress === undefined || response.body === null) return new Uint8Array(await response.arrayBuffer());
+  // With a Content-Encoding the length is that of what is sent, not of what is read.
+  const length = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
+  const total = length === null ? null : Number(length);
+  const parts: Uint8Array[] = [];
+  let loaded = 0;
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const bytes = part.value as Uint8Array;
+    parts.push(bytes);
+    onProgress((loaded += bytes.length), total);
+  }
+  return joined(parts, loaded);
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

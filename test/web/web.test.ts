@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { digestOf } from '../../src/api/digest.js';
+import { createEngine } from '../../src/engine/engine.js';
+import { decodeImage } from '../../src/images/decode.js';
+import { applyRecipe } from '../../src/images/preprocess/recipe.js';
+import { loadModel } from '../../src/program/file.js';
+import { filesBelow } from '../repository/sources.js';
+import { GOLDEN_DIGESTS, SCENES, SCENES_MODEL } from '../scenes.js';
+import { hasChromium, launch, openPage, serve, type Served } from './browser.js';
+
+const DIST = path.resolve(import.meta.dirname, '../../dist/web');
+/** A page as simple as can be. */
+const PAGE =
+  '<!doctype html><meta charset="utf-8"><title>ivit</title><link rel="icon" href="data:,">' +
+  '<script type="module">import * as ivit from "/ivit/index.js"; globalThis.ivit = ivit</script>';
+
+type Ivit = typeof import('../../src/web/index.js');
+
+test('the browser entry takes less than 150 KB, gzipped', () => {
+  const sizes = ['index.js', 'worker.js', 'ivit.wasm', 'ivit-relaxed.wasm'].map(
+    (name) => gzipSync(readFileSync(path.join(DIST, name)), { level: 9 }).length,
+  );
+  expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(150_000);
+});
+
+test('it has nothing of Node', () => {
+  for (const name of ['index.js', 'worker.js']) {
+    const text = readFileSync(path.join(DIST, name), 'utf8');
+    expect(text).not.toMatch(/\bfrom\s*['"`]|\bimport\s*['"`(]|\brequire\(|\bnode:|\bprocess\.|\bBuffer\b|sharp|onnx/);
+  }
+});
+
+/** Twenty images of the fixture, as RGB, with their digests. */
+async function images(): Promise<{ data: number[]; width: number; height: number; digest: string }[]> {
+  const { program, preprocess } = await loadModel(SCENES_MODEL);
+  const engine = await createEngine(program);
+  const files = filesBelow('fixtures/scenes/test').filter((file) => file.endsWith('.jpg'));
+  const chosen = [...Object.keys(GOLDEN_DIGESTS).map((name) => `fixtures/scenes/test/${name}`), ...files.slice(0, 17)];
+  const found = [];
+  for (const file of chosen) {
+    const image = await decodeImage(path.resolve(SCENES, '../..', file));
+    const digest = digestOf(await engine.run(applyRecipe(image, preprocess)));
+    found.push({ data: Array.from(image.data), width: image.width, height: image.height, digest });
+  }
+  await engine.close();
+  expect(found.slice(0, 3).map(({ digest }) => digest)).toEqual(Object.values(GOLDEN_DIGESTS));
+  return found;
+}
+
+describe.skipIf(!hasChromium)('in Chromium', () => {
+  let browser: Browser;
+  let given: Awaited<ReturnType<typeof images>>;
+  const servers: Served[] = [];
+
+  beforeAll(async () => {
+    given = await images();
+    browser = await launch();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    for (const server of servers) await server.close();
+  });
+
+  async function open(isIsolated: boolean): Promise<{ page: Page; asked: string[]; url: string }> {
+    const server = await serve({ '': PAGE, ivit: DIST, scenes: SCENES }, { isIsolated });
+    servers.push(server);
+    const opened = await openPage(browser, server.url);
+    await opened.page.waitForFunction(() => 'ivit' in globalThis);
+    return { ...opened, url: server.url };
+  }
+
+  const run = (page: Page, options: object = {}) =>
+    page.evaluate(
+      async ({ given, options }) => {
+        const { loadModel, digestOf } = (globalThis as unknown as { ivit: Ivit }).ivit;
+        const model = await loadModel('/scenes/scenes.ivit', options);
+        const images = given.map(({ data, ...size }) => ({ data: Uint8Array.from(data), ...size }));
+        const values = await model.runAll(images);
+        const pixels = await model.prepare(images[0]);
+        const again = await model.run(pixels);
+        const { threads, info } = model;
+        const [first] = model.predictions(values[0], 1);
+        model.close();
+        const closed = await model.run(pixels).catch((error: Error) => error.message);
+        return { digests: values.map(digestOf), again: digestOf(again), threads, info, first, closed };
+      },
+      { given, options },
+    );
+
+  test.each([
+    [false, 1],
+    [true, 3],
+  ])('twenty digests agree with the native backend, isolated: %s', async (isIsolated, threads) => {
+    const { page, asked, url } = await open(isIsolated);
+    const result = await run(page, { threads: 3 });
+    expect(result.digests).toEqual(given.map(({ digest }) => digest));
+    expect(result.again).toBe(given[0].digest);
+    expect(result.threads).toBe(threads);
+    expect(['relaxed-dot', 'simd128']).toContain(result.info.isa);
+    expect(result.first.label).toBe('car');
+    expect(result.closed).toBe('The model is closed');
+    expect(asked.filter((one) => !one.startsWith(url))).toEqual([]);
+    await page.close();
+  });
+
+  test('what is wrong is told: addresses, files, images, options', async () => {
+    const { page } = await open(false);
+    const errors = await page.evaluate(async () => {
+      const { loadModel } = (globalThis as unknown as { ivit: Ivit }).ivit;
+      const model = await loadModel('/scenes/scenes.ivit');
+      const damaged = new Uint8Array(await (await fetch('/scenes/scenes.ivit')).arrayBuffer());
+      damaged[damaged.length - 1] ^= 1;
+      const attempts = [
+        () => loadModel('/scenes/none.ivit'),
+        () => loadModel(damaged),
+        () => loadModel(new Blob(['no model'])),
+        () => loadModel('/scenes/scenes.ivit', { threads: 0 }),
+        () => loadModel('/scenes/scenes.ivit', { maxMemory: 1 }),
+        () => loadModel('/scenes/scenes.ivit', { assets: '/none/' }),
+        () => model.run(new Uint8Array(5)),
+        () => model.run({ data: new Uint8Array(5), width: 1, height: 1 }),
+      ];
+      const told: string[] = [];
+      for (const attempt of attempts)
+        told.push(
+          await (attempt() as Promise<unknown>).then(String, (error: Error) => `${error.name}: ${error.message}`),
+        );
+      // It runs on after all of that.
+      const rgba = new Uint8ClampedArray(4 * 70 * 80).fill(255);
+      told.push(String((await model.run({ data: rgba, width: 70, height: 80 })).length));
+      return told;
+    });
+    const expected = [
+      /^InputError: Cannot load .*none\.ivit: HTTP status 404$/,
+      /^InputError: .*(damaged|hash)/,
+      /^InputError: /,
+      /^UsageError: threads is 0/,
+      /^InputError: .*memory/,
+      /^Error: The worker of ivit did not start/,
+      /^UsageError: Pixels are 5 bytes, not 64×64×3/,
+      /^UsageError: An image of 1×1 has 5 bytes/,
+      /^12$/,
+    ];
+    expect(errors.length).toBe(expected.length);
+    expected.forEach((pattern, i) => expect(errors[i]).toMatch(pattern));
+    await page.close();
+  });
+
+  test('the model may come from another origin than the page, and so may the engine', async () => {
+    const other = await serve({ ivit: DIST, scenes: SCENES }, { allowsAll: true });
+    servers.push(other);
+    const { page } = await open(false);
+    const digest = await page.evaluate(
+      async ({ url, image }) => {
+        const { loadModel, digestOf } = (globalThis as unknown as { ivit: Ivit }).ivit;
+        const model = await loadModel(`${url}scenes/scenes.ivit`, { assets: `${url}ivit/` });
+        return digestOf(await model.run({ ...image, data: Uint8Array.from(image.data) }));
+      },
+      { url: other.url, image: given[0] },
+    );
+    expect(digest).toBe(given[0].digest);
+    await page.close();
+  });
+});
