@@ -1,0 +1,59 @@
+import { expect, describe, test } from 'vitest';
+import { cTarget } from '../../../src/export/c/index.js';
+import { loadModel } from '../../../src/program/file.js';
+import { tinyPaperProgram, tinyProductProgram } from '../../program/tiny.js';
+import {
+  MACHINES,
+  build,
+  floatInstructions,
+  missingTools,
+  ownFlags,
+  runIn,
+  undefinedSymbols,
+} from '../../../tools/measure/deploy/targets.js';
+import { SCENES_MODEL } from '../../scenes.js';
+import { exportProgram, unpack } from './compile.js';
+
+/** What a program may take from elsewhere: its weights, copying, and the compiler's arithmetic on integers. */
+const ALLOWED = new RegExp(
+  [
+    '^(model_\\w+',
+    'mem(cpy|move|set|cmp)',
+    '__aeabi_(u?l?divmod|u?idiv|lmul|ll?sl|ll?sr|lasr|mem\\w+)',
+    '__(u?(div|mod)|mul|ash[lr]|lshr|clz)[sdt]i[23])$',
+  ].join('|'),
+);
+
+describe.each(MACHINES)('exported C on $name', (machine) => {
+  const missing = missingTools(machine);
+  const it = test.skipIf(missing.length > 0);
+
+  it('gives the digests of the fixture, without an instruction on floats or a library', async () => {
+    const model = await loadModel(SCENES_MODEL);
+    const folder = unpack(await cTarget.write({ model, name: 'model', options: {} }));
+    build(folder, machine, { name: 'model', optimize: '-Os' });
+    expect(runIn(folder, machine.run(false)).match(/: ok$/gm)).toHaveLength(3);
+    expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
+    expect(undefinedSymbols(folder, machine, 'model.o').filter((symbol) => !ALLOWED.test(symbol))).toEqual([]);
+    expect(undefinedSymbols(folder, machine, 'model_memory.o')).toEqual([]);
+  }, 120_000);
+
+  it('gives the integers of other ops', async () => {
+    for (const program of [tinyPaperProgram(), tinyProductProgram()]) {
+      const folder = unpack(await exportProgram(program, { tile: 2 }));
+      build(folder, machine, { name: 'model', optimize: '-O2' });
+      expect(runIn(folder, machine.run(false)).match(/: ok$/gm)).toHaveLength(3);
+      expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
+    }
+  }, 120_000);
+
+  it('would be found out if it had floats', () => {
+    const folder = unpack({ files: new Map([['float.c', 'double f(double a, double b) { return a * b + a; }\n']]) });
+    runIn(folder, [machine.compiler, '-O2', ...ownFlags(machine), '-c', 'float.c']);
+    const foreign = undefinedSymbols(folder, machine, 'float.o').filter((symbol) => !ALLOWED.test(symbol));
+    expect([...floatInstructions(folder, machine, 'float.o'), ...foreign]).not.toEqual([]);
+  });
+
+  // Skipped tests say what they would need.
+  test.runIf(missing.length > 0)(`is not tested: there is no ${missing.join(', no ')}`, () => undefined);
+});

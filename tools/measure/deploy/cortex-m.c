@@ -1,0 +1,29 @@
+/* Starts the test of an exported model on an emulated Cortex-M, with newlib's semihosting. */
+#include <stdint.h>
+#include <stdlib.h>
+
+extern uint32_t stack_top[], bss_begin[], bss_end[];
+void initialise_monitor_handles(void);
+void _init(void);
+void _fini(void);
+int main(int, char **);
+
+void _init(void) {}
+void _fini(void) {}
+
+static void fault(void) { _Exit(9); }
+
+static void reset(void) {
+  static char *names[] = {"test", "pixels.bin"};
+  for (volatile uint32_t *p = bss_begin; p < bss_end; p++) *p = 0;
+  initialise_monitor_handles();
+#ifdef WITH_PIXELS
+  exit(main(2, names));
+#else
+  exit(main(1, names));
+#endif
+}
+
+__attribute__((section(".vectors"), used)) static const uintptr_t vectors[16] = {
+    (uintptr_t)stack_top, (uintptr_t)reset, (uintptr_t)fault, (uintptr_t)fault,
+    (uintptr_t)fault,     (uintptr_t)fault, (uintptr_t)fault};

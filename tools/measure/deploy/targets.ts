@@ -1,0 +1,203 @@
+/** Machines that exported C is built for and run on: natively or emulated by qemu. */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+export interface Machine {
+  readonly name: string;
+  /** In front of `gcc`, `size`, `objdump`. */
+  readonly prefix: string;
+  readonly compiler: string;
+  readonly emulator: string | null;
+  /** Of the exported files: no float unit where there is a choice. */
+  readonly flags: readonly string[];
+  /** Further arguments to link the test, whose folder they may write to. */
+  readonly link: (folder: string) => readonly string[];
+  /** The command that runs `test.elf`; with pixels it reads `pixels.bin`. */
+  readonly run: (withPixels: boolean) => readonly string[];
+  /** Of the disassembly: what only instructions on floats, or their registers, match. */
+  readonly floats: RegExp;
+}
+
+const SOURCES = path
+  .resolve(import.meta.dirname, '../../../tools/measure/deploy')
+  .replace(/node_modules.*tools/, 'tools');
+
+/** RAM from 0x20000000 on; weights in a memory of their own. */
+function cortexScript(weights: number, bytes: number): string {
+  return `ENTRY(reset)
+MEMORY {
+  CODE (rx) : ORIGIN = 0, LENGTH = 512K
+  RAM (rw) : ORIGIN = 0x20000000, LENGTH = 512K
+  FLASH (r) : ORIGIN = ${weights}, LENGTH = ${bytes}
+}
+SECTIONS {
+  .vectors : { KEEP(*(.vectors)) } > CODE
+  .weights : { *_weights.o(.rodata* .ivit_weights*) } > FLASH
+  .text : { *(.text* .rodata* .init .fini .ARM.extab*) } > CODE
+  .ARM.exidx : { *(.ARM.exidx*) } > CODE
+  .init_array : {
+    __preinit_array_start = .; KEEP(*(.preinit_array)) __preinit_array_end = .;
+    __init_array_start = .; KEEP(*(.init_array*)) __init_array_end = .;
+    __fini_array_start = .; KEEP(*(.fini_array*)) __fini_array_end = .;
+  } > CODE
+  .data : { *(.data*) } > RAM
+  .bss : { . = ALIGN(8); bss_begin = .; *(.bss* COMMON) . = ALIGN(8); bss_end = .; } > RAM
+  end = .;
+  stack_top = ORIGIN(RAM) + LENGTH(RAM);
+}
+`;
+}
+
+const SEMIHOSTING = 'enable=on,target=native';
+const QUIET = ['-nographic', '-monitor', 'none', '-serial', 'none'];
+
+function cortex(name: string, cpu: string, board: string, weights: readonly [at: number, bytes: number]): Machine {
+  const flags = [`-mcpu=${cpu}`, '-mthumb', '-mfloat-abi=soft'];
+  return {
+    name,
+    ...{ prefix: 'arm-none-eabi-', compiler: 'arm-none-eabi-gcc', emulator: 'qemu-system-arm', flags },
+    link(folder) {
+      writeFileSync(path.join(folder, 'cortex-m.ld'), cortexScript(...weights));
+      const start = path.join(SOURCES, 'cortex-m.c');
+      return ['--specs=rdimon.specs', '-nostartfiles', '-Wl,--no-warn-rwx-segments', '-T', 'cortex-m.ld', start];
+    },
+    run: () => ['qemu-system-arm', '-M', board, ...QUIET, '-semihosting-config', SEMIHOSTING, '-kernel', 'test.elf'],
+    // Of the float unit and of Helium, which has integers too.
+    floats: /^v/,
+  };
+}
+
+function riscv(arch: string, abi: string, bits: 32 | 64): Machine {
+  const emulator = `qemu-system-riscv${bits}`;
+  const memory = { __flash: 0x80000000, __flash_size: 0x2000000, __ram: 0x82000000, __ram_size: 0x2000000 };
+  const symbols = Object.entries({ ...memory, __stack_size: 0x10000 });
+  return {
+    name: arch,
+    ...{ prefix: 'riscv64-unknown-elf-', compiler: 'riscv64-unknown-elf-gcc', emulator },
+    flags: [`-march=${arch}`, `-mabi=${abi}`, '-mcmodel=medany'],
+    link: () => [
+      ...['--specs=picolibc.specs', '--oslib=semihost', '--crt0=hosted'],
+      ...symbols.map(([symbol, value]) => `-Wl,--defsym=${symbol}=${value}`),
+    ],
+    run: (withPixels) => [
+      ...[emulator, '-M', 'virt', '-cpu', `rv${bits},f=off,d=off`, '-bios', 'none', ...QUIET],
+      ...[
+        '-semihosting-config',
+        `${SEMIHOSTING},arg=test${withPixels ? ',arg=pixels.bin' : ''}`,
+        '-kernel',
+        'test.elf',
+      ],
+    ],
+    floats: /^(f(?!ence)|c\.f)/,
+  };
+}
+
+function linux(
+  name: string,
+  prefix: string,
+  emulator: string | null,
+  flags: readonly string[],
+  floats: RegExp,
+): Machine {
+  const run = (withPixels: boolean) => [
+    ...(emulator === null ? [] : [emulator]),
+    './test.elf',
+    ...(withPixels ? ['pixels.bin'] : []),
+  ];
+  return { name, prefix, compiler: `${prefix}gcc`, emulator, flags, link: () => ['-static'], run, floats };
+}
+
+export const MACHINES: readonly Machine[] = [
+  linux('x86-64', '', null, ['-mgeneral-regs-only'], /%[xyz]mm|%st|^f/),
+  { ...linux('x86-64, clang', '', null, ['-mgeneral-regs-only'], /%[xyz]mm|%st|^f/), compiler: 'clang' },
+  linux(
+    'AArch64',
+    'aarch64-linux-gnu-',
+    'qemu-aarch64',
+    ['-mgeneral-regs-only'],
+    /^f|^(?!c?b|tb|adr).*\b[sdqv][0-9]+\b/,
+  ),
+  linux('s390x, big-endian', 's390x-linux-gnu-', 'qemu-s390x', ['-msoft-float'], /%f[0-9]/),
+  cortex('Cortex-M4', 'cortex-m4+nofp', 'mps2-an386', [0x21000000, 2 ** 24]),
+  cortex('Cortex-M55', 'cortex-m55+nofp+nomve', 'mps3-an547', [0x60000000, 2 ** 28]),
+  riscv('rv32imc', 'ilp32', 32),
+  riscv('rv32imac', 'ilp32', 32),
+  riscv('rv64imac', 'lp64', 64),
+];
+
+/** What is not there to build for a machine, or to run it; none: it can be tested. */
+export function missingTools({ compiler, emulator, prefix }: Machine): string[] {
+  const tools = [compiler, `${prefix}objdump`, `${prefix}nm`, ...(emulator === null ? [] : [emulator])];
+  const isOther = prefix === '' && process.arch !== 'x64';
+  return [
+    ...(isOther ? ['an x86-64 processor'] : []),
+    ...tools.filter((tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0),
+  ];
+}
+
+/** @returns what a command printed, errors too; throws where it fails */
+export function runIn(folder: string, [command, ...args]: readonly string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: folder,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed (${status}):\n${stdout}${stderr}`);
+  return stdout + stderr;
+}
+
+export interface BuildOptions {
+  /** Of the exported program. */
+  readonly name: string;
+  readonly optimize: string;
+  readonly withPixels?: boolean;
+  readonly defines?: readonly string[];
+  /** Linked with the test. */
+  readonly also?: readonly string[];
+}
+
+export const REQUIRED = ['-std=c99', '-ffreestanding', '-fno-strict-aliasing'];
+
+/** A machine's flags without those that forbid floats. */
+export const ownFlags = ({ flags }: Machine): string[] =>
+  flags.filter((flag) => !['-mgeneral-regs-only', '-msoft-float'].includes(flag));
+
+/** Builds the test of an export, in its folder, as `test.elf`. */
+export function build(folder: string, machine: Machine, options: BuildOptions): void {
+  const { compiler, flags, link } = machine;
+  const { name, optimize, withPixels = false, defines = [], also = [] } = options;
+  const sources = [`${name}.c`, `${name}_weights.c`, `${name}_memory.c`];
+  runIn(folder, [compiler, ...REQUIRED, optimize, ...flags, ...defines, '-c', ...sources]);
+  const objects = [`${name}.o`, `${name}_weights.o`];
+  // The test, and the C library below it, may use what they like.
+  runIn(folder, [
+    ...[
+      compiler,
+      '-O2',
+      ...ownFlags(machine),
+      ...(withPixels ? ['-DWITH_PIXELS'] : []),
+      '-o',
+      'test.elf',
+      `${name}_test.c`,
+    ],
+    ...[...also, ...objects, ...link(folder)],
+  ]);
+}
+
+/** Instructions of an object that work on floats, or name their registers. */
+export function floatInstructions(folder: string, { prefix, floats }: Machine, object: string): string[] {
+  const text = runIn(folder, [`${prefix}objdump`, '-d', '--no-show-raw-insn', object]);
+  const instructions = [...text.matchAll(/^ +[0-9a-f]+:\t(.*)$/gm)].map(([, instruction]) =>
+    instruction.replace(/<.*/, ''),
+  );
+  if (instructions.length === 0) throw new Error(`${object} was not disassembled`);
+  return instructions.filter((instruction) => floats.test(instruction.trim()));
+}
+
+/** What an object takes from elsewhere. */
+export function undefinedSymbols(folder: string, { prefix }: Machine, object: string): string[] {
+  return [...runIn(folder, [`${prefix}nm`, '-u', object]).matchAll(/ U (\S+)/g)].map(([, symbol]) => symbol);
+}
