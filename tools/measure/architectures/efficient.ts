@@ -76,7 +76,7 @@ export function levit(net: Net, { size, widths, heads, depths, dim }: LevitShape
 }
 
 const levitMlp = (net: Net, x: Value): Value =>
-  linearNorm(net, hardSwish(net, linearNorm(net, x, 2 * x.shape[2])), x.shape[2], 0.6);
+  linearNorm(net, hardSwish(net, linearNorm(net, x, 2 * x.shape[2])), x.shape[2], 0.3);
 
 /** [batch, tokens, heads · channels] to [batch, heads, tokens, channels]. */
 const cutHeads = (net: Net, x: Value, heads: number): Value =>
@@ -86,7 +86,7 @@ function levitAttention(net: Net, x: Value, heads: number, dim: number, side: nu
   const packed = cutHeads(net, linearNorm(net, x, heads * dim * 4, 1.4), heads);
   const [q, k, v] = split(net, packed, 3, [dim, dim, 2 * dim]);
   const attended = attend(net, { q, k, v }, tableBias(net, heads, side));
-  return linearNorm(net, hardSwish(net, attended), x.shape[2], 0.6);
+  return linearNorm(net, hardSwish(net, attended), x.shape[2], 0.3);
 }
 
 /** Every second pixel of every second row asks all. */

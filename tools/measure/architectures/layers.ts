@@ -36,12 +36,19 @@ export function conv(net: Net, x: Value, channels: number, options: ConvOptions 
   });
 }
 
-/** A filter a row: normal noise, rows of different sizes. */
+/** Share of a filter's energy that its taps have in common: trained filters are smoother than noise. */
+const SMOOTHNESS = 0.64;
+
+/** A filter a row, [outputs, inputs, taps…]: normal noise, rows of different sizes. */
 function matrix(net: Net, shape: readonly number[], gain: number): Value {
   const fan = sizeOf(shape.slice(1));
+  const taps = sizeOf(shape.slice(2));
   const rows = net.spread(shape[0], CHANNEL_SPREAD);
+  const deviation = gain / Math.sqrt(fan);
+  const common = net.normal(taps > 1 ? sizeOf(shape) / taps : 0, deviation * Math.sqrt(SMOOTHNESS));
+  const own = net.normal(sizeOf(shape), deviation * Math.sqrt(taps > 1 ? 1 - SMOOTHNESS : 1));
   return net.weight(
-    net.normal(sizeOf(shape), gain / Math.sqrt(fan)).map((w, i) => w * rows[Math.floor(i / fan)]),
+    own.map((w, i) => (w + (taps > 1 ? common[Math.floor(i / taps)] : 0)) * rows[Math.floor(i / fan)]),
     shape,
   );
 }
