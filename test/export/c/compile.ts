@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll } from 'vitest';
 import { cTarget } from '../../../src/export/c/index.js';
 import type { Exported, ExportOptions } from '../../../src/export/target.js';
 import { outputsByDefault } from '../../../src/program/output.js';
@@ -13,7 +12,8 @@ import { tinyModel } from '../../program/tiny.js';
 const root = mkdtempSync(path.join(tmpdir(), 'ivit-c-'));
 let folders = 0;
 
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+// Test files may share this module: the folder stays until all are done.
+process.on('exit', () => rmSync(root, { recursive: true, force: true }));
 
 /** Whether a tool is there to be run. */
 export const has = (tool: string): boolean => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status === 0;
