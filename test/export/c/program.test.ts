@@ -38,7 +38,7 @@ describe.skipIf(HOST === null)('exported C gives the integers of the engine, wit
     async () => {
       await fc.assert(
         fc.asyncProperty(anyProgram, fc.integer({ min: 1, max: 9 }), (program, tile) => check(program, tile)),
-        { numRuns: RUNS },
+        { numRuns: RUNS, seed: Number(process.env.IVIT_C_SEED ?? 1) },
       );
     },
     RUNS * 10_000,
