@@ -22,6 +22,9 @@ export const maxPool: COp<MaxPoolOp> = {
   call: ({ out }, c) => `ivit_portable_max_pool(${c.self}, ${CTYPES[out.type]}, r, r + n, ${c.whole(0)}, ${c.out});`,
 };
 
+/** Bytes of a channel's sum, which is kept beside the row: native/portable_maps.c. */
+const SUM_BYTES = 8;
+
 export const mixRows: COp<MixRowsOp> = {
   kernels: () => ['ivit_portable_mix_rows'],
   struct: (op, context) => ({
@@ -33,7 +36,7 @@ export const mixRows: COp<MixRowsOp> = {
       out: outputOf(op, context, op.offset),
     },
   }),
-  scratch: ({ cols }) => 4 * cols,
+  scratch: ({ cols }) => (SUM_BYTES + 4) * cols,
   call: (_op, c) => `ivit_portable_mix_rows(${c.self}, r, r + n, ${c.whole(0)}, ${c.out}, ${c.scale}, ${c.scratch});`,
 };
 
