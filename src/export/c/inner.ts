@@ -14,9 +14,18 @@ export interface Inner {
   readonly rows: number;
 }
 
-/** By the value that lies within another. */
-export function findInner(work: Work, values: readonly ValueSpec[], steps: readonly Step[]): Map<number, Inner> {
-  const maker = new Map(steps.map((step) => [step.out, step]));
+/**
+ * By the value that lies within another.
+ *
+ * @param rows by step, those that are computed; null: none
+ */
+export function findInner(
+  work: Work,
+  values: readonly ValueSpec[],
+  steps: readonly Step[],
+  rows: readonly (Run | null)[],
+): Map<number, Inner> {
+  const maker = new Map(steps.flatMap((step, i) => (rows[i] === null ? [] : [[step.out, step] as const])));
   const readers = new Map<number, number>();
   for (const { operands } of steps) for (const id of new Set(operands)) readers.set(id, (readers.get(id) ?? 0) + 1);
   const inner = new Map<number, Inner>();

@@ -17,8 +17,8 @@ import type { CPlan, CStage, Lowered, Segment } from './types.js';
 export function planForC(program: Program, tile: number): CPlan {
   const work = workOfProgram(program);
   const { values, steps } = lower(work);
-  const inner = findInner(work, values, steps);
   const rows = findRows(work, values, steps);
+  const inner = findInner(work, values, steps, rows);
   for (const { step, rows: own } of inner.values()) rows[step] = rows[step] === null ? null : [0, own];
   const uses = rows.map((run, step): Use[] => (run === null ? [] : [{ step, n0: 0, n1: 0, runs: [run] }]));
   const stages = joinQuantize(formStages(values, steps, uses, { rows: tile, cols: 1 }), steps).map((stage) =>
