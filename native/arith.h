@@ -253,6 +253,18 @@ static inline void ivit_copy(void *to, const void *from, size_t bytes) {
 #endif
 }
 
+/* `count` elements of a type, all the same. */
+static inline void ivit_fill(void *out, int32_t fill, size_t count, ivit_type type) {
+  for (size_t i = 0; i < count; i++) {
+    if (type == IVIT_I32)
+      ((int32_t *)out)[i] = fill;
+    else if (type == IVIT_I16)
+      ((int16_t *)out)[i] = (int16_t)fill;
+    else
+      ((uint8_t *)out)[i] = (uint8_t)fill;
+  }
+}
+
 static inline size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 /* roundUpTo8Bits: M' of a row whose largest |u-hat| is max >= 1. */

@@ -1,17 +1,6 @@
 /* The primitives that move, or add up, rows, in plain C: src/kernels/windows.ts, patches.ts, and the mean of rows. */
 #include "arith.h"
 
-static void fill_taps(void *out, int32_t fill, size_t count, ivit_type type) {
-  for (size_t i = 0; i < count; i++) {
-    if (type == IVIT_I32)
-      ((int32_t *)out)[i] = fill;
-    else if (type == IVIT_I16)
-      ((int16_t *)out)[i] = (int16_t)fill;
-    else
-      ((uint8_t *)out)[i] = (uint8_t)fill;
-  }
-}
-
 /*
  * A line of taps is copied at once where its pixels lie side by side: taps left of the map, inside of it, and right of
  * it.
@@ -33,7 +22,7 @@ void ivit_portable_windows(const ivit_windows *op, ivit_type type, int32_t r0, i
         if (inside)
           ivit_copy(to, from + ((size_t)y * (size_t)m->width + (size_t)column) * bytes, count);
         else
-          fill_taps(to, op->fill, tap, type);
+          ivit_fill(to, op->fill, tap, type);
         to += count;
         kx += taps;
       }

@@ -30,7 +30,7 @@ static void take_larger(ivit_type type, const void *x, int32_t channels, void *t
 
 void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0, int32_t r1, const void *x,
                             void *out) {
-  size_t bytes = (size_t)map->channels * (type == IVIT_I32 ? 4 : type == IVIT_I16 ? 2 : 1);
+  size_t bytes = (size_t)map->channels * ivit_size_of(type);
   uint8_t *to = out;
   for (int32_t row = r0; row < r1; row++, to += bytes) {
     int is_first = 1;

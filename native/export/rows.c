@@ -1,17 +1,6 @@
 /* Ops of an exported program whose operands have rows of their own: gathers, products by group, tables, windows. */
 #include "export.h"
 
-static void fill_elements(void *out, int32_t fill, size_t count, ivit_type type) {
-  for (size_t i = 0; i < count; i++) {
-    if (type == IVIT_I32)
-      ((int32_t *)out)[i] = fill;
-    else if (type == IVIT_I16)
-      ((int16_t *)out)[i] = (int16_t)fill;
-    else
-      ((uint8_t *)out)[i] = (uint8_t)fill;
-  }
-}
-
 static void ivit_gather_rows(const ivit_gather *op, int32_t r0, int32_t r1, const ivit_source *sources, void *out,
                              int32_t *scale) {
   const size_t piece = (size_t)op->piece, cols = (size_t)op->cols, size = ivit_size_of(op->type);
@@ -22,7 +11,7 @@ static void ivit_gather_rows(const ivit_gather *op, int32_t r0, int32_t r1, cons
     count = piece - within < end - at ? piece - within : end - at;
     const int32_t from = op->index[at / piece];
     if (from < 0) {
-      fill_elements(to, op->fill, count, op->type);
+      ivit_fill(to, op->fill, count, op->type);
       if (scale) *scale++ = 1;
       continue;
     }

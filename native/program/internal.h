@@ -135,16 +135,6 @@ void *heap_allocate(heap *h, size_t bytes);
 void *heap_array(heap *h, size_t count, size_t size);
 void heap_free(heap *h);
 
-static inline void copy_bytes(void *to, const void *from, size_t bytes) { __builtin_memcpy(to, from, bytes); }
-
-static inline size_t size_of(ivit_type type) {
-  switch (type) {
-    case IVIT_I16: return 2;
-    case IVIT_I32: return 4;
-    default: return 1;
-  }
-}
-
 /* The table whose attention runs an op. */
 static inline const ivit_isa *attention_isa(const ivit_program *program, const ivit_attention *op) {
   return op->softmax == IVIT_SOFTMAX_PAPER ? &ivit_isa_portable : program->isa;
@@ -190,7 +180,7 @@ typedef struct {
 /* Where row `row` of a value lies for a worker. */
 static inline void *row_data(const worker *w, int32_t v, int32_t row) {
   const value *d = &w->context->program->values[v];
-  size_t row_bytes = (size_t)d->cols * size_of(d->type);
+  size_t row_bytes = (size_t)d->cols * ivit_size_of(d->type);
   switch (d->place) {
     case IVIT_PLACE_LOCAL: return w->local + d->offset + (size_t)(row - w->r0) * row_bytes;
     case IVIT_PLACE_CONSTANT: return (uint8_t *)(uintptr_t)d->constant + (size_t)row * row_bytes;
@@ -213,7 +203,7 @@ static inline int32_t *row_scale(const worker *w, int32_t v, int32_t row) {
 static inline void *element_data(const worker *w, int32_t v, size_t at) {
   const value *d = &w->context->program->values[v];
   size_t row = at / (size_t)d->cols;
-  return (uint8_t *)row_data(w, v, (int32_t)row) + (at - row * (size_t)d->cols) * size_of(d->type);
+  return (uint8_t *)row_data(w, v, (int32_t)row) + (at - row * (size_t)d->cols) * ivit_size_of(d->type);
 }
 
 /* layout_ops.c: rows s0 to s1 of the ops that move, or add up, whole rows. */

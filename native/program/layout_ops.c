@@ -5,17 +5,6 @@ void run_patches(const worker *w, const step *s, int32_t s0, int32_t s1) {
   ivit_portable_patches(&s->as.patches, s0, s1, row_data(w, s->in[0], 0), row_data(w, s->out, s0));
 }
 
-static void fill_elements(void *out, int32_t fill, size_t count, ivit_type type) {
-  for (size_t i = 0; i < count; i++) {
-    if (type == IVIT_I32)
-      ((int32_t *)out)[i] = fill;
-    else if (type == IVIT_I16)
-      ((int16_t *)out)[i] = (int16_t)fill;
-    else
-      ((uint8_t *)out)[i] = (uint8_t)fill;
-  }
-}
-
 /* The source that holds element `*at` of the sources laid end to end; `*at` becomes its place there. */
 static int32_t find_source(const ivit_program *program, const gather *g, size_t *at) {
   int32_t i = 0;
@@ -41,15 +30,15 @@ void run_gather(const worker *w, const step *s, int32_t s0, int32_t s1) {
     size_t count = piece - within < end - at ? piece - within : end - at;
     int32_t from = g->index[at / piece];
     if (from < 0) {
-      fill_elements(out, g->fill, count, type);
+      ivit_fill(out, g->fill, count, type);
       if (scale) *scale++ = 1;
     } else {
       size_t position = (size_t)from * piece + within;
       int32_t source = find_source(program, g, &position);
-      copy_bytes(out, element_data(w, source, position), count * size_of(type));
+      ivit_copy(out, element_data(w, source, position), count * ivit_size_of(type));
       if (scale) *scale++ = *row_scale(w, source, (int32_t)(position / (size_t)s->cols));
     }
-    out += count * size_of(type);
+    out += count * ivit_size_of(type);
     at += count;
   }
 }

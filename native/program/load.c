@@ -5,7 +5,7 @@ const void *keep(ivit_program *program, const void *from, size_t count, size_t s
   if (!from) return NULL;
   if (count > SIZE_MAX / 2) ivit_out_of_memory();
   void *to = heap_array(&program->heap, round_up(count, 64), size);
-  copy_bytes(to, from, count * size);
+  ivit_copy(to, from, count * size);
   return to;
 }
 
@@ -186,7 +186,7 @@ static ivit_lookup *read_lookup(ivit_program *program, int32_t cols, const int32
   op->cols = cols;
   op->out = read_output(program, w + IVIT_LOOKUP_OUT, cols, constants[IVIT_LOOKUP_CONSTANT_MULTIPLIER],
                         constants[IVIT_LOOKUP_CONSTANT_OFFSET]);
-  copy_bytes(op->table, constants[IVIT_LOOKUP_CONSTANT_TABLE], sizeof op->table);
+  ivit_copy(op->table, constants[IVIT_LOOKUP_CONSTANT_TABLE], sizeof op->table);
   pack_output(program, &op->out, cols, IVIT_TABLE_LIMIT);
   return op;
 }
@@ -225,7 +225,7 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
                             constants[IVIT_ACTIVATION_CONSTANT_OFFSET]);
       pack_output(program, &op->out, cols, IVIT_ACTIVATION_LIMIT);
       op->spacing = w[IVIT_ACTIVATION_SPACING];
-      copy_bytes(op->knots, constants[IVIT_ACTIVATION_CONSTANT_KNOTS], IVIT_KNOTS * sizeof(int16_t));
+      ivit_copy(op->knots, constants[IVIT_ACTIVATION_CONSTANT_KNOTS], IVIT_KNOTS * sizeof(int16_t));
       break;
     }
     case IVIT_STEP_PAPER_NORM: {
@@ -287,7 +287,7 @@ void ivit_program_step(ivit_program *program, int32_t index, const int32_t *word
   switch (s->kind) {
     case IVIT_STEP_PATCHES: s->as.patches = read_patches(w); break;
     case IVIT_STEP_CONSTANT: {
-      size_t size = size_of((ivit_type)w[IVIT_CONSTANT_TYPE]);
+      size_t size = ivit_size_of((ivit_type)w[IVIT_CONSTANT_TYPE]);
       s->as.constant = keep(program, constants[IVIT_CONSTANT_CONSTANT_DATA], (size_t)s->rows * (size_t)s->cols, size);
       break;
     }

@@ -128,7 +128,7 @@ static void call_rescale(const ivit_isa *isa, const void *op, int32_t rows, cons
 
 size_t compare_rows(const ivit_isa *isa, const char *name, row_primitive *call, const void *op, int32_t rows,
                          int32_t cols, ivit_output *output, int64_t limit, const void *x) {
-  size_t bytes = (size_t)rows * (size_t)cols * size_of(output->type);
+  size_t bytes = (size_t)rows * (size_t)cols * ivit_size_of(output->type);
   uint8_t *out[2];
   int32_t *scale[2];
   const ivit_isa *tables[2] = {&ivit_isa_portable, isa};

@@ -29,7 +29,6 @@ void *buffer(size_t bytes);
 void free_buffers(void);
 size_t padded(int32_t n);
 
-size_t size_of(ivit_type type);
 /* What linear and attention write: u-hat is i32. */
 size_t wide_size_of(ivit_type type);
 

@@ -38,7 +38,7 @@ size_t compare_depthwise(const ivit_isa *isa) {
   for (size_t i = 0; i < count; i++) x[i] = (int16_t)(extreme ? pick_end(-32767, 32767, 1) : pick(-32767, 32767));
   op.weight = weight;
 
-  size_t elements = (size_t)(r1 - r0) * (size_t)channels, bytes = elements * size_of(op.out.type);
+  size_t elements = (size_t)(r1 - r0) * (size_t)channels, bytes = elements * ivit_size_of(op.out.type);
   uint8_t *out[2];
   int32_t *scale[2];
   const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
@@ -88,9 +88,9 @@ size_t compare_max_pool(const ivit_isa *isa) {
   const int32_t rows = map.out_w * pick(1, 8), r0 = pick(0, rows - 1), r1 = pick(r0 + 1, rows);
   const size_t channels = (size_t)map.channels, count = (size_t)map.height * (size_t)map.width * channels;
   const size_t elements = (size_t)(r1 - r0) * channels;
-  uint8_t *x = buffer(count * size_of(type));
-  for (size_t i = 0; i < count * size_of(type); i++) x[i] = (uint8_t)(chance(20) ? 128 : pick(0, 255));
-  uint8_t *out = buffer(elements * size_of(type)), *expected = buffer(elements * size_of(type));
+  uint8_t *x = buffer(count * ivit_size_of(type));
+  for (size_t i = 0; i < count * ivit_size_of(type); i++) x[i] = (uint8_t)(chance(20) ? 128 : pick(0, 255));
+  uint8_t *out = buffer(elements * ivit_size_of(type)), *expected = buffer(elements * ivit_size_of(type));
   for (int32_t r = r0; r < r1; r++) {
     for (size_t n = 0; n < channels; n++) {
       int64_t most = INT64_MIN;
@@ -102,11 +102,11 @@ size_t compare_max_pool(const ivit_isa *isa) {
       }
       /* Such a window is refused when a model is loaded: nothing is written. */
       if (most == INT64_MIN) most = 0;
-      memcpy(expected + ((size_t)(r - r0) * channels + n) * size_of(type), &most, size_of(type));
+      memcpy(expected + ((size_t)(r - r0) * channels + n) * ivit_size_of(type), &most, ivit_size_of(type));
     }
   }
   ivit_portable_max_pool(&map, type, r0, r1, x, out);
-  check("max pool", expected, out, elements * size_of(type), "");
+  check("max pool", expected, out, elements * ivit_size_of(type), "");
   return elements;
 }
 
@@ -126,10 +126,10 @@ static void store_rows(const ivit_output *out, int32_t rows, int32_t cols, const
 static size_t check_rows(const char *name, const ivit_output *out, int32_t rows, int32_t cols, const wide *v,
                          const void *data, const int32_t *scale) {
   size_t count = (size_t)rows * (size_t)cols;
-  void *expected = buffer(count * size_of(out->type));
+  void *expected = buffer(count * ivit_size_of(out->type));
   int32_t *scales = buffer((size_t)rows * sizeof *scales);
   store_rows(out, rows, cols, v, expected, scales);
-  check(name, expected, data, count * size_of(out->type), "");
+  check(name, expected, data, count * ivit_size_of(out->type), "");
   if (out->type == IVIT_ROWS) check(name, scales, scale, (size_t)rows * sizeof *scales, "scales");
   return count;
 }
@@ -142,7 +142,7 @@ size_t compare_windows(const ivit_isa *isa) {
   op.fill = type == IVIT_U8 ? pick(0, 255) : 0;
   const int32_t taps = op.map.kernel_h * op.map.kernel_w;
   const int32_t rows = op.map.out_w * pick(1, 8), r0 = pick(0, rows - 1), r1 = pick(r0 + 1, rows);
-  const size_t channels = (size_t)op.map.channels, size = size_of(type);
+  const size_t channels = (size_t)op.map.channels, size = ivit_size_of(type);
   const size_t count = (size_t)op.map.height * (size_t)op.map.width * channels;
   const size_t elements = (size_t)(r1 - r0) * (size_t)taps * channels;
   uint8_t *x = buffer(count * size), *out = buffer(elements * size), *expected = buffer(elements * size);
@@ -168,7 +168,7 @@ size_t compare_mean_rows(const ivit_isa *isa) {
   op.out = pick_output(op.cols, 24 + ivit_bits((uint64_t)op.group), 0);
   wide *v = buffer(count * sizeof *v);
   for (size_t i = 0; i < (size_t)rows * read; i++) v[i / read * cols + i % cols] += x[i];
-  void *out = buffer(count * size_of(op.out.type));
+  void *out = buffer(count * ivit_size_of(op.out.type));
   int32_t *scale = buffer((size_t)rows * sizeof *scale);
   ivit_portable_mean_rows(&op, rows, x, out, scale, buffer(ivit_row_scratch(op.cols)));
   return check_rows("mean rows", &op.out, rows, op.cols, v, out, scale);
@@ -201,7 +201,7 @@ size_t compare_mix_rows(const ivit_isa *isa) {
     for (size_t t = i / cols * taps; t < (i / cols + 1) * taps; t++)
       if (index[t] >= 0) v[i] += (wide)op.weight[t] * x[(size_t)index[t] * cols + i % cols];
   }
-  void *out = buffer((size_t)rows * cols * size_of(op.out.type));
+  void *out = buffer((size_t)rows * cols * ivit_size_of(op.out.type));
   int32_t *scale = buffer((size_t)rows * sizeof *scale);
   isa->mix_rows(&op, 0, rows, x, out, scale, buffer(ivit_row_scratch(op.cols)));
   return check_rows("mix rows", &op.out, rows, op.cols, v, out, scale);
@@ -225,7 +225,7 @@ size_t compare_rotate(const ivit_isa *isa) {
     const int16_t *row = x + r * (size_t)op.stride;
     v[i] = (wide)row[n] * cos[t] + (wide)row[partner[n]] * sin[t];
   }
-  void *out = buffer((size_t)rows * cols * size_of(op.out.type));
+  void *out = buffer((size_t)rows * cols * ivit_size_of(op.out.type));
   int32_t *scale = buffer((size_t)rows * sizeof *scale);
   isa->rotate(&op, rows, x, cos, sin, out, scale, buffer(ivit_row_scratch(op.cols)));
   return check_rows("rotate", &op.out, rows, op.cols, v, out, scale);
@@ -286,7 +286,7 @@ size_t compare_group_norm(const ivit_isa *isa) {
     ivit_norm_factor(sums[g].sum, sums[g].squares, op.rows * (op.cols / op.groups), 1, op.epsilon, &k->mean, &k->f,
                      &k->t);
   }
-  void *out = buffer(count * size_of(op.out.type));
+  void *out = buffer(count * ivit_size_of(op.out.type));
   int32_t *scale = buffer((size_t)op.rows * sizeof *scale);
   ivit_portable_group_norm(&op, factors, op.rows, x, out, scale, buffer(ivit_row_scratch(op.cols)));
   return check_rows("group norm", &op.out, op.rows, op.cols, v, out, scale);

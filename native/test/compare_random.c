@@ -40,8 +40,7 @@ void check(const char *what, const void *expected, const void *actual, size_t by
   failures++;
 }
 
-size_t size_of(ivit_type type) { return type == IVIT_I16 ? 2 : type == IVIT_I32 ? 4 : 1; }
-size_t wide_size_of(ivit_type type) { return type == IVIT_ROWS ? 4 : size_of(type); }
+size_t wide_size_of(ivit_type type) { return type == IVIT_ROWS ? 4 : ivit_size_of(type); }
 
 ivit_output pick_output(int32_t cols, int32_t bits, int offsets) {
   static const int32_t limits[] = {0, 127, 32767, IVIT_WIDE_LIMIT, IVIT_ROW_LIMIT};
