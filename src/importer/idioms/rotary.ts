@@ -1,6 +1,7 @@
 import { broadcastData, sameShape } from '../constant.js';
 import { isConstant, isOperation, type Expr } from '../expr.js';
 import { coarsen, refine } from '../../graph/layout.js';
+import type { RotaryNode } from '../../graph/types.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import type { Idiom } from './idiom.js';
 
@@ -173,16 +174,7 @@ function withRoles(turn: Turn): Turn {
 }
 
 /** A turn as a node has it: tables for every row of the source and a run of its columns. */
-interface Table {
-  readonly rows: number;
-  readonly cols: number;
-  readonly column: number;
-  readonly partner: Int32Array;
-  readonly cos: Float32Array;
-  readonly sin: Float32Array;
-  readonly tableRows: number;
-  readonly period: number;
-}
+type Table = Pick<RotaryNode, 'rows' | 'cols' | 'column' | 'partner' | 'cos' | 'sin' | 'tableRows' | 'period'>;
 
 /** Null where channels are mixed in another way from row to row, or across rows. */
 function tabulate({ source, own, cos, other, sin }: Turn, lowerer: Lowerer): Table | null {
