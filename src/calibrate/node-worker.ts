@@ -3,4 +3,5 @@ import type * as Ort from 'onnxruntime-web';
 import { packageRequire } from '../package-root.js';
 import { serveSessions } from './session-worker.js';
 
-serveSessions(packageRequire()('onnxruntime-node') as typeof Ort);
+// The memory of results is ONNX Runtime's, which takes it back.
+serveSessions(packageRequire()('onnxruntime-node') as typeof Ort, (data) => data.slice());

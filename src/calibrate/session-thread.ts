@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-web';
 import { packageFile } from '../package-root.js';
+import { ThreadState } from './thread-state.js';
 
 /** A tensor as it goes between threads: the elements as ONNX Runtime keeps them. */
 export interface RawTensor {
@@ -36,6 +37,13 @@ export interface SessionCall {
     | { readonly kind: 'release' };
 }
 
+/** What a thread is started with. */
+export interface ThreadData {
+  /** Of onnxruntime-web, inside one run. */
+  readonly threads: number;
+  readonly state: SharedArrayBuffer;
+}
+
 interface Pending {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -51,14 +59,21 @@ const WORKERS: Readonly<Record<RuntimeName, string>> = {
 
 /** A thread that ONNX Runtime runs on; it starts more of its own. */
 class SessionThread {
+  private readonly state = new ThreadState();
   private readonly worker: Worker;
   private readonly pending = new Map<number, Pending>();
   private calls = 0;
   private sessions = 0;
   private failure: Error | null = null;
 
-  constructor(runtime: RuntimeName, threads: number, onEnd: () => void) {
-    this.worker = new Worker(packageFile(WORKERS[runtime]), { workerData: { threads } });
+  constructor(
+    private readonly runtime: RuntimeName,
+    threads: number,
+    onEnd: () => void,
+  ) {
+    this.state.begin(); // until it is loaded
+    const workerData: ThreadData = { threads, state: this.state.buffer };
+    this.worker = new Worker(packageFile(WORKERS[runtime]), { workerData });
     this.worker.unref(); // only work keeps the process alive
     this.worker.on('message', (answer: { call: number; result?: unknown; error?: string }) => {
       const { resolve, reject } = this.pending.get(answer.call)!;
@@ -102,6 +117,11 @@ class SessionThread {
     };
   }
 
+  /** Before the process ends. WebAssembly can be ended at any moment. */
+  stop(): void {
+    if (this.runtime === 'onnxruntime-node') this.state.stop();
+  }
+
   private ask(session: number, request: SessionCall['request']): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.failure !== null) return reject(this.failure);
@@ -129,6 +149,9 @@ function compact<T extends string | RawTensor['data']>(data: T): T {
 /** By runtime, number of threads, which onnxruntime-web takes once, when it starts, and place among its like. */
 const running = new Map<string, SessionThread>();
 
+/** Whoever ends the process, a signal or the user's program: runs at hand end first. */
+const stopAll = (): void => running.forEach((thread) => thread.stop());
+
 interface SessionPlace {
   readonly runtime: RuntimeName;
   /** Threads inside one run. */
@@ -146,6 +169,7 @@ export function openOnThread(
   const key = `${runtime} ${threads} ${lane}`;
   let thread = running.get(key);
   if (thread === undefined) {
+    if (!process.listeners('exit').includes(stopAll)) process.once('exit', stopAll);
     thread = new SessionThread(runtime, threads, () => running.delete(key));
     running.set(key, thread);
   }

@@ -1,13 +1,24 @@
 /** What a thread of ONNX Runtime does: see session-thread.ts. */
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import type * as Ort from 'onnxruntime-web';
-import type { RawTensor, SessionCall, SessionDescription } from './session-thread.js';
+import type { RawTensor, SessionCall, SessionDescription, ThreadData } from './session-thread.js';
+import { ThreadState } from './thread-state.js';
+
+/** The elements of a result, in memory that may go to another thread. */
+type Take = (data: RawTensor['data']) => RawTensor['data'];
 
 /** Answers the calls that come to this thread, one after the other. */
-export function serveSessions(ort: typeof Ort): void {
-  const sessions = new Sessions(ort);
+export function serveSessions(ort: typeof Ort, take: Take): void {
+  const sessions = new Sessions(ort, take);
+  const state = new ThreadState((workerData as ThreadData).state);
   let last: Promise<unknown> = Promise.resolve();
-  parentPort!.on('message', (call: SessionCall) => (last = last.then(() => answer(sessions, call))));
+  parentPort!.on('message', (call: SessionCall) => {
+    last = last.then(async () => {
+      if (state.begin()) await answer(sessions, call);
+      state.end();
+    });
+  });
+  state.end(); // it is loaded
 }
 
 async function answer(sessions: Sessions, { call, session, request }: SessionCall): Promise<void> {
@@ -23,7 +34,10 @@ async function answer(sessions: Sessions, { call, session, request }: SessionCal
 class Sessions {
   readonly #open = new Map<number, Ort.InferenceSession>();
 
-  constructor(private readonly ort: typeof Ort) {}
+  constructor(
+    private readonly ort: typeof Ort,
+    private readonly take: Take,
+  ) {}
 
   async perform(id: number, request: SessionCall['request'], transfer: ArrayBuffer[]): Promise<unknown> {
     switch (request.kind) {
@@ -37,7 +51,7 @@ class Sessions {
         const feeds = Object.entries(request.feeds).map(([name, tensor]) => [name, this.#toTensor(tensor)] as const);
         const results = await this.#open.get(id)!.run(Object.fromEntries(feeds), request.outputs);
         return Object.fromEntries(
-          Object.entries(results).map(([name, tensor]) => [name, fromTensor(tensor, transfer)]),
+          Object.entries(results).map(([name, tensor]) => [name, this.#fromTensor(tensor, transfer)]),
         );
       }
       case 'release':
@@ -49,19 +63,18 @@ class Sessions {
   #toTensor({ type, data, dims }: RawTensor): Ort.Tensor {
     return new this.ort.Tensor(type as 'float32', data as Float32Array, dims);
   }
+
+  #fromTensor(tensor: Ort.Tensor, transfer: ArrayBuffer[]): RawTensor {
+    const { type, dims } = tensor;
+    const data = this.take(tensor.data as RawTensor['data']);
+    if (data.buffer instanceof ArrayBuffer && !transfer.includes(data.buffer)) transfer.push(data.buffer);
+    tensor.dispose();
+    return { type, data, dims };
+  }
 }
 
 function describe(session: Ort.InferenceSession): SessionDescription {
   const { inputNames, outputNames, inputMetadata } = session;
   const inputTypes = inputMetadata.map((metadata) => (metadata.isTensor ? metadata.type : 'float32'));
   return { inputNames: [...inputNames], outputNames: [...outputNames], inputTypes };
-}
-
-/** The memory is ONNX Runtime's, which takes it back: some of it cannot go to another thread. */
-function fromTensor(tensor: Ort.Tensor, transfer: ArrayBuffer[]): RawTensor {
-  const { type, dims } = tensor;
-  const data = (tensor.data as RawTensor['data']).slice();
-  transfer.push(data.buffer as ArrayBuffer);
-  tensor.dispose();
-  return { type, data, dims };
 }

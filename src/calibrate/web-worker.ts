@@ -5,9 +5,10 @@
  */
 import { workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-web';
+import type { ThreadData } from './session-thread.js';
 import { serveSessions } from './session-worker.js';
 
 ort.env.logLevel = 'error';
 // Taken when the first session starts, once.
-ort.env.wasm.numThreads = (workerData as { threads: number }).threads;
-serveSessions(ort);
+ort.env.wasm.numThreads = (workerData as ThreadData).threads;
+serveSessions(ort, (data) => data);
