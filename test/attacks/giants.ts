@@ -8,6 +8,8 @@ const WIDE: Output = { type: 'i32' };
 const WORDS: Output = { type: 'i16' };
 const BYTES: Output = { type: 'i8' };
 
+const IMAGE = { height: 8, width: 8, channels: 3 };
+
 /** What an op gets: rows and type of the value it reads, of `cols` columns; see `giant`. */
 interface Source {
   readonly down: number;
@@ -22,11 +24,8 @@ const requantization = (cols: number) => ({
   shift: 3,
 });
 
-/**
- * Patches of one pixel, as many as wanted, most of them outside of the image; a layer; the op, on value 2; and the mean
- * of its rows.
- */
-function giant({ down, across, cols, out }: Source, op: Op): Program {
+/** Patches of one pixel, as many as wanted, most of them outside of the image; a layer, value 2. */
+function beginning({ down, across, cols, out }: Source): Op[] {
   const one = [1, 1] as const;
   const rows = down * across;
   const first: Op = {
@@ -40,11 +39,16 @@ function giant({ down, across, cols, out }: Source, op: Op): Program {
     multiplier: new Int32Array(cols).fill(1),
     shift: 2,
   };
+  return [first, layer];
+}
+
+/** The beginning; the op, on value 2; and the mean of its rows. */
+function giant(source: Source, op: Op): Program {
   const mean: Op = {
     ...{ op: 'meanRows', name: 'mean', rows: 1, cols: op.cols, out: WIDE, x: 3, group: op.rows, shift: 20 },
     multiplier: new Int32Array(op.cols).fill(9),
   };
-  return { input: { height: 8, width: 8, channels: 3 }, ops: [first, layer, op, mean], output: 4 };
+  return { input: IMAGE, ops: [...beginning(source), op, mean], output: 4 };
 }
 
 const geometry = (size: number, kernel: number, outSize: number, pad = 0): Geometry => ({
@@ -183,6 +187,75 @@ export const GIANTS: Readonly<Record<string, (edge: number) => Program>> = {
   'attention of many heads': (edge) => giant(map(edge, BYTES), attention((edge * edge) / 64, 64, 4)),
   'matmul of many rows': (edge) => giant(map(edge, WORDS), matmul(1, edge * edge, 4, false)),
   'matmul of a transposed matrix': (edge) => giant(map(edge, WORDS), matmul(1, edge * edge, 4, true)),
+};
+
+/** Every second row of a map of `rows` pixels in one column, of value x; one channel. */
+const everySecond = (name: string, rows: number, x: number): Op => ({
+  ...{ op: 'windows', name, rows: rows / 2, cols: 1, out: WIDE, x },
+  ...{ size: [rows, 1], kernel: [1, 1], stride: [2, 1], pad: [0, 0], dilation: [1, 1], outSize: [rows / 2, 1] },
+});
+
+const gather = (name: string, sources: number[], cols: number, index: readonly number[], piece = 1): Op => ({
+  ...{ op: 'gather', name, rows: (index.length * piece) / cols, cols, out: WIDE, sources, piece, fill: 1 },
+  index: Int32Array.from(index),
+});
+
+const range = (length: number): number[] => Array.from({ length }, (_, i) => i);
+
+/** By shape: `count` ops that read every second row of a map of `rows`. */
+export const SCATTERED: Readonly<Record<string, (count: number, rows: number) => Program>> = {
+  'side by side': (count, rows) => {
+    const added = (i: number) => (i === 0 ? 3 : 2 + count + i);
+    const ops: Op[] = [
+      ...beginning({ down: rows / 2, across: 2, cols: 1, out: WIDE }),
+      ...range(count).map((i) => everySecond(`w${i}`, rows, 2)),
+      ...range(count - 1).map((i): Op => ({
+        op: 'add',
+        name: `a${i}`,
+        rows: rows / 2,
+        cols: 1,
+        out: WIDE,
+        a: added(i),
+        b: 4 + i,
+      })),
+      gather('all', [added(count - 1)], rows / 2, range(rows / 2)),
+    ];
+    return { input: IMAGE, ops, output: ops.length };
+  },
+  'one after another': (count, rows) => {
+    const ops: Op[] = [
+      ...beginning({ down: rows / 2, across: 2, cols: 1, out: WIDE }),
+      ...range(count).map((i): Op => ({ op: 'add', name: `a${i}`, rows, cols: 1, out: WIDE, a: 2 + i, b: 2 })),
+      gather(
+        'second',
+        [2 + count],
+        rows / 2,
+        range(rows / 2).map((i) => 2 * i),
+      ),
+    ];
+    return { input: IMAGE, ops, output: ops.length };
+  },
+  'of other columns each': (count, rows) => {
+    const second = range(rows / 2).map((i) => 2 * i);
+    const ops: Op[] = [
+      ...beginning({ down: rows, across: 1, cols: count, out: WIDE }),
+      ...range(count).map((i) =>
+        gather(
+          `g${i}`,
+          [2],
+          rows / 2,
+          second.map((r) => r * count + i),
+        ),
+      ),
+    ];
+    const sources = range(count).map((i) => 3 + i);
+    const all = range(count).map((i) => i);
+    return {
+      input: IMAGE,
+      ops: [...ops, gather('all', sources, (rows / 2) * count, all, rows / 2)],
+      output: 3 + count,
+    };
+  },
 };
 
 export const fileOf = (program: Program): Uint8Array => encodeModel({ ...tinyModel(program), labels: null }, sha256);

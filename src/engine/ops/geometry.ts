@@ -33,9 +33,12 @@ export function requestWindows(
   if (wanted.length > 0) request(id, scaleRuns(wanted, channels, values[id].cols));
 }
 
+/** Lines of windows that are told apart: more pixels are computed than are seen where there are more. */
+const MOST_LINES = 1024;
+
 /** A run of windows, line by line where the windows of two lines have a gap between them. */
-function splitLines({ kernel, stride, dilation, outSize: [, across] }: Geometry, [first, end]: Run): Run[] {
-  if (stride[0] <= (kernel[0] - 1) * dilation[0] + 1) return [[first, end]];
+function splitLines({ kernel, stride, dilation, outSize: [lines, across] }: Geometry, [first, end]: Run): Run[] {
+  if (lines > MOST_LINES || stride[0] <= (kernel[0] - 1) * dilation[0] + 1) return [[first, end]];
   const parts: Run[] = [];
   for (let at = first; at < end;) {
     const next = Math.min(end, at + across - (at % across));

@@ -14,6 +14,8 @@ interface Need {
 
 /** Readers of a value whose columns are told apart: the work is as their square. */
 const MOST_NEEDS = 256;
+/** Runs, and entries of indices, that a plan looks at one by one; from then on it computes whole values. */
+const MOST_RUNS = 1 << 21;
 
 /** Walks back from the output: for each step the parts of its value that are read; none where nobody reads it. */
 export function findUses(output: number, values: readonly ValueSpec[], steps: readonly Step[], tile: Tile): Use[][] {
@@ -21,12 +23,19 @@ export function findUses(output: number, values: readonly ValueSpec[], steps: re
   needs[output].push({ n0: 0, n1: values[output].cols, runs: [[0, values[output].rows]] });
 
   const uses: Use[][] = steps.map(() => []);
+  let seen = 0;
   for (let i = steps.length - 1; i >= 0; i--) {
     const step = steps[i];
     const wanted = needs[step.out];
     if (wanted.length === 0 || step.op?.op === 'constant') continue;
-    const { cols } = values[step.out];
+    const { rows, cols } = values[step.out];
     const cuts = wanted.length <= MOST_NEEDS && step.op !== null && engineOpOf(step.op).cutsColumns === true;
+    seen += lengthOfIndex(step) + countRuns(wanted) * (cuts ? wanted.length : 1);
+    if (seen > MOST_RUNS) {
+      uses[i] = [{ step: i, n0: 0, n1: cols, runs: [[0, rows]] }];
+      for (const id of step.operands) needs[id] = [{ n0: 0, n1: values[id].cols, runs: [[0, values[id].rows]] }];
+      continue;
+    }
     const parts = cuts ? cutColumns(wanted, cols, tile.cols) : [{ n0: 0, n1: cols, runs: unionRuns(wanted) }];
     uses[i] = parts.map(({ n0, n1, runs }) => ({ step: i, n0, n1, runs: fillTiles(runs, tile.rows) }));
     requestOperands(step, unionRuns(parts), values, (id, runs, columns = [0, values[id].cols]) => {
@@ -34,6 +43,14 @@ export function findUses(output: number, values: readonly ValueSpec[], steps: re
     });
   }
   return uses;
+}
+
+function lengthOfIndex({ op }: Step): number {
+  return op !== null && 'index' in op ? op.index.length : 0;
+}
+
+function countRuns(needs: readonly Need[]): number {
+  return needs.reduce((sum, { runs }) => sum + runs.length, 0);
 }
 
 /** Splits the columns where the rows that are needed change, at multiples of the register tile. */
