@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { defineConfig } from 'rolldown';
@@ -6,8 +6,8 @@ import { defineConfig } from 'rolldown';
 /**
  * Three steps over what `tsc` wrote to dist/, each in place, so that paths from `import.meta.url` hold:
  *
- * 1. The library's modules that need onnx-proto and protobufjs get them from dist/vendor: installed as packages they bring
- *    protobufjs twice, 27 MB for the 0.4 MB that are used.
+ * 1. The library's modules that need onnx-proto and protobufjs get them from dist/vendor: installed as packages they
+ *    bring protobufjs twice, 27 MB for the 0.4 MB that are used.
  * 2. The thread of onnxruntime-web, with the 14 MB of ONNX Runtime that it needs of 143 MB, goes to dist/onnxruntime.
  * 3. The command line's many small modules, which take longer to find and link than to run, go into a few files.
  */
@@ -34,6 +34,12 @@ function usersOfVendored() {
   return Object.fromEntries(modules.filter(imports).map((name) => [name.slice(0, -3), `dist/${name}`]));
 }
 
+/** The licence in a folder, if there is one. */
+function licenceFiles(folder) {
+  const name = existsSync(folder) && readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  return name ? [path.join(folder, name)] : [];
+}
+
 /** Writes the licences of the packages whose code is in a bundle beside it. */
 function licences(fileName) {
   return {
@@ -43,9 +49,10 @@ function licences(fileName) {
       const folders = new Set(modules.flatMap((id) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id) ?? []));
       const texts = [...folders].sort().map((folder) => {
         const { name, version, license } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
-        const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-        const text = file === undefined ? '' : `\n${readFileSync(path.join(folder, file), 'utf8')}`;
-        return `${name} ${version}, licence ${license}\n${text}`;
+        const files = ['', 'codec'].flatMap((below) => licenceFiles(path.join(folder, below)));
+        return [`${name} ${version}, licence ${license}\n`, ...files.map((file) => readFileSync(file, 'utf8'))].join(
+          '\n',
+        );
       });
       this.emitFile({ type: 'asset', fileName, source: texts.join(`\n${'-'.repeat(80)}\n\n`) });
     },
@@ -57,6 +64,17 @@ const onnxruntimeFiles = {
   generateBundle() {
     for (const fileName of ['ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'])
       this.emitFile({ type: 'asset', fileName, source: readFileSync(path.join(ONNXRUNTIME, fileName)) });
+  },
+};
+
+/** The compiled image codecs of `ivit/web/decode`. */
+const codecFiles = {
+  name: 'codec-files',
+  generateBundle() {
+    for (const file of ['jpeg/codec/dec/mozjpeg_dec', 'png/codec/pkg/squoosh_png_bg', 'webp/codec/dec/webp_dec']) {
+      const source = readFileSync(path.join('node_modules/@jsquash', `${file}.wasm`));
+      this.emitFile({ type: 'asset', fileName: `${path.basename(file)}.wasm`, source });
+    }
   },
 };
 
@@ -82,6 +100,13 @@ export default defineConfig([
     platform: 'node',
     plugins: [licences('LICENSES.txt'), onnxruntimeFiles],
     output: { dir: 'dist/onnxruntime', entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' },
+  },
+  {
+    // Each image codec is a file of its own, which is loaded when an image needs it.
+    input: { decode: 'dist/web/decode.js' },
+    platform: 'browser',
+    plugins: [licences('LICENSES-codecs.txt'), codecFiles],
+    output: { dir: 'dist/web', chunkFileNames: '[name].js' },
   },
   ...['index', 'worker'].map((name) => ({
     // A page loads few files, and a worker one. Bundlers look through the page's for addresses of files.

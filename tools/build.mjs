@@ -3,18 +3,19 @@
  */
 import { copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, run } from './prepare.mjs';
+import { install, root, run } from './prepare.mjs';
 
 const dist = join(root, 'dist');
 const node = (...args) => run(process.execPath, args);
 
+install();
 for (const name of existsSync(dist) ? readdirSync(dist) : [])
   if (!name.endsWith('.wasm')) rmSync(join(dist, name), { recursive: true });
 node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json');
 node('node_modules/rolldown/bin/cli.mjs', '-c', '--logLevel', 'warn');
 node('native/build-wasm.mjs');
 node('native/build-addon.mjs');
-// The browser's files lie together, so that a page can be given the folder; two hold all of the code.
+// The browser's files lie together, so that a page can be given the folder; few hold all of the code.
 for (const name of ['ivit.wasm', 'ivit-relaxed.wasm']) copyFileSync(join(dist, name), join(dist, 'web', name));
 for (const name of readdirSync(join(dist, 'web')))
-  if (name.endsWith('.js') && name !== 'index.js' && name !== 'worker.js') rmSync(join(dist, 'web', name));
+  if (name.endsWith('.js') && !/^(index|worker|decode|codec-\w+)\.js$/.test(name)) rmSync(join(dist, 'web', name));

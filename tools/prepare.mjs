@@ -3,7 +3,7 @@
  * packs or publishes, and where the package is installed from git.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,9 +21,13 @@ export function run(command, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** Installs the dependencies where they are missing. None of them needs a script of its own to work. */
+/** Installs the dependencies where some are missing. None of them needs a script of its own to work. */
 export function install() {
-  if (!existsSync(join(root, 'node_modules'))) run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const names = Object.keys({ ...dependencies, ...devDependencies });
+  if (names.every((name) => existsSync(join(root, 'node_modules', name)))) return;
+  const how = existsSync(join(root, 'node_modules')) ? ['install', '--no-save'] : ['ci'];
+  run('npm', [...how, '--ignore-scripts', '--no-audit', '--no-fund']);
 }
 
 export function prepare() {

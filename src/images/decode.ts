@@ -2,10 +2,8 @@ import { open, readFile, stat } from 'node:fs/promises';
 import type Sharp from 'sharp';
 import { InputError } from '../errors.js';
 import { packageRequire } from '../package-root.js';
-import { decodeBmp, isBmp } from './formats/bmp.js';
+import { ownDecoder } from './formats/own.js';
 import { MAX_PIXELS } from './formats/pixels.js';
-import { decodeNpyImage, isNpy } from './formats/npy-image.js';
-import { decodePnm, isPnm } from './formats/pnm.js';
 import { withValidOrientation } from './formats/tiff.js';
 import { TELLING_BYTES, unsupportedImage } from './formats/recognize.js';
 import type { PixelImage } from './image.js';
@@ -54,8 +52,8 @@ export async function decodeOriented(
   const start = await readStart(input, title);
   const unsupported = unsupportedImage(start);
   if (unsupported !== null) throw new InputError(`Cannot decode ${title}: ${unsupported}`);
-  const ownDecoder = OWN_DECODERS.find(({ is }) => is(start))?.decode;
-  if (ownDecoder !== undefined) return { image: await decodeItself(ownDecoder, input, title), isTurned: false };
+  const own = ownDecoder(start);
+  if (own !== undefined) return { image: await decodeItself(own, input, title), isTurned: false };
   const decoder = loadSharp();
   try {
     const settings = { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
@@ -85,13 +83,6 @@ export async function decodeOriented(
 
 const bytesOf = async (input: string | Uint8Array): Promise<Uint8Array> =>
   typeof input === 'string' ? readFile(input) : input;
-
-/** What sharp does not decode. */
-const OWN_DECODERS: readonly { is: (start: Uint8Array) => boolean; decode: (bytes: Uint8Array) => PixelImage }[] = [
-  { is: isBmp, decode: decodeBmp },
-  { is: isPnm, decode: decodePnm },
-  { is: isNpy, decode: decodeNpyImage },
-];
 
 let sharp: typeof Sharp | undefined;
 

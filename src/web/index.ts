@@ -7,7 +7,7 @@ import { pixelImage, type WebImage } from './image.js';
 import { Pool } from './pool.js';
 import type { ModelInfo } from './protocol.js';
 import { sha256 } from './sha256.js';
-import { readSource, type ModelSource, type OnProgress } from './source.js';
+import { baseUrl, readSource, type ModelSource, type OnProgress } from './source.js';
 import { WorkerClient } from './worker-client.js';
 
 export { InputError, UsageError } from '../errors.js';
@@ -33,7 +33,6 @@ export interface WebOptions {
 
 declare const crossOriginIsolated: boolean | undefined;
 declare const navigator: { readonly hardwareConcurrency?: number };
-declare const document: { readonly baseURI: string } | undefined;
 
 /**
  * Loads a model.
@@ -141,5 +140,3 @@ function wasmUrls(assets: URL | null): { 'relaxed-dot': string; simd128: string 
     simd128: new URL('./ivit.wasm', import.meta.url).href,
   };
 }
-
-const baseUrl = (): string => (typeof document === 'undefined' ? import.meta.url : document.baseURI);

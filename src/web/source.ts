@@ -49,3 +49,15 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
   }
   return whole;
 }
+
+/** @throws InputError where it is not there */
+export async function fetchBytes(url: string): Promise<Uint8Array> {
+  const response = await fetch(url);
+  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+declare const document: { readonly baseURI: string } | undefined;
+
+/** What a page's addresses are relative to; in a worker, this file's. */
+export const baseUrl = (): string => (typeof document === 'undefined' ? import.meta.url : document.baseURI);

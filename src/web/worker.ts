@@ -6,12 +6,12 @@ import { workOfProgram } from '../engine/plan/index.js';
 import { imageData } from '../engine/values.js';
 import { clock } from '../engine/clock.js';
 import type { WasmExports } from '../engine/wasm-exports.js';
-import { InputError } from '../errors.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { decodeModel } from '../program/model.js';
 import type { StoredModel } from '../program/model.js';
 import type { Answer, ModelInfo, Request, RequestKind, Requests, Source } from './protocol.js';
 import { sha256 } from './sha256.js';
+import { fetchBytes } from './source.js';
 
 /** What a worker has of the page's world. */
 const scope = globalThis as unknown as {
@@ -81,12 +81,6 @@ function attach({ module, memory, context, input, output, outputLength }: Snapsh
     kernels.ivit_context_run(context, 0);
     return new Int32Array(kernels.memory.buffer, output, outputLength).slice();
   };
-}
-
-async function fetchBytes(url: string): Promise<Uint8Array> {
-  const response = await fetch(url);
-  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
 }
 
 function infoOf(model: StoredModel, isa: string): ModelInfo {

@@ -27,10 +27,31 @@ test('the browser entry takes less than 150 KB, gzipped', () => {
   expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(150_000);
 });
 
-test('it has nothing of Node', () => {
-  for (const name of ['index.js', 'worker.js']) {
+test('docs/deploy.md tells the sizes, within a tenth', () => {
+  const page = readFileSync(path.join(DIST, '../../docs/deploy.md'), 'utf8');
+  const kilobytes = (...names: string[]): number =>
+    names.reduce((sum, name) => sum + gzipSync(readFileSync(path.join(DIST, name)), { level: 9 }).length, 0) / 1000;
+  const files: Record<string, number> = {
+    '`index.js`': kilobytes('index.js'),
+    '`worker.js`': kilobytes('worker.js'),
+    '`ivit-relaxed.wasm`': kilobytes('ivit-relaxed.wasm'),
+    JPEG: kilobytes('codec-jpeg.js', 'mozjpeg_dec.wasm'),
+    PNG: kilobytes('codec-png.js', 'squoosh_png_bg.wasm'),
+    WebP: kilobytes('codec-webp.js', 'webp_dec.wasm'),
+    BMP: kilobytes('decode.js'),
+  };
+  for (const [name, size] of Object.entries(files)) {
+    const row = page.split('\n').find((line) => line.startsWith(`| ${name}`));
+    const told = Number(/\| (\d+) KB/.exec(row ?? '')?.[1]);
+    expect(Math.abs(told - size) / size, `${name}: ${told} KB, ${size.toFixed(1)} KB found`).toBeLessThan(0.1);
+  }
+});
+
+test('it has nothing of Node, and imports no file but codecs', () => {
+  for (const name of ['index.js', 'worker.js', 'decode.js']) {
     const text = readFileSync(path.join(DIST, name), 'utf8');
-    expect(text).not.toMatch(/\bfrom\s*['"`]|\bimport\s*['"`(]|\brequire\(|\bnode:|\bprocess\.|\bBuffer\b|sharp|onnx/);
+    expect(text).not.toMatch(/\bfrom\s*['"`]|\bimport\s*['"`]|\bimport\((?!"\.\/codec-)|\brequire\(/);
+    expect(text).not.toMatch(/\bnode:|\bprocess\.|\bBuffer\b|\bsharp\b|onnx/);
   }
 });
 

@@ -85,7 +85,7 @@ export const TELLING_BYTES = 512;
 
 /** What an image that is not decoded is, and what to do with it; null for all others. */
 export function unsupportedImage(start: Uint8Array): string | null {
-  const text = Buffer.from(start.buffer, start.byteOffset, Math.min(start.length, TELLING_BYTES)).toString('latin1');
+  const text = String.fromCharCode(...start.subarray(0, TELLING_BYTES));
   const kind = KINDS.find(({ is }) => is(text));
   return kind === undefined ? null : `it is ${kind.what}: ${kind.remedy ?? CONVERT}`;
 }
