@@ -1,7 +1,8 @@
 /** The integer model in fixtures/scenes. */
 import path from 'node:path';
+import { packageFile } from '../src/package-root.js';
 
-export const SCENES = path.resolve(import.meta.dirname, '../fixtures/scenes');
+export const SCENES = packageFile('fixtures', 'scenes');
 export const SCENES_MODEL = path.join(SCENES, 'scenes.ivit');
 
 /** Digests of the integer model for images of its test set: whatever runs the model gives these. */

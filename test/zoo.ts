@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
-import { afterAll } from 'vitest';
+import { packageFile } from '../src/package-root.js';
 
-const FOLDER = path.resolve(import.meta.dirname, '../fixtures/zoo');
+const FOLDER = packageFile('fixtures', 'zoo');
 const MEAN = [0.485, 0.456, 0.406];
 const STD = [0.229, 0.224, 0.225];
 
@@ -31,12 +31,11 @@ export interface ZooImage {
 
 let unpacked: string | null = null;
 
-afterAll(() => {
+process.on('exit', () => {
   if (unpacked) rmSync(unpacked, { recursive: true, force: true });
-  unpacked = null;
 });
 
-/** The folder with all models unpacked; removed after the test file that uses it. */
+/** The folder with all models unpacked; removed when the process ends. */
 function folder(): string {
   if (unpacked) return unpacked;
   const target = mkdtempSync(path.join(tmpdir(), 'ivit-zoo-'));

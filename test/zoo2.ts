@@ -2,9 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { afterAll } from 'vitest';
+import { packageFile } from '../src/package-root.js';
 
-const FOLDER = path.resolve(import.meta.dirname, '../fixtures/zoo2');
+const FOLDER = packageFile('fixtures', 'zoo2');
 
 interface Info {
   readonly family: string;
@@ -30,15 +30,15 @@ export interface ModernCase {
 
 export interface ModernModel extends Omit<Info, 'cases'> {
   readonly name: string;
-  /** The unpacked ONNX file; removed after the test file that uses it. */
+  /** The unpacked ONNX file; removed when the process ends. */
   readonly path: string;
   readonly cases: readonly ModernCase[];
 }
 
 const folders: string[] = [];
 
-afterAll(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
 /** Names of the models of fixtures/zoo2. */

@@ -32,7 +32,7 @@ describe.each(MACHINES)('exported C on $name', (machine) => {
     const model = await loadModel(SCENES_MODEL);
     const folder = unpack(await cTarget.write({ model, name: 'model', options: {} }));
     build(folder, machine, { name: 'model', optimize: '-Os' });
-    expect(runIn(folder, machine.run(false)).match(/: ok$/gm)).toHaveLength(3);
+    expect(runIn(folder, machine.run).match(/: ok$/gm)).toHaveLength(3);
     expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
     expect(undefinedSymbols(folder, machine, 'model.o').filter((symbol) => !ALLOWED.test(symbol))).toEqual([]);
     expect(undefinedSymbols(folder, machine, 'model_memory.o')).toEqual([]);
@@ -42,7 +42,7 @@ describe.each(MACHINES)('exported C on $name', (machine) => {
     for (const program of [tinyPaperProgram(), tinyProductProgram()]) {
       const folder = unpack(await exportProgram(program, { tile: 2 }));
       build(folder, machine, { name: 'model', optimize: '-O2' });
-      expect(runIn(folder, machine.run(false)).match(/: ok$/gm)).toHaveLength(3);
+      expect(runIn(folder, machine.run).match(/: ok$/gm)).toHaveLength(3);
       expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
     }
   }, 120_000);

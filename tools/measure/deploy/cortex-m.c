@@ -2,6 +2,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+/* pixels.c has it, where the test reads pixels. */
+#undef main
+
 extern uint32_t stack_top[], bss_begin[], bss_end[];
 void initialise_monitor_handles(void);
 void _init(void);
@@ -14,14 +17,11 @@ void _fini(void) {}
 static void fault(void) { _Exit(9); }
 
 static void reset(void) {
-  static char *names[] = {"test", "pixels.bin"};
+  static char test[] = "test";
+  static char *names[] = {test, 0};
   for (volatile uint32_t *p = bss_begin; p < bss_end; p++) *p = 0;
   initialise_monitor_handles();
-#ifdef WITH_PIXELS
-  exit(main(2, names));
-#else
   exit(main(1, names));
-#endif
 }
 
 __attribute__((section(".vectors"), used)) static const uintptr_t vectors[16] = {

@@ -1,6 +1,6 @@
 /** Machines that exported C is built for and run on: natively or emulated by qemu. */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Machine {
@@ -9,12 +9,15 @@ export interface Machine {
   readonly prefix: string;
   readonly compiler: string;
   readonly emulator: string | null;
+  readonly isBigEndian?: true;
+  /** How its compiler finds a C library for the test; left out: by itself. */
+  readonly specs?: string;
   /** Of the exported files: no float unit where there is a choice. */
   readonly flags: readonly string[];
   /** Further arguments to link the test, whose folder they may write to. */
   readonly link: (folder: string) => readonly string[];
-  /** The command that runs `test.elf`; with pixels it reads `pixels.bin`. */
-  readonly run: (withPixels: boolean) => readonly string[];
+  /** The command that runs `test.elf`. */
+  readonly run: readonly string[];
   /** Of the disassembly: what only instructions on floats, or their registers, match. */
   readonly floats: RegExp;
 }
@@ -23,13 +26,24 @@ const SOURCES = path
   .resolve(import.meta.dirname, '../../../tools/measure/deploy')
   .replace(/node_modules.*tools/, 'tools');
 
-/** RAM from 0x20000000 on; weights in a memory of their own. */
-function cortexScript(weights: number, bytes: number): string {
+interface Region {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** What the linker of a board may place where; the weights of large models fit no region beside the code. */
+interface Board {
+  readonly name: string;
+  readonly ram: Region;
+  readonly weights: Region;
+}
+
+function cortexScript({ ram, weights }: Board): string {
   return `ENTRY(reset)
 MEMORY {
   CODE (rx) : ORIGIN = 0, LENGTH = 512K
-  RAM (rw) : ORIGIN = 0x20000000, LENGTH = 512K
-  FLASH (r) : ORIGIN = ${weights}, LENGTH = ${bytes}
+  RAM (rw) : ORIGIN = ${ram.at}, LENGTH = ${ram.bytes}
+  FLASH (r) : ORIGIN = ${weights.at}, LENGTH = ${weights.bytes}
 }
 SECTIONS {
   .vectors : { KEEP(*(.vectors)) } > CODE
@@ -49,20 +63,21 @@ SECTIONS {
 `;
 }
 
-const SEMIHOSTING = 'enable=on,target=native';
+const SEMIHOSTING = ['-semihosting-config', 'enable=on,target=native'];
 const QUIET = ['-nographic', '-monitor', 'none', '-serial', 'none'];
 
-function cortex(name: string, cpu: string, board: string, weights: readonly [at: number, bytes: number]): Machine {
+function cortex(name: string, cpu: string, board: Board): Machine {
   const flags = [`-mcpu=${cpu}`, '-mthumb', '-mfloat-abi=soft'];
   return {
     name,
     ...{ prefix: 'arm-none-eabi-', compiler: 'arm-none-eabi-gcc', emulator: 'qemu-system-arm', flags },
+    specs: 'rdimon.specs',
     link(folder) {
-      writeFileSync(path.join(folder, 'cortex-m.ld'), cortexScript(...weights));
+      writeFileSync(path.join(folder, 'cortex-m.ld'), cortexScript(board));
       const start = path.join(SOURCES, 'cortex-m.c');
-      return ['--specs=rdimon.specs', '-nostartfiles', '-Wl,--no-warn-rwx-segments', '-T', 'cortex-m.ld', start];
+      return ['-nostartfiles', '-Wl,--no-warn-rwx-segments', '-T', 'cortex-m.ld', start];
     },
-    run: () => ['qemu-system-arm', '-M', board, ...QUIET, '-semihosting-config', SEMIHOSTING, '-kernel', 'test.elf'],
+    run: ['qemu-system-arm', '-M', board.name, ...QUIET, ...SEMIHOSTING, '-kernel', 'test.elf'],
     // Of the float unit and of Helium, which has integers too.
     floats: /^v/,
   };
@@ -75,19 +90,24 @@ function riscv(arch: string, abi: string, bits: 32 | 64): Machine {
   return {
     name: arch,
     ...{ prefix: 'riscv64-unknown-elf-', compiler: 'riscv64-unknown-elf-gcc', emulator },
+    specs: 'picolibc.specs',
     flags: [`-march=${arch}`, `-mabi=${abi}`, '-mcmodel=medany'],
     link: () => [
-      ...['--specs=picolibc.specs', '--oslib=semihost', '--crt0=hosted'],
+      ...['--oslib=semihost', '--crt0=hosted'],
       ...symbols.map(([symbol, value]) => `-Wl,--defsym=${symbol}=${value}`),
     ],
-    run: (withPixels) => [
-      ...[emulator, '-M', 'virt', '-cpu', `rv${bits},f=off,d=off`, '-bios', 'none', ...QUIET],
-      ...[
-        '-semihosting-config',
-        `${SEMIHOSTING},arg=test${withPixels ? ',arg=pixels.bin' : ''}`,
-        '-kernel',
-        'test.elf',
-      ],
+    run: [
+      emulator,
+      '-M',
+      'virt',
+      '-cpu',
+      `rv${bits},f=off,d=off`,
+      '-bios',
+      'none',
+      ...QUIET,
+      ...SEMIHOSTING,
+      '-kernel',
+      'test.elf',
     ],
     floats: /^(f(?!ence)|c\.f)/,
   };
@@ -100,11 +120,7 @@ function linux(
   flags: readonly string[],
   floats: RegExp,
 ): Machine {
-  const run = (withPixels: boolean) => [
-    ...(emulator === null ? [] : [emulator]),
-    './test.elf',
-    ...(withPixels ? ['pixels.bin'] : []),
-  ];
+  const run = [...(emulator === null ? [] : [emulator]), './test.elf'];
   return { name, prefix, compiler: `${prefix}gcc`, emulator, flags, link: () => ['-static'], run, floats };
 }
 
@@ -118,21 +134,34 @@ export const MACHINES: readonly Machine[] = [
     ['-mgeneral-regs-only'],
     /^f|^(?!c?b|tb|adr).*\b[sdqv][0-9]+\b/,
   ),
-  linux('s390x, big-endian', 's390x-linux-gnu-', 'qemu-s390x', ['-msoft-float'], /%f[0-9]/),
-  cortex('Cortex-M4', 'cortex-m4+nofp', 'mps2-an386', [0x21000000, 2 ** 24]),
-  cortex('Cortex-M55', 'cortex-m55+nofp+nomve', 'mps3-an547', [0x60000000, 2 ** 28]),
+  { ...linux('s390x, big-endian', 's390x-linux-gnu-', 'qemu-s390x', ['-msoft-float'], /%f[0-9]/), isBigEndian: true },
+  cortex('Cortex-M4', 'cortex-m4+nofp', {
+    ...{ name: 'mps2-an386', ram: { at: 0x20000000, bytes: 2 ** 22 }, weights: { at: 0x21000000, bytes: 2 ** 24 } },
+  }),
+  cortex('Cortex-M55', 'cortex-m55+nofp+nomve', {
+    ...{ name: 'mps3-an547', ram: { at: 0x70000000, bytes: 2 ** 22 }, weights: { at: 0x60000000, bytes: 2 ** 28 } },
+  }),
   riscv('rv32imc', 'ilp32', 32),
   riscv('rv32imac', 'ilp32', 32),
   riscv('rv64imac', 'lp64', 64),
 ];
 
+/** This machine, with the checks of memory and of undefined behaviour. */
+export const SANITIZED: Machine = {
+  ...linux('x86-64, sanitizers', '', null, ['-fsanitize=undefined,address', '-fno-sanitize-recover=all'], /^/),
+  link: () => [],
+};
+
 /** What is not there to build for a machine, or to run it; none: it can be tested. */
-export function missingTools({ compiler, emulator, prefix }: Machine): string[] {
+export function missingTools({ compiler, emulator, prefix, specs }: Machine): string[] {
+  const runs = (tool: string, ...args: string[]): boolean => spawnSync(tool, args, { stdio: 'ignore' }).status === 0;
   const tools = [compiler, `${prefix}objdump`, `${prefix}nm`, ...(emulator === null ? [] : [emulator])];
   const isOther = prefix === '' && process.arch !== 'x64';
+  const hasLibrary = specs === undefined || runs(compiler, `--specs=${specs}`, '-E', '-x', 'c', '/dev/null');
   return [
     ...(isOther ? ['an x86-64 processor'] : []),
-    ...tools.filter((tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0),
+    ...tools.filter((tool) => !runs(tool, '--version')),
+    ...(hasLibrary ? [] : [`C library for ${compiler} (${specs})`]),
   ];
 }
 
@@ -153,6 +182,7 @@ export interface BuildOptions {
   /** Of the exported program. */
   readonly name: string;
   readonly optimize: string;
+  /** It prints the digests of the images in `pixels.bin` in place of its own. */
   readonly withPixels?: boolean;
   readonly defines?: readonly string[];
   /** Linked with the test. */
@@ -167,24 +197,19 @@ export const ownFlags = ({ flags }: Machine): string[] =>
 
 /** Builds the test of an export, in its folder, as `test.elf`. */
 export function build(folder: string, machine: Machine, options: BuildOptions): void {
-  const { compiler, flags, link } = machine;
+  const { compiler, specs, flags, link } = machine;
   const { name, optimize, withPixels = false, defines = [], also = [] } = options;
-  const sources = [`${name}.c`, `${name}_weights.c`, `${name}_memory.c`];
+  const weights = ['.c', '.S']
+    .map((end) => `${name}_weights${end}`)
+    .find((file) => existsSync(path.join(folder, file)))!;
+  const sources = [`${name}.c`, weights, `${name}_memory.c`];
   runIn(folder, [compiler, ...REQUIRED, optimize, ...flags, ...defines, '-c', ...sources]);
   const objects = [`${name}.o`, `${name}_weights.o`];
   // The test, and the C library below it, may use what they like.
-  runIn(folder, [
-    ...[
-      compiler,
-      '-O2',
-      ...ownFlags(machine),
-      ...(withPixels ? ['-DWITH_PIXELS'] : []),
-      '-o',
-      'test.elf',
-      `${name}_test.c`,
-    ],
-    ...[...also, ...objects, ...link(folder)],
-  ]);
+  const library = specs === undefined ? [] : [`--specs=${specs}`];
+  const test = withPixels ? ['-Dmain=run_test', path.join(SOURCES, 'pixels.c')] : [];
+  const inputs = [`${name}_test.c`, ...test, ...also, ...objects, ...library, ...link(folder)];
+  runIn(folder, [compiler, '-O2', ...ownFlags(machine), '-o', 'test.elf', ...inputs]);
 }
 
 /** Instructions of an object that work on floats, or name their registers. */

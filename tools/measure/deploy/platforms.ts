@@ -1,0 +1,153 @@
+/** Everything that runs a model: engines of this package, exports, browsers. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import { digestOf } from '../../../src/api/digest.js';
+import { createEngine } from '../../../src/engine/engine.js';
+import { loadNativeKernels } from '../../../src/engine/load.js';
+import type { BackendName } from '../../../src/engine/types.js';
+import { cTarget } from '../../../src/export/c/index.js';
+import type { StoredModel } from '../../../src/program/model.js';
+import { packageFile } from '../../../src/package-root.js';
+import { runExported } from '../../../test/export/onnx/onnxruntime.js';
+import { hasChromium, launch, openPage, serve } from '../../../test/web/browser.js';
+import { fileOf, type Subject } from './subjects.js';
+import { MACHINES, SANITIZED, build, missingTools, runIn, type Machine } from './targets.js';
+
+export interface Platform {
+  /** As `--only` names it. */
+  readonly id: string;
+  /** At the head of its column. */
+  readonly title: string;
+  /** An emulator runs it, which takes its time. */
+  readonly isEmulated: boolean;
+  /** Why it cannot run here; null: it can. */
+  missing(): string | null;
+  /** The digest of each of a subject's images. */
+  digests(subject: Subject): Promise<string[]>;
+}
+
+function engine(backend: BackendName): Platform {
+  return {
+    ...{ id: backend, title: backend, isEmulated: false },
+    missing: () => (backend === 'native' ? reasonOf(loadNativeKernels) : null),
+    async digests({ model, images }) {
+      const running = await createEngine(model.program, { backend, threads: 1 });
+      const digests: string[] = [];
+      for (const image of images) digests.push(digestOf(await running.run(image)));
+      await running.close();
+      return digests;
+    },
+  };
+}
+
+function reasonOf(attempt: () => unknown): string | null {
+  try {
+    attempt();
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Bytes of weights from which on a compiler takes long over their numbers as text. */
+const LARGE = 2 ** 20;
+
+const weightBytes = ({ program: { ops } }: StoredModel): number =>
+  ops.reduce((sum, op) => sum + (op.op === 'linear' ? op.weight.length : 0), 0);
+
+/** The file that the test of an export reads its images from. */
+const PIXELS = 'pixels.bin';
+
+function exportedC(id: string, machine: Machine): Platform {
+  return {
+    ...{ id, title: `C, ${machine.name}`, isEmulated: machine.emulator !== null },
+    missing() {
+      const missing = missingTools(machine);
+      return missing.length === 0 ? null : `there is no ${missing.join(', no ')}`;
+    },
+    async digests({ model, images }) {
+      const folder = mkdtempSync(path.join(tmpdir(), 'ivit-deploy-'));
+      try {
+        const weights = !machine.isBigEndian && weightBytes(model) > LARGE ? 'bin' : 'c';
+        const { files } = await cTarget.write({ model, name: 'model', options: { weights } });
+        for (const [name, content] of files) writeFileSync(path.join(folder, name), content);
+        writeFileSync(path.join(folder, PIXELS), Buffer.concat(images));
+        build(folder, machine, { name: 'model', optimize: '-O2', withPixels: true });
+        const text = runIn(folder, machine.run);
+        return [...text.matchAll(/^([0-9a-f]{64}) {2}/gm)].map(([, digest]) => digest);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+const onnxRuntime: Platform = {
+  ...{ id: 'onnx', title: 'ONNX Runtime', isEmulated: false },
+  missing: () => null,
+  async digests({ model, images }) {
+    return (await runExported(model.program, images)).map(digestOf);
+  },
+};
+
+const PAGE =
+  '<!doctype html><meta charset="utf-8"><title>ivit</title><link rel="icon" href="data:,">' +
+  '<script type="module">import * as ivit from "/ivit/index.js"; globalThis.ivit = ivit</script>';
+
+type Ivit = typeof import('../../../src/web/index.js');
+
+function browser(id: string, title: string, isThere: boolean, start: () => Promise<Browser>): Platform {
+  return {
+    ...{ id, title, isEmulated: false },
+    missing() {
+      if (!isThere) return `there is no ${title}`;
+      return existsSync(packageFile('dist', 'web')) ? null : 'dist/web is not built: npm run build';
+    },
+    async digests(subject) {
+      const folder = mkdtempSync(path.join(tmpdir(), 'ivit-deploy-'));
+      const [file, pixels] = ['model.ivit', (i: number) => `${i}.bin`];
+      const server = await serve({ '': PAGE, ivit: packageFile('dist', 'web'), model: folder });
+      const running = await start();
+      try {
+        writeFileSync(path.join(folder, file), fileOf(subject));
+        subject.images.forEach((image, i) => writeFileSync(path.join(folder, pixels(i)), image));
+        const { page } = await openPage(running, server.url);
+        await page.waitForFunction(() => 'ivit' in globalThis);
+        const urls = subject.images.map((_, i) => `/model/${pixels(i)}`);
+        return await page.evaluate(
+          async ({ model, urls: images }) => {
+            const { loadModel, digestOf: digest } = (globalThis as unknown as { ivit: Ivit }).ivit;
+            const loaded = await loadModel(model);
+            const digests: string[] = [];
+            for (const url of images) {
+              const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+              digests.push(digest(await loaded.run(bytes)));
+            }
+            loaded.close();
+            return digests;
+          },
+          { model: `/model/${file}`, urls },
+        );
+      } finally {
+        await running.close();
+        await server.close();
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+/** What `--only` calls the machines of targets.ts, in their order. */
+const MACHINE_IDS = ['gcc', 'clang', 'aarch64', 's390x', 'cortex-m4', 'cortex-m55', 'rv32imc', 'rv32imac', 'rv64imac'];
+
+export const PLATFORMS: readonly Platform[] = [
+  engine('reference'),
+  engine('wasm'),
+  engine('native'),
+  ...MACHINES.map((machine, i) => exportedC(MACHINE_IDS[i], machine)),
+  exportedC('sanitizers', SANITIZED),
+  onnxRuntime,
+  browser('chromium', 'Chromium', hasChromium, launch),
+];
