@@ -71,7 +71,7 @@ async function gather({ models, float, threads, onNotice }: ComparisonRequest): 
       return false;
     }
   };
-  const forms = float === undefined ? null : await onnxForms(float, models[0].program.input);
+  const forms = float === undefined ? null : await onnxForms(float, models[0].program.input, onNotice);
   for (const backend of ['native', 'wasm'] as const) {
     for (const count of threads) {
       // onnxruntime-web takes its number of threads once, when it starts.

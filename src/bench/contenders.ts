@@ -2,10 +2,12 @@ import { openFloatModel } from '../calibrate/runtime.js';
 import { createEngine } from '../engine/engine.js';
 import type { BackendName } from '../engine/types.js';
 import { Random } from '../images/random.js';
+import { syntheticImage } from '../images/synthetic/index.js';
 import type { MemoryOptions } from '../program/budget.js';
 import type { Program } from '../program/types.js';
+import { quantizeConvolutions } from './int8-convolutions.js';
 import { quantizeForOnnxRuntime } from './int8-onnx.js';
-import type { FloatInputs } from './int8-onnx.js';
+import type { FloatInputs } from './onnx-parts.js';
 import type { Contender } from './measure.js';
 
 /** An integer program on one backend. */
@@ -21,6 +23,7 @@ export async function integerContender(
     runtime: `ivit ${backend} (${engine.isa})`,
     precision,
     threads,
+    sqnrDb: null,
     run: () => engine.run(pixels),
     runMany: (count) => engine.runAll(Array.from({ length: count }, () => pixels)),
     close: () => engine.close(),
@@ -33,38 +36,93 @@ export function noise({ height, width, channels }: Program['input'], seed = 1): 
   return Uint8Array.from({ length: height * width * channels }, () => random.integer(256));
 }
 
+/** One form of the float model, as a path or as bytes. */
+export interface OnnxForm {
+  readonly precision: string;
+  readonly model: string | Uint8Array;
+  /** How near it is to the float model, in dB, on an image that no range was taken from; null: it is that model. */
+  readonly sqnrDb: number | null;
+}
+
 /** The float model in the forms that ONNX Runtime can run. */
 export interface OnnxForms {
-  readonly forms: readonly { readonly precision: string; readonly model: string | Uint8Array }[];
+  readonly forms: readonly OnnxForm[];
   readonly inputs: FloatInputs;
 }
 
-/** Images that the static ranges come from: they must not be absurd, but accuracy is not measured here. */
+/** Images that the static ranges come from. */
 const CALIBRATION_IMAGES = 4;
 
-/** @param path the float model @param input the image that it takes, as the integer model does */
-export async function onnxForms(path: string, input: Program['input']): Promise<OnnxForms> {
-  const session = await openFloatModel(path);
-  const [name] = session.inputNames;
+/**
+ * @param path the float model
+ * @param input the image that it takes, as the integer model does
+ * @param onNotice told of forms that cannot be written
+ */
+export async function onnxForms(
+  path: string,
+  input: Program['input'],
+  onNotice: (text: string) => void,
+): Promise<OnnxForms> {
+  const float = await openFloatModel(path);
+  try {
+    const inputsOf = (seed: number): FloatInputs => ({ [float.inputNames[0]]: photograph(input, seed) });
+    const samples = Array.from({ length: CALIBRATION_IMAGES }, (_, i) => inputsOf(i + 1));
+    const inputs = inputsOf(CALIBRATION_IMAGES + 1);
+    const expected = await float.run(inputs);
+    const forms: OnnxForm[] = [{ precision: 'float', model: path, sqnrDb: null }];
+    const add = async (precision: string, write: () => Promise<Uint8Array | null>): Promise<void> => {
+      try {
+        const model = await write();
+        if (model !== null) forms.push({ precision, model, sqnrDb: await compareOutputs(model, inputs, expected) });
+      } catch (error) {
+        onNotice(`${precision} is left out: ${(error as Error).message.split('\n')[0]}`);
+      }
+    };
+    for (const way of ['dynamic', 'static'] as const)
+      await add(`int8 ${way}`, () => quantizeForOnnxRuntime(path, way, samples));
+    for (const reach of ['products', 'all'] as const)
+      await add(reach === 'all' ? 'int8 conv, all' : 'int8 conv', () => quantizeConvolutions(path, reach, samples));
+    return { inputs, forms };
+  } finally {
+    await float.close();
+  }
+}
+
+/** A synthetic photograph as a float model takes it, normalized about as usual; its colours in turn as channels. */
+function photograph({ height, width, channels }: Program['input'], seed: number): FloatInputs[string] {
+  const { data } = syntheticImage(width, height, seed);
+  const size = height * width;
+  const values = new Float32Array(channels * size);
+  for (let i = 0; i < values.length; i++) {
+    const [channel, pixel] = [Math.floor(i / size), i % size];
+    values[i] = data[3 * pixel + (channel % 3)] / 64 - 2;
+  }
+  return { data: values, shape: [1, channels, height, width] };
+}
+
+/** SQNR over all outputs together, in dB. */
+async function compareOutputs(
+  model: Uint8Array,
+  inputs: FloatInputs,
+  expected: ReadonlyMap<string, Float32Array>,
+): Promise<number> {
+  const session = await openFloatModel(model);
+  const outputs = await session.run(inputs);
   await session.close();
-  const { height, width, channels } = input;
-  const inputsOf = (seed: number): FloatInputs => ({
-    [name]: { data: Float32Array.from(noise(input, seed), (p) => p / 64 - 2), shape: [1, channels, height, width] },
-  });
-  const samples = Array.from({ length: CALIBRATION_IMAGES }, (_, i) => inputsOf(i + 1));
-  return {
-    inputs: samples[0],
-    forms: [
-      { precision: 'float', model: path },
-      { precision: 'int8 dynamic', model: await quantizeForOnnxRuntime(path, 'dynamic', samples) },
-      { precision: 'int8 static', model: await quantizeForOnnxRuntime(path, 'static', samples) },
-    ],
-  };
+  let [signal, noise] = [0, 0];
+  for (const [name, values] of expected) {
+    const actual = outputs.get(name)!;
+    values.forEach((v, i) => {
+      signal += v ** 2;
+      noise += (v - actual[i]) ** 2;
+    });
+  }
+  return 10 * Math.log10(signal / noise);
 }
 
 /** One form of the float model on ONNX Runtime, all optimisations on. */
 export async function onnxContender(
-  { precision, model }: OnnxForms['forms'][number],
+  { precision, model, sqnrDb }: OnnxForm,
   inputs: FloatInputs,
   runtime: 'onnxruntime-node' | 'onnxruntime-web',
   threads: number,
@@ -75,6 +133,7 @@ export async function onnxContender(
     runtime,
     precision,
     threads,
+    sqnrDb,
     run,
     // One after another: its threads work inside each image.
     runMany: async (count) => {

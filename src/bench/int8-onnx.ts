@@ -1,10 +1,21 @@
 import { readFile } from 'node:fs/promises';
-import onnxProto from 'onnx-proto';
-import { openFloatModel } from '../calibrate/runtime.js';
 import { InputError } from '../errors.js';
 import { loadOnnx, TensorReader } from '../onnx/index.js';
-
-const { onnx } = onnxProto;
+import {
+  attribute,
+  bytes,
+  decodeModel,
+  encodeModel,
+  FLOAT,
+  floats,
+  INT8,
+  integer,
+  isPlainProduct,
+  measureRanges,
+  quantizeAndBack,
+  transpose,
+} from './onnx-parts.js';
+import type { FloatInputs, Model, Node, Range, Tensor } from './onnx-parts.js';
 
 /**
  * ONNX Runtime's two ways to 8 bits:
@@ -14,19 +25,9 @@ const { onnx } = onnxProto;
  *   its `quantize_static` does (QDQ).
  *
  * Weights are symmetric with a scale per output channel, activations u8. ONNX Runtime's optimiser fuses either form
- * into its int8 kernels. The patch embedding's convolution stays float: its integer convolution is slower.
+ * into its int8 kernels. Convolutions stay float: `int8-convolutions.ts` writes the form where they do not.
  */
 export type Int8Way = 'dynamic' | 'static';
-
-const FLOAT = 1;
-const UINT8 = 2;
-const INT8 = 3;
-
-type Node = onnxProto.onnx.INodeProto;
-type Tensor = onnxProto.onnx.ITensorProto;
-
-/** Float32 inputs by name, as the model takes them. */
-export type FloatInputs = Readonly<Record<string, { data: Float32Array; shape: readonly number[] }>>;
 
 /**
  * Rewrites a float32 ONNX model for int8 matrix products.
@@ -44,13 +45,25 @@ export async function quantizeForOnnxRuntime(
   const products = await readProducts(path);
   if (products.model.size === 0)
     throw new InputError(`${path} has no product with a constant float32 matrix, so there is nothing to write in int8`);
-  const ranges = way === 'static' ? await calibrate(products, samples) : new Map<string, Range>();
+  const ranges =
+    way === 'static' ? await measureRanges(products.proto, operandsOf(products), samples) : new Map<string, Range>();
   const writer = new Rewriter(products, ranges);
   const { graph } = products.proto;
   graph!.node = graph!.node!.flatMap((node) => writer.rewrite(node, way));
   const replaced = new Set([...products.model.values()].map(({ name }) => name));
   graph!.initializer = [...graph!.initializer!.filter((t) => !replaced.has(t.name!)), ...writer.tensors];
-  return onnx.ModelProto.encode(products.proto as onnxProto.onnx.ModelProto).finish();
+  return encodeModel(products.proto);
+}
+
+/** Every operand that is to be quantized. */
+function operandsOf({ proto, model, computed }: Products): string[] {
+  const operands = new Set<string>();
+  for (const node of proto.graph!.node!) {
+    const output = node.output![0];
+    if (model.has(output)) operands.add(node.input![0]);
+    if (computed.has(output)) for (const input of node.input!) operands.add(input);
+  }
+  return [...operands];
 }
 
 interface Matrix {
@@ -62,7 +75,7 @@ interface Matrix {
 }
 
 interface Products {
-  readonly proto: onnxProto.onnx.IModelProto;
+  readonly proto: Model;
   /** Constant right operands, by the output name of the MatMul or Gemm that reads them. */
   readonly model: ReadonlyMap<string, Matrix>;
   /** MatMul nodes of two computed operands, by output name. */
@@ -71,7 +84,7 @@ interface Products {
 
 /** Reads the model, takes external data into it, and finds its matrix products. */
 async function readProducts(path: string): Promise<Products> {
-  const proto = onnx.ModelProto.decode(await readFile(path)) as onnxProto.onnx.IModelProto;
+  const proto = decodeModel(await readFile(path));
   const { model, tensors } = await loadOnnx(path);
   try {
     for (const tensor of proto.graph!.initializer!) inline(tensor, model.graph.initializers.get(tensor.name!), tensors);
@@ -85,7 +98,7 @@ async function readProducts(path: string): Promise<Products> {
         if (node.opType === 'MatMul' && !model.graph.initializers.has(left)) computed.add(node.output![0]);
         continue;
       }
-      if (tensor.dims.length !== 2 || tensor.dataType !== FLOAT || !plainGemm(node)) continue;
+      if (tensor.dims.length !== 2 || tensor.dataType !== FLOAT || !isPlainProduct(node)) continue;
       const data = tensors.read(tensor) as Float32Array;
       const [rows, cols] = tensor.dims;
       const isTransposed = node.opType === 'Gemm' && attribute(node, 'transB') === 1;
@@ -109,72 +122,7 @@ function inline(tensor: Tensor, source: Parameters<TensorReader['read']>[0] | un
   const data = reader.read(source) as Float32Array;
   tensor.rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   tensor.externalData = [];
-  tensor.dataLocation = onnx.TensorProto.DataLocation.DEFAULT;
-}
-
-/** A Gemm that only multiplies and adds. */
-function plainGemm(node: Node): boolean {
-  return (
-    node.opType === 'MatMul' ||
-    ((attribute(node, 'transA') ?? 0) === 0 &&
-      (attribute(node, 'alpha') ?? 1) === 1 &&
-      (attribute(node, 'beta') ?? 1) === 1)
-  );
-}
-
-function attribute(node: Node, name: string): number | undefined {
-  const found = node.attribute?.find((a) => a.name === name);
-  if (found === undefined) return undefined;
-  return found.type === onnx.AttributeProto.AttributeType.FLOAT ? found.f! : Number(found.i);
-}
-
-function transpose(data: Float32Array, rows: number, cols: number): Float32Array {
-  const turned = new Float32Array(data.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) turned[c * rows + r] = data[r * cols + c];
-  return turned;
-}
-
-interface Range {
-  lo: number;
-  hi: number;
-}
-
-/** The smallest and largest value of every operand that is to be quantized, over the samples. */
-async function calibrate(
-  { proto, model, computed }: Products,
-  samples: readonly FloatInputs[],
-): Promise<Map<string, Range>> {
-  const operands = new Set<string>();
-  for (const node of proto.graph!.node!) {
-    const output = node.output![0];
-    if (model.has(output)) operands.add(node.input![0]);
-    if (computed.has(output)) for (const input of node.input!) operands.add(input);
-  }
-  const own = new Set(proto.graph!.output!.map(({ name }) => name));
-  const added = [...operands].filter((name) => !own.has(name));
-  const withOutputs = {
-    ...proto,
-    graph: {
-      ...proto.graph,
-      output: [...proto.graph!.output!, ...added.map((name) => ({ name, type: { tensorType: { elemType: FLOAT } } }))],
-    },
-  };
-  const session = await openFloatModel(onnx.ModelProto.encode(withOutputs as onnxProto.onnx.ModelProto).finish());
-  const ranges = new Map<string, Range>([...operands].map((name) => [name, { lo: 0, hi: 0 }]));
-  try {
-    for (const inputs of samples) {
-      const values = await session.run(inputs, [...operands]);
-      for (const [name, range] of ranges) {
-        for (const v of values.get(name)!) {
-          if (v < range.lo) range.lo = v;
-          else if (v > range.hi) range.hi = v;
-        }
-      }
-    }
-  } finally {
-    await session.close();
-  }
-  return ranges;
+  tensor.dataLocation = 0;
 }
 
 class Rewriter {
@@ -258,15 +206,10 @@ class Rewriter {
   #dequantize(x: string, nodes: Node[]): string {
     const known = this.#dequantized.get(x);
     if (known !== undefined) return known;
-    const { lo, hi } = this.ranges.get(x)!;
-    const scale = (hi - lo) / 255 || 1;
-    const zero = Math.max(0, Math.min(255, Math.round(-lo / scale)));
-    const [scaleName, zeroName, codes, value] = [`${x}/scale`, `${x}/zero`, `${x}/codes`, `${x}/dequantized`];
-    this.tensors.push(floats(scaleName, [], Float32Array.of(scale)), bytes(zeroName, [], UINT8, Uint8Array.of(zero)));
-    nodes.push(
-      { opType: 'QuantizeLinear', input: [x, scaleName, zeroName], output: [codes] },
-      { opType: 'DequantizeLinear', input: [codes, scaleName, zeroName], output: [value] },
-    );
+    const value = `${x}/dequantized`;
+    const made = quantizeAndBack(x, this.ranges.get(x)!, { codes: `${x}/codes`, dequantized: value });
+    this.tensors.push(...made.tensors);
+    nodes.push(...made.nodes);
     this.#dequantized.set(x, value);
     return value;
   }
@@ -294,16 +237,4 @@ class Rewriter {
     );
     return names;
   }
-}
-
-function integer(name: string, value: number): onnxProto.onnx.IAttributeProto {
-  return { name, type: onnx.AttributeProto.AttributeType.INT, i: value };
-}
-
-function floats(name: string, dims: number[], data: Float32Array): Tensor {
-  return { name, dims, dataType: FLOAT, rawData: new Uint8Array(data.buffer) };
-}
-
-function bytes(name: string, dims: number[], dataType: number, rawData: Uint8Array): Tensor {
-  return { name, dims, dataType, rawData };
 }

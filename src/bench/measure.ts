@@ -4,9 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface Contender {
   /** What runs: `native (avx512vnni)`, `onnxruntime-node`, … */
   readonly runtime: string;
-  /** `static`, `dynamic` (ivit); `float`, `int8 static`, `int8 dynamic` (ONNX Runtime). */
+  /** `static`, `dynamic` (ivit); `float`, `int8 static`, `int8 conv`, … (ONNX Runtime). */
   readonly precision: string;
   readonly threads: number;
+  /** How near it is to the float model, in dB; null: that is not known, or it is that model. */
+  readonly sqnrDb: number | null;
   /** One image. */
   run(): Promise<unknown>;
   /** Several images, as fast as this runtime gets through them. */
@@ -19,6 +21,7 @@ export interface Timing {
   readonly runtime: string;
   readonly precision: string;
   readonly threads: number;
+  readonly sqnrDb: number | null;
   readonly median: number;
   readonly least: number;
   /** 10th and 90th percentile. */
@@ -56,12 +59,13 @@ export async function measure(
     }
     onRound?.(round + 1);
   }
-  return contenders.map(({ runtime, precision, threads }, i) => {
+  return contenders.map(({ runtime, precision, threads, sqnrDb }, i) => {
     const sorted = Float64Array.from(times[i]).sort();
     return {
       runtime,
       precision,
       threads,
+      sqnrDb,
       median: quantile(sorted, 0.5),
       least: sorted[0],
       spread: [quantile(sorted, 0.1), quantile(sorted, 0.9)],

@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import type * as Ort from 'onnxruntime-web';
 import { InputError } from '../errors.js';
 import { packageRequire } from '../package-root.js';
@@ -75,6 +78,28 @@ export async function openFloatPool(source: Uint8Array, threads: number): Promis
   let next = 0;
   const { inputNames, outputNames } = sessions[0];
   return { runtime, lanes, inputNames, outputNames, run: (...run) => sessions[next++ % lanes].run(...run), close };
+}
+
+/**
+ * A model after ONNX Runtime's basic optimisations: batch norms folded, constants computed, standard operators alone.
+ *
+ * @throws InputError where onnxruntime-node is not installed, as only that one writes models, or refuses the model
+ */
+export async function optimizeFloatModel(source: string): Promise<Uint8Array> {
+  const native = loadNative();
+  if (native instanceof Error)
+    throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`);
+  const folder = await mkdtemp(path.join(tmpdir(), 'ivit-optimized-'));
+  try {
+    const optimizedModelFilePath = path.join(folder, 'model.onnx');
+    const options = { ...sessionOptions(1), graphOptimizationLevel: 'basic', optimizedModelFilePath } as const;
+    await (await openNativeSession(native, source, options)).release();
+    return await readFile(optimizedModelFilePath);
+  } catch (error) {
+    throw refused(error as Error);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 function asFloatModel(session: Session): Omit<FloatModel, 'runtime'> {

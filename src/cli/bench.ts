@@ -28,7 +28,7 @@ export function addBenchCommand(program: Command): void {
     .command('bench')
     .description('measure latency and throughput, beside ONNX Runtime')
     .option('-m, --model <files...>', '.ivit models (default: $IVIT_MODEL, else the only .ivit in this folder)')
-    .option('--float <model.onnx>', 'measure ONNX Runtime on the float model too, in float and in both its int8 forms')
+    .option('--float <model.onnx>', 'measure ONNX Runtime on the float model too, in float and in its int8 forms')
     .option('--threads <list>', 'thread counts, like 1,2', positiveIntegers, [1])
     .option('-r, --runs <n>', 'rounds; in each, everything measured gets a turn', positiveInteger, 20)
     .addOption(
@@ -121,6 +121,7 @@ const RESULT_COLUMNS: readonly Column[] = [
   right('images/s'),
   right('× float'),
   right('× int8'),
+  right('SQNR'),
 ];
 
 function resultRow(result: Compared): string[] {
@@ -134,6 +135,7 @@ function resultRow(result: Compared): string[] {
     result.throughput.toFixed(1),
     ratio(result.againstFloat),
     ratio(result.againstInt8),
+    result.sqnrDb === null ? '' : `${result.sqnrDb.toFixed(1)} dB`,
   ];
 }
 
@@ -186,13 +188,13 @@ function csv(results: readonly Compared[]): string[] {
   const quoted = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const number = (value: number | null): string => (value === null ? '' : value.toFixed(4));
   return [
-    'runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8',
+    'runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8,sqnr_db',
     ...results.map((r) =>
       [
         quoted(r.runtime),
         quoted(r.precision),
         r.threads,
-        ...[r.median, r.least, ...r.spread, r.throughput, r.againstFloat, r.againstInt8].map(number),
+        ...[r.median, r.least, ...r.spread, r.throughput, r.againstFloat, r.againstInt8, r.sqnrDb].map(number),
       ].join(','),
     ),
   ];

@@ -14,6 +14,7 @@ test('contenders take turns', async () => {
     runtime,
     precision: 'static',
     threads: 2,
+    sqnrDb: null,
     run: async () => void calls.push(runtime),
     runMany: async (count) => void calls.push(`${count} of ${runtime}`),
     close: async () => undefined,

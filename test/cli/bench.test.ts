@@ -50,7 +50,7 @@ describe('bench', () => {
     expect(stdout.match(/\| ivit native/g)).toHaveLength(4);
     const csv = await bench('-m', 'tiny.ivit', '-o', 'csv');
     expect(csv.stdout.split('\n')[0]).toBe(
-      'runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8',
+      'runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8,sqnr_db',
     );
     expect(csv.stdout).toMatch(/^ivit native \(\w+\),tiny,1,[\d.]+,/m);
   });

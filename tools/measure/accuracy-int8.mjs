@@ -1,8 +1,11 @@
 /**
- * `npm run accuracy:int8 -- model.onnx --like model.ivit --dataset val/`: ONNX Runtime's own int8 (dynamic:
- * DynamicQuantizeLinear and MatMulInteger, weights per channel) beside the float model, on the images and with the
- * pre-processing of `ivit eval`.
+ * `npm run accuracy:int8 -- model.onnx --like model.ivit --dataset val/`: ONNX Runtime's int8 forms, as `ivit bench
+ * --float` times them, beside the float model, on the images and with the pre-processing of `ivit eval`. Their static
+ * ranges come from four synthetic photographs.
  */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepare } from '../prepare.mjs';
 
@@ -15,61 +18,65 @@ if (positionals.length !== 1 || values.like === undefined || values.dataset === 
   process.exit(2);
 }
 prepare();
+const load = (module) => import(`../../dist/${module}.js`);
 const [
-  { quantizeForOnnxRuntime },
-  { normalizePixels },
-  { openFloatModel },
-  { openDataset },
+  { onnxForms },
+  { FloatReference },
   { decodeImage },
-  { recordedNormalization },
   { Model },
+  { openDataset },
   { AccuracyMeter },
   { AgreementMeter },
 ] = await Promise.all(
   [
-    'bench/int8-onnx',
-    'calibrate/collect',
-    'calibrate/runtime',
-    'images/dataset',
-    'images/decode',
-    'library/float-input',
-    'library/model',
-    'report/accuracy',
-    'report/agreement',
-  ].map((module) => import(`../../dist/${module}.js`)),
+    'bench/contenders',
+    'api/float-reference',
+    'api/decode',
+    'api/model',
+    'images/datasets/index',
+    'metrics/accuracy',
+    'metrics/agreement',
+  ].map(load),
 );
+const [file] = positionals;
+const folder = mkdtempSync(path.join(tmpdir(), 'ivit-int8-'));
+const say = (text) => process.stderr.write(`${text}\n`);
 try {
   const model = await Model.load(values.like);
-  const { height, width, channels } = model.file.program.input;
-  const { mean, std } = recordedNormalization(model.file.provenance);
-  const float = await openFloatModel(positionals[0], { threads: model.threads });
-  const int8 = await openFloatModel(await quantizeForOnnxRuntime(positionals[0], 'dynamic', []), {
-    threads: model.threads,
-  });
-  const accuracy = { float: new AccuracyMeter(), int8: new AccuracyMeter() };
-  const agreement = new AgreementMeter();
   const { items } = await openDataset(values.dataset, { labels: model.labels ?? undefined, classCount: model.classes });
-  for (const { path, label } of items) {
-    const data = normalizePixels(model.prepare(await decodeImage(path)), channels, mean, std);
-    const logits = {};
-    for (const [name, session] of Object.entries({ float, int8 })) {
-      const outputs = await session.run({ [session.inputNames[0]]: { data, shape: [1, channels, height, width] } });
-      logits[name] = outputs.get(session.outputNames[0]);
-      accuracy[name].add(logits[name], label);
-    }
-    agreement.add(logits.float, logits.int8);
+  const { forms } = await onnxForms(file, model.file.program.input, say);
+  const opened = [];
+  for (const [i, { precision, model: form }] of forms.entries()) {
+    const at = typeof form === 'string' ? form : path.join(folder, `${i}.onnx`);
+    if (typeof form !== 'string') writeFileSync(at, form);
+    const session = await FloatReference.open(at, model);
+    opened.push({ precision, session, accuracy: new AccuracyMeter(), agreement: new AgreementMeter() });
   }
-  await Promise.all([float.close(), int8.close(), model.close()]);
+  for (const { path: image, label } of items) {
+    const pixels = model.prepare(await decodeImage(image));
+    let exact = null;
+    for (const { session, accuracy, agreement } of opened) {
+      const logits = model.logitsOf(await session.run(pixels));
+      exact ??= logits;
+      accuracy.add(logits, label);
+      agreement.add(exact, logits);
+    }
+  }
   const percent = (share) => `${(100 * share).toFixed(2)} %`;
-  const { top1Agreement, kl, sqnrDb, images } = agreement.result();
-  process.stdout.write(
-    `images     ${images}\ntop-1      ${percent(accuracy.int8.result().top1)}   float ` +
-      `${percent(accuracy.float.result().top1)}\n`,
-  );
-  process.stdout.write(
-    `agreement  ${percent(top1Agreement)}, KL ${kl.toFixed(5)}, SQNR ${sqnrDb.toFixed(1)} dB (${float.runtime})\n`,
-  );
+  process.stdout.write(`${items.length} images\n`);
+  for (const { precision, session, accuracy, agreement } of opened) {
+    const { top1Agreement, kl, sqnrDb } = agreement.result();
+    const beside =
+      precision === 'float'
+        ? ''
+        : `   agreement ${percent(top1Agreement)}, KL ${kl.toFixed(5)}, SQNR ${sqnrDb.toFixed(1)} dB`;
+    process.stdout.write(`${precision.padEnd(16)} top-1 ${percent(accuracy.result().top1)}${beside}\n`);
+    await session.close();
+  }
+  await model.close();
 } catch (error) {
   process.stderr.write(`error: ${error.message}\n`);
   process.exitCode = 3;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
 }
