@@ -71,12 +71,21 @@ const EXIF = oneOf(['apply', 'ignore']);
 
 const EVALUATE: Checks<EvaluateRequest> = {
   dataset: path,
+  classMap: path,
   float: path,
+  saveFloat: path,
   limit: wholeNumber(1),
+  shard: shaped(
+    '{ index, count } of whole numbers, index from 1 to count',
+    ({ index, count }) => wholeNumber(1).accepts(count) && wholeNumber(1, count as number).accepts(index),
+  ),
+  out: path,
+  resume: { expected: 'true or false', accepts: (value) => typeof value === 'boolean' },
   onProgress: called,
   onNotice: called,
   exif: EXIF,
   onImage: called,
+  onRow: called,
 };
 
 /** @throws UsageError for the first argument that is not what it must be */
@@ -93,7 +102,12 @@ export function checkQuantizeArguments(model: unknown, request: unknown): void {
 /** @throws UsageError as above */
 export function checkEvaluateArguments(request: unknown): void {
   checkObject('evaluate', request, EVALUATE);
-  check('evaluate', 'dataset', (request as EvaluateRequest).dataset, path);
+  const { dataset, resume, out, saveFloat, float } = request as EvaluateRequest;
+  check('evaluate', 'dataset', dataset, path);
+  if (resume === true && out === undefined)
+    throw new UsageError('A run is resumed from what it wrote: give the file (--out) that it was to write');
+  if (saveFloat !== undefined && float === undefined)
+    throw new UsageError('Float logits are kept of a float model: give it too (--float model.onnx)');
 }
 
 /** @throws UsageError as above */

@@ -1,53 +1,28 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { InputError } from '../errors.js';
-import { UnreadImages, hasClasses, listImages, openDataset } from '../images/datasets/index.js';
-import { greyNotice, losesColour } from '../images/channels.js';
-import { decodeOriented } from '../images/decode.js';
-import type { ExifMode } from '../images/decode.js';
-import type { PixelImage } from '../images/image.js';
-import { AccuracyMeter } from '../metrics/accuracy.js';
-import { isNearChance } from '../metrics/chance.js';
-import { AgreementMeter, argmax } from '../metrics/agreement.js';
-import { latencyOf } from '../metrics/latency.js';
-import type { Latency } from '../metrics/latency.js';
-import { OutputsMeter } from '../metrics/similarity.js';
-import type { OutputAgreement } from '../metrics/similarity.js';
+import { openDataset } from '../images/datasets/index.js';
+import type { Dataset } from '../images/datasets/index.js';
+import { readLabels } from '../images/label-list.js';
+import { floatRow, rankOfLabel } from '../metrics/image-row.js';
+import type { ImageRow } from '../metrics/image-row.js';
+import { classifierOf } from '../metrics/output.js';
+import { firstPrediction } from '../metrics/predictions.js';
 import { checkEvaluateArguments } from './arguments.js';
+import { digestOf } from './digest.js';
+import { Evaluator } from './evaluation.js';
+import type { Evaluation } from './evaluation.js';
+import { FloatLogitsWriter, StoredLogits, floatSubject, isFloatLogits } from './float-logits.js';
+import type { FloatSide } from './float-logits.js';
 import { FloatReference } from './float-reference.js';
+import { inferInOrder } from './infer-images.js';
+import type { Inferred, InferredItem } from './infer-images.js';
 import { Model } from './model.js';
+import { PartWriter, openPart, partHeader, headerDifference } from './part-file.js';
+import type { PartHeader, Row, Shard } from './part-file.js';
 import type { EvaluateRequest } from './requests.js';
-import type { SkippedImage } from './quantize.js';
-
-export interface Evaluation {
-  readonly images: number;
-  /** How many of them have an EXIF orientation other than upright, and what was done with these. */
-  readonly turned: { readonly images: number; readonly exif: ExifMode };
-  /** Null where the model or the dataset has no classes. */
-  readonly top1: number | null;
-  readonly top5: number | null;
-  /** Decoding, resizing and inference together, by the clock on the wall; the float model's time is left out. */
-  readonly imagesPerSecond: number;
-  /** Of inference alone. */
-  readonly latencyMs: Latency;
-  readonly skipped: readonly SkippedImage[];
-  /** Images of class folders that are of a kind that is not decoded: extension → how many. */
-  readonly unread: Readonly<Record<string, number>>;
-  readonly float?: FloatComparison;
-}
-
-export interface FloatComparison {
-  /** Null where the model or the dataset has no classes. */
-  readonly top1: number | null;
-  readonly top5: number | null;
-  /** Share of images for which both models decide for the same class; null where the model has no classes. */
-  readonly agreement: number | null;
-  /** Of the classes' scores; null where the model has no classes. */
-  readonly kl: number | null;
-  /** Of the classes' scores, or of all outputs together. */
-  readonly sqnrDb: number;
-  /** Output by output. */
-  readonly outputs: readonly OutputAgreement[];
-  readonly runtime: string;
-}
+import { VERSION } from './version.js';
 
 /**
  * Measures a model on a dataset. Decoding of the next images overlaps with inference.
@@ -58,6 +33,14 @@ export interface FloatComparison {
  * @throws InputError where the dataset or the float model cannot be used, or no image can be decoded
  */
 export async function evaluate(model: Model | string, request: EvaluateRequest): Promise<Evaluation> {
+  return (await evaluateRows(model, request)).evaluation;
+}
+
+/** The same, with what the figures were made from. */
+export async function evaluateRows(
+  model: Model | string,
+  request: EvaluateRequest,
+): Promise<{ evaluation: Evaluation; evaluator: Evaluator; header: PartHeader }> {
   checkEvaluateArguments(request);
   if (model instanceof Model) return evaluateLoaded(model, request);
   const loaded = await Model.load(model);
@@ -68,251 +51,244 @@ export async function evaluate(model: Model | string, request: EvaluateRequest):
   }
 }
 
-async function evaluateLoaded(model: Model, request: EvaluateRequest): Promise<Evaluation> {
-  const { onNotice, onProgress, exif = 'ignore' } = request;
-  const { items: all, unread } = await itemsOf(model, request);
-  const items = limited(all, request.limit);
-  const float = request.float === undefined ? null : await FloatReference.open(request.float, model, onNotice);
+async function evaluateLoaded(
+  model: Model,
+  request: EvaluateRequest,
+): Promise<{ evaluation: Evaluation; evaluator: Evaluator; header: PartHeader }> {
+  const dataset = await datasetOf(model, request);
+  const digest = datasetDigest(request.dataset, dataset);
+  const float = await floatSideOf(model, request, digest);
   try {
-    const accuracy = new AccuracyMeter();
-    const comparison = float === null ? null : new Comparison(float, model);
-    const times: number[] = [];
-    const skipped: SkippedImage[] = [];
-    let floatTime = 0;
-    let turned = 0;
-    let coloured = 0;
-    const start = performance.now();
-    for await (const { item, input } of inferInOrder(model, items, exif)) {
-      if ('reason' in input) {
-        skipped.push({ path: item.path, reason: input.reason });
-      } else {
-        const { pixels, values, ms } = input;
-        const logits = model.logitsOf(values);
-        if (item.label !== null) accuracy.add(logits, item.label);
-        times.push(ms);
-        if (input.isTurned) turned++;
-        if (input.isColoured) coloured++;
-        const before = performance.now();
-        const floatPrediction = await comparison?.add(pixels, values, item.label);
-        floatTime += performance.now() - before;
-        request.onImage?.({ path: item.path, label: item.label, logits, floatPrediction });
-      }
-      onProgress?.(times.length + skipped.length, items.length);
-    }
-    const seconds = (performance.now() - start - floatTime) / 1000;
-    const images = times.length;
-    if (images === 0) throw new InputError(`No usable image in ${request.dataset}: ${skipped[0].reason}`);
-    if (turned > 0) onNotice?.(turnedNotice(turned, images, exif));
-    for (const told of [greyNotice(coloured, images), chanceNotice(accuracy, comparison, model.classes)])
-      if (told !== null) onNotice?.(told);
-    return {
-      images,
-      turned: { images: turned, exif },
-      ...topOf(accuracy),
-      imagesPerSecond: images / seconds,
-      latencyMs: latencyOf(times),
-      skipped,
-      unread,
-      ...(comparison !== null && { float: comparison.result() }),
+    const header = headerOf(model, request, dataset, { digest, float });
+    const evaluator = new Evaluator(header);
+    const take = (row: Row): void => {
+      evaluator.add(row);
+      request.onRow?.(row);
     };
+    const timing =
+      (await takeFinished(header, request, take)) ?? (await run({ model, request, dataset, float, header }, take));
+    const evaluation = evaluator.result(float?.runtime ?? '', timing);
+    const { images, skipped } = evaluation;
+    if (images === 0 && skipped.length > 0 && header.shard.count === 1)
+      throw new InputError(`No usable image in ${request.dataset}: ${skipped[0].reason}`);
+    evaluator.notices(evaluation).forEach((notice) => request.onNotice?.(notice));
+    return { evaluation, evaluator, header };
   } finally {
     await float?.close();
   }
 }
 
-/** An image, and its class where the dataset says it. */
-interface Item {
-  readonly path: string;
-  readonly label: number | null;
+interface Run {
+  readonly model: Model;
+  readonly request: EvaluateRequest;
+  readonly dataset: Dataset;
+  readonly float: FloatSide | null;
+  readonly header: PartHeader;
+}
+
+interface Timing {
+  readonly timed: number;
+  readonly seconds: number;
+}
+
+/** Where a run is resumed that was done already, its rows; else null. */
+async function takeFinished(
+  header: PartHeader,
+  { out, resume, onNotice }: EvaluateRequest,
+  take: (row: Row) => void,
+): Promise<Timing | null> {
+  if (out === undefined || resume !== true || !existsSync(out)) return null;
+  const part = await openPart(out);
+  const { index, count } = part.header.shard;
+  const isOther = index !== header.shard.index || count !== header.shard.count;
+  const difference = isOther ? `of shard ${index}/${count}` : headerDifference(part.header, header);
+  if (difference !== null) throw new InputError(`${out} is ${difference}: choose another name, or leave out --resume`);
+  onNotice?.(`${out} is whole: nothing is left to do.`);
+  let step = await part.rows.next();
+  for (; step.done !== true; step = await part.rows.next()) take(step.value);
+  return step.value;
+}
+
+/** Evaluates what is left to evaluate, and hands on all rows. */
+async function run({ model, request, dataset, float, header }: Run, take: (row: Row) => void): Promise<Timing> {
+  const { out, resume = false, saveFloat, onProgress, exif = 'ignore' } = request;
+  const indices = chosenIndices(dataset.items.length, header.settings.limit, header.shard);
+  const part = out === undefined ? null : await PartWriter.open(out, header, resume);
+  const earlier = part?.earlier ?? [];
+  const kept = openKept(model, { ...header, indices, file: saveFloat, float, resume: earlier.length > 0 });
+  let isDone = false;
+  try {
+    const isPrefix = earlier.every(({ index }, i) => index === indices[i]);
+    if (!isPrefix) throw new InputError(`${out}.partial is damaged: delete it, or leave out --resume`);
+    earlier.forEach(take);
+    const rows = new RowMaker({ model, request, dataset, float, header }, kept);
+    const left = indices.slice(earlier.length);
+    const needClass = dataset.items.some(({ label }) => label !== null);
+    const start = performance.now();
+    let done = earlier.length;
+    for await (const found of inferInOrder(model, { dataset, indices: left, exif, needClass })) {
+      const row = await rows.make(found);
+      part?.add(row);
+      take(row);
+      onProgress?.(++done, indices.length);
+    }
+    const seconds = (performance.now() - start - rows.floatTime) / 1000;
+    const timing = { timed: rows.images, seconds };
+    kept?.finish();
+    part?.finish(timing);
+    isDone = true;
+    return timing;
+  } finally {
+    if (!isDone) {
+      kept?.giveUp(part !== null);
+      part?.giveUp();
+    }
+  }
+}
+
+function openKept(
+  model: Model,
+  options: Pick<PartHeader, 'dataset'> & {
+    readonly indices: readonly number[];
+    readonly file: string | undefined;
+    readonly float: FloatSide | null;
+    readonly resume: boolean;
+  },
+): FloatLogitsWriter | null {
+  const { dataset, indices, file, float, resume } = options;
+  if (file === undefined || float === null) return null;
+  const subject = floatSubject(model, dataset.digest);
+  if (float.sha256 !== subject.model)
+    throw new InputError('Float logits are kept of the very ONNX file that the .ivit model was made from: give that');
+  return FloatLogitsWriter.open(file, subject, { indices, runtime: float.runtime, resume });
+}
+
+/** Makes rows of what was inferred. */
+class RowMaker {
+  /** How many images could be used. */
+  images = 0;
+  /** Milliseconds that the float model took. */
+  floatTime = 0;
+  private readonly keepScores: boolean;
+
+  constructor(
+    private readonly of: Run,
+    private readonly kept: FloatLogitsWriter | null,
+  ) {
+    const { items, kind } = of.dataset;
+    // ReaL's several classes are one each time: the models that it measures decide for one.
+    this.keepScores = kind !== 'ImageNet' && items.some(({ label }) => Array.isArray(label));
+  }
+
+  async make({ index, item: { path: file, label }, input }: InferredItem): Promise<Row> {
+    if ('reason' in input) return { index, path: file, skipped: input.reason };
+    this.images++;
+    const { model, request } = this.of;
+    const { values, ms, isTurned, isColoured } = input;
+    const logits = model.logitsOf(values);
+    const classifier = classifierOf(model.file.outputs);
+    const first = classifier === null ? null : firstPrediction(classifier, logits, model.logitScale);
+    const float = await this.floatRow(index, label, input);
+    request.onImage?.({ path: file, label, logits, floatPrediction: float?.prediction ?? undefined });
+    return {
+      index,
+      path: file,
+      label,
+      prediction: first?.index ?? null,
+      probability: first?.probability ?? null,
+      rank: classifier === null ? null : rankOfLabel(logits, label),
+      ms,
+      ...(isTurned && { turned: true as const }),
+      ...(isColoured && { coloured: true as const }),
+      ...(request.out !== undefined && { digest: digestOf(values) }),
+      ...(this.keepScores && classifier !== null && { scores: [...logits] }),
+      ...(float !== undefined && { float }),
+    };
+  }
+
+  private async floatRow(index: number, label: ImageRow['label'], { pixels, values }: Inferred) {
+    const { model, float } = this.of;
+    if (float === null) return undefined;
+    const before = performance.now();
+    const exact = await float.run(pixels, index);
+    this.kept?.put(index, pixels, exact);
+    const reals = Float64Array.from(values, (v) => v * model.logitScale);
+    const row = floatRow(exact, reals, model.file.outputs, label);
+    this.floatTime += performance.now() - before;
+    return row;
+  }
 }
 
 /** @throws InputError where there is nothing to measure: no classes, and no float model to compare with */
-async function itemsOf(
+async function datasetOf(
   model: Model,
-  { dataset: source, float, onNotice }: EvaluateRequest,
-): Promise<Pick<Evaluation, 'unread'> & { readonly items: readonly Item[] }> {
-  const options = { labels: model.labels ?? undefined, classCount: model.classes };
+  { dataset: source, classMap, float, onNotice }: EvaluateRequest,
+): Promise<Dataset> {
   if (model.classes === 0 && float === undefined) {
     throw new InputError(
       `The model made from ${model.file.provenance.source.name} has no classes: accuracy cannot be measured. Give ` +
         'the float model to compare its outputs with (--float), or quantize a model with its classifier.',
     );
   }
-  if (float === undefined || (model.classes > 0 && (await hasClasses(source, options)))) {
-    const dataset = await openDataset(source, options);
-    dataset.notices.forEach((notice) => onNotice?.(notice));
-    const left = dataset.unread?.notice(source) ?? null;
-    if (left !== null) onNotice?.(left);
-    return { items: dataset.items, unread: dataset.unread?.byExtension() ?? {} };
-  }
-  if (model.classes > 0) onNotice?.(`${source} says no classes: the model is compared with the float one alone.`);
-  const unread = new UnreadImages();
-  const items = (await listImages(source, unread)).map((path) => ({ path, label: null }));
-  const left = unread.notice(source);
+  const named = classMap === undefined ? model.labels : await readLabels(classMap, model.classes);
+  const options = { labels: named ?? undefined, classCount: model.classes };
+  const classes = model.classes === 0 ? 'ignored' : float === undefined ? 'required' : 'optional';
+  const dataset = await openDataset(source, { ...options, classes });
+  dataset.notices.forEach((notice) => onNotice?.(notice));
+  const left = dataset.unread?.notice(source) ?? null;
   if (left !== null) onNotice?.(left);
-  return { items, unread: unread.byExtension() };
+  if (classes === 'optional' && dataset.items.every(({ label }) => label === null))
+    onNotice?.(`${source} says no classes: the model is compared with the float one alone.`);
+  return dataset;
 }
 
-const topOf = (accuracy: AccuracyMeter): Pick<Evaluation, 'top1' | 'top5'> => {
-  const { images, top1, top5 } = accuracy.result();
-  return images === 0 ? { top1: null, top5: null } : { top1, top5 };
-};
+async function floatSideOf(
+  model: Model,
+  { float, onNotice }: EvaluateRequest,
+  dataset: string,
+): Promise<FloatSide | null> {
+  if (float === undefined) return null;
+  if (isFloatLogits(float)) return StoredLogits.open(float, floatSubject(model, dataset));
+  return FloatReference.open(float, model, onNotice);
+}
 
-/** The float model beside the integer one. */
-class Comparison {
-  private readonly accuracy = new AccuracyMeter();
-  /** Of the classes' scores, or of all numbers. */
-  private readonly agreement = new AgreementMeter();
-  private readonly outputs: OutputsMeter;
+function headerOf(
+  model: Model,
+  { dataset: source, limit, exif = 'ignore', shard = { index: 1, count: 1 } }: EvaluateRequest,
+  dataset: Dataset,
+  { digest, float }: { readonly digest: string; readonly float: FloatSide | null },
+): PartHeader {
+  const { hash, provenance, outputs, labels } = model.file;
+  return partHeader({
+    tool: `ivit ${VERSION}`,
+    model: { name: provenance.source.name, hash, labels },
+    classes: model.classes,
+    outputs,
+    dataset: { source, digest, images: dataset.items.length, unread: dataset.unread?.byExtension() ?? {} },
+    settings: { limit: limit ?? null, exif },
+    float: float && { sha256: float.sha256, runtime: float.runtime },
+    shard,
+  });
+}
 
-  constructor(
-    private readonly float: FloatReference,
-    private readonly model: Model,
-  ) {
-    this.outputs = new OutputsMeter(model.file.outputs);
+/** SHA-256 of the names and classes of a dataset's images, the same wherever the dataset lies. */
+function datasetDigest(source: string, { items }: Dataset): string {
+  const hash = createHash('sha256');
+  const folders = [source, path.dirname(source)].map((folder) => path.normalize(`${folder}/`));
+  for (const { path: file, label } of items) {
+    const whole = path.normalize(file);
+    const folder = folders.find((one) => whole.startsWith(one)) ?? '';
+    hash.update(`${JSON.stringify([whole.slice(folder.length).replaceAll(path.sep, '/'), label])}\n`);
   }
-
-  /** @returns the float model's first class; undefined where there are none */
-  async add(pixels: Uint8Array, values: Int32Array, label: number | null): Promise<number | undefined> {
-    const { model } = this;
-    const exact = await this.float.run(pixels);
-    const reals = Float64Array.from(values, (v) => v * model.logitScale);
-    this.outputs.add(exact, reals);
-    const logits = model.logitsOf(exact);
-    this.agreement.add(logits, model.logitsOf(reals));
-    if (label !== null) this.accuracy.add(logits, label);
-    return model.classes > 0 ? argmax(logits) : undefined;
-  }
-
-  result(): FloatComparison {
-    const { top1Agreement, kl, sqnrDb } = this.agreement.result();
-    const hasClasses = this.model.classes > 0;
-    return {
-      ...topOf(this.accuracy),
-      agreement: hasClasses ? top1Agreement : null,
-      kl: hasClasses ? kl : null,
-      sqnrDb,
-      outputs: this.outputs.result(),
-      runtime: this.float.runtime,
-    };
-  }
+  return hash.digest('hex');
 }
-
-/** A warning where the accuracy is one of guessing; null where it is not. */
-function chanceNotice(accuracy: AccuracyMeter, comparison: Comparison | null, classes: number): string | null {
-  const { images, top1 } = accuracy.result();
-  if (!isNearChance(top1, images, classes)) return null;
-  const float = comparison?.result().top1 ?? null;
-  const remedy =
-    float === null
-      ? 'Compare with the float model (--float), check'
-      : isNearChance(float, images, classes)
-        ? 'So is that of the float model: check'
-        : 'That of the float model is not: quantize again with photographs as --images. Else check';
-  return (
-    `WARNING: the accuracy is about that of guessing among ${classes} classes. ${remedy} that the classes of the ` +
-    "dataset are the model's, in its order, and that its pre-processing (`ivit inspect`) is right."
-  );
-}
-
-function turnedNotice(turned: number, images: number, exif: ExifMode): string {
-  const subject = `${turned} of ${images} images lie on their side, as their EXIF orientation says`;
-  return exif === 'apply'
-    ? `${subject}: they were turned upright.`
-    : `${subject}, and were NOT turned, as Python's datasets do not. --exif apply turns them, as ivit infer does.`;
-}
-
-/** `limit` items spread evenly, so that a dataset sorted by class is not cut to its first classes. */
-function limited(items: readonly Item[], limit = items.length): Item[] {
-  const count = Math.min(limit, items.length);
-  return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)]);
-}
-
-interface Decoded {
-  readonly path: string;
-  readonly image: PixelImage;
-  readonly isTurned: boolean;
-}
-
-interface Skipped {
-  readonly reason: string;
-}
-
-interface Prepared {
-  readonly pixels: Uint8Array;
-  /** Whether its EXIF data give an orientation other than upright. */
-  readonly isTurned: boolean;
-  /** Whether a network of one channel gets it without its colours. */
-  readonly isColoured: boolean;
-}
-
-interface Inferred extends Prepared {
-  /** All that the network gives. */
-  readonly values: Int32Array;
-  readonly ms: number;
-}
-
-/** Most images that are held decoded at a time. */
-const MAX_BATCH = 32;
 
 /**
- * Decodes and infers image by image, results in order. While one batch is inferred the next is decoded, by sharp's own
- * threads; resizing, which is JavaScript, happens in between, so that it does not disturb the measured times.
+ * The images of a shard: of `limit` items spread evenly, so that a dataset sorted by class is not cut to its first
+ * classes, one of `count` runs of about one length.
  */
-async function* inferInOrder(
-  model: Model,
-  items: readonly Item[],
-  exif: ExifMode,
-): AsyncGenerator<{ item: Item; input: Skipped | Inferred }> {
-  const size = Math.min(MAX_BATCH, 2 * model.threads);
-  const decode = (from: number) => Promise.all(items.slice(from, from + size).map((item) => decodeItem(item, exif)));
-  let decoding = decode(0);
-  for (let from = 0; from < items.length; from += size) {
-    const prepared = (await decoding).map((one) => ('reason' in one ? one : prepareItem(model, one)));
-    decoding = decode(from + size);
-    const inferred = await mapConcurrently(prepared, model.threads, (one) => inferPixels(model, one));
-    for (const [i, input] of inferred.entries()) yield { item: items[from + i], input };
-  }
-}
-
-async function decodeItem(item: Item, exif: ExifMode): Promise<Decoded | Skipped> {
-  try {
-    return { ...(await decodeOriented(item.path, exif)), path: item.path };
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    return { reason: error.message };
-  }
-}
-
-/** What has other channels than the network reads is skipped, with the reason. */
-function prepareItem(model: Model, { image, isTurned, path }: Decoded): Prepared | Skipped {
-  try {
-    const isColoured = model.file.program.input.channels === 1 && losesColour(image);
-    return { pixels: model.prepare(image), isTurned, isColoured };
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    return { reason: `Cannot use ${path}: ${error.message}` };
-  }
-}
-
-async function inferPixels(model: Model, prepared: Prepared | Skipped): Promise<Inferred | Skipped> {
-  if ('reason' in prepared) return prepared;
-  const { pixels } = prepared;
-  const start = performance.now();
-  const values = await model.run(pixels);
-  return { ...prepared, values, ms: performance.now() - start };
-}
-
-/** Works on `count` items at a time: as many as the engine has threads, so that none waits in a queue while timed. */
-async function mapConcurrently<T, R>(items: readonly T[], count: number, work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const worker = async () => {
-    while (next < items.length) {
-      const i = next++;
-      results[i] = await work(items[i]);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(count, items.length) }, worker));
-  return results;
+export function chosenIndices(items: number, limit: number | null, { index, count }: Shard): number[] {
+  const images = Math.min(limit ?? items, items);
+  const [from, to] = [index - 1, index].map((edge) => Math.floor((edge * images) / count)) as [number, number];
+  return Array.from({ length: to - from }, (_, i) => Math.floor(((from + i) * items) / images));
 }

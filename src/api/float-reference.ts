@@ -25,6 +25,8 @@ export class FloatReference {
     private readonly model: Model,
     private readonly path: string,
     private readonly sources: readonly Source[],
+    /** Of the ONNX file. */
+    readonly sha256: string,
   ) {}
 
   /** @throws InputError where the file cannot be run, or lacks an output that the integer model has */
@@ -32,8 +34,8 @@ export class FloatReference {
     const imported = await importLike(path, model);
     const { float, isGraph } = await openFloatFile(path, imported, { threads: model.threads });
     const { name, sha256 } = model.file.provenance.source;
-    if ((await hashFile(path)) !== sha256)
-      onNotice?.(`${path} is not the file that the model was made from (${name}).`);
+    const own = await hashFile(path);
+    if (own !== sha256) onNotice?.(`${path} is not the file that the model was made from (${name}).`);
     const sources = distinctOutputs(model.file.outputs).map((output) => {
       const source = imported === null ? null : outputLike(output, model, imported);
       // The graph written as ONNX has one output, which holds all.
@@ -41,7 +43,7 @@ export class FloatReference {
       const wanted = source?.name ?? output.name;
       return { output, name: float.outputNames.find((one) => one === wanted) ?? float.outputNames[0], start: 0 };
     });
-    return new FloatReference(float, model, path, sources);
+    return new FloatReference(float, model, path, sources, own);
   }
 
   get runtime(): string {

@@ -20,6 +20,10 @@ const KINDS = {
     start.toString('latin1').startsWith('PK\x03\x04') || start[8] === '{'.charCodeAt(0),
   'exported graph': (start: Buffer) => start.includes('ivit'),
   'any file': () => true,
+  'part of an evaluation': (start: Buffer) => start.toString('latin1').startsWith('{"format":"ivit evaluation"'),
+  'file of float logits': (start: Buffer) => start.includes('"ivit float logits"'),
+  // A table of classes, or a PNG.
+  'confusion matrix': (start: Buffer) => /^(class,|\x89PNG)/.test(start.toString('latin1')),
   // Bytes of any kind; the name must end in .bin or .raw.
   'file of pixels': () => true,
   'table of predictions': (start: Buffer) => start.toString('latin1').startsWith('path,label,prediction'),

@@ -5,12 +5,9 @@ import { InputError } from '../errors.js';
 import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
-import { UnreadImages, listImages } from '../images/datasets/index.js';
 import { cycledChannels, greyNotice, losesColour } from '../images/channels.js';
-import { decodeImage } from '../images/decode.js';
 import { readLabels } from '../images/label-list.js';
 import { findLabels } from '../images/labels.js';
-import { sample } from '../images/random.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import { classifierOf, outputOf } from '../metrics/output.js';
@@ -34,6 +31,7 @@ import type {
   QuantizeOptions,
   QuantizeResult,
 } from '../quantize/index.js';
+import { SEED, drawImages } from './draw-images.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
 import { importAndChooseRecipe } from './recipe.js';
@@ -89,9 +87,6 @@ export interface QuantizeSummary {
   /** Which ONNX Runtime ran the float model. */
   readonly runtime: string;
 }
-
-/** Which images are drawn, and which are made up. */
-const SEED = 1;
 
 /**
  * Quantizes a float ONNX Vision Transformer to a `.ivit` file.
@@ -240,7 +235,8 @@ export function checkQuantizeRequest(model: string, request: QuantizeRequest, re
   checkQuantizeArguments(model, request);
   resolveScheme({ ...DEFAULT_OPTIONS, ...definedOptions(request) }); // tells of options that exclude each other
   for (const input of [request.images, request.labels, ...(request.stats ?? [])])
-    if (input !== undefined && !existsSync(input)) throw new InputError(`No such file or folder: ${input}`);
+    if (input !== undefined && !existsSync(input) && !(input === request.images && /[{*?[]/.test(input)))
+      throw new InputError(`No such file or folder: ${input}`);
   checkOutputs(
     [
       { option: '-o', path: request.output ?? defaultOutput(model), kind: '.ivit model' },
@@ -284,28 +280,28 @@ export async function calibrationImages(
     }
     return { images, skipped: [], unread: {} };
   }
-  const unread = new UnreadImages();
-  const paths = sample(await listImages(request.images, unread), numImages ?? effort.images, SEED);
+  const drawn = await drawImages(request.images, numImages ?? effort.images);
+  drawn.notices.forEach(notice);
   const images: Uint8Array[] = [];
   const skipped: SkippedImage[] = [];
   let coloured = 0;
-  for (const [i, file] of paths.entries()) {
+  for await (const { path: file, image } of drawn.images) {
     try {
-      const image = await decodeImage(file);
+      if (image instanceof InputError) throw image;
       images.push(applyRecipe(image, recipe, channels));
       if (channels === 1 && losesColour(image)) coloured++;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       skipped.push({ path: file, reason: error.message });
     }
-    onProgress?.('images', i + 1, paths.length);
+    onProgress?.('images', images.length + skipped.length, drawn.count);
   }
   if (images.length === 0) throw new InputError(`No usable image in ${request.images}: ${skipped[0].reason}`);
   if (skipped.length > 0)
-    notice(`${skipped.length} of ${paths.length} images skipped: ${skipped.map((one) => one.path).join(', ')}`);
-  for (const left of [greyNotice(coloured, images.length), unread.notice(request.images)])
+    notice(`${skipped.length} of ${drawn.count} images skipped: ${skipped.map((one) => one.path).join(', ')}`);
+  for (const left of [greyNotice(coloured, images.length), drawn.unread?.notice(request.images) ?? null])
     if (left !== null) notice(left);
-  return { images, skipped, unread: unread.byExtension() };
+  return { images, skipped, unread: drawn.unread?.byExtension() ?? {} };
 }
 
 /** The quantizer's options that the request sets. */

@@ -1,16 +1,14 @@
 /** Which recipe a model gets: what is said about it, and, where nothing is, what its float model is surest with. */
 import { InputError } from '../errors.js';
-import { listImages } from '../images/datasets/index.js';
-import { decodeImage } from '../images/decode.js';
 import { classCount } from '../graph/output.js';
 import { MAX_CHANNELS } from '../images/image.js';
 import type { PixelImage } from '../images/image.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import { assumption, resolveRecipe } from '../images/preprocess/resolve.js';
-import { sample } from '../images/random.js';
 import { importModel } from '../importer/index.js';
 import type { ImportedModel } from '../importer/index.js';
+import { drawImages } from './draw-images.js';
 import { probeRecipe } from './probe-recipe.js';
 import type { RecipeProbe } from './probe-recipe.js';
 
@@ -75,7 +73,6 @@ const PROBE_IMAGES_LARGE = 12;
 const LARGE = 50e6;
 /** ONNX Runtime takes no model of more than 2 GiB as bytes. */
 const MOST_PARAMETERS = 500e6;
-const SEED = 1;
 
 interface RecipeRequest {
   readonly images?: string;
@@ -131,12 +128,8 @@ function whyNot({ graph, parameters }: ImportedModel, images: string | undefined
 async function probeImages(source: string, parameters: number): Promise<PixelImage[]> {
   const count = parameters > LARGE ? PROBE_IMAGES_LARGE : PROBE_IMAGES;
   const images: PixelImage[] = [];
-  for (const file of sample(await listImages(source), count, SEED)) {
-    const image = await decodeImage(file).catch((error: unknown) => {
-      if (error instanceof InputError) return null; // calibration tells of it
-      throw error;
-    });
-    if (image !== null) images.push(image);
-  }
+  const drawn = await drawImages(source, count);
+  // Calibration tells of what cannot be decoded.
+  for await (const { image } of drawn.images) if (!(image instanceof InputError)) images.push(image);
   return images;
 }

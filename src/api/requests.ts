@@ -1,7 +1,9 @@
 /** What callers ask for. */
 import type { ExifMode } from '../images/decode.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
+import type { RowLabel } from '../metrics/image-row.js';
 import type { FitStage, QuantizeOptions } from '../quantize/index.js';
+import type { Row, Shard } from './part-file.js';
 
 export interface QuantizeRequest extends Partial<QuantizeOptions> {
   /** Path of the `.ivit` to write; default: the model's with `.ivit` for its extension. */
@@ -33,24 +35,39 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
 export type QuantizeStage = 'images' | FitStage;
 
 export interface EvaluateRequest {
-  /** Folder of class folders, folder with a label file, or label file; with `float` any folder of images too. */
+  /**
+   * Folder of class folders, folder with a label file, label file, or files that hold images and classes (README); with
+   * `float` any images.
+   */
   readonly dataset: string;
-  /** The float ONNX model to compare with, image by image. */
+  /** File of the dataset's names of classes, in the model's order, where the model's own labels do not fit. */
+  readonly classMap?: string;
+  /** The float ONNX model to compare with, image by image, or its logits as `saveFloat` kept them. */
   readonly float?: string;
+  /** Path of a file to write the float model's logits to. */
+  readonly saveFloat?: string;
   /** Only the first so many images, spread evenly over the dataset. */
   readonly limit?: number;
+  /** Only one part of these; `mergeEvaluations` puts the parts together. */
+  readonly shard?: Shard;
+  /** Path of a file to write what is found to, image by image: a part. */
+  readonly out?: string;
+  /** Whether to go on with what a killed run left of `out`. */
+  readonly resume?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
   readonly onNotice?: (notice: string) => void;
   /** Whether images are turned by their EXIF orientation; default: `ignore`, as Python's datasets do. */
   readonly exif?: ExifMode;
   /** Called for each image, in the dataset's order. */
   readonly onImage?: (image: EvaluatedImage) => void;
+  /** Called with what is found on each image, in the dataset's order; of resumed runs also what was found before. */
+  readonly onRow?: (row: Row) => void;
 }
 
 export interface EvaluatedImage {
   readonly path: string;
-  /** Null where the dataset has no classes. */
-  readonly label: number | null;
+  /** Null where the dataset has no classes; a list where images may have several. */
+  readonly label: RowLabel;
   /** The scores of the classes; all numbers of a model that has none. */
   readonly logits: Int32Array;
   /** The float model's first class, where there is a float model and there are classes. */

@@ -11,7 +11,7 @@ import { definitionOf } from '../program/ops/index.js';
 import { tensorsOf } from '../program/tensors.js';
 import type { Program } from '../program/types.js';
 import { evaluate } from './evaluate.js';
-import type { FloatComparison } from './evaluate.js';
+import type { FloatComparison } from './evaluation.js';
 import { Model } from './model.js';
 import { probeImages, type ProbeImage } from './verify-images.js';
 

@@ -1,29 +1,42 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { InputError } from '../errors.js';
-import { evaluate } from '../api/evaluate.js';
-import type { Evaluation, FloatComparison } from '../api/evaluate.js';
-import type { EvaluatedImage } from '../api/requests.js';
+import { InputError, UsageError } from '../errors.js';
+import { evaluateRows } from '../api/evaluate.js';
+import type { PartHeader } from '../api/part-file.js';
+import { partialName } from '../api/part-file.js';
 import { Model } from '../api/model.js';
 import { checkOutputs } from '../api/outputs.js';
-import { writeAtomically } from '../program/file.js';
 import { worstLayers } from '../quantize/index.js';
-import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
-import type { ExifFlag, ModelFlags } from './options.js';
+import { addExifOption, addEngineOptions, engineOptions, findModel, positiveInteger } from './options.js';
+import type { EngineFlags, ExifFlag } from './options.js';
+import { checkConfusionName, writeConfusion } from './confusion.js';
+import { PredictionTable, evaluationJson, printEvaluation, warnOfSkipped } from './evaluation.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
-import { milliseconds, notice, pairs, percent, print, printJson, significant, warn, warningsTold } from './render.js';
-import { similarityRows } from './similarity.js';
+import { notice, print, printJson, warningsTold } from './render.js';
+import { appendResult, requireHeader } from './results-file.js';
+import { parseShard, shardFrom } from './shard.js';
+import type { ShardFlag } from './shard.js';
 import { table } from './table.js';
 
 /** How many layers --layers names. */
 const WORST_LAYERS = 10;
 
-interface Flags extends ModelFlags {
+interface Flags extends EngineFlags {
+  readonly model?: readonly string[];
   readonly dataset: string;
+  readonly classMap?: string;
   readonly float?: string;
+  readonly saveFloat?: string;
   readonly limit?: number;
+  readonly shard?: ShardFlag;
+  readonly out?: string;
+  readonly resume?: boolean;
   readonly exif: ExifFlag;
   readonly predictions?: string;
+  readonly confusion?: string;
+  readonly classes?: boolean;
+  readonly resultsFile?: string;
   readonly layers?: number | true;
   readonly json?: boolean;
 }
@@ -34,11 +47,25 @@ export function addEvalCommand(program: Command): void {
     .description('measure accuracy and speed of an integer model on a dataset')
     .requiredOption(
       '--dataset <dir>',
-      'a folder of class folders, or a table or list of images and classes; with --float any folder of images',
+      'a folder of class folders, a table or list of images and classes, or WebDataset, Parquet, MNIST or CIFAR ' +
+        'files (a pattern for several); with --float any images',
     )
-    .option('--float <model.onnx>', 'compare with the float model on the same images, output by output')
+    .option('-m, --model <files...>', '.ivit models (default: $IVIT_MODEL, else the only .ivit in this folder)')
+    .option('--class-map <file>', "the dataset's class names, in the order of the model's classes")
+    .option('--float <file>', 'compare with the float model (.onnx), or its logits kept with --save-float')
+    .option('--save-float <file>', "keep the float model's logits, for --float of later runs")
     .option('--limit <n>', 'use only so many images, spread evenly', positiveInteger)
+    .option(
+      '--shard <i/n>',
+      'only the i-th of n parts, or auto: as Slurm, Kubernetes, AWS or Google Batch say',
+      parseShard,
+    )
+    .option('--out <file.jsonl>', 'write what is found, image by image, for ivit merge and --resume')
+    .option('--resume', 'go on where a killed run with this --out ended')
     .option('--predictions <file.csv>', 'write the decision for each image')
+    .option('--confusion <file>', 'write the confusion matrix: .csv, or .png')
+    .option('--classes', 'show the least accurate classes, and those that are confused most')
+    .option('--results-file <file.csv>', 'append the figures of each model to a table')
     .option(
       '--layers [n]',
       'name the n layers (default 10) that were farthest from float when the model was quantized',
@@ -46,52 +73,92 @@ export function addEvalCommand(program: Command): void {
     )
     .option('--json', 'print the figures as JSON');
   addExifOption(command, "they are not turned, as Python's datasets do not");
-  addModelOptions(command).action(run);
+  addEngineOptions(command).action(run);
 }
 
 async function run(flags: Flags): Promise<void> {
-  const { predictions } = flags;
-  const path = findModel(flags);
-  checkOutputs(
-    [{ option: '--predictions', path: predictions, kind: 'table of predictions' }],
-    [path, flags.float, flags.dataset],
-  );
+  const models = flags.model ?? [findModel({})];
+  checkFiles(models, flags);
+  const shard = flags.shard === 'auto' ? shardFrom(process.env) : flags.shard;
   await compileKernels(flags.backend);
   if (flags.float !== undefined) noticeSlowRuntime();
-  const model = await Model.load(path, engineOptions(flags));
+  const found: object[] = [];
+  for (const model of models) {
+    if (models.length > 1 && !flags.json) print(...(found.length > 0 ? [''] : []), model);
+    found.push(await evaluateModel(model, { ...flags, shard }));
+  }
+  if (!flags.json) return;
+  const named = found.map((one, i) => ({ model: models[i], ...one }));
+  printJson(
+    models.length > 1 ? { models: named, warnings: warningsTold() } : { ...found[0], warnings: warningsTold() },
+  );
+}
+
+/** @throws UsageError, or InputError where a file cannot be written */
+function checkFiles(models: readonly string[], flags: Flags): void {
+  const { dataset, float, saveFloat, out, predictions, confusion, resultsFile, classMap, shard } = flags;
+  const single = { '--out': out, '--predictions': predictions, '--confusion': confusion, '--save-float': saveFloat };
+  const given = Object.entries(single).find(([, file]) => file !== undefined);
+  for (const model of models) if (!existsSync(model)) throw new InputError(`${model}: there is no such file`);
+  if (models.length > 1 && given !== undefined)
+    throw new UsageError(`${given[0]} is of one model: give one (-m), or leave it out`);
+  if (shard !== undefined && out === undefined)
+    throw new UsageError('--shard evaluates a part: give the file to write it to (--out part.jsonl), for ivit merge');
+  if (confusion !== undefined) checkConfusionName(confusion);
+  checkOutputs(
+    [
+      { option: '--out', path: out, kind: 'part of an evaluation' },
+      { option: '--out', path: out && partialName(out), kind: 'part of an evaluation' },
+      { option: '--save-float', path: saveFloat, kind: 'file of float logits' },
+      { option: '--predictions', path: predictions, kind: 'table of predictions' },
+      { option: '--confusion', path: confusion, kind: 'confusion matrix' },
+      { option: '--results-file', path: resultsFile, kind: 'any file' },
+    ],
+    [...models, float, dataset, classMap],
+  );
+  if (resultsFile !== undefined) requireHeader(resultsFile);
+}
+
+/** Evaluates one model; prints what is found, unless JSON is wanted. @returns that JSON */
+async function evaluateModel(file: string, flags: Omit<Flags, 'shard'> & { shard?: { index: number; count: number } }) {
+  const { predictions, confusion, resultsFile, json } = flags;
+  const model = await Model.load(file, engineOptions(flags));
   const progress = new Progress();
-  const rows: string[] = [];
+  const rows = new PredictionTable();
   try {
     const layers =
       flags.layers === undefined ? null : layersOf(model, flags.layers === true ? WORST_LAYERS : flags.layers);
-    const evaluation = await evaluate(model, {
-      dataset: flags.dataset,
-      float: flags.float,
-      limit: flags.limit,
+    const { dataset, classMap, float, saveFloat, limit, shard, out, resume } = flags;
+    const { evaluation, evaluator, header } = await evaluateRows(model, {
+      ...{ dataset, classMap, float, saveFloat, limit, shard, out, resume },
       exif: flags.exif === 'apply' ? 'apply' : 'ignore',
       onProgress: (done, total) => progress.update('Evaluate', done, total),
       onNotice: notice,
-      onImage: (image) => {
-        if (predictions !== undefined && model.classes > 0) rows.push(predictionRow(model, image));
+      onRow: (row) => {
+        if (predictions !== undefined) rows.add(row);
       },
     });
     progress.stop();
-    if (predictions !== undefined) {
-      const header = `path,label,prediction,probability,correct${flags.float === undefined ? '' : ',float_prediction'}`;
-      writeAtomically(predictions, new TextEncoder().encode([header, ...rows, ''].join('\n')));
-    }
-    if (flags.json) {
-      warnOfSkipped(evaluation);
-      printJson({ ...evaluation, ...(layers !== null && { layers }), warnings: warningsTold() });
-    } else {
-      printEvaluation(evaluation, model);
+    if (predictions !== undefined) rows.write(predictions);
+    if (confusion !== undefined) await writeConfusion(confusion, evaluator.confusion, header.classes, model.labels);
+    if (resultsFile !== undefined) appendResult(resultsFile, evaluation, { file, header });
+    if (json) warnOfSkipped(evaluation);
+    else {
+      const { backend, isa, threads } = model;
+      const engine = `${backend} (${isa}), ${threads} thread${threads === 1 ? '' : 's'}`;
+      printEvaluation(evaluation, { labels: model.labels, engine, byClass: flags.classes === true });
       if (layers !== null) printLayers(layers);
       warnOfSkipped(evaluation);
     }
+    return { ...shardJson(header), ...evaluationJson(evaluation, model.labels), ...(layers !== null && { layers }) };
   } finally {
     progress.stop();
     await model.close();
   }
+}
+
+function shardJson({ shard }: PartHeader): object {
+  return shard.count === 1 ? {} : { shard };
 }
 
 /** The layers whose outputs were farthest from float on calibration images, worst first. */
@@ -113,61 +180,4 @@ function printLayers(layers: readonly { name: string; sqnrDb: number }[]): void 
     '',
     table([{ title: 'layer' }, { title: 'SQNR', align: 'right' }], rows),
   );
-}
-
-function predictionRow(model: Model, { path, label, logits, floatPrediction }: EvaluatedImage): string {
-  const [{ index, probability }] = model.predictions(logits, 1);
-  const fields = [
-    csvField(path),
-    label ?? '',
-    index,
-    probability.toFixed(6),
-    label === null ? '' : Number(index === label),
-  ];
-  return [...fields, ...(floatPrediction === undefined ? [] : [floatPrediction])].join(',');
-}
-
-function csvField(text: string): string {
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function printEvaluation(evaluation: Evaluation, model: Model): void {
-  const { images, top1, top5, imagesPerSecond, latencyMs, skipped, float } = evaluation;
-  const beside = (name: string, value: number | null, other: number | null | undefined): [string, string][] =>
-    value === null
-      ? []
-      : [[name, percent(value, 2) + (typeof other === 'number' ? `   float ${percent(other, 2)}` : '')]];
-  print(
-    pairs([
-      ['images', `${images}${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`],
-      ...beside('top-1', top1, float?.top1),
-      ...beside('top-5', top5, float?.top5),
-      ...(float === undefined ? [] : comparisonRows(float)),
-      [
-        'speed',
-        `${imagesPerSecond.toFixed(1)} images/s with decoding, ${model.backend} (${model.isa}), ${model.threads} ` +
-          `thread${model.threads === 1 ? '' : 's'}`,
-      ],
-      [
-        'latency',
-        `p50 ${milliseconds(latencyMs.p50)}, p90 ${milliseconds(latencyMs.p90)}, p99 ${milliseconds(latencyMs.p99)}`,
-      ],
-    ]),
-  );
-}
-
-function comparisonRows({ agreement, kl, sqnrDb, outputs, runtime }: FloatComparison): [string, string][] {
-  const decided: [string, string][] =
-    agreement === null || kl === null
-      ? []
-      : [
-          ['agreement', `${percent(agreement, 2)} decided as the float model does (${runtime})`],
-          ['', `KL ${significant(kl)}, SQNR ${sqnrDb.toFixed(1)} dB`],
-        ];
-  return outputs.length === 1 && decided.length > 0 ? decided : [...decided, ...similarityRows(outputs)];
-}
-
-function warnOfSkipped({ skipped }: Evaluation): void {
-  for (const { path, reason } of skipped)
-    warn(reason.includes(path) ? `skipped: ${reason}` : `skipped ${path}: ${reason}`);
 }

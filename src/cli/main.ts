@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   quantize: async () => (await import('./quantize.js')).addQuantizeCommand,
   infer: async () => (await import('./infer.js')).addInferCommand,
   eval: async () => (await import('./eval.js')).addEvalCommand,
+  merge: async () => (await import('./merge.js')).addMergeCommand,
   verify: async () => (await import('./verify.js')).addVerifyCommand,
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
   label: async () => (await import('./label.js')).addLabelCommand,

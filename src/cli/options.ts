@@ -64,6 +64,10 @@ export function addMemoryOption(command: Command): Command {
 
 export function addModelOptions(command: Command): Command {
   command.option('-m, --model <file>', 'the .ivit model (default: $IVIT_MODEL, else the only .ivit in this folder)');
+  return addEngineOptions(command);
+}
+
+export function addEngineOptions(command: Command): Command {
   command.addOption(
     new Option('--backend <name>', 'what runs the model (default: the fastest that loads)').choices(BACKENDS),
   );

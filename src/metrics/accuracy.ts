@@ -11,7 +11,11 @@ export class AccuracyMeter {
   private firstFive = 0;
 
   add(logits: ArrayLike<number>, label: number): void {
-    const rank = rankOf(logits, label);
+    this.addRank(rankOf(logits, label));
+  }
+
+  /** @param rank how many classes come before the image's own */
+  addRank(rank: number): void {
     this.images++;
     if (rank < 1) this.first++;
     if (rank < 5) this.firstFive++;

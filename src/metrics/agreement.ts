@@ -9,6 +9,28 @@ export interface Agreement {
   readonly sqnrDb: number;
 }
 
+/** What one image adds to an agreement. */
+export interface PairFigures {
+  /** Whether both have the same first class. */
+  readonly same: boolean;
+  /** KL(softmax(float) ‖ softmax(integer)) in nats. */
+  readonly kl: number;
+  /** Σ float². */
+  readonly signal: number;
+  /** Σ (float − integer)². */
+  readonly noise: number;
+}
+
+/** @param integer the integer logits times their scale */
+export function compareScores(float: ArrayLike<number>, integer: ArrayLike<number>): PairFigures {
+  let [signal, noise] = [0, 0];
+  for (let c = 0; c < float.length; c++) {
+    signal += float[c] * float[c];
+    noise += (float[c] - integer[c]) ** 2;
+  }
+  return { same: argmax(float) === argmax(integer), kl: divergence(float, integer), signal, noise };
+}
+
 /** Takes pairs of logits one image at a time, so that memory does not grow with the dataset. */
 export class AgreementMeter {
   private images = 0;
@@ -19,13 +41,15 @@ export class AgreementMeter {
 
   /** @param integer the integer logits times their scale */
   add(float: ArrayLike<number>, integer: ArrayLike<number>): void {
+    this.addFigures(compareScores(float, integer));
+  }
+
+  addFigures({ same, kl, signal, noise }: PairFigures): void {
     this.images++;
-    if (argmax(float) === argmax(integer)) this.same++;
-    this.kl += divergence(float, integer);
-    for (let c = 0; c < float.length; c++) {
-      this.signal += float[c] * float[c];
-      this.noise += (float[c] - integer[c]) ** 2;
-    }
+    if (same) this.same++;
+    this.kl += kl;
+    this.signal += signal;
+    this.noise += noise;
   }
 
   result(): Agreement {

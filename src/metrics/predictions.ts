@@ -1,6 +1,6 @@
 import { labelText } from '../images/label-text.js';
 import { topIndices } from './accuracy.js';
-import { softmax } from './agreement.js';
+import { argmax, softmax } from './agreement.js';
 import type { ModelOutput } from './output.js';
 
 export interface Prediction {
@@ -22,15 +22,28 @@ interface Ranking {
   readonly scale: number;
 }
 
+/** The first class, and its probability: what `rank` gives first, without ranking all. */
+export function firstPrediction(
+  output: Pick<ModelOutput, 'tail'>,
+  logits: Int32Array,
+  scale: number,
+): Pick<Prediction, 'index' | 'probability'> {
+  const index = argmax(logits);
+  return { index, probability: probabilitiesOf(output, logits, scale)[index] };
+}
+
+function probabilitiesOf({ tail }: Pick<ModelOutput, 'tail'>, logits: Int32Array, scale: number): Float64Array {
+  const reals = Float64Array.from(logits, (v) => v * scale);
+  return tail[0]?.op === 'sigmoid' ? reals.map((x) => 1 / (1 + Math.exp(-x))) : softmax(reals, 1);
+}
+
 /** The most likely classes of a class vector, most likely first; of equal logits the lower index first. */
 export function rank(
-  { tail }: Pick<ModelOutput, 'tail'>,
+  output: Pick<ModelOutput, 'tail'>,
   logits: Int32Array,
   { top, labels, scale }: Ranking,
 ): Prediction[] {
-  const reals = Float64Array.from(logits, (v) => v * scale);
-  const isMultiLabel = tail[0]?.op === 'sigmoid';
-  const probabilities = isMultiLabel ? reals.map((x) => 1 / (1 + Math.exp(-x))) : softmax(reals, 1);
+  const probabilities = probabilitiesOf(output, logits, scale);
   return topIndices(logits, top).map((index) => ({
     index,
     label: labels?.[index] === undefined ? null : labelText(labels[index]),

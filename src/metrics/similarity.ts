@@ -1,5 +1,6 @@
 /** How near an integer model's outputs are to the float model's, output by output. */
-import { AgreementMeter } from './agreement.js';
+import { AgreementMeter, compareScores } from './agreement.js';
+import type { PairFigures } from './agreement.js';
 import { outputOf, type ModelOutput } from './output.js';
 
 export interface OutputAgreement {
@@ -16,6 +17,20 @@ export interface OutputAgreement {
   readonly kl: number | null;
 }
 
+/** What one image adds to the figures of an output. */
+export interface OutputFigures extends PairFigures {
+  readonly cosine: number;
+}
+
+/**
+ * @param float all numbers of an image
+ * @param integer the same of the integer model, in real units
+ */
+export function compareOutput(float: Float32Array, integer: Float64Array, output: ModelOutput): OutputFigures {
+  const [a, b] = [outputOf(float, output), outputOf(integer, output)];
+  return { ...compareScores(a, b), cosine: cosine(a, b) };
+}
+
 /** Takes the outputs of one image at a time. */
 export class OutputsMeter {
   readonly #meters: readonly { output: ModelOutput; agreement: AgreementMeter; cosines: number[] }[];
@@ -26,11 +41,15 @@ export class OutputsMeter {
 
   /** @param integer all numbers of an image, in real units, as the float ones */
   add(float: Float32Array, integer: Float64Array): void {
-    for (const { output, agreement, cosines } of this.#meters) {
-      const [a, b] = [outputOf(float, output), outputOf(integer, output)];
-      agreement.add(a, b);
-      cosines.push(cosine(a, b));
-    }
+    this.addFigures(this.#meters.map(({ output }) => compareOutput(float, integer, output)));
+  }
+
+  /** @param figures of each output, in the outputs' order */
+  addFigures(figures: readonly OutputFigures[]): void {
+    this.#meters.forEach(({ agreement, cosines }, i) => {
+      agreement.addFigures(figures[i]);
+      cosines.push(figures[i].cosine);
+    });
   }
 
   result(): OutputAgreement[] {

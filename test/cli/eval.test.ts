@@ -32,25 +32,36 @@ describe('eval', () => {
     const figures = JSON.parse(stdout);
     const paths = CLASSES.flatMap((name) => [0, 1, 2].map((i) => `val/${name}/${i}.png`));
     const decided = await decisions(paths);
-    const right = decided.filter((index, i) => index === Math.floor(i / 3)).length;
+    const labels = decided.map((_, i) => Math.floor(i / 3));
+    const right = decided.filter((index, i) => index === labels[i]).length;
+    const rightOf = (label: number) => decided.filter((index, i) => index === label && labels[i] === label).length;
+    const confusions = decided.filter((index, i) => index !== labels[i]).length;
     expect(figures).toEqual({
       images: 9,
       turned: { images: 0, exif: 'ignore' },
       top1: right / 9,
       top5: 1,
+      top1Interval: [expect.any(Number), expect.any(Number)],
+      ece: expect.any(Number),
+      meanAveragePrecision: null,
+      classAccuracy: CLASSES.map((name, label) => ({ label, name, images: 3, top1: rightOf(label) / 3 })),
+      confused: expect.any(Array),
       imagesPerSecond: expect.any(Number),
       latencyMs: { p50: expect.any(Number), p90: expect.any(Number), p99: expect.any(Number) },
       skipped: [],
       unread: {},
       warnings: [],
     });
+    expect(figures.top1Interval[0]).toBeLessThan(right / 9);
+    expect(figures.top1Interval[1]).toBeGreaterThan(right / 9);
+    expect(figures.confused.reduce((sum: number, { images }: { images: number }) => sum + images, 0)).toBe(confusions);
     expect(figures.latencyMs.p50).toBeLessThanOrEqual(figures.latencyMs.p99);
   });
 
   test('a table for people', async () => {
     const { code, stdout, stderr } = await run('--dataset', 'listed', '--threads', '1');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(/images +3\n +top-1 +[\d.]+ %\n +top-5 +100\.00 %\n/);
+    expect(stdout).toMatch(/images +3\n +top-1 +[\d.]+ % \([\d.]+ to [\d.]+\)\n +top-5 +100\.00 %\n/);
     expect(stdout).toMatch(/latency +p50 .* ms, p90 .* ms, p99 .* ms\n$/);
   });
 
@@ -171,7 +182,7 @@ describe('eval refuses', () => {
       /^note: float\.onnx is not the file [^\n]*tiny\.onnx\)\.\nerror: float\.onnx cannot be run on 8×8 pixels: .*\n$/,
     ],
     [
-      'a model that is not there',
+      'a model that is not there, of several',
       ['--dataset', 'val', '-m', 'absent.ivit'],
       3,
       /^error: absent\.ivit: there is no such file\n$/,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AccuracyMeter, rankOf, topIndices } from '../../src/metrics/accuracy.js';
 import { agreementOf, argmax, softmax } from '../../src/metrics/agreement.js';
-import { latencyOf } from '../../src/metrics/latency.js';
+import { quantilesOf } from '../../src/metrics/quantiles.js';
 
 describe('agreement', () => {
   test('by hand: two images of two classes', () => {
@@ -60,6 +60,6 @@ describe('ranking', () => {
 
 test('percentiles by nearest rank', () => {
   const times = Array.from({ length: 200 }, (_, i) => ((i * 77) % 200) + 1);
-  expect(latencyOf(times)).toEqual({ p50: 100, p90: 180, p99: 198 });
-  expect(latencyOf([3])).toEqual({ p50: 3, p90: 3, p99: 3 });
+  expect(quantilesOf(times)).toEqual({ p50: 100, p90: 180, p99: 198 });
+  expect(quantilesOf([3])).toEqual({ p50: 3, p90: 3, p99: 3 });
 });

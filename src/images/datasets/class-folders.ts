@@ -21,11 +21,11 @@ const IMAGENET_CLASSES = 1000;
 export const classFolders: DatasetKind = {
   wanted: 'one folder per class',
 
-  find(source: Source): Promise<string | undefined> {
-    return Promise.resolve(source.folders.length > 0 ? source.path : undefined);
+  find(source: Source): Promise<readonly string[] | undefined> {
+    return Promise.resolve(source.folders.length > 0 ? [source.path] : undefined);
   },
 
-  async read(source: string, options: DatasetOptions): Promise<DatasetContent> {
+  async read([source]: readonly [string], options: DatasetOptions): Promise<DatasetContent> {
     const folders = await subfolders(source);
     const { indices, notices } = await classesOf(source, folders, options);
     const items: DatasetItem[] = [];

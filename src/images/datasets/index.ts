@@ -3,65 +3,97 @@
  * here.
  */
 import { InputError } from '../../errors.js';
+import { cifar } from './cifar.js';
 import { areLabels, classFolders } from './class-folders.js';
+import { idx } from './idx.js';
+import { imagenet } from './imagenet.js';
 import { labelFile } from './label-file.js';
+import { listImages } from './list.js';
+import { parquet } from './parquet.js';
 import { openSource } from './source.js';
-import type { DatasetContent, DatasetKind, DatasetOptions, Source } from './source.js';
+import type { DatasetContent, DatasetKind, DatasetOptions, Source, StoredImage } from './source.js';
 import { otherTable, tableFile } from './table-file.js';
+import { UnreadImages } from './unread.js';
+import { webDataset } from './web-dataset.js';
 
 export { listImages } from './list.js';
 export { UnreadImages } from './unread.js';
-export type { DatasetOptions } from './source.js';
+export type { DatasetItem, DatasetOptions, StoredImage } from './source.js';
 
 /** Asked in this order whether a source is theirs. */
 const KINDS = {
   table: tableFile,
+  'WebDataset archives': webDataset,
+  'Parquet files': parquet,
+  'IDX files': idx,
+  'CIFAR files': cifar,
+  ImageNet: imagenet,
   'label file': labelFile,
   'other table': otherTable,
   'class folders': classFolders,
 } satisfies Record<string, DatasetKind>;
 
 export interface Dataset extends DatasetContent {
-  readonly kind: keyof typeof KINDS;
+  readonly kind: keyof typeof KINDS | 'images';
 }
 
 /**
- * Opens a dataset with classes: a folder of class folders, a folder with a file that lists images and classes, or
- * such a file itself. The classes are indices or the model's labels; each kind's own file says more.
+ * Opens a dataset: a folder of class folders, a folder with a file that lists images and classes, such a file itself,
+ * or files that hold images and classes. The classes are indices or the model's labels; each kind's own file says more.
+ * Where `options.classes` lets be, images without classes are a dataset too; no item has a label then.
  *
  * @throws InputError for a source of no kind, an empty dataset, or a class that the model does not have
  */
 export async function openDataset(source: string, options: DatasetOptions = {}): Promise<Dataset> {
+  const { classes = 'required' } = options;
   const opened = await openSource(source);
-  const { kind, found } = await findKind(opened, options);
-  const dataset = { kind, ...(await KINDS[kind].read(found, options)) };
-  if (dataset.items.length > 0) return dataset;
-  const left = dataset.unread?.notice(source) ?? null;
-  throw new InputError(`The dataset ${source} has no images${left === null ? '' : ` that can be decoded. ${left}`}`);
+  const found = await kindOf(opened, options);
+  if (found === null) {
+    if (classes !== 'required') return imagesAlone(source);
+    const wanted = Object.values(KINDS).map((kind) => kind.wanted);
+    throw new InputError(`${source} is not a dataset: it has none of ${wanted.join(', ')}`);
+  }
+  const dataset = { kind: found.kind, ...(await KINDS[found.kind].read(found.found, options)) };
+  if (dataset.items.length === 0) {
+    const left = dataset.unread?.notice(source) ?? null;
+    throw new InputError(`The dataset ${source} has no images${left === null ? '' : ` that can be decoded. ${left}`}`);
+  }
+  if (classes === 'required' && dataset.items.every(({ label }) => label === null))
+    throw new InputError(`${source} says no classes: the class of none of its ${dataset.items.length} images is there`);
+  return dataset;
 }
 
-/** Whether a source says the classes of its images, rightly or not. */
-export async function hasClasses(source: string, options: DatasetOptions = {}): Promise<boolean> {
-  return (await kindOf(await openSource(source), options)) !== null;
+/**
+ * The images of some items, in the order of `indices`, which ascend. One that cannot be read is given as the error.
+ *
+ * @throws InputError where the files that hold them are damaged
+ */
+export async function* readImages(
+  { items, read }: Pick<Dataset, 'items' | 'read'>,
+  indices: readonly number[],
+): AsyncGenerator<StoredImage> {
+  if (read !== undefined) yield* read(indices);
+  else for (const index of indices) yield items[index]!.path;
 }
 
-async function findKind(source: Source, options: DatasetOptions): Promise<Found> {
-  const found = await kindOf(source, options);
-  if (found !== null) return found;
-  const wanted = Object.values(KINDS).map((kind) => kind.wanted);
-  throw new InputError(`${source.path} is not a dataset: it has none of ${wanted.join(', ')}`);
+async function imagesAlone(source: string): Promise<Dataset> {
+  const unread = new UnreadImages();
+  const items = (await listImages(source, unread)).map((path) => ({ path, label: null }));
+  return { kind: 'images', items, notices: [], unread };
 }
 
 interface Found {
   readonly kind: keyof typeof KINDS;
-  readonly found: string;
+  readonly found: readonly string[];
 }
 
 async function kindOf(source: Source, options: DatasetOptions): Promise<Found | null> {
   for (const kind of Object.keys(KINDS) as (keyof typeof KINDS)[]) {
+    const { find, holdsImages }: DatasetKind = KINDS[kind];
+    if (options.classes === 'ignored' && holdsImages !== true) continue;
     // Folders that are the model's classes come before a table of a name that says nothing.
     if (kind === 'other table' && areLabels(source.folders, options)) continue;
-    const found = await KINDS[kind].find(source, options);
+    const found = await find(source, options);
     if (found !== undefined) return { kind, found };
   }
   return null;

@@ -8,25 +8,25 @@ import { readLines, splitsOf } from './lines.js';
 import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Source } from './source.js';
 
 /** Files that hold datasets and are no lines of text, or no lines of a table. */
-const OTHER = /\.(json|geojson|ya?ml|xml|parquet|arrow|feather|xlsx?|ods|npz|tfrecords?|tar|zip|lmdb|pkl|h5|hdf5)$/i;
+const OTHER = /\.(json|geojson|ya?ml|xml|arrow|feather|xlsx?|ods|npz|tfrecords?|zip|lmdb|pkl|h5|hdf5)$/i;
 const NAMES = ['labels.txt', 'val.txt', 'test.txt'] as const;
 
 export const labelFile: DatasetKind = {
   wanted: NAMES.join(', '),
 
-  async find(source: Source): Promise<string | undefined> {
-    if (!source.isFolder) return source.path;
+  async find(source: Source): Promise<readonly string[] | undefined> {
+    if (!source.isFolder) return source.paths.length === 1 ? source.paths : undefined;
     for (const wanted of NAMES) {
       const name = source.files.find((file) => file.toLowerCase() === wanted);
       if (name === undefined) continue;
       const file = path.join(source.path, name);
       // Beside class folders, such a file may hold the names of the classes.
-      if (source.folders.length === 0 || (await namesImages(file))) return file;
+      if (source.folders.length === 0 || (await namesImages(file))) return [file];
     }
     return undefined;
   },
 
-  async read(file: string, options: DatasetOptions): Promise<DatasetContent> {
+  async read([file]: readonly [string], options: DatasetOptions): Promise<DatasetContent> {
     const other = OTHER.exec(file)?.[1]?.toLowerCase();
     if (other !== undefined)
       throw new InputError(
@@ -60,10 +60,17 @@ async function namesImages(file: string): Promise<boolean> {
   return false;
 }
 
-/** Path and class of a line. Either may hold spaces: an index is the last word, a label is looked up. */
+/** Path and class of a line. Either may hold spaces: an index is the last word, a label is looked up; quotes tell. */
 function splitLine(text: string, isLabel: (name: string) => boolean): { path: string; label: string } {
+  const quoted = /^"((?:[^"]|"")+)"[\s,;]+(?:"((?:[^"]|"")+)"|([^"]+))$/.exec(text);
+  if (quoted) return { path: unquoted(quoted[1]!), label: unquoted(quoted[2] ?? quoted[3]!) };
   const numbered = /^(.*[^\s,;])[\s,;]+(\d+)$/.exec(text);
   if (numbered) return { path: numbered[1]!, label: numbered[2]! };
   const splits = splitsOf(text);
   return splits.find(({ label }) => isLabel(label)) ?? splits.at(-1) ?? { path: text, label: '' };
+}
+
+/** What stands between quotes, in which quotes are doubled. */
+function unquoted(text: string): string {
+  return text.replaceAll('""', '"').trim();
 }

@@ -1,15 +1,16 @@
 /**
  * A table of images and classes: CSV, TSV or JSON lines, as of Kaggle, of Hugging Face's imagefolder (`metadata.csv`)
- * and of Tiny-ImageNet (`val_annotations.txt`). Classes stand in a column, or in one column each of which one holds 1
- * (one-hot).
+ * and of Tiny-ImageNet (`val_annotations.txt`). Classes stand in a column, several of an image as a list (`3;7`,
+ * `[3, 7]`), or in one column each, of which those that the image shows hold 1.
  */
 import path from 'node:path';
 import { InputError } from '../../errors.js';
 import { readTable } from '../table.js';
 import type { TableRow } from '../table.js';
-import { classReader } from './classes.js';
+import { labelIndex } from '../labels.js';
+import { classReader, listedClasses } from './classes.js';
 import { ImageFinder, isImageName, within } from './files.js';
-import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Source } from './source.js';
+import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Label, Source } from './source.js';
 
 const NAMES = /^(labels\.(csv|tsv)|metadata\.(csv|tsv|jsonl)|val_annotations\.txt)$/i;
 const TABLE = /\.(csv|tsv|jsonl|ndjson)$|(^|[\\/])val_annotations\.txt$/i;
@@ -22,10 +23,10 @@ const PROBED = 10;
 export const tableFile: DatasetKind = {
   wanted: 'labels.csv, metadata.csv, metadata.jsonl, labels.tsv, val_annotations.txt',
 
-  find(source: Source): Promise<string | undefined> {
-    if (!source.isFolder) return Promise.resolve(TABLE.test(source.path) ? source.path : undefined);
+  find(source: Source): Promise<readonly string[] | undefined> {
+    if (!source.isFolder) return Promise.resolve(TABLE.test(source.path) ? source.paths : undefined);
     const name = source.files.find((file) => NAMES.test(file));
-    return Promise.resolve(name && path.join(source.path, name));
+    return Promise.resolve(name === undefined ? undefined : [path.join(source.path, name)]);
   },
 
   read: readTableFile,
@@ -35,7 +36,7 @@ export const tableFile: DatasetKind = {
 export const otherTable: DatasetKind = {
   wanted: 'another .csv, .tsv or .jsonl of images and classes',
 
-  async find(source: Source): Promise<string | undefined> {
+  async find(source: Source): Promise<readonly string[] | undefined> {
     const found: string[] = [];
     for (const name of source.files.filter((file) => TABLE.test(file))) {
       const file = path.join(source.path, name);
@@ -43,11 +44,11 @@ export const otherTable: DatasetKind = {
     }
     if (found.length > 1)
       throw new InputError(`${source.path} has several tables of images, ${found.join(', ')}: give one as --dataset`);
-    return found[0];
+    return found.length === 1 ? found : undefined;
   },
 
-  async read(file: string, options: DatasetOptions): Promise<DatasetContent> {
-    const content = await readTableFile(file, options);
+  async read([file]: readonly [string], options: DatasetOptions): Promise<DatasetContent> {
+    const content = await readTableFile([file], options);
     return { ...content, notices: [`Images and classes are those of ${file}.`, ...content.notices] };
   },
 };
@@ -59,7 +60,7 @@ async function listsImages(file: string): Promise<boolean> {
   return columns !== undefined && (await finder.find(columns.rows[0]?.fields[columns.image] ?? '')) !== undefined;
 }
 
-async function readTableFile(file: string, options: DatasetOptions): Promise<DatasetContent> {
+async function readTableFile([file]: readonly [string], options: DatasetOptions): Promise<DatasetContent> {
   const finder = new ImageFinder(path.dirname(file));
   const table = await readTable(file);
   if (table.length === 0) return { items: [], notices: [] };
@@ -111,8 +112,9 @@ async function columnsOf(table: readonly TableRow[], finder: ImageFinder): Promi
   const others = first.fields.map((name, index) => ({ name, index })).filter(({ index }) => index !== image);
   const isHeader = named >= 0 || byContent >= 0;
   if (!isHeader) return headerless(table);
-  if (areOneHot(others, rest)) return { image, class: -1, oneHot: others, rows: rest };
-  const classes = others.find(({ name }) => CLASS_COLUMN.test(name)) ?? (others.length === 1 ? others[0] : undefined);
+  const called = others.find(({ name }) => CLASS_COLUMN.test(name));
+  if (called === undefined && areOneHot(others, rest)) return { image, class: -1, oneHot: others, rows: rest };
+  const classes = called ?? (others.length === 1 ? others[0] : undefined);
   return classes && { image, class: classes.index, rows: rest };
 }
 
@@ -139,7 +141,7 @@ function areOneHot(columns: readonly ClassColumn[], rows: readonly TableRow[]): 
   const probed = rows.slice(0, PROBED);
   return (
     probed.every(({ fields }) => columns.every(({ index }) => MARK.test(fields[index] ?? ''))) &&
-    probed.every(({ fields }) => columns.some(({ index }) => isMarked(fields[index]!)))
+    probed.some(({ fields }) => columns.some(({ index }) => isMarked(fields[index]!)))
   );
 }
 
@@ -151,18 +153,20 @@ function isMarked(field: string): boolean {
 }
 
 interface Reader {
-  readonly read: (row: TableRow, where: string) => number;
+  readonly read: (row: TableRow, where: string) => Label;
   readonly notices: readonly string[];
 }
 
 function cellReader(column: number, options: DatasetOptions): Reader {
   const readClass = classReader(options);
+  const classOf = labelIndex(options.labels ?? []);
   const read = ({ fields }: TableRow, where: string) => {
     const text = fields[column];
     if (!text) throw new InputError(`${where}: expected an image's path and its class, found: ${fields.join(', ')}`);
     // ImageNet's localization table has boxes behind the class.
     const boxed = /^(\S+)( \d+){4}/.exec(text);
-    return readClass(boxed?.[1] ?? text, where);
+    const list = boxed === null && classOf(text) === undefined ? listedClasses(text) : null;
+    return list === null ? readClass(boxed?.[1] ?? text, where) : list.map((one) => readClass(one, where));
   };
   return { read, notices: [] };
 }
@@ -177,10 +181,9 @@ function oneHotReader(columns: readonly ClassColumn[], options: DatasetOptions, 
     );
   }
   const indices = columns.map(({ name }, i) => (labels === undefined ? i : readClass(name, `${file}, header`)));
-  const read = ({ fields }: TableRow, where: string) => {
-    const marked = columns.flatMap(({ index }, i) => (isMarked(fields[index] ?? '') ? [i] : []));
-    if (marked.length === 1) return indices[marked[0]];
-    throw new InputError(`${where}: ${marked.length} classes are marked; each image must have one`);
+  const read = ({ fields }: TableRow) => {
+    const marked = columns.flatMap(({ index }, i) => (isMarked(fields[index] ?? '') ? [indices[i]] : []));
+    return marked.length === 1 ? marked[0] : marked;
   };
   const notices = labels === undefined ? [`The class columns of ${file} are taken in their order.`] : [];
   return { read, notices };

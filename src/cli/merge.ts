@@ -1,0 +1,57 @@
+import type { Command } from 'commander';
+import { mergeEvaluations } from '../api/merge.js';
+import { checkOutputs } from '../api/outputs.js';
+import { checkConfusionName, writeConfusion } from './confusion.js';
+import { PredictionTable, evaluationJson, printEvaluation, warnOfSkipped } from './evaluation.js';
+import { notice, printJson, warningsTold } from './render.js';
+import { appendResult, requireHeader } from './results-file.js';
+
+interface Flags {
+  readonly predictions?: string;
+  readonly confusion?: string;
+  readonly classes?: boolean;
+  readonly resultsFile?: string;
+  readonly json?: boolean;
+}
+
+export function addMergeCommand(program: Command): void {
+  program
+    .command('merge')
+    .description('put the parts of an evaluation together: the figures of one run over all images')
+    .argument('<parts...>', 'what ivit eval --out wrote, or folders of it')
+    .option('--predictions <file.csv>', 'write the decision for each image')
+    .option('--confusion <file>', 'write the confusion matrix: .csv, or .png')
+    .option('--classes', 'show the least accurate classes, and those that are confused most')
+    .option('--results-file <file.csv>', 'append the figures to a table')
+    .option('--json', 'print the figures as JSON')
+    .action(run);
+}
+
+async function run(parts: readonly string[], flags: Flags): Promise<void> {
+  const { predictions, confusion, resultsFile, json } = flags;
+  if (confusion !== undefined) checkConfusionName(confusion);
+  checkOutputs(
+    [
+      { option: '--predictions', path: predictions, kind: 'table of predictions' },
+      { option: '--confusion', path: confusion, kind: 'confusion matrix' },
+      { option: '--results-file', path: resultsFile, kind: 'any file' },
+    ],
+    parts,
+  );
+  if (resultsFile !== undefined) requireHeader(resultsFile);
+  const rows = new PredictionTable();
+  const merged = await mergeEvaluations(parts, { onNotice: notice, onRow: (row) => rows.add(row) });
+  const { evaluation, evaluator, header, files, overlapping } = merged;
+  const { labels, name } = header.model;
+  if (predictions !== undefined) rows.write(predictions);
+  if (confusion !== undefined) await writeConfusion(confusion, evaluator.confusion, header.classes, labels);
+  if (resultsFile !== undefined) appendResult(resultsFile, evaluation, { file: name, header });
+  warnOfSkipped(evaluation);
+  if (json) {
+    printJson({ parts: files, overlapping, ...evaluationJson(evaluation, labels), warnings: warningsTold() });
+    return;
+  }
+  const again = overlapping === 0 ? '' : `, ${overlapping} images in several, alike in each`;
+  notice(`${files.length} parts${again}`);
+  printEvaluation(evaluation, { labels, engine: 'each of the machines', byClass: flags.classes === true });
+}
