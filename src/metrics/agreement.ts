@@ -5,7 +5,10 @@ export interface Agreement {
   readonly top1Agreement: number;
   /** Mean over images of KL(softmax(float) ‖ softmax(integer)), in nats. */
   readonly kl: number;
-  /** Signal-to-quantization-noise ratio: 10·log10(Σ float² / Σ (float − integer)²), pooled over all logits, in dB. */
+  /**
+   * Signal-to-quantization-noise ratio: 10·log10(Σ float² / Σ (float − integer)²), pooled over all
+   * logits, in dB.
+   */
   readonly sqnrDb: number;
 }
 

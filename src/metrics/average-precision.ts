@@ -27,8 +27,8 @@ export class AveragePrecisionMeter {
 }
 
 /**
- * Σ (R_n − R_{n−1})·P_n over the distinct scores, highest first, with precision P_n and recall R_n of all images of at
- * least that score: without interpolation, and the same in any order of equal scores.
+ * Σ (R_n − R_{n−1})·P_n over the distinct scores, highest first, with precision P_n and recall R_n of all
+ * images of at least that score: without interpolation, and the same in any order of equal scores.
  */
 export function averagePrecision(scores: ArrayLike<number>, isPositive: readonly boolean[]): number {
   const order = isPositive.map((_, i) => i).sort((a, b) => scores[b] - scores[a]);

@@ -3,8 +3,8 @@
 const BINS = 15;
 
 /**
- * Expected calibration error with 15 bins of equal width: Σ n_b/n · |accuracy_b − confidence_b|, of the first class's
- * probability (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+ * Expected calibration error with 15 bins of equal width: Σ n_b/n · |accuracy_b − confidence_b|, of the first
+ * class's probability (Guo et al., "On Calibration of Modern Neural Networks", 2017).
  */
 export class CalibrationErrorMeter {
   private images = 0;
