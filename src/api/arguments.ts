@@ -8,7 +8,7 @@ import { EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES } from '../quantize/index.js
 import { UsageError } from '../errors.js';
 import { ENGINE, check, checkObject, oneOf, path, shaped, wholeNumber } from './checks.js';
 import type { Check, Checks } from './checks.js';
-import type { EvaluateRequest, QuantizeRequest } from './requests.js';
+import type { EvaluateRequest, QuantizeRequest, ReportRequest } from './requests.js';
 
 const listOf = ({ expected, accepts }: Check): Check => ({
   expected: `a list, of which each is ${expected}`,
@@ -31,6 +31,7 @@ const QUANTIZE: Checks<QuantizeRequest> = {
   numImages: wholeNumber(2),
   stats: listOf(path),
   saveStats: path,
+  report: path,
   preprocess: shaped('an object', () => true),
   outputs: listOf(path),
   labels: path,
@@ -88,6 +89,16 @@ const EVALUATE: Checks<EvaluateRequest> = {
   onRow: called,
 };
 
+const REPORT: Checks<ReportRequest> = {
+  float: path,
+  images: path,
+  output: path,
+  limit: wholeNumber(1),
+  threads: ENGINE.threads,
+  onProgress: called,
+  onNotice: called,
+};
+
 /** @throws UsageError for the first argument that is not what it must be */
 export function checkQuantizeArguments(model: unknown, request: unknown): void {
   check('quantize', 'model', model, path);
@@ -108,6 +119,14 @@ export function checkEvaluateArguments(request: unknown): void {
     throw new UsageError('A run is resumed from what it wrote: give the file (--out) that it was to write');
   if (saveFloat !== undefined && float === undefined)
     throw new UsageError('Float logits are kept of a float model: give it too (--float model.onnx)');
+}
+
+/** @throws UsageError as above */
+export function checkReportArguments(model: unknown, request: unknown): void {
+  check('report', 'model', model, path);
+  checkObject('report', request, REPORT);
+  for (const name of ['float', 'images', 'output'] as const)
+    check('report', name, (request as ReportRequest)[name], path);
 }
 
 /** @throws UsageError as above */

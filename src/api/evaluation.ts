@@ -7,7 +7,7 @@ import { EvaluationMeter } from '../metrics/evaluation.js';
 import type { EvaluationFigures, FloatFigures } from '../metrics/evaluation.js';
 import { classifierOf } from '../metrics/output.js';
 import type { PartHeader, Row } from './part-file.js';
-import type { SkippedImage } from './quantize.js';
+import type { SkippedImage } from './summary.js';
 
 export interface Evaluation extends Omit<EvaluationFigures, 'float'> {
   /** How many of them have an EXIF orientation other than upright, and what was done with these. */

@@ -2,6 +2,7 @@
 import { normalizePixels } from '../calibrate/collect.js';
 import type { FloatModel } from '../calibrate/runtime.js';
 import { InputError } from '../errors.js';
+import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
 import { classifierOf, distinctOutputs, outputOf, outputSize } from '../metrics/output.js';
 import type { ModelOutput } from '../metrics/output.js';
@@ -19,14 +20,19 @@ interface Source {
   readonly start: number;
 }
 
+/** What the float model's file is. */
+interface FloatFile {
+  readonly sha256: string;
+  readonly graph: Graph | null;
+}
+
 export class FloatReference {
   private constructor(
     private readonly float: FloatModel,
     private readonly model: Model,
     private readonly path: string,
     private readonly sources: readonly Source[],
-    /** Of the ONNX file. */
-    readonly sha256: string,
+    private readonly file: FloatFile,
   ) {}
 
   /** @throws InputError where the file cannot be run, or lacks an output that the integer model has */
@@ -43,7 +49,17 @@ export class FloatReference {
       const wanted = source?.name ?? output.name;
       return { output, name: float.outputNames.find((one) => one === wanted) ?? float.outputNames[0], start: 0 };
     });
-    return new FloatReference(float, model, path, sources, own);
+    return new FloatReference(float, model, path, sources, { sha256: own, graph: imported?.graph ?? null });
+  }
+
+  /** Of the ONNX file. */
+  get sha256(): string {
+    return this.file.sha256;
+  }
+
+  /** The canonical graph; null where the file is not imported, as a quantized one is not. */
+  get graph(): Graph | null {
+    return this.file.graph;
   }
 
   get runtime(): string {

@@ -16,6 +16,7 @@ const KINDS = {
   '.ivit model': (start: Buffer) => start.length > 8 && start[8] === '{'.charCodeAt(0),
   'file of statistics': (start: Buffer) => start[0] === 0x1f && start[1] === 0x8b,
   'quantization report': (start: Buffer) => /^\{\s*"output"/.test(start.toString('latin1')),
+  'report page': (start: Buffer) => /^<!doctype html>/i.test(start.toString('latin1')),
   'file of outputs': (start: Buffer) =>
     start.toString('latin1').startsWith('PK\x03\x04') || start[8] === '{'.charCodeAt(0),
   'exported graph': (start: Buffer) => start.includes('ivit'),

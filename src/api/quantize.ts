@@ -11,7 +11,6 @@ import { findLabels } from '../images/labels.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import { classifierOf, outputOf } from '../metrics/output.js';
-import type { OutputAgreement } from '../metrics/similarity.js';
 import { syntheticImage } from '../images/synthetic/index.js';
 import { decisiveness, isIndecisive } from '../metrics/information.js';
 import { saveModel } from '../program/file.js';
@@ -23,14 +22,7 @@ import {
   quantizeGraph,
   resolveScheme,
 } from '../quantize/index.js';
-import type {
-  Agreement,
-  AttentionReport,
-  GivenStatistics,
-  LayerReport,
-  QuantizeOptions,
-  QuantizeResult,
-} from '../quantize/index.js';
+import type { GivenStatistics, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
 import { SEED, drawImages } from './draw-images.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
@@ -38,55 +30,12 @@ import { importAndChooseRecipe } from './recipe.js';
 import { checkQuantizeArguments } from './arguments.js';
 import { hashFile } from './hash.js';
 import { checkOutputs } from './outputs.js';
+import { reportKind, reportQuantized } from './report.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
 import type { Statistics, StatisticsSubject } from './statistics-file.js';
 import type { QuantizeRequest } from './requests.js';
+import type { QuantizeSummary, SkippedImage } from './summary.js';
 import { VERSION } from './version.js';
-
-export interface SkippedImage {
-  readonly path: string;
-  readonly reason: string;
-}
-
-export interface QuantizeSummary {
-  /** Path of the file written. */
-  readonly output: string;
-  /** Its size, and that of the float model with its external data. */
-  readonly bytes: number;
-  readonly floatBytes: number;
-  readonly parameters: number;
-  /** How many classes the model has; 0 where it gives features. */
-  readonly classes: number;
-  /** Images calibrated on, those held out included. */
-  readonly images: number;
-  /** True where they were made up. */
-  readonly synthetic: boolean;
-  readonly skipped: readonly SkippedImage[];
-  /** Images of the folder that are of a kind that is not decoded: extension → how many. */
-  readonly unread: Readonly<Record<string, number>>;
-  /** The float model's normalization, and where it was found. */
-  readonly normalization: {
-    readonly mean: readonly number[];
-    readonly std: readonly number[];
-    readonly source: string;
-  };
-  /** What of the model was left out or taken off: optional inputs, other outputs, a softmax at the end. */
-  readonly modelNotices: readonly string[];
-  /** How the recipe was chosen, where nothing said it and images told; else null. */
-  readonly recipeProbe: RecipeProbe | null;
-  readonly seconds: number;
-  /**
-   * Of the classes' scores, or all numbers where there are none, against the float model, on calibration images that
-   * nothing was fitted to.
-   */
-  readonly agreement: Agreement;
-  /** The same, output by output. */
-  readonly outputs: readonly OutputAgreement[];
-  readonly layers: readonly LayerReport[];
-  readonly attentions: readonly AttentionReport[];
-  /** Which ONNX Runtime ran the float model. */
-  readonly runtime: string;
-}
 
 /**
  * Quantizes a float ONNX Vision Transformer to a `.ivit` file.
@@ -112,7 +61,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
   const sha256 = await hashFile(model);
   const subject = statisticsSubject(sha256, graph, normalization.mean, normalization.std);
   const statistics = await statisticsGiven(request.stats, subject, graph);
-  const { images, skipped, unread } = await calibrationImages(request, recipe, notice);
+  const { images, names, skipped, unread } = await calibrationImages(request, recipe, notice);
   const result = await quantizeGraph({
     graph,
     images,
@@ -141,7 +90,7 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     },
   });
   if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
-  return {
+  const summary = {
     output, // first: a report in JSON is known by it
     bytes,
     ...summarizeModel(imported, recipe, probe),
@@ -152,6 +101,8 @@ export async function quantize(model: string, request: QuantizeRequest = {}): Pr
     unread,
     seconds: (performance.now() - start) / 1000,
   };
+  await reportQuantized(model, request, summary, { graph, images, names, result });
+  return summary;
 }
 
 /** Ranges come from statistics that are given, and from photographs; made-up images add nothing to given ones. */
@@ -227,11 +178,11 @@ async function labelsOf(model: string, graph: Graph, file: string | undefined): 
 }
 
 /**
- * Checks a request, and where its outputs and the command's report go, before any work.
+ * Checks a request, and where its outputs go, before any work.
  *
  * @throws UsageError for wrong arguments; InputError for files that are not there, and as `checkOutputs`
  */
-export function checkQuantizeRequest(model: string, request: QuantizeRequest, report?: string): void {
+export function checkQuantizeRequest(model: string, request: QuantizeRequest): void {
   checkQuantizeArguments(model, request);
   resolveScheme({ ...DEFAULT_OPTIONS, ...definedOptions(request) }); // tells of options that exclude each other
   for (const input of [request.images, request.labels, ...(request.stats ?? [])])
@@ -241,7 +192,7 @@ export function checkQuantizeRequest(model: string, request: QuantizeRequest, re
     [
       { option: '-o', path: request.output ?? defaultOutput(model), kind: '.ivit model' },
       { option: '--save-stats', path: request.saveStats, kind: 'file of statistics' },
-      { option: '--report', path: report, kind: 'quantization report' },
+      { option: '--report', path: request.report, kind: reportKind(request.report ?? '') },
     ],
     [model, request.labels, request.images, ...(request.stats ?? [])],
   );
@@ -258,7 +209,7 @@ export async function calibrationImages(
   request: Pick<QuantizeRequest, 'images' | 'numImages' | 'effort' | 'stats' | 'onProgress'>,
   recipe: PreprocessRecipe,
   notice: (text: string) => void,
-): Promise<{ images: Uint8Array[]; skipped: SkippedImage[]; unread: Record<string, number> }> {
+): Promise<{ images: Uint8Array[]; names: string[]; skipped: SkippedImage[]; unread: Record<string, number> }> {
   const { numImages, onProgress } = request;
   const channels = recipe.mean.length;
   const effort = EFFORT_SETTINGS[request.effort ?? DEFAULT_OPTIONS.effort];
@@ -278,17 +229,19 @@ export async function calibrationImages(
       // Making images takes no pause of its own: let signals and the progress bar through.
       await new Promise(setImmediate);
     }
-    return { images, skipped: [], unread: {} };
+    return { images, names: images.map((_, i) => `made-up image ${i + 1}`), skipped: [], unread: {} };
   }
   const drawn = await drawImages(request.images, numImages ?? effort.images);
   drawn.notices.forEach(notice);
   const images: Uint8Array[] = [];
+  const names: string[] = [];
   const skipped: SkippedImage[] = [];
   let coloured = 0;
   for await (const { path: file, image } of drawn.images) {
     try {
       if (image instanceof InputError) throw image;
       images.push(applyRecipe(image, recipe, channels));
+      names.push(path.basename(file));
       if (channels === 1 && losesColour(image)) coloured++;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
@@ -301,7 +254,7 @@ export async function calibrationImages(
     notice(`${skipped.length} of ${drawn.count} images skipped: ${skipped.map((one) => one.path).join(', ')}`);
   for (const left of [greyNotice(coloured, images.length), drawn.unread?.notice(request.images) ?? null])
     if (left !== null) notice(left);
-  return { images, skipped, unread: drawn.unread?.byExtension() ?? {} };
+  return { images, names, skipped, unread: drawn.unread?.byExtension() ?? {} };
 }
 
 /** The quantizer's options that the request sets. */

@@ -19,6 +19,8 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   readonly stats?: readonly string[];
   /** Path of a file to write the statistics to that ranges were chosen on. */
   readonly saveStats?: string;
+  /** Path of a report to write: a page where it ends in `.html`, else JSON. */
+  readonly report?: string;
   /** What the files beside the model say otherwise, or not at all. */
   readonly preprocess?: RecipeFlags;
   /** Names of the model's outputs to take; default: all. */
@@ -32,7 +34,22 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   readonly onNotice?: (notice: string) => void;
 }
 
-export type QuantizeStage = 'images' | FitStage;
+export type QuantizeStage = 'images' | FitStage | 'report';
+
+export interface ReportRequest {
+  /** The float ONNX model that the `.ivit` file was made from. */
+  readonly float: string;
+  /** Folder or list of images that the model was not fitted to. */
+  readonly images: string;
+  /** Path of the report: a page where it ends in `.html`, else JSON. */
+  readonly output: string;
+  /** Only so many images, drawn at random with a fixed seed. */
+  readonly limit?: number;
+  /** Default: all cores. */
+  readonly threads?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly onNotice?: (notice: string) => void;
+}
 
 export interface EvaluateRequest {
   /**

@@ -8,6 +8,7 @@ import type { LayerDescription } from '../graph/describe.js';
 import { labelText } from '../images/label-text.js';
 import { describeRecipe } from '../images/preprocess/recipe.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
+import { commandOf } from '../api/command.js';
 import { importWithRecipe } from '../api/recipe.js';
 import { describeProgram } from '../program/describe.js';
 import type { OpDescription } from '../program/describe.js';
@@ -75,6 +76,7 @@ async function inspectIvit(file: string, flags: Flags): Promise<void> {
 function summaryOf(model: StoredModel, ops: readonly OpDescription[], size: number): [string, string][] {
   const { program, preprocess, labels, provenance, hash } = model;
   const { height, width, channels } = program.input;
+  const { source } = provenance;
   const isSynthetic = provenance.calibration.source === 'synthetic';
   const total = (key: 'parameters' | 'macs') => ops.reduce((sum, op) => sum + op[key], 0);
   return [
@@ -83,16 +85,14 @@ function summaryOf(model: StoredModel, ops: readonly OpDescription[], size: numb
     ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
     ...outputRows(model.outputs, labels === null ? ', without labels' : ` (${firstLabels(labels)})`),
     ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],
-    [
-      'made from',
-      `${provenance.source.name}, ${bytes(provenance.source.bytes)}, SHA-256 ${provenance.source.sha256.slice(0, 16)}…`,
-    ],
+    ['made from', `${source.name}, ${bytes(source.bytes)}, SHA-256 ${source.sha256.slice(0, 16)}…`],
     [
       'settings',
       Object.entries(provenance.settings)
         .map(([key, value]) => `${key} ${value}`)
         .join(', '),
     ],
+    ['repeat with', commandOf(provenance)],
     ['calibration', `${provenance.calibration.images} ${isSynthetic ? 'synthetic images' : 'images'}`],
     ['overflow', 'proven impossible for any image'],
   ];

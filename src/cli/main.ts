@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   eval: async () => (await import('./eval.js')).addEvalCommand,
   merge: async () => (await import('./merge.js')).addMergeCommand,
   verify: async () => (await import('./verify.js')).addVerifyCommand,
+  report: async () => (await import('./report.js')).addReportCommand,
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
   label: async () => (await import('./label.js')).addLabelCommand,
   export: async () => (await import('./export.js')).addExportCommand,

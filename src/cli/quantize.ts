@@ -2,13 +2,13 @@ import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
 import { checkQuantizeRequest, quantize } from '../api/quantize.js';
-import type { QuantizeSummary } from '../api/quantize.js';
+import type { QuantizeSummary } from '../api/summary.js';
 import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
-import { writeAtomically } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
 import { addRecipeOptions, addThreadsOption, atLeastTwo, collectNames } from './options.js';
 import type { RecipeOptionValues } from './options.js';
+import { shellQuoted } from '../api/command.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
 import { similarityRows } from './similarity.js';
@@ -22,7 +22,6 @@ import {
   print,
   printJson,
   seconds,
-  shellQuoted,
   significant,
   warn,
   warningsTold,
@@ -46,6 +45,7 @@ const STAGES: Readonly<Record<QuantizeStage, string>> = {
   calibrate: 'Calibrate',
   sensitivity: 'Measure  ',
   quantize: 'Quantize ',
+  report: 'Report   ',
 };
 const WORST_LAYERS = 5;
 
@@ -90,15 +90,15 @@ export function addQuantizeCommand(program: Command): void {
       'choose ranges on statistics saved before, together with the images where there are any',
     )
     .option('--save-stats <file>', 'write the calibration statistics, to be merged and used again with --stats')
-    .option('--report <file>', 'write what became of each layer, as JSON')
+    .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
     .option('--json', 'print the summary as JSON');
   addThreadsOption(addRecipeOptions(command)).action(run);
 }
 
 async function run(model: string, flags: Flags): Promise<void> {
-  const { report, json } = flags;
+  const { json } = flags;
   const request = requestOf(flags);
-  checkQuantizeRequest(model, request, report);
+  checkQuantizeRequest(model, request);
   await compileKernels(undefined);
   noticeSlowRuntime();
   const progress = new Progress();
@@ -113,8 +113,6 @@ async function run(model: string, flags: Flags): Promise<void> {
     });
     progress.stop();
     warnIfPoor(summary);
-    if (report !== undefined)
-      writeAtomically(report, new TextEncoder().encode(`${JSON.stringify(summary, null, 2)}\n`));
     if (json) printJson(toJson(summary));
     else printSummary(model, summary);
   } finally {
@@ -123,11 +121,11 @@ async function run(model: string, flags: Flags): Promise<void> {
 }
 
 function requestOf(flags: Flags): QuantizeRequest {
-  const { out, output, images, numImages, stats, saveStats, labels, threads } = flags;
+  const { out, output, images, numImages, stats, saveStats, report, labels, threads } = flags;
   const { kernels, scales, method, effort, weightBits, layerBits } = flags;
   return {
     ...outputsAsked(out, output),
-    ...{ images, numImages, stats, saveStats, labels, threads },
+    ...{ images, numImages, stats, saveStats, report, labels, threads },
     ...{ kernels, scales, method, effort, weightBits, layerBits },
     preprocess: parseRecipeFlags(flags),
   };

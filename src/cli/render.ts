@@ -83,8 +83,3 @@ export function milliseconds(value: number): string {
 export function significant(value: number): string {
   return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : '∞';
 }
-
-/** An argument as it can be typed into a shell. */
-export function shellQuoted(argument: string): string {
-  return /^[\w./@%+=:,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", String.raw`'\''`)}'`;
-}

@@ -1,8 +1,8 @@
-import { operandsOf } from '../program/operands.js';
 import type { Op, Program } from '../program/types.js';
 import { engineOpOf } from './ops/index.js';
+import { traceProgram } from './trace.js';
 import type { Engine, OpRunner, Value } from './types.js';
-import { checkOperands, imageData, imageValue } from './values.js';
+import { checkOperands } from './values.js';
 
 /** Runs one op with `src/kernels`: slow, readable, what every other backend must equal bit for bit. */
 export function runOp(op: Op, operands: readonly Value[], input: Program['input']): Value {
@@ -25,24 +25,8 @@ export function createReferenceRunner(): OpRunner {
 
 /** Runs a program op by op; a value is dropped after its last reader. */
 export function createReferenceEngine(program: Program): Engine {
-  const lastReader = new Map<number, number>();
-  program.ops.forEach((op, i) => operandsOf(op).forEach((id) => lastReader.set(id, i)));
-  lastReader.set(program.output, program.ops.length);
-
-  const run = async (pixels: Uint8Array): Promise<Int32Array> => {
-    const image = imageValue(program.input, pixels);
-    checkOperands([image], [imageData(pixels)]);
-    const values: (Value | null)[] = [image];
-    program.ops.forEach((op, i) => {
-      values[i + 1] = runOp(
-        op,
-        operandsOf(op).map((id) => values[id] as Value),
-        program.input,
-      );
-      for (const id of operandsOf(op)) if (lastReader.get(id) === i) values[id] = null;
-    });
-    return (values[program.output] as Value).data as Int32Array;
-  };
+  const runner = createReferenceRunner();
+  const run = async (pixels: Uint8Array): Promise<Int32Array> => traceProgram(program, runner, pixels, () => undefined);
   return {
     backend: 'reference',
     isa: 'typescript',

@@ -89,7 +89,7 @@ let sharp: typeof Sharp | undefined;
 const FORMATS: ReadonlySet<string> = new Set(['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif']);
 
 /** Loaded when the first image is decoded, so that all else works where its binary is missing. */
-function loadSharp(): typeof Sharp {
+export function loadSharp(): typeof Sharp {
   if (sharp !== undefined) return sharp;
   try {
     // As a CommonJS module, which loads in half the time: its ES modules are the same code.

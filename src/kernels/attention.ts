@@ -27,8 +27,8 @@ export function softmaxDither(query: number, key: number, bits: SoftmaxBits = 8)
 
 /**
  * The softmax weight, before normalisation, of a score x that lies d = max − x ≥ 0 below the row's maximum. d is in
- * log2 units with p fraction bits. The weight is W·2^(−d/2^p), up to the exponential's approximation, rounded. W, the
- * weight at d = 0, is 255 for 8 bits and 16·255 for 12.
+ * log2 units with p fraction bits. The weight is W·2^(−d/2^p), up to the exponential's approximation, rounded.
+ * W, the weight at d = 0, is 255 for 8 bits and 16·255 for 12.
  *
  *     q = d >> p,  r = the low p bits of d in Q14
  *     shift:      m = 2^14 − (r >> 1)
@@ -64,9 +64,70 @@ export function normalizeSum(acc: number, sum: number, bits: SoftmaxBits = 8): n
   return requantize(acc, { b: floorDivide(2147483648 * (1 << (bits - 8)), sum), c: bits }, 0n, -2147483647, 2147483647);
 }
 
+/** The quantized values that the views of an attention are of. */
+interface AttentionSources {
+  readonly q: Int8Array;
+  readonly k: Int8Array;
+}
+
 /**
- * Integer attention of one query row and one head, before its output is requantized: o = Σ w·v / Σw (`normalizeSum` has
- * its unit). With the published softmax o = Σ w·v, |o| < 2^31, in units of 2^−(bits−1).
+ * Scaled scores x of one query row and one head (`scaleScore`), one for each key.
+ *
+ * @param row window·queries + query
+ * @param out [keys], overwritten
+ * @returns the largest of them
+ */
+export function scoreRow(
+  op: AttentionOp,
+  sources: AttentionSources,
+  row: number,
+  head: number,
+  out: Int32Array,
+): number {
+  const { queries, keys, dim } = op;
+  const window = floorDivide(row, queries);
+  const biasAt = (((window % op.biasBatch) * op.biasHeads + (head % op.biasHeads)) * queries + (row % queries)) * keys;
+  const qAt = locate(op.q, row, head);
+  let max = -SCORE_LIMIT;
+  for (let j = 0; j < keys; j++) {
+    const kAt = locate(op.k, window * keys + j, head);
+    let s = 0;
+    for (let i = 0; i < dim; i++) s += sources.q[qAt + i] * sources.k[kAt + i];
+    out[j] = scaleScore(s, op.scoreMultiplier[head], op.scoreShift, op.bias === null ? 0 : op.bias[biasAt + j]);
+    max = Math.max(max, out[j]);
+  }
+  return max;
+}
+
+/**
+ * Softmax weights w of one row of scores: `softmaxWeight` with its dither, or the published Shiftmax.
+ *
+ * @param scores [keys], see `scoreRow`
+ * @param max the largest of them
+ * @param query its row within the window
+ * @param out [keys], overwritten
+ * @returns Σw
+ */
+export function weighRow(op: AttentionOp, scores: Int32Array, max: number, query: number, out: Int32Array): number {
+  const { softmax, softmaxBits, fractionBits } = op;
+  let sum = 0;
+  if (typeof softmax !== 'string') {
+    const x = scores.map((s) => Math.max(-PAPER_SCORE_LIMIT, Math.min(PAPER_SCORE_LIMIT, s)));
+    shiftmaxRow(x, BigInt(softmax.x0), softmax.bits).forEach((w, j) => (out[j] = Number(w)));
+    for (const w of out) sum += w;
+    return sum;
+  }
+  for (let j = 0; j < scores.length; j++) {
+    const dither = softmaxDither(query, j, softmaxBits);
+    out[j] = softmaxWeight(max - scores[j], fractionBits, softmax, softmaxBits, dither);
+    sum += out[j];
+  }
+  return sum;
+}
+
+/**
+ * Integer attention of one query row and one head, before its output is requantized: o = Σ w·v / Σw
+ * (`normalizeSum` has its unit). With the published softmax o = Σ w·v, |o| < 2^31, in units of 2^−(bits−1).
  *
  * @param sources the quantized values that q, k and v are views of
  * @param row window·queries + query
@@ -74,50 +135,22 @@ export function normalizeSum(acc: number, sum: number, bits: SoftmaxBits = 8): n
  */
 export function attendRow(
   op: AttentionOp,
-  sources: { readonly q: Int8Array; readonly k: Int8Array; readonly v: Int8Array },
+  sources: AttentionSources & { readonly v: Int8Array },
   row: number,
   head: number,
   out: Int32Array,
 ): void {
-  const { queries, keys, dim, valueDim, fractionBits, softmaxBits } = op;
-  const query = row % queries;
+  const { queries, keys, valueDim, softmaxBits } = op;
   const window = floorDivide(row, queries);
-  const biasAt = (((window % op.biasBatch) * op.biasHeads + (head % op.biasHeads)) * queries + query) * keys;
-
-  const qAt = locate(op.q, row, head);
   const scores = new Int32Array(keys);
-  let max = -SCORE_LIMIT;
-  for (let j = 0; j < keys; j++) {
-    const kAt = locate(op.k, window * keys + j, head);
-    let s = 0;
-    for (let i = 0; i < dim; i++) s += sources.q[qAt + i] * sources.k[kAt + i];
-    scores[j] = scaleScore(s, op.scoreMultiplier[head], op.scoreShift, op.bias === null ? 0 : op.bias[biasAt + j]);
-    max = Math.max(max, scores[j]);
-  }
-
-  if (typeof op.softmax !== 'string') {
-    const x = scores.map((s) => Math.max(-PAPER_SCORE_LIMIT, Math.min(PAPER_SCORE_LIMIT, s)));
-    out.fill(0);
-    shiftmaxRow(x, BigInt(op.softmax.x0), op.softmax.bits).forEach((w, j) => {
-      const vAt = locate(op.v, window * keys + j, head);
-      for (let i = 0; i < valueDim; i++) out[i] += Number(w) * sources.v[vAt + i];
-    });
-    return;
-  }
-
-  let sum = 0;
+  const max = scoreRow(op, sources, row, head, scores);
+  const weights = new Int32Array(keys);
+  const sum = weighRow(op, scores, max, row % queries, weights);
   out.fill(0);
   for (let j = 0; j < keys; j++) {
-    const w = softmaxWeight(
-      max - scores[j],
-      fractionBits,
-      op.softmax,
-      softmaxBits,
-      softmaxDither(query, j, softmaxBits),
-    );
     const vAt = locate(op.v, window * keys + j, head);
-    sum += w;
-    for (let i = 0; i < valueDim; i++) out[i] += w * sources.v[vAt + i];
+    for (let i = 0; i < valueDim; i++) out[i] += weights[j] * sources.v[vAt + i];
   }
+  if (typeof op.softmax !== 'string') return;
   for (let i = 0; i < valueDim; i++) out[i] = normalizeSum(out[i], sum, softmaxBits);
 }

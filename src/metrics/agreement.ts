@@ -94,7 +94,7 @@ export function logSoftmax(values: ArrayLike<number>): Float64Array {
 }
 
 /** KL(softmax(float) ‖ softmax(integer)) in nats. */
-function divergence(float: ArrayLike<number>, integer: ArrayLike<number>): number {
+export function divergence(float: ArrayLike<number>, integer: ArrayLike<number>): number {
   const p = logSoftmax(float);
   const q = logSoftmax(integer);
   let sum = 0;

@@ -15,6 +15,9 @@ export interface Prediction {
   readonly probability: number;
 }
 
+/** Integer, or of the float model. */
+type Logits = Int32Array | Float32Array;
+
 /** How many classes to tell, what they are called, and the real value of one unit of a logit. */
 interface Ranking {
   readonly top: number;
@@ -32,17 +35,13 @@ export function firstPrediction(
   return { index, probability: probabilitiesOf(output, logits, scale)[index] };
 }
 
-function probabilitiesOf({ tail }: Pick<ModelOutput, 'tail'>, logits: Int32Array, scale: number): Float64Array {
+function probabilitiesOf({ tail }: Pick<ModelOutput, 'tail'>, logits: Logits, scale: number): Float64Array {
   const reals = Float64Array.from(logits, (v) => v * scale);
   return tail[0]?.op === 'sigmoid' ? reals.map((x) => 1 / (1 + Math.exp(-x))) : softmax(reals, 1);
 }
 
 /** The most likely classes of a class vector, most likely first; of equal logits the lower index first. */
-export function rank(
-  output: Pick<ModelOutput, 'tail'>,
-  logits: Int32Array,
-  { top, labels, scale }: Ranking,
-): Prediction[] {
+export function rank(output: Pick<ModelOutput, 'tail'>, logits: Logits, { top, labels, scale }: Ranking): Prediction[] {
   const probabilities = probabilitiesOf(output, logits, scale);
   return topIndices(logits, top).map((index) => ({
     index,

@@ -11,8 +11,8 @@ import type { QuantizeRequest } from './request.js';
 import type { Scheme } from './schemes/scheme.js';
 
 /** Images to fit to, then those that are held out: nothing is fitted to images from `fitImages` on. */
-export interface SplitImages {
-  readonly images: readonly Uint8Array[];
+export interface SplitImages<T = Uint8Array> {
+  readonly images: readonly T[];
   readonly fitImages: number;
 }
 
@@ -76,7 +76,7 @@ const HOLD_OUT = 8;
  * Moves every eighth image to the end: neighbours are often of one class, so a run of them would be a poor sample.
  * Fewer than eight are too few to spare one: they serve for both, and the agreement says what the fit reached.
  */
-export function holdOut(images: readonly Uint8Array[]): SplitImages {
+export function holdOut<T>(images: readonly T[]): SplitImages<T> {
   if (images.length < HOLD_OUT) return { images: [...images, ...images], fitImages: images.length };
   const isHeld = (i: number) => i % HOLD_OUT === HOLD_OUT - 1;
   const fitted = images.filter((_, i) => !isHeld(i));

@@ -18,9 +18,23 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   export: ['onnx', 'graph', 'program', 'kernels', 'engine'],
   calibrate: ['graph'],
   quantize: ['graph', 'calibrate', 'kernels', 'program', 'engine'],
-  api: ['onnx', 'graph', 'importer', 'calibrate', 'quantize', 'program', 'kernels', 'engine', 'export'],
+  report: ['graph', 'quantize', 'program', 'kernels', 'engine'],
+  api: ['onnx', 'graph', 'importer', 'calibrate', 'quantize', 'program', 'kernels', 'engine', 'export', 'report'],
   bench: ['onnx', 'calibrate', 'program', 'engine'],
-  cli: ['bench', 'onnx', 'graph', 'importer', 'calibrate', 'quantize', 'program', 'kernels', 'engine', 'export', 'api'],
+  cli: [
+    'bench',
+    'onnx',
+    'graph',
+    'importer',
+    'calibrate',
+    'quantize',
+    'program',
+    'kernels',
+    'engine',
+    'export',
+    'report',
+    'api',
+  ],
 };
 /** Leaves that any folder may use. */
 const LEAVES = ['images', 'metrics'];

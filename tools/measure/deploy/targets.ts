@@ -184,8 +184,9 @@ export interface BuildOptions {
   readonly optimize: string;
   /** It prints the digests of the images in `pixels.bin` in place of its own. */
   readonly withPixels?: boolean;
-  /** It prints instructions in place of digests: count.c. */
-  readonly counts?: boolean;
+  readonly defines?: readonly string[];
+  /** Linked with the test. */
+  readonly also?: readonly string[];
 }
 
 export const REQUIRED = ['-std=c99', '-ffreestanding', '-fno-strict-aliasing'];
@@ -197,18 +198,17 @@ export const ownFlags = ({ flags }: Machine): string[] =>
 /** Builds the test of an export, in its folder, as `test.elf`. */
 export function build(folder: string, machine: Machine, options: BuildOptions): void {
   const { compiler, specs, flags, link } = machine;
-  const { name, optimize, withPixels = false, counts = false } = options;
+  const { name, optimize, withPixels = false, defines = [], also = [] } = options;
   const weights = ['.c', '.S']
     .map((end) => `${name}_weights${end}`)
     .find((file) => existsSync(path.join(folder, file)))!;
-  const hook = counts ? ['-DMODEL_HOOK=count_op', '-include', path.join(SOURCES, 'count.h')] : [];
   const sources = [`${name}.c`, weights, `${name}_memory.c`];
-  runIn(folder, [compiler, ...REQUIRED, optimize, ...flags, ...hook, '-c', ...sources]);
+  runIn(folder, [compiler, ...REQUIRED, optimize, ...flags, ...defines, '-c', ...sources]);
+  const objects = [`${name}.o`, `${name}_weights.o`];
   // The test, and the C library below it, may use what they like.
-  const pixels = withPixels ? ['-Dmain=run_test', path.join(SOURCES, 'pixels.c')] : [];
-  const test = counts ? ['-I.', path.join(SOURCES, 'count.c')] : [`${name}_test.c`, ...pixels];
   const library = specs === undefined ? [] : [`--specs=${specs}`];
-  const inputs = [...test, `${name}.o`, `${name}_weights.o`, ...library, ...link(folder)];
+  const test = withPixels ? ['-Dmain=run_test', path.join(SOURCES, 'pixels.c')] : [];
+  const inputs = [`${name}_test.c`, ...test, ...also, ...objects, ...library, ...link(folder)];
   runIn(folder, [compiler, '-O2', ...ownFlags(machine), '-o', 'test.elf', ...inputs]);
 }
 

@@ -1,0 +1,71 @@
+/** Commands that repeat what was done, as they can be typed into a shell. */
+import { DEFAULT_OPTIONS } from '../quantize/index.js';
+import type { Provenance } from '../program/model.js';
+import type { QuantizeRequest } from './requests.js';
+
+/** An argument as it can be typed into a shell. */
+export function shellQuoted(argument: string): string {
+  return /^[\w./@%+=:,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** `ivit` and its arguments; those that are undefined are left out. */
+export function commandLine(...args: (string | undefined)[]): string {
+  return ['ivit', ...args.filter((arg) => arg !== undefined)].map(shellQuoted).join(' ');
+}
+
+const option = (name: string, value: string | number | undefined): string[] =>
+  value === undefined ? [] : [`--${name}`, String(value)];
+
+/** The command that quantizes a model as a request of the library does. */
+export function quantizeCommand(model: string, request: QuantizeRequest): string {
+  const { output, outputs = [], images, numImages, stats, saveStats, labels, threads, report, preprocess } = request;
+  const { layerBits = [], ...rest } = request;
+  const simple = (['kernels', 'scales', 'method', 'effort'] as const).flatMap((name) =>
+    rest[name] === DEFAULT_OPTIONS[name] ? [] : option(name, rest[name]),
+  );
+  const { size, resize, mean, std, cropPct, preset, interpolation } = preprocess ?? {};
+  const edges = (edge: { height: number; width: number }): string => `${edge.height}x${edge.width}`;
+  return commandLine(
+    'quantize',
+    model,
+    ...(output === undefined ? [] : ['-o', output]),
+    ...outputs.flatMap((name) => option('output', name)),
+    ...option('images', images),
+    ...option('num-images', numImages),
+    ...simple,
+    ...(rest.weightBits === DEFAULT_OPTIONS.weightBits ? [] : option('weight-bits', rest.weightBits)),
+    ...layerBits.flatMap(({ pattern, bits }) => option('layer-bits', `${pattern}=${bits}`)),
+    ...option('labels', labels),
+    ...(stats === undefined ? [] : ['--stats', ...stats]),
+    ...option('save-stats', saveStats),
+    ...option('report', report),
+    ...option('threads', threads),
+    ...option('size', size && edges(size)),
+    ...option('crop-pct', cropPct),
+    ...option('resize', resize && (resize.mode === 'shortest' ? resize.length : edges(resize))),
+    ...option('preset', preset),
+    ...option('mean', mean?.join(',')),
+    ...option('std', std?.join(',')),
+    ...option('interpolation', interpolation),
+  );
+}
+
+/**
+ * The command that made a file, as far as its provenance tells: the folder of the images is not in it, nor are files of
+ * statistics and a normalization that flags gave.
+ */
+export function commandOf({ source, settings, calibration }: Provenance): string {
+  const { layerBits } = settings;
+  const named = ['kernels', 'scales', 'method', 'effort', 'weightBits'] as const;
+  const changed = named.filter(
+    (name) => settings[name] !== undefined && settings[name] !== String(DEFAULT_OPTIONS[name]),
+  );
+  return commandLine(
+    'quantize',
+    source.name,
+    ...(calibration.source === 'synthetic' ? [] : ['--images', 'DIR']),
+    ...option('num-images', calibration.images),
+    ...changed.flatMap((name) => option(name === 'weightBits' ? 'weight-bits' : name, settings[name])),
+    ...(layerBits === undefined ? [] : layerBits.split(',').flatMap((text) => option('layer-bits', text))),
+  );
+}

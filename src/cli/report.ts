@@ -1,0 +1,73 @@
+import type { Command } from 'commander';
+import { report } from '../api/report.js';
+import type { ReportData } from '../report/index.js';
+import { compileKernels, noticeSlowRuntime } from './kernels.js';
+import { addThreadsOption, positiveInteger } from './options.js';
+import { Progress } from './progress.js';
+import { notice, oneLine, pairs, percent, print, printJson, significant, warningsTold } from './render.js';
+
+interface Flags {
+  readonly float: string;
+  readonly images: string;
+  readonly output: string;
+  readonly limit?: number;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+export function addReportCommand(program: Command): void {
+  const command = program
+    .command('report')
+    .description('write what happened to a model: errors by layer, images that differ, what to do, as one page')
+    .argument('<model.ivit>', 'the integer model')
+    .requiredOption('--float <model.onnx>', 'the float model that it was made from')
+    .requiredOption('--images <dir>', 'images that it was not calibrated on: a folder, or a list')
+    .requiredOption('-o, --output <file>', 'the report: a page (.html) that needs no network, or JSON')
+    .option('--limit <n>', 'use only so many images, drawn at random', positiveInteger)
+    .option('--json', 'print the summary as JSON');
+  addThreadsOption(command).action(run);
+}
+
+async function run(model: string, { json, ...request }: Flags): Promise<void> {
+  await compileKernels(undefined);
+  noticeSlowRuntime();
+  const progress = new Progress();
+  let data: ReportData;
+  try {
+    data = await report(model, {
+      ...request,
+      onProgress: (done, total) => progress.update('Compare', done, total),
+      onNotice(text) {
+        progress.stop();
+        notice(text);
+      },
+    });
+  } finally {
+    progress.stop();
+  }
+  const { analysis, advice } = data;
+  const { fidelity, disagreements } = analysis;
+  if (json) {
+    printJson({ output: request.output, fidelity, disagreements, advice, warnings: warningsTold() });
+    return;
+  }
+  const { images, top1Agreement, interval, kl, sqnrDb } = fidelity;
+  print(
+    `Wrote ${oneLine(request.output)}`,
+    '',
+    pairs([
+      ['images', String(images)],
+      ...(top1Agreement === null || interval === null
+        ? []
+        : ([
+            [
+              'agreement',
+              `${percent(top1Agreement)}, 95 % interval ${percent(interval[0])} to ${percent(interval[1])}`,
+            ],
+          ] as const)),
+      ['', `${kl === null ? '' : `KL ${significant(kl.mean)}, `}SQNR ${sqnrDb.toFixed(1)} dB`],
+    ]),
+    '',
+    ...advice.map(({ text, option }) => `${text}${option === null ? '' : ` ${option}`}`),
+  );
+}

@@ -1,0 +1,31 @@
+/** Text and numbers as they stand on the page. */
+
+export function escapeHtml(text: string): string {
+  const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+  return text.replace(/[&<>"]/g, (character) => entities[character]);
+}
+
+/** A row of a table. */
+export const tableRow = (cells: readonly string[], element: 'td' | 'th' = 'td'): string =>
+  `<tr>${cells.map((cell) => `<${element}>${cell}</${element}>`).join('')}</tr>`;
+
+/** A table in a region that scrolls sideways where it is wide. */
+export const scrolledTable = (heads: readonly string[], rows: readonly string[]): string =>
+  `<div class="scroll"><table><thead>${tableRow(heads, 'th')}</thead><tbody>${rows.join('')}</tbody></table></div>`;
+
+export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`;
+
+/** Three digits, with an exponent where a number is very small or large. */
+export function short(value: number): string {
+  if (!Number.isFinite(value)) return '∞';
+  if (value === 0) return '0';
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e5) return value.toExponential(1).replace('e-', 'e−');
+  return String(Number(value.toPrecision(3)));
+}
+
+export const decibels = (value: number | null): string =>
+  value === null ? '–' : Number.isFinite(value) ? value.toFixed(1) : '∞';
+
+export const megabytes = (bytes: number): string =>
+  bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
