@@ -93,6 +93,11 @@ ${sliceSources(kernels)}
 
 export function programText({ name, macro }: CNames, text: ProgramText, check: string | null, output: string): string {
   return `/* ${SLICE}: the program. Each stage takes blocks of rows through its steps. */
+#if defined(ARDUINO) && defined(__GNUC__) && !defined(__clang__)
+/* Arduino takes no -fno-strict-aliasing from the command line. */
+#pragma GCC optimize("no-strict-aliasing")
+#endif
+
 #include "${name}.h"
 #include "${name}_kernels.h"
 #include "${name}_weights.h"
@@ -179,6 +184,9 @@ export function testText({ name, macro }: CNames, golden: readonly string[]): st
 
 #include "${name}.h"
 
+/* Arduino compiles every file of a folder, and has a main of its own. */
+#ifndef ARDUINO
+
 #define IVIT_PIXELS ${macro}_PIXELS
 #define IVIT_OUTPUTS ${macro}_OUTPUTS
 #define IVIT_ARENA_BYTES ${macro}_ARENA_BYTES
@@ -188,7 +196,9 @@ export function testText({ name, macro }: CNames, golden: readonly string[]): st
 static const char *const golden[] = {
 ${golden.map((digest) => `    "${digest}",`).join('\n')}
 };
-${readFileSync(packageFile('native', 'export/test_main.c'), 'utf8')}`;
+${readFileSync(packageFile('native', 'export/test_main.c'), 'utf8')}
+#endif
+`;
 }
 
 export function memoryText({ name }: CNames): string {

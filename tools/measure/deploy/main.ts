@@ -9,8 +9,8 @@
  *   npm run deploy -- --zoo                                    a model of each family of fixtures/zoo and zoo2
  *   npm run deploy -- --zoo=all --only gcc,sanitizers          all of them; some of the columns
  *
- * --count N: images of each model, the first by name; of the zoos' models their own. --emulated N: on machines that are
- * emulated.
+ * --count N: images of each model, the first by name; of the zoos' models their own. --slow N: on machines that are
+ * emulated, and on the reference.
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -36,14 +36,14 @@ function readArguments() {
       zoo: { type: 'string' },
       only: { type: 'string' },
       count: { type: 'string', default: '20' },
-      emulated: { type: 'string' },
+      slow: { type: 'string' },
     },
     args: process.argv.slice(2).map((one) => (one === '--zoo' ? '--zoo=families' : one)),
   });
-  const { count, emulated = count } = values;
-  for (const [option, value] of Object.entries({ count, emulated }))
+  const { count, slow = count } = values;
+  for (const [option, value] of Object.entries({ count, slow }))
     if (!/^[1-9][0-9]*$/.test(value)) usage(`--${option} is ${value}, not a number from 1`);
-  return { ...values, count: Number(count), emulated: Number(emulated) };
+  return { ...values, count: Number(count), slow: Number(slow) };
 }
 
 function makers(values: ReturnType<typeof readArguments>): [string, Maker][] {
@@ -96,7 +96,7 @@ async function rowOf(subject: Subject, platforms: readonly Platform[]): Promise<
   let isFine = true;
   for (const platform of platforms) {
     const start = performance.now();
-    const images = subject.images.slice(0, platform.isEmulated ? values.emulated : undefined);
+    const images = subject.images.slice(0, platform.isSlow ? values.slow : undefined);
     const [cell, isSame] = await cellOf(platform, { ...subject, images }, expected.slice(0, images.length));
     note(`${subject.name}: ${platform.id} ${cell}, ${((performance.now() - start) / 1000).toFixed(1)} s`);
     cells.push(cell);
@@ -106,6 +106,13 @@ async function rowOf(subject: Subject, platforms: readonly Platform[]): Promise<
 }
 
 const print = (cells: readonly string[]): unknown => process.stdout.write(`| ${cells.join(' | ')} |\n`);
+
+const wrong: string[] = [];
+
+function summary(models: number): string {
+  if (wrong.length > 0) return `${models} models, of which ${wrong.length} are not right: ${wrong.join(', ')}`;
+  return `${models === 1 ? '1 model' : `${models} models`}: all digests agree`;
+}
 
 const values = readArguments();
 const subjects = makers(values);
@@ -123,11 +130,13 @@ for (const [name, make] of subjects) {
   try {
     const [cells, isFine] = await rowOf(await make(), platforms);
     print([name, ...cells]);
-    if (!isFine) process.exitCode = 1;
+    if (!isFine) wrong.push(name);
   } catch (error) {
     note(`${name}: ${(error as Error).message}`);
     print([name, ...platforms.map(() => '**failed**')]);
-    process.exitCode = 1;
+    wrong.push(name);
   }
 }
+if (wrong.length > 0) process.exitCode = 1;
+process.stdout.write(`\n${summary(subjects.length)}\n`);
 if (skipped.length > 0) process.stdout.write(`\nNot run: ${skipped.join('; ')}\n`);

@@ -20,8 +20,8 @@ export interface Platform {
   readonly id: string;
   /** At the head of its column. */
   readonly title: string;
-  /** An emulator runs it, which takes its time. */
-  readonly isEmulated: boolean;
+  /** An emulator runs it, or plain TypeScript. */
+  readonly isSlow: boolean;
   /** Why it cannot run here; null: it can. */
   missing(): string | null;
   /** The digest of each of a subject's images. */
@@ -30,7 +30,7 @@ export interface Platform {
 
 function engine(backend: BackendName): Platform {
   return {
-    ...{ id: backend, title: backend, isEmulated: false },
+    ...{ id: backend, title: backend, isSlow: backend === 'reference' },
     missing: () => (backend === 'native' ? reasonOf(loadNativeKernels) : null),
     async digests({ model, images }) {
       const running = await createEngine(model.program, { backend, threads: 1 });
@@ -62,7 +62,7 @@ const PIXELS = 'pixels.bin';
 
 function exportedC(id: string, machine: Machine): Platform {
   return {
-    ...{ id, title: `C, ${machine.name}`, isEmulated: machine.emulator !== null },
+    ...{ id, title: `C, ${machine.name}`, isSlow: machine.emulator !== null },
     missing() {
       const missing = missingTools(machine);
       return missing.length === 0 ? null : `there is no ${missing.join(', no ')}`;
@@ -85,7 +85,7 @@ function exportedC(id: string, machine: Machine): Platform {
 }
 
 const onnxRuntime: Platform = {
-  ...{ id: 'onnx', title: 'ONNX Runtime', isEmulated: false },
+  ...{ id: 'onnx', title: 'ONNX Runtime', isSlow: false },
   missing: () => null,
   async digests({ model, images }) {
     return (await runExported(model.program, images)).map(digestOf);
@@ -100,7 +100,7 @@ type Ivit = typeof import('../../../src/web/index.js');
 
 function browser(id: string, title: string, isThere: boolean, start: () => Promise<Browser>): Platform {
   return {
-    ...{ id, title, isEmulated: false },
+    ...{ id, title, isSlow: false },
     missing() {
       if (!isThere) return `there is no ${title}`;
       return existsSync(packageFile('dist', 'web')) ? null : 'dist/web is not built: npm run build';

@@ -184,9 +184,8 @@ export interface BuildOptions {
   readonly optimize: string;
   /** It prints the digests of the images in `pixels.bin` in place of its own. */
   readonly withPixels?: boolean;
-  readonly defines?: readonly string[];
-  /** Linked with the test. */
-  readonly also?: readonly string[];
+  /** It prints instructions in place of digests: count.c. */
+  readonly counts?: boolean;
 }
 
 export const REQUIRED = ['-std=c99', '-ffreestanding', '-fno-strict-aliasing'];
@@ -198,17 +197,18 @@ export const ownFlags = ({ flags }: Machine): string[] =>
 /** Builds the test of an export, in its folder, as `test.elf`. */
 export function build(folder: string, machine: Machine, options: BuildOptions): void {
   const { compiler, specs, flags, link } = machine;
-  const { name, optimize, withPixels = false, defines = [], also = [] } = options;
+  const { name, optimize, withPixels = false, counts = false } = options;
   const weights = ['.c', '.S']
     .map((end) => `${name}_weights${end}`)
     .find((file) => existsSync(path.join(folder, file)))!;
+  const hook = counts ? ['-DMODEL_HOOK=count_op', '-include', path.join(SOURCES, 'count.h')] : [];
   const sources = [`${name}.c`, weights, `${name}_memory.c`];
-  runIn(folder, [compiler, ...REQUIRED, optimize, ...flags, ...defines, '-c', ...sources]);
-  const objects = [`${name}.o`, `${name}_weights.o`];
+  runIn(folder, [compiler, ...REQUIRED, optimize, ...flags, ...hook, '-c', ...sources]);
   // The test, and the C library below it, may use what they like.
+  const pixels = withPixels ? ['-Dmain=run_test', path.join(SOURCES, 'pixels.c')] : [];
+  const test = counts ? ['-I.', path.join(SOURCES, 'count.c')] : [`${name}_test.c`, ...pixels];
   const library = specs === undefined ? [] : [`--specs=${specs}`];
-  const test = withPixels ? ['-Dmain=run_test', path.join(SOURCES, 'pixels.c')] : [];
-  const inputs = [`${name}_test.c`, ...test, ...also, ...objects, ...library, ...link(folder)];
+  const inputs = [...test, `${name}.o`, `${name}_weights.o`, ...library, ...link(folder)];
   runIn(folder, [compiler, '-O2', ...ownFlags(machine), '-o', 'test.elf', ...inputs]);
 }
 

@@ -1,0 +1,30 @@
+# Stands in for ESP-IDF's: builds the components of a project, and app_main, as a program for this machine.
+macro(project name)
+  _project(${name} C)
+  include_directories(${CMAKE_CURRENT_LIST_DIR}/main ${STUBS})
+  add_subdirectory(components/model)
+  add_subdirectory(main)
+  add_executable(app ${STUBS}/esp32.c)
+  target_link_libraries(app main)
+endmacro()
+
+macro(idf_component_register)
+  cmake_parse_arguments(C "" "" "SRCS;INCLUDE_DIRS;PRIV_REQUIRES;EMBED_FILES" ${ARGN})
+  get_filename_component(COMPONENT_LIB ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  add_library(${COMPONENT_LIB} STATIC ${C_SRCS})
+  target_include_directories(${COMPONENT_LIB} PUBLIC ${C_INCLUDE_DIRS})
+  target_compile_options(${COMPONENT_LIB} PRIVATE -Wall -Wextra -Werror)
+  foreach(required ${C_PRIV_REQUIRES})
+    if(NOT required STREQUAL esp_timer)
+      target_link_libraries(${COMPONENT_LIB} ${required})
+    endif()
+  endforeach()
+  foreach(file ${C_EMBED_FILES})
+    string(MAKE_C_IDENTIFIER ${file} symbol)
+    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/embedded.c
+         "__asm__(\".section .rodata\\n.global _binary_${symbol}_start, _binary_${symbol}_end\\n"
+         "_binary_${symbol}_start: .incbin \\\"${CMAKE_CURRENT_SOURCE_DIR}/${file}\\\"\\n"
+         "_binary_${symbol}_end:\\n.text\");\n")
+    target_sources(${COMPONENT_LIB} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/embedded.c)
+  endforeach()
+endmacro()

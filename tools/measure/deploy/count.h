@@ -1,0 +1,2 @@
+/* What an exported model calls before each op, to be measured. */
+void count_op(int op);
