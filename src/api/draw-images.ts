@@ -1,13 +1,18 @@
 /** Draws images at random from whatever holds them: to calibrate on, and to try recipes. */
+import { createHash } from 'node:crypto';
+import path from 'node:path';
 import { InputError } from '../errors.js';
 import { openDataset, readImages } from '../images/datasets/index.js';
 import type { UnreadImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
 import type { PixelImage } from '../images/image.js';
 import { sample } from '../images/random.js';
+import type { Shard } from './part-file.js';
 
 /** Which images are drawn, and which are made up. */
 export const SEED = 1;
+
+const WHOLE: Shard = { index: 1, count: 1 };
 
 export interface DrawnImage {
   readonly path: string;
@@ -20,6 +25,8 @@ export interface DrawnImages {
   readonly count: number;
   readonly unread: UnreadImages | undefined;
   readonly notices: readonly string[];
+  /** SHA-256 of the names of all images that are drawn, in their order, those of other shards too. */
+  readonly digest: string;
   readonly images: AsyncIterable<DrawnImage>;
 }
 
@@ -27,14 +34,19 @@ export interface DrawnImages {
  * `count` of the images of a folder, a list or a file that holds images, or all of them: files in random order, and
  * what is read from one file in the order in which it lies there.
  *
+ * @param shard the part of those that are drawn; default: all
  * @throws InputError where there are none
  */
-export async function drawImages(source: string, count: number): Promise<DrawnImages> {
+export async function drawImages(source: string, count: number, shard = WHOLE): Promise<DrawnImages> {
   const dataset = await openDataset(source, { classes: 'ignored' });
-  const drawn = sample([...dataset.items.keys()], count, SEED);
+  const all = sample([...dataset.items.keys()], count, SEED);
+  const [from, to] = [shard.index - 1, shard.index].map((edge) => Math.floor((edge * all.length) / shard.count));
+  const drawn = all.slice(from, to);
   if (dataset.read !== undefined) drawn.sort((a, b) => a - b);
   const { unread, notices } = dataset;
-  return { count: drawn.length, unread, notices, images: decodeAll(dataset, drawn) };
+  const names = all.map((index) => path.basename(dataset.items[index]!.path));
+  const digest = createHash('sha256').update(names.join('\n')).digest('hex');
+  return { count: drawn.length, unread, notices, digest, images: decodeAll(dataset, drawn) };
 }
 
 async function* decodeAll(
@@ -43,15 +55,15 @@ async function* decodeAll(
 ): AsyncGenerator<DrawnImage> {
   let at = 0;
   for await (const stored of readImages(dataset, indices)) {
-    const { path } = dataset.items[indices[at++]!]!;
+    const { path: name } = dataset.items[indices[at++]!]!;
     const isEncoded = typeof stored === 'string' || stored instanceof Uint8Array;
-    yield { path, image: isEncoded ? await decodeOrError(stored, path) : stored };
+    yield { path: name, image: isEncoded ? await decodeOrError(stored, name) : stored };
   }
 }
 
-async function decodeOrError(input: string | Uint8Array, path: string): Promise<PixelImage | InputError> {
+async function decodeOrError(input: string | Uint8Array, name: string): Promise<PixelImage | InputError> {
   try {
-    return await decodeImage(input, path);
+    return await decodeImage(input, name);
   } catch (error) {
     if (error instanceof InputError) return error;
     throw error;

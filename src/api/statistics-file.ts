@@ -13,6 +13,7 @@ import type { Graph } from '../graph/types.js';
 import { decodeContainer, encodeContainer } from '../program/container.js';
 import type { Tensor } from '../program/container.js';
 import { writeAtomically } from '../program/file.js';
+import type { Shard } from './part-file.js';
 
 export type Statistics = ReadonlyMap<string, ChannelStatistics>;
 
@@ -22,6 +23,12 @@ export interface StatisticsSubject {
   readonly sha256: string;
   /** The input's size, and the mean and standard deviation that normalize it. */
   readonly preprocessing: string;
+}
+
+/** Which part of a calibration statistics are of. */
+export interface StatisticsShard extends Shard {
+  /** Says which images all the parts are of. */
+  readonly images: string;
 }
 
 const FORMAT = 'ivit statistics';
@@ -37,6 +44,8 @@ const FIELDS = [
   'sumOfSquares',
   'reach',
 ] as const;
+/** More parts than anyone makes. */
+const MAX_SHARDS = 1e6;
 /** Uncompressed: 2 GiB are the statistics of far larger models than can be quantized. */
 const MAX_BYTES = 2 ** 31;
 
@@ -49,8 +58,16 @@ export function statisticsSubject(
   return { sha256, preprocessing: JSON.stringify({ size: [input.height, input.width], mean, std }) };
 }
 
-/** @throws InputError where the file cannot be written */
-export function saveStatistics(file: string, statistics: Statistics, subject: StatisticsSubject): void {
+/**
+ * @param shard where they are of a part of the images
+ * @throws InputError where the file cannot be written
+ */
+export function saveStatistics(
+  file: string,
+  statistics: Statistics,
+  subject: StatisticsSubject,
+  shard?: StatisticsShard,
+): void {
   const tensors = new Map<string, Tensor>();
   const counts: Record<string, [images: number, count: number]> = {};
   for (const [id, one] of statistics) {
@@ -67,6 +84,7 @@ export function saveStatistics(file: string, statistics: Statistics, subject: St
     ['model', subject.sha256],
     ['preprocessing', subject.preprocessing],
     ['counts', JSON.stringify(counts)],
+    ...(shard === undefined ? [] : [['shard', JSON.stringify(shard)] as const]),
   ]);
   writeAtomically(file, gzipSync(encodeContainer({ metadata, tensors })));
 }
@@ -83,21 +101,49 @@ export async function loadStatistics(
   channels: ReadonlyMap<string, number>,
 ): Promise<Map<string, ChannelStatistics>> {
   const merged = new Map<string, ChannelStatistics>();
+  const shards: { readonly file: string; readonly shard: StatisticsShard }[] = [];
   for (const file of files) {
-    for (const [id, one] of await readStatistics(file, subject, channels)) {
+    const { statistics, shard } = await readStatistics(file, subject, channels);
+    if (shard !== undefined) shards.push({ file, shard });
+    for (const [id, one] of statistics) {
       const known = merged.get(id);
       if (known === undefined) merged.set(id, one);
       else known.merge(one);
     }
   }
+  requireWhole(shards);
   return merged;
+}
+
+/** @throws InputError where parts of a calibration are of other images, come twice, or are missing */
+function requireWhole(shards: readonly { readonly file: string; readonly shard: StatisticsShard }[]): void {
+  const [first] = shards;
+  if (first === undefined) return;
+  const { images, count } = first.shard;
+  const found = new Map<number, string>();
+  for (const { file, shard } of shards) {
+    if (shard.images !== images || shard.count !== count)
+      throw new InputError(
+        `${file}, shard ${shard.index}/${shard.count}, is of other images or of another split than ${first.file}, ` +
+          `shard ${first.shard.index}/${count}`,
+      );
+    const other = found.get(shard.index);
+    if (other !== undefined) throw new InputError(`${file} and ${other} are the same shard, ${shard.index}/${count}`);
+    found.set(shard.index, file);
+  }
+  const missing = Array.from({ length: count }, (_, i) => i + 1).filter((index) => !found.has(index));
+  if (missing.length > 0)
+    throw new InputError(
+      `Statistics of shards ${missing.map((index) => `${index}/${count}`).join(', ')} are missing: run ivit quantize ` +
+        'with --shard and each of them, and give the files together',
+    );
 }
 
 async function readStatistics(
   file: string,
   subject: StatisticsSubject,
   channels: ReadonlyMap<string, number>,
-): Promise<Statistics> {
+): Promise<{ statistics: Statistics; shard: StatisticsShard | undefined }> {
   const { metadata, tensors } = await readContainer(file);
   if (metadata.get('format') !== FORMAT) throw new InputError(`${file} holds no calibration statistics`);
   if (metadata.get('version') !== VERSION)
@@ -137,7 +183,7 @@ async function readStatistics(
     one.count = count;
     statistics.set(id, one);
   }
-  return statistics;
+  return { statistics, shard: parseShard(file, metadata.get('shard')) };
 }
 
 async function readContainer(file: string): Promise<ReturnType<typeof decodeContainer>> {
@@ -154,6 +200,18 @@ async function readContainer(file: string): Promise<ReturnType<typeof decodeCont
   } catch (error) {
     throw new InputError(`${file} is no file of calibration statistics, or a damaged one`, { cause: error });
   }
+}
+
+function parseShard(file: string, json: string | undefined): StatisticsShard | undefined {
+  if (json === undefined) return undefined;
+  try {
+    const { index, count, images } = JSON.parse(json) as StatisticsShard;
+    const isShard = Number.isSafeInteger(count) && Number.isSafeInteger(index) && index >= 1 && index <= count;
+    if (isShard && count <= MAX_SHARDS && typeof images === 'string') return { index, count, images };
+  } catch {
+    // Told below.
+  }
+  throw new InputError(`${file} is damaged: it does not say which shard it is of`);
 }
 
 function parseCounts(file: string, json = ''): Map<string, readonly [number, number]> {

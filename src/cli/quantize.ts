@@ -1,6 +1,8 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
+import { UsageError } from '../errors.js';
+import { observe } from '../api/observe.js';
 import { checkQuantizeRequest, quantize } from '../api/quantize.js';
 import type { QuantizeSummary } from '../api/summary.js';
 import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
@@ -9,6 +11,8 @@ import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
 import { addRecipeOptions, addThreadsOption, atLeastTwo, collectNames } from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { shellQuoted } from '../api/command.js';
+import { parseShard, shardFrom } from './shard.js';
+import type { ShardFlag } from './shard.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
 import { similarityRows } from './similarity.js';
@@ -35,6 +39,7 @@ interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
   readonly labels?: string;
   readonly stats?: readonly string[];
   readonly saveStats?: string;
+  readonly shard?: ShardFlag;
   readonly report?: string;
   readonly threads?: number;
   readonly json?: boolean;
@@ -90,6 +95,11 @@ export function addQuantizeCommand(program: Command): void {
       'choose ranges on statistics saved before, together with the images where there are any',
     )
     .option('--save-stats <file>', 'write the calibration statistics, to be merged and used again with --stats')
+    .option(
+      '--shard <i/n>',
+      'only save statistics of the i-th of n parts of the images, or auto (see ivit eval); needs --save-stats',
+      parseShard,
+    )
     .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
     .option('--json', 'print the summary as JSON');
   addThreadsOption(addRecipeOptions(command)).action(run);
@@ -98,6 +108,10 @@ export function addQuantizeCommand(program: Command): void {
 async function run(model: string, flags: Flags): Promise<void> {
   const { json } = flags;
   const request = requestOf(flags);
+  if (flags.shard !== undefined) {
+    await observeShard(model, flags, flags.shard);
+    return;
+  }
   checkQuantizeRequest(model, request);
   await compileKernels(undefined);
   noticeSlowRuntime();
@@ -115,6 +129,39 @@ async function run(model: string, flags: Flags): Promise<void> {
     warnIfPoor(summary);
     if (json) printJson(toJson(summary));
     else printSummary(model, summary);
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Statistics of a part of the images, and no model. */
+async function observeShard(model: string, flags: Flags, shard: ShardFlag): Promise<void> {
+  const { images, saveStats, stats, out, report, json } = flags;
+  if (images === undefined || saveStats === undefined)
+    throw new UsageError('--shard saves statistics of a part of the images: give --images and --save-stats');
+  if (out !== undefined || report !== undefined || stats !== undefined)
+    throw new UsageError('--shard only saves statistics: -o, --report and --stats are for the run that merges them');
+  const { numImages, preprocess, outputs, threads } = requestOf(flags);
+  const progress = new Progress();
+  try {
+    const summary = await observe(model, {
+      ...{ images, saveStats, numImages, preprocess, outputs, threads },
+      shard: shard === 'auto' ? shardFrom(process.env) : shard,
+      onProgress: (stage, done, total) => progress.update(STAGES[stage], done, total),
+      onNotice: (text) => {
+        progress.stop();
+        notice(text);
+      },
+    });
+    progress.stop();
+    const { shard: part, skipped } = summary;
+    for (const { path, reason } of skipped)
+      warn(reason.includes(path) ? `skipped: ${reason}` : `skipped ${path}: ${reason}`);
+    if (json) printJson({ ...summary, warnings: warningsTold() });
+    else
+      print(
+        `Saved statistics of ${summary.images} images, shard ${part.index}/${part.count}, to ${oneLine(saveStats)}`,
+      );
   } finally {
     progress.stop();
   }

@@ -16,9 +16,12 @@ export interface SplitImages<T = Uint8Array> {
   readonly fitImages: number;
 }
 
+/** The graph that calibration runs, whatever the options. */
+export const observedGraph = (graph: Graph): Graph => separateOutputRows(graph);
+
 /** The nodes whose values calibration observes, whatever the options: those of others follow. */
 export function observedNodes(graph: Graph): GraphNode[] {
-  return separateOutputRows(graph).nodes.filter((node) => node.op !== 'constant' && node.op !== 'windows');
+  return observedGraph(graph).nodes.filter((node) => node.op !== 'constant' && node.op !== 'windows');
 }
 
 /** Runs the float model over the images, once. The caller closes the samples that it collects. */
@@ -33,7 +36,7 @@ export async function calibrate(
     statistics: { given, observeImages = true, histograms = false } = {},
     threads = 1,
   } = request;
-  const separated = separateOutputRows(request.graph);
+  const separated = observedGraph(request.graph);
   const graph = scheme.kernels.separatesOutputRows ? separated : request.graph;
   const plan = planGraph(graph, scheme.inputs);
   const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);

@@ -18,7 +18,7 @@ import type { QuantizeRequest, QuantizeResult } from './request.js';
 import { resolveScheme, type Scheme } from './schemes/index.js';
 
 export type { Agreement } from '../metrics/agreement.js';
-export { calibrate, holdOut, observedNodes } from './calibration.js';
+export { calibrate, holdOut, observedGraph, observedNodes } from './calibration.js';
 export { EFFORT_SETTINGS } from './effort.js';
 export { METHODS } from './decide/ranges.js';
 export { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, SCALE_MODES, type LayerBits, type QuantizeOptions } from './options.js';
