@@ -11,7 +11,7 @@ import { normalizationOf } from './float-input.js';
 import { hashFile } from './hash.js';
 import { checkOutputs } from './outputs.js';
 import type { Shard } from './part-file.js';
-import type { SkippedImage } from './quantize.js';
+import type { SkippedImage } from './summary.js';
 import { importAndChooseRecipe } from './recipe.js';
 import type { QuantizeRequest } from './requests.js';
 import { saveStatistics, statisticsSubject } from './statistics-file.js';
