@@ -117,17 +117,27 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
   }
 }
 
+/* The first of the runs from `from` on that ends after row r, or begins at it or after: all do so in order. */
+static int32_t find_run(const use *u, int32_t from, int32_t r, int32_t edge) {
+  int32_t low = from, high = u->run_count;
+  while (low < high) {
+    int32_t middle = low + (high - low) / 2;
+    if (u->runs[2 * middle + edge] >= r + edge)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
 /* The rows of block [r0, r1) that a step must compute: from the first to the last that its runs touch. */
 static int clip_to_runs(const use *u, int32_t r0, int32_t r1, int32_t *s0, int32_t *s1) {
-  *s0 = r1;
-  *s1 = r0;
-  for (int32_t i = 0; i < u->run_count; i++) {
-    int32_t a = ivit_max(u->runs[2 * i], r0), b = ivit_min(u->runs[2 * i + 1], r1);
-    if (a >= b) continue;
-    *s0 = ivit_min(*s0, a);
-    *s1 = ivit_max(*s1, b);
-  }
-  return *s0 < *s1;
+  int32_t first = find_run(u, 0, r0, 1);   /* ends after r0 */
+  int32_t after = find_run(u, first, r1, 0); /* begins at r1 or after */
+  if (first >= after) return 0;
+  *s0 = ivit_max(u->runs[2 * first], r0);
+  *s1 = ivit_min(u->runs[2 * (after - 1) + 1], r1);
+  return 1;
 }
 
 /* How long a thread waits awake: about as long as others take for the block that they are at. */

@@ -4,6 +4,7 @@ import { everyEngine } from '../../src/engine/every.js';
 import { planWork, workOfProgram } from '../../src/engine/plan/index.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
 import { decodeModel } from '../../src/program/model.js';
+import type { Op, Program } from '../../src/program/types.js';
 import { fileOf, SCATTERED } from './giants.js';
 import { sha256 } from './rehash.js';
 
@@ -32,6 +33,41 @@ test.each([
   for (const { name, create } of await everyEngine()) {
     const engine = create(program, 2);
     expect(await engine.runAll(pixels), name).toEqual(expected);
+    await engine.close();
+  }
+});
+
+/** Sums of sums, of which every 32nd row is taken: as many runs of rows as blocks, in every step. */
+function everyFew(rows: number, sums: number): Program {
+  const out = { type: 'i32' } as const;
+  const data = Int32Array.from({ length: rows }, (_, i) => i);
+  const picked = Int32Array.from({ length: rows / 32 }, (_, i) => 32 * i);
+  return {
+    input: { height: 1, width: 1, channels: 1 },
+    ops: [
+      { op: 'constant', name: 'numbers', rows, cols: 1, out, data },
+      ...Array.from({ length: sums }, (_, i): Op => ({
+        ...{ op: 'add', name: `sum ${i}`, rows, cols: 1, out },
+        ...{ a: i + 1, b: 1 },
+      })),
+      {
+        ...{ op: 'gather', name: 'few', rows: picked.length, cols: 1, out },
+        ...{ sources: [sums + 1], piece: 1, index: picked, fill: 0 },
+      },
+    ],
+    output: sums + 2,
+  };
+}
+
+test('a run is found among many others: the time is not as the square of their number', async () => {
+  const program = everyFew(2 ** 20, 12);
+  const expected = await createReferenceEngine(program).run(new Uint8Array(1));
+  for (const { name, create } of await everyEngine()) {
+    const engine = create(program, 1);
+    const start = performance.now();
+    const found = await engine.run(new Uint8Array(1));
+    expect(performance.now() - start, name).toBeLessThan(4000);
+    expect(Buffer.compare(Buffer.from(found.buffer), Buffer.from(expected.buffer)), name).toBe(0);
     await engine.close();
   }
 });

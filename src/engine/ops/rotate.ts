@@ -47,8 +47,5 @@ function wrapRuns(runs: readonly Run[], rows: number): readonly Run[] {
           [start, rows],
         ];
   });
-  return closeGaps(
-    wrapped.sort((a, b) => a[0] - b[0]),
-    1,
-  );
+  return closeGaps(wrapped, 1);
 }

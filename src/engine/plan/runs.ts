@@ -5,16 +5,16 @@ import type { Run } from './types.js';
 export function unionRuns(needs: readonly { readonly runs: readonly Run[] }[]): readonly Run[] {
   if (needs.length === 1) return needs[0].runs;
   return closeGaps(
-    needs.flatMap(({ runs }) => runs).sort((a, b) => a[0] - b[0]),
+    needs.flatMap(({ runs }) => runs),
     1,
   );
 }
 
-/** Joins runs, in order of their beginnings, with less than `gap` rows between them. */
+/** Joins runs, in any order, that overlap or have less than `gap` rows between them. */
 export function closeGaps(runs: readonly Run[], gap: number): readonly Run[] {
   if (runs.length === 1) return runs;
   const joined: [number, number][] = [];
-  for (const [first, end] of runs) {
+  for (const [first, end] of [...runs].sort((a, b) => a[0] - b[0])) {
     const last = joined.at(-1);
     if (last !== undefined && first - last[1] < gap) last[1] = Math.max(last[1], end);
     else joined.push([first, end]);
