@@ -9,22 +9,8 @@ import type { StoredModel } from '../program/model.js';
 import { classifierOf, outputOf, outputSize } from '../metrics/output.js';
 import type { ModelOutput } from '../metrics/output.js';
 import { rank, type Prediction } from '../metrics/predictions.js';
-import { applyTail } from '../metrics/tail.js';
-import type { Reals } from '../metrics/tail.js';
-
-/** One of a model's outputs. */
-export interface OutputInfo extends Omit<ModelOutput, 'start'> {
-  /** Real value of one unit of its integers. */
-  readonly scale: number;
-}
-
-/** What a model gives for one image, of one output. */
-export interface OutputResult extends OutputInfo {
-  /** Of the output's shape, row-major; before what `tail` names. */
-  readonly values: Int32Array;
-  /** The most likely classes, where the output is a class vector; else none. */
-  readonly predictions: readonly Prediction[];
-}
+import { outputInfos, resultsOf } from '../metrics/results.js';
+import type { OutputInfo, OutputLayout, OutputResult } from '../metrics/results.js';
 
 export interface Inference {
   /** The most likely classes, most likely first; of equal logits the lower index first. None where there are none. */
@@ -33,11 +19,6 @@ export interface Inference {
   readonly logits: Int32Array;
   /** Every output of the model. */
   readonly outputs: readonly OutputResult[];
-}
-
-/** An output's real numbers as the float model gives them: its last steps, such as a softmax, are done. */
-export function realValues({ values, shape, scale, tail }: Omit<OutputResult, 'predictions'>): Reals {
-  return applyTail({ shape, values: Float64Array.from(values, (v) => v * scale) }, tail);
 }
 
 /**
@@ -87,14 +68,17 @@ export class Model {
 
   /** Every output, in the order of the float model's file. */
   get outputs(): readonly OutputInfo[] {
-    const scale = this.logitScale;
-    return this.file.outputs.map(({ name, shape, tail, isClasses }) => ({ name, shape, tail, isClasses, scale }));
+    return outputInfos(this.layout);
   }
 
   /** Number of classes; 0 where the model has none, or several heads of which none is its classifier. */
   get classes(): number {
     const { classifier } = this;
     return classifier === null ? 0 : outputSize(classifier);
+  }
+
+  private get layout(): OutputLayout {
+    return { outputs: this.file.outputs, labels: this.labels, scale: this.logitScale };
   }
 
   private get classifier(): ModelOutput | null {
@@ -147,13 +131,7 @@ export class Model {
 
   /** What `run` gives, output by output, with the `top` most likely classes of each class vector. */
   results(values: Int32Array, top = 5): OutputResult[] {
-    const { classifier, outputs } = this;
-    return this.file.outputs.map((output, i) => {
-      const own = outputOf(values, output);
-      const labels = output.start === classifier?.start ? this.labels : null;
-      const predictions = output.isClasses ? rank(output, own, { top, labels, scale: this.logitScale }) : [];
-      return { ...outputs[i], values: own, predictions };
-    });
+    return resultsOf(values, this.layout, top);
   }
 
   /** The `top` most likely classes of the classifier's logits; none where the model has no classes. */

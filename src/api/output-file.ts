@@ -5,8 +5,8 @@ import type { NpyArray } from '../images/npy.js';
 import { encodeContainer } from '../program/container.js';
 import type { WrittenTensor } from '../program/container.js';
 import { writeAtomically } from '../program/file.js';
-import { realValues } from './model.js';
-import type { OutputResult } from './model.js';
+import { realValues } from '../metrics/results.js';
+import type { OutputResult } from '../metrics/results.js';
 
 export interface SavedImage {
   readonly path: string;

@@ -9,16 +9,16 @@ import type { PixelImage } from '../images/image.js';
 import { labelText } from '../images/label-text.js';
 import { digestOf } from '../api/digest.js';
 import { Model } from '../api/model.js';
-import type { OutputResult } from '../api/model.js';
 import type { Prediction } from '../metrics/predictions.js';
+import { isOnlyClassifier, summaryOf } from '../metrics/results.js';
+import type { OutputResult, OutputSummary } from '../metrics/results.js';
 import { checkPixelsName, outputFileKind, saveOutputs, savePixels } from '../api/output-file.js';
 import type { SavedImage } from '../api/output-file.js';
 import { checkOutputs } from '../api/outputs.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ExifFlag, ModelFlags } from './options.js';
 import { noticeSlowKernels } from './kernels.js';
-import { outputLines, predictionLines, summaryOf } from './output-summary.js';
-import type { OutputSummary } from './output-summary.js';
+import { outputLines, predictionLines } from './output-summary.js';
 import { notice, oneLine, print, printJson, warningsTold } from './render.js';
 
 interface Flags extends ModelFlags {
@@ -212,9 +212,6 @@ async function inferOne(
   };
   return { result, outputs, pixels };
 }
-
-/** Whether class scores are all that a model gives. */
-const isOnlyClassifier = (outputs: readonly OutputResult[]): boolean => outputs.length === 1 && outputs[0].isClasses;
 
 function printResult(
   { path: file, predictions, logits, digest }: Result,

@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
   label: async () => (await import('./label.js')).addLabelCommand,
   export: async () => (await import('./export.js')).addExportCommand,
+  serve: async () => (await import('./serve.js')).addServeCommand,
   bench: async () => (await import('./bench.js')).addBenchCommand,
   doctor: async () => (await import('./doctor.js')).addDoctorCommand,
   'build-native': async () => (await import('./build-native.js')).addBuildNativeCommand,

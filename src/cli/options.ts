@@ -107,18 +107,26 @@ export function engineOptions({ backend, threads, maxMemory }: EngineFlags): Eng
  *
  * @throws UsageError where there is none, or several, which it lists
  */
-export function findModel({ model }: ModelFlags): string {
+export function findModel(flags: ModelFlags): string {
+  const found = findModelIfAny(flags);
+  if (found !== undefined) return found;
+  throw new UsageError(
+    'No model given: name one with -m or $IVIT_MODEL; there is no .ivit file in this folder ' +
+      '(ivit quantize model.onnx makes one)',
+  );
+}
+
+/**
+ * As `findModel`, but undefined where there is none.
+ *
+ * @throws UsageError where there are several
+ */
+export function findModelIfAny({ model }: ModelFlags): string | undefined {
   const named = model ?? process.env['IVIT_MODEL'];
   if (named) return named;
   const found = readdirSync('.')
     .filter((name) => /^[^.].*\.ivit$/.test(name))
     .sort();
-  if (found.length === 1) return found[0];
-  if (found.length === 0) {
-    throw new UsageError(
-      'No model given: name one with -m or $IVIT_MODEL; there is no .ivit file in this folder ' +
-        '(ivit quantize model.onnx makes one)',
-    );
-  }
-  throw new UsageError(`No model given, and this folder has several: ${found.join(', ')}; choose one with -m`);
+  if (found.length <= 1) return found[0];
+  throw new UsageError(`No model given, and this folder has several: ${found.join(', ')}; name one`);
 }

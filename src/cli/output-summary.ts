@@ -1,41 +1,15 @@
 /** What infer prints of outputs that are no classes. */
-import { realValues } from '../api/model.js';
-import type { OutputResult } from '../api/model.js';
 import type { Prediction } from '../metrics/predictions.js';
 import { softmax } from '../metrics/agreement.js';
 import { topIndices } from '../metrics/accuracy.js';
 import { describeOutput } from '../metrics/output.js';
+import { realValues, summaryOf } from '../metrics/results.js';
+import type { OutputResult } from '../metrics/results.js';
 import type { Reals } from '../metrics/tail.js';
 import { oneLine, percent, significant } from './render.js';
 
-/** An output in figures, as `infer --json` gives it. */
-export interface OutputSummary {
-  readonly name: string;
-  /** As the float model gives it, its last steps done. */
-  readonly shape: readonly number[];
-  readonly min: number;
-  readonly max: number;
-  readonly mean: number;
-  /** Real value of one unit of the integers. */
-  readonly scale: number;
-  /** Of a class vector. */
-  readonly predictions?: readonly Prediction[];
-}
-
 /** Numbers that are few enough to be shown themselves. */
 const FEW = 8;
-
-export function summaryOf(output: OutputResult): OutputSummary {
-  const { shape, values } = realValues(output);
-  const { name, scale, predictions, isClasses } = output;
-  let [min, max, sum] = [Infinity, -Infinity, 0];
-  for (const value of values) {
-    min = Math.min(min, value);
-    max = Math.max(max, value);
-    sum += value;
-  }
-  return { name, shape, min, max, mean: sum / values.length, scale, ...(isClasses && { predictions }) };
-}
 
 export function predictionLines(predictions: readonly Prediction[]): string[] {
   return predictions.map(

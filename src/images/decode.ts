@@ -41,22 +41,25 @@ export interface DecodeOptions {
  * As `decodeImage`; tells too whether the image has an orientation other than upright. A TIFF is always turned, as
  * Pillow turns it.
  *
+ * @param mostPixels an image of more is refused before it is decoded
  * @throws InputError as `decodeImage`
  */
 export async function decodeOriented(
   input: string | Uint8Array,
   exif: ExifMode,
   name?: string,
+  mostPixels = MAX_PIXELS,
 ): Promise<{ image: PixelImage; isTurned: boolean }> {
   const title = name ?? (typeof input === 'string' ? input : 'the image');
   const start = await readStart(input, title);
   const unsupported = unsupportedImage(start);
   if (unsupported !== null) throw new InputError(`Cannot decode ${title}: ${unsupported}`);
   const own = ownDecoder(start);
-  if (own !== undefined) return { image: await decodeItself(own, input, title), isTurned: false };
+  if (own !== undefined)
+    return { image: await decodeItself((bytes) => own(bytes, mostPixels), input, title), isTurned: false };
   const decoder = loadSharp();
   try {
-    const settings = { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_PIXELS } as const;
+    const settings = { failOn: 'error', ignoreIcc: true, limitInputPixels: mostPixels } as const;
     const { space, format, orientation: tag = 1 } = await decoder(input, settings).metadata();
     // Whatever else this build of the decoder reads, others do not.
     if (!FORMATS.has(format)) throw new Error(`images of format ${format} are not supported: convert to PNG`);
@@ -76,8 +79,8 @@ export async function decodeOriented(
     return { image: { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height }, isTurned };
   } catch (error) {
     const mended = /"Orientation"/.test(String(error)) && withValidOrientation(await bytesOf(input));
-    if (mended) return decodeOriented(mended, exif, title);
-    throw new InputError(`Cannot decode ${title}: ${causeOf(error)}`, { cause: error });
+    if (mended) return decodeOriented(mended, exif, title, mostPixels);
+    throw new InputError(`Cannot decode ${title}: ${causeOf(error, mostPixels)}`, { cause: error });
   }
 }
 
@@ -146,11 +149,11 @@ async function readStart(input: string | Uint8Array, title: string): Promise<Uin
 }
 
 /** One line that says what libvips found; its messages repeat the path and end in further lines. */
-function causeOf(error: unknown): string {
+function causeOf(error: unknown, mostPixels: number): string {
   const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!.trim();
   if (/unsupported image format/i.test(message))
     return 'not an image in a known format (JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PPM)';
-  if (/exceeds pixel limit/i.test(message)) return `more than ${MAX_PIXELS} pixels`;
+  if (/exceeds pixel limit/i.test(message)) return `more than ${mostPixels} pixels`;
   return message;
 }
 

@@ -151,7 +151,7 @@ describe('the model', () => {
     expect(several).toEqual({
       code: 2,
       stdout: '',
-      stderr: 'error: No model given, and this folder has several: one.ivit, two.ivit; choose one with -m\n',
+      stderr: 'error: No model given, and this folder has several: one.ivit, two.ivit; name one\n',
     });
   });
 

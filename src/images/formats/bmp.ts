@@ -37,10 +37,10 @@ export function isBmp(start: Uint8Array): boolean {
 }
 
 /** @throws InputError, without the image's name, for what is damaged or of a kind that no program writes */
-export function decodeBmp(bytes: Uint8Array): RgbImage {
+export function decodeBmp(bytes: Uint8Array, mostPixels?: number): RgbImage {
   const header = readHeader(bytes);
   const { width, height, bits, compression } = header;
-  checkPixels(width, height);
+  checkPixels(width, height, mostPixels);
   const data = new Uint8Array(3 * width * height);
   if (bits <= 8) {
     const isRunLength = compression === RLE8 || compression === RLE4;

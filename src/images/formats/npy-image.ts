@@ -16,7 +16,7 @@ export function isNpy(bytes: Uint8Array): boolean {
  *
  * @throws InputError, without the image's name, for what is damaged or no such array
  */
-export function decodeNpyImage(bytes: Uint8Array): PixelImage {
+export function decodeNpyImage(bytes: Uint8Array, mostPixels?: number): PixelImage {
   const { header, start } = readHeader(bytes);
   const type = /'descr':\s*'([^']*)'/.exec(header)?.[1];
   const shape = /'shape':\s*\(([\d\s,]*)\)/
@@ -33,7 +33,7 @@ export function decodeNpyImage(bytes: Uint8Array): PixelImage {
     );
   if (isFortran) throw new InputError('it is in Fortran order: save np.ascontiguousarray(x)');
   const { height, width, channels, isPlanar } = layoutOf(shape);
-  checkPixels(width, height);
+  checkPixels(width, height, mostPixels);
   const length = height * width * channels;
   if (bytes.length - start !== length)
     throw new InputError(`it has ${bytes.length - start} bytes of pixels, not ${length}: it is truncated or damaged`);

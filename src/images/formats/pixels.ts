@@ -4,7 +4,7 @@ import { InputError } from '../../errors.js';
 export const MAX_PIXELS = 178_956_970;
 
 /** @throws InputError, without the image's name, for a size that no image has */
-export function checkPixels(width: number, height: number): void {
+export function checkPixels(width: number, height: number, most = MAX_PIXELS): void {
   if (width < 1 || height < 1) throw new InputError(`it has ${width}×${height} pixels`);
-  if (width * height > MAX_PIXELS) throw new InputError(`more than ${MAX_PIXELS} pixels`);
+  if (width * height > most) throw new InputError(`more than ${most} pixels`);
 }

@@ -31,10 +31,10 @@ function isSpace(byte: number | undefined): boolean {
 }
 
 /** @throws InputError, without the image's name, for what is damaged */
-export function decodePnm(bytes: Uint8Array): RgbImage {
+export function decodePnm(bytes: Uint8Array, mostPixels?: number): RgbImage {
   const header = bytes[1] === 0x37 ? readPamHeader(bytes) : readPnmHeader(bytes);
   const { width, height, depth, most, isBits } = header;
-  checkPixels(width, height);
+  checkPixels(width, height, mostPixels);
   if (!(depth >= 1 && depth <= 4)) throw new InputError(`PAM images of ${depth} channels are not supported`);
   if (!(most >= 1 && most <= 65535)) throw damaged();
   const samples = header.isText ? readText(bytes, header) : isBits ? readBits(bytes, header) : readBytes(bytes, header);
