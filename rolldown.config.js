@@ -108,6 +108,14 @@ export default defineConfig([
     plugins: [licences('LICENSES-codecs.txt'), codecFiles],
     output: { dir: 'dist/web', chunkFileNames: '[name].js' },
   },
+  ...Object.entries({ page: 'main', 'page-decoder': 'decoder-worker' }).map(([name, source]) => ({
+    // The page of `ivit serve`, from its sources, beside the entries that it uses.
+    input: { [name]: `src/page/${source}.ts` },
+    platform: 'browser',
+    resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
+    external: /\/web\/(index|decode)\.js$/,
+    output: { dir: 'dist/web', codeSplitting: false, paths: (id) => `./${path.basename(id)}` },
+  })),
   ...['index', 'worker'].map((name) => ({
     // A page loads few files, and a worker one. Bundlers look through the page's for addresses of files.
     input: { [name]: `dist/web/${name}.js` },

@@ -25,8 +25,9 @@ export function outputFileKind(file: string): Kind {
 }
 
 /**
- * Writes every output as one array, images first: [images, …shape]. As integers, with the real value of one unit beside
- * each (`NAME.scale`); or as the float model gives them, with its last steps done. The images' paths are in `images`.
+ * Writes every output as one array, images first: [images, …shape]. As integers, with the real value of one unit
+ * beside each (`NAME.scale`); or as the float model gives them, with its last steps done. The images' paths are in
+ * `images`.
  *
  * @throws InputError where the file cannot be written
  */

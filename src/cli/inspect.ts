@@ -5,8 +5,6 @@ import { InputError } from '../errors.js';
 import { UnsupportedModelError, describeGraph } from '../importer/index.js';
 import type { ImportedModel, Problem } from '../importer/index.js';
 import type { LayerDescription } from '../graph/describe.js';
-import { labelText } from '../images/label-text.js';
-import { describeRecipe } from '../images/preprocess/recipe.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
 import { commandOf } from '../api/command.js';
 import { importWithRecipe } from '../api/recipe.js';
@@ -14,10 +12,8 @@ import { describeProgram } from '../program/describe.js';
 import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
 import { FORMAT_VERSION } from '../program/model.js';
-import { classifierOf, describeOutput } from '../metrics/output.js';
-import type { ModelOutput } from '../metrics/output.js';
 import { requireRegularFile } from '../regular-file.js';
-import type { StoredModel } from '../program/model.js';
+import { OP_COLUMNS, modelSummary, opCells, outputRows } from '../model-summary.js';
 import { addMemoryOption, collectNames } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { bytes, large, notice, pairs, print, printJson } from './render.js';
@@ -70,78 +66,16 @@ async function inspectIvit(file: string, flags: Flags): Promise<void> {
     printJson({ path: file, bytes: size, formatVersion: FORMAT_VERSION, input: program.input, ...rest, ops });
     return;
   }
-  print(pairs(summaryOf(model, ops, size)), '', opTable(ops));
-}
-
-function summaryOf(model: StoredModel, ops: readonly OpDescription[], size: number): [string, string][] {
-  const { program, preprocess, labels, provenance, hash } = model;
-  const { height, width, channels } = program.input;
-  const { source } = provenance;
-  const isSynthetic = provenance.calibration.source === 'synthetic';
-  const total = (key: 'parameters' | 'macs') => ops.reduce((sum, op) => sum + op[key], 0);
-  return [
-    ['file', `${bytes(size)}, format version ${FORMAT_VERSION}, written by ${provenance.tool}`],
-    ['content', hash],
-    ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
-    ...outputRows(model.outputs, labels === null ? ', without labels' : ` (${firstLabels(labels)})`),
-    ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],
-    ['made from', `${source.name}, ${bytes(source.bytes)}, SHA-256 ${source.sha256.slice(0, 16)}…`],
-    [
-      'settings',
-      Object.entries(provenance.settings)
-        .map(([key, value]) => `${key} ${value}`)
-        .join(', '),
-    ],
-    ['repeat with', commandOf(provenance)],
-    ['calibration', `${provenance.calibration.images} ${isSynthetic ? 'synthetic images' : 'images'}`],
-    ['overflow', 'proven impossible for any image'],
-  ];
-}
-
-/** A line for each output. */
-function outputRows(outputs: readonly ModelOutput[], labels: string): [string, string][] {
-  const classifier = classifierOf(outputs);
-  const tailOf = ({ tail }: ModelOutput): string => tail.map(({ op }) => `, ${op} left to display`).join('');
-  const kindOf = (output: ModelOutput): string =>
-    output.isClasses ? `classes${output === classifier ? labels : ''}` : 'no classes';
-  return outputs.map((output, i) => [
-    i > 0 ? '' : 'outputs',
-    `${describeOutput(output)} ${kindOf(output)}${tailOf(output)}`,
-  ]);
+  const { input } = model.program;
+  const rows = modelSummary({ ...model, input, formatVersion: FORMAT_VERSION, bytes: size }, ops);
+  print(pairs([...rows, ['repeat with', commandOf(model.provenance)]]), '', opTable(ops));
 }
 
 function opTable(ops: readonly OpDescription[]): string {
-  const right = 'right' as const;
   return table(
-    [
-      { title: 'layer' },
-      { title: 'op' },
-      { title: 'output' },
-      { title: 'type' },
-      { title: 'weight bits', align: right },
-      { title: 'scale b / 2^c' },
-      { title: 'acc. bits', align: right },
-      { title: 'MAC', align: right },
-      { title: 'bytes', align: right },
-    ],
-    ops.map((op) => [
-      op.name,
-      op.op,
-      op.shape.join('×'),
-      op.type,
-      op.weightBits === null ? '' : String(op.weightBits),
-      scaleText(op.scale),
-      op.accumulatorBits === null ? '' : String(op.accumulatorBits),
-      op.macs === 0 ? '' : large(op.macs),
-      op.bytes === 0 ? '' : bytes(op.bytes),
-    ]),
+    OP_COLUMNS.map(({ title, isNumber }) => ({ title, ...(isNumber && { align: 'right' as const }) })),
+    ops.map(opCells),
   );
-}
-
-function scaleText(scale: OpDescription['scale']): string {
-  if (scale === null) return '';
-  const { least, greatest, c } = scale;
-  return `${least === greatest ? least : `${least}…${greatest}`} / 2^${c}`;
 }
 
 async function inspectOnnx(file: string, flags: Flags): Promise<void> {
@@ -214,11 +148,6 @@ function layerTable(layers: readonly LayerDescription[]): string {
       macs === 0 ? '' : large(macs),
     ]),
   );
-}
-
-/** A few of a model's labels. */
-function firstLabels(labels: readonly string[]): string {
-  return `${labels.slice(0, 3).map(labelText).join('; ')}${labels.length > 3 ? '; …' : ''}`;
 }
 
 function problemTable(problems: readonly Problem[]): string {

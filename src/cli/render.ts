@@ -1,4 +1,5 @@
 /** How results look on a terminal. */
+export { bytes, large, milliseconds, percent, seconds, significant } from '../number-format.js';
 
 /** Characters by which a text could steer the terminal, or turn the direction of what follows; line ends are let be. */
 
@@ -49,37 +50,4 @@ function tell(kind: string, text: string): void {
 export function pairs(rows: readonly (readonly [name: string, value: string])[]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${oneLine(value)}`).join('\n');
-}
-
-export function percent(share: number, digits = 1): string {
-  return `${(100 * share).toFixed(digits)} %`;
-}
-
-export function bytes(count: number): string {
-  const units = ['B', 'kB', 'MB', 'GB'];
-  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)));
-  const value = count / 1000 ** power;
-  return `${power === 0 ? value : value.toFixed(value < 100 ? 1 : 0)} ${units[power]}`;
-}
-
-/** 5717416 → `5.7 M`. */
-export function large(count: number): string {
-  if (count < 1e3) return String(count);
-  const [power, unit] = count < 1e6 ? [1e3, 'k'] : count < 1e9 ? [1e6, 'M'] : [1e9, 'G'];
-  const value = count / (power as number);
-  return `${value.toFixed(value < 100 ? 1 : 0)} ${unit}`;
-}
-
-export function seconds(value: number): string {
-  if (value < 60) return `${value.toFixed(1)} s`;
-  return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
-}
-
-export function milliseconds(value: number): string {
-  return `${value.toFixed(value < 10 ? 2 : 1)} ms`;
-}
-
-/** The most telling digits of a small number. */
-export function significant(value: number): string {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : '∞';
 }

@@ -24,8 +24,8 @@ const LIMITS: Limits = { headMs: 10_000, requestMs: 60_000, idleMs: 30_000, conn
 const CHECK_MS = 500;
 
 /**
- * Threads in a page need cross-origin isolation. The policy holds a page to its own origin: it can load from and send to
- * nowhere else.
+ * Threads in a page need cross-origin isolation. The policy holds a page to its own origin: it can load from nowhere
+ * else, nor send there.
  */
 const HEADERS = {
   'cross-origin-opener-policy': 'same-origin',

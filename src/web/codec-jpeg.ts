@@ -10,7 +10,9 @@ export async function decoderOf(module: WebAssembly.Module): Promise<Decoder> {
   await init(module, { printErr: (text) => said.push(text) });
   return async (bytes) => {
     said.length = 0;
-    const image = await decode(bytes);
+    const image = await decode(bytes).catch((cause: unknown) => {
+      throw new Error(said[0] ?? 'it is damaged', { cause });
+    });
     if (said.some((text) => TRUNCATED.test(text))) throw new Error('it is truncated');
     return image;
   };

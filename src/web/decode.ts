@@ -9,6 +9,9 @@ import { baseUrl, fetchBytes } from './source.js';
 export { InputError } from '../errors.js';
 export type { WebImage } from './image.js';
 
+/** An image of a format, or of a colour space, that no codec here knows. */
+export class UnknownFormatError extends InputError {}
+
 export interface DecodeOptions {
   /** What to do with photographs that lie on their side: `apply` turns them upright; default: `ignore`. */
   readonly exif?: 'apply' | 'ignore';
@@ -25,7 +28,7 @@ export interface DecodedImage extends WebImage {
  * Decodes JPEG, PNG, WebP, BMP, Netpbm and .npy, each by a codec that is loaded when its first image comes. The pixels
  * are those of `decodeImage` of `ivit`, so the digests are too; a canvas promises nothing of the kind.
  *
- * @throws InputError where it is no such image, is damaged, or its codec cannot be loaded. CMYK is refused.
+ * @throws UnknownFormatError of other formats and of CMYK; InputError where the file is damaged, or the codec not there
  */
 export async function decodeImage(
   source: Blob | ArrayBuffer | Uint8Array,
@@ -35,11 +38,11 @@ export async function decodeImage(
   if (bytes.length === 0) throw new InputError('Cannot decode the image: it is empty');
   const start = bytes.subarray(0, TELLING_BYTES);
   const unsupported = unsupportedImage(start);
-  if (unsupported !== null) throw new InputError(`Cannot decode the image: ${unsupported}`);
+  if (unsupported !== null) throw new UnknownFormatError(`Cannot decode the image: ${unsupported}`);
   const own = ownDecoder(start);
   const codec = CODECS.find(({ is }) => is(String.fromCharCode(...start.subarray(0, 16))));
   if (own === undefined && codec === undefined)
-    throw new InputError('Cannot decode the image: not a JPEG, PNG, WebP, BMP, PPM or .npy file');
+    throw new UnknownFormatError('Cannot decode the image: not a JPEG, PNG, WebP, BMP, PPM or .npy file');
   const decode = codec === undefined ? null : await loadedDecoder(codec, assets);
   try {
     if (decode === null) return { channels: 3, ...own!(bytes), isTurned: false };
@@ -48,10 +51,14 @@ export async function decodeImage(
     return { ...turned(image, orientation), channels: 4, isTurned: orientation !== 1 };
   } catch (error) {
     loaded.delete(codec!); // a codec that has failed is not trusted with the next image
-    const cause = error instanceof Error ? error.message : 'it is damaged, or CMYK, or else unknown to the codec';
+    const cause = error instanceof Error ? error.message : 'it is damaged';
+    if (NO_RGB.test(cause)) throw new UnknownFormatError('Cannot decode the image: it is CMYK, convert it to RGB');
     throw new InputError(`Cannot decode the image: ${cause}`, { cause: error });
   }
 }
+
+/** What libjpeg says of CMYK. */
+const NO_RGB = /unsupported color conversion/i;
 
 const bufferOf = async (source: Blob | ArrayBuffer): Promise<ArrayBuffer> =>
   source instanceof Blob ? source.arrayBuffer() : source;

@@ -3,6 +3,7 @@ import { UsageError } from '../errors.js';
 import { digestBytes } from '../metrics/digest.js';
 import { classifierOf, outputOf } from '../metrics/output.js';
 import { rank, type Prediction } from '../metrics/predictions.js';
+import { resultsOf, type OutputResult } from '../metrics/results.js';
 import { pixelImage, type WebImage } from './image.js';
 import { Pool } from './pool.js';
 import type { ModelInfo } from './protocol.js';
@@ -11,10 +12,12 @@ import { baseUrl, readSource, type ModelSource, type OnProgress } from './source
 import { WorkerClient } from './worker-client.js';
 
 export { InputError, UsageError } from '../errors.js';
-export type { ModelOutput } from '../metrics/output.js';
 export type { Prediction } from '../metrics/predictions.js';
+export { realValues } from '../metrics/results.js';
+export type { OutputInfo, OutputResult } from '../metrics/results.js';
+export type { OpDescription } from '../program/describe.js';
 export type { WebImage } from './image.js';
-export type { LayerInfo, ModelInfo } from './protocol.js';
+export type { ModelInfo } from './protocol.js';
 export type { ModelSource, OnProgress } from './source.js';
 
 export interface WebOptions {
@@ -109,6 +112,12 @@ class WebModel {
     const classifier = classifierOf(outputs);
     if (classifier === null) return [];
     return rank(classifier, outputOf(values, classifier), { top, labels, scale: Number(logitScale) });
+  }
+
+  /** What `run` gives, output by output, with the most likely classes of each class vector. */
+  results(values: Int32Array, top = 5): OutputResult[] {
+    const { outputs, labels, logitScale } = this.info;
+    return resultsOf(values, { outputs, labels, scale: Number(logitScale) }, top);
   }
 
   /** Ends the threads; the model cannot be used afterwards. */

@@ -2,31 +2,20 @@
 import type { Snapshot } from '../engine/wasm.js';
 import type { WasmIsa } from '../engine/wasm-module.js';
 import type { PixelImage } from '../images/image.js';
-import type { ResizeRecipe } from '../images/preprocess/recipe.js';
-import type { ModelOutput } from '../metrics/output.js';
+import type { OpDescription } from '../program/describe.js';
+import type { StoredModel } from '../program/model.js';
+import type { Program } from '../program/types.js';
 
 /** What is known of a loaded model. */
-export interface ModelInfo {
-  readonly input: { readonly height: number; readonly width: number; readonly channels: number };
-  readonly preprocess: ResizeRecipe;
-  readonly outputs: readonly ModelOutput[];
-  readonly labels: readonly string[] | null;
-  /** Real value of one unit of the output, a decimal number. */
-  readonly logitScale: string;
-  /** `sha256:` and the hash of the file's content. */
-  readonly hash: string;
-  /** Layers in the order in which they run. */
-  readonly layers: readonly LayerInfo[];
+export interface ModelInfo extends Omit<StoredModel, 'program'> {
+  readonly input: Program['input'];
+  readonly formatVersion: number;
+  /** Of its file. */
+  readonly bytes: number;
+  /** Layers in the order in which they run, as `ivit inspect` shows them. */
+  readonly layers: readonly OpDescription[];
   /** The instruction set that runs: `relaxed-dot` or `simd128`. */
   readonly isa: string;
-}
-
-export interface LayerInfo {
-  readonly name: string;
-  readonly op: string;
-  readonly rows: number;
-  readonly cols: number;
-  readonly type: string;
 }
 
 /** An image for the network: of any size, or `pixels` that are prepared. */

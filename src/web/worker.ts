@@ -7,7 +7,8 @@ import { imageData } from '../engine/values.js';
 import { clock } from '../engine/clock.js';
 import type { WasmExports } from '../engine/wasm-exports.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
-import { decodeModel } from '../program/model.js';
+import { describeProgram } from '../program/describe.js';
+import { FORMAT_VERSION, decodeModel } from '../program/model.js';
 import type { StoredModel } from '../program/model.js';
 import type { Answer, ModelInfo, Request, RequestKind, Requests, Source } from './protocol.js';
 import { sha256 } from './sha256.js';
@@ -33,7 +34,7 @@ const handlers: { [K in RequestKind]: (ask: Requests[K]['asks']) => Promise<Requ
     compiling.catch(() => undefined); // what is wrong with the file is told first
     const model = decodeModel(bytes, sha256, { maxMemory });
     const program = new WasmProgram(await compiling, workOfProgram(model.program), { maxMemory, workers: copies });
-    const info = infoOf(model, program.isa);
+    const info = infoOf(model, bytes.length, program.isa);
     loaded = { info, run: (pixels) => program.run([imageData(pixels)]).data as Int32Array };
     return { info, snapshot: copies > 0 ? program.snapshot() : null };
   },
@@ -83,8 +84,8 @@ function attach({ module, memory, context, input, output, outputLength }: Snapsh
   };
 }
 
-function infoOf(model: StoredModel, isa: string): ModelInfo {
-  const { program, preprocess, outputs, labels, logitScale, hash } = model;
-  const layers = program.ops.map(({ name, op, rows, cols, out }) => ({ name, op, rows, cols, type: out.type }));
-  return { input: program.input, preprocess, outputs, labels, logitScale, hash, layers, isa };
+function infoOf(model: StoredModel, bytes: number, isa: string): ModelInfo {
+  const { program, ...rest } = model;
+  const layers = describeProgram(program);
+  return { ...rest, input: program.input, formatVersion: FORMAT_VERSION, bytes, layers, isa };
 }

@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kernels: ['program'],
   engine: ['program', 'kernels'],
   web: ['program', 'engine'],
+  page: ['web', 'program'],
   export: ['onnx', 'graph', 'program', 'kernels', 'engine'],
   calibrate: ['graph'],
   quantize: ['graph', 'calibrate', 'kernels', 'program', 'engine'],
