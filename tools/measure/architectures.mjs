@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import sharp from 'sharp';
 import { prepare, root, run } from '../prepare.mjs';
 
 const { values: flags } = parseArgs({
@@ -18,12 +19,17 @@ const { values: flags } = parseArgs({
     effort: { type: 'string', default: 'fast' },
     kernels: { type: 'string', default: 'lut' },
     rounds: { type: 'string', default: '5' },
-    threads: { type: 'string', default: '1' },
     keep: { type: 'boolean', default: false },
     built: { type: 'boolean', default: false },
     table: { type: 'boolean', default: false },
   },
 });
+/** As much as the largest of these models may take. */
+const MEMORY = ['--max-memory', '4G'];
+/** Multiply-accumulates from which a model is calibrated on fewer images, timed once, and not in WebAssembly. */
+const LARGE = 3e10;
+const LARGE_IMAGES = '2';
+const NO_TIME = { precision: '', milliseconds: Infinity, sqnrDb: null };
 /** How far published figures of two digits may be off; they differ in what they count, too. */
 const TOLERANCE = 0.06;
 
@@ -58,45 +64,49 @@ function node(script, args) {
 
 const ivit = (...args) => node(path.join(root, 'bin/ivit.js'), args);
 
+/** A photograph of any size, as a file. */
+async function photograph() {
+  const file = path.join(folder, 'photograph.png');
+  const { syntheticImage } = await import('../../dist/images/synthetic/index.js');
+  const { data } = syntheticImage(512, 512, 1);
+  await sharp(data, { raw: { width: 512, height: 512, channels: 3 } }).toFile(file);
+  return file;
+}
+
 /** Everything that is told of one architecture. */
-function measure(name) {
+async function measure(name) {
   const [model, output] = [path.join(folder, `${name}.onnx`), path.join(folder, `${name}.ivit`)];
   const { parameters } = node(path.join(compiled, 'make.js'), [name, model]).result;
   const shown = ivit('inspect', model, '--json').result;
-  const settings = ['--num-images', flags['num-images'], '--effort', flags.effort, '--kernels', flags.kernels];
+  const isLarge = shown.macs > LARGE;
+  const images = isLarge ? LARGE_IMAGES : flags['num-images'];
+  const settings = ['--num-images', images, '--effort', flags.effort, '--kernels', flags.kernels];
   const made = ivit('quantize', model, '-o', output, ...settings, '--json');
-  const timed = ivit(
-    'bench',
-    '-m',
-    output,
-    '--float',
-    model,
-    '--threads',
-    flags.threads,
-    '-r',
-    flags.rounds,
-    '-o',
-    'json',
-  );
-  const median = (runtime, precision) =>
-    timed.result.results
-      .filter((r) => r.runtime.startsWith(runtime) && r.precision.startsWith(precision))
-      .reduce((least, r) => Math.min(least, r.median), Infinity);
+  const inferred = ivit('infer', await photograph(), '-m', output, '--threads', '1', ...MEMORY, '--json');
+  const wasm = isLarge ? [] : ['wasm'];
+  const timed = node(path.join(compiled, 'time.js'), [output, model, isLarge ? '1' : flags.rounds, ...wasm]).result;
+  const least = (start) =>
+    timed.results
+      .filter(({ precision }) => precision.startsWith(start))
+      .reduce((best, each) => (each.milliseconds < best.milliseconds ? each : best), NO_TIME);
   if (!flags.keep) for (const file of [model, output]) rmSync(file);
   return {
     parameters,
     macs: shown.macs,
     bytes: made.result.bytes,
     sqnrDb: made.result.agreement.sqnrDb,
+    noisyDb: timed.noisyDb,
     seconds: made.result.seconds,
     cpuSeconds: made.cpuSeconds,
     peak: made.peak,
-    native: median('ivit native', ''),
-    wasm: median('ivit wasm', ''),
-    float: median('onnxruntime-node', 'float'),
-    int8: median('onnxruntime-node', 'int8'),
-    machine: timed.result.machine,
-    settings: { images: flags['num-images'], effort: flags.effort, kernels: flags.kernels, threads: flags.threads },
+    inferPeak: inferred.peak,
+    times: timed.results,
+    native: timed.results[0].milliseconds,
+    wasm: least('ivit wasm').milliseconds,
+    float: least('float').milliseconds,
+    int8: least('int8'),
+    machine: timed.machine,
+    settings: { images, effort: flags.effort, kernels: flags.kernels },
   };
 }
 
@@ -109,7 +119,7 @@ if (!flags.table) {
     if (existsSync(fileOf(name))) continue;
     process.stderr.write(`${name} …\n`);
     try {
-      writeFileSync(fileOf(name), JSON.stringify(measure(name), null, 2));
+      writeFileSync(fileOf(name), JSON.stringify(await measure(name), null, 2));
     } catch (error) {
       process.stderr.write(`error: ${name}: ${error.message}\n`);
       process.exitCode = 1;
@@ -118,29 +128,19 @@ if (!flags.table) {
 }
 
 const print = (cells) => process.stdout.write(`| ${cells.join(' | ')} |\n`);
-const milliseconds = (value) => (Number.isFinite(value) ? `${value.toFixed(value < 10 ? 2 : 1)} ms` : '');
+const milliseconds = (value) =>
+  Number.isFinite(value) && value !== null ? `${value.toFixed(value < 10 ? 2 : 1)} ms` : '';
 /** A figure and what was published; a `≠` where they disagree. */
 const beside = (value, published, unit) => {
   if (published === null) return `${value.toFixed(2)} ${unit}`;
   const agrees = Math.abs(value - published) <= TOLERANCE * published;
   return `${value.toFixed(2)} ${unit} ${agrees ? '=' : '≠'} ${published}`;
 };
-print([
-  'model',
-  'parameters = published',
-  'MAC = published',
-  'SQNR',
-  'quantized in',
-  'processor',
-  'peak memory',
-  'ivit native',
-  'ivit wasm',
-  'ORT float',
-  'ORT int8',
-  '× float',
-  '× int8',
-]);
-print(['---', ...new Array(12).fill('--:')]);
+const decibel = (value) => (value === null ? '' : `${value.toFixed(1)} dB`);
+const titles = ['model', 'parameters', 'MAC', 'SQNR', 'of noise', 'quantized', 'memory', 'infer', 'native', 'wasm'];
+titles.push('ORT float', 'ORT int8', 'its SQNR', '× float', '× int8');
+print(titles);
+print(['---', ...new Array(titles.length - 1).fill('--:')]);
 for (const name of names.filter((each) => existsSync(fileOf(each)))) {
   const { parameters, macs } = ARCHITECTURES[name];
   const row = JSON.parse(readFileSync(fileOf(name), 'utf8'));
@@ -148,15 +148,17 @@ for (const name of names.filter((each) => existsSync(fileOf(each)))) {
     name,
     beside(row.parameters / 1e6, parameters, 'M'),
     beside(row.macs / 1e9, macs, 'G'),
-    `${row.sqnrDb.toFixed(1)} dB`,
-    `${row.seconds.toFixed(0)} s`,
+    decibel(row.sqnrDb),
+    decibel(row.noisyDb),
     `${row.cpuSeconds.toFixed(0)} s`,
     `${(row.peak / 1e9).toFixed(2)} GB`,
+    `${(row.inferPeak / 1e9).toFixed(2)} GB`,
     milliseconds(row.native),
     milliseconds(row.wasm),
     milliseconds(row.float),
-    milliseconds(row.int8),
+    milliseconds(row.int8.milliseconds),
+    decibel(row.int8.sqnrDb),
     (row.float / row.native).toFixed(2),
-    (row.int8 / row.native).toFixed(2),
+    (row.int8.milliseconds / row.native).toFixed(2),
   ]);
 }

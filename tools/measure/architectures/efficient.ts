@@ -83,7 +83,7 @@ const cutHeads = (net: Net, x: Value, heads: number): Value =>
   transpose(net, reshape(net, x, [x.shape[0], x.shape[1], heads, -1]), [0, 2, 1, 3]);
 
 function levitAttention(net: Net, x: Value, heads: number, dim: number, side: number): Value {
-  const packed = cutHeads(net, linearNorm(net, x, heads * dim * 4, 1.4), heads);
+  const packed = cutHeads(net, linearNorm(net, x, heads * dim * 4), heads);
   const [q, k, v] = split(net, packed, 3, [dim, dim, 2 * dim]);
   const attended = attend(net, { q, k, v }, tableBias(net, heads, side));
   return linearNorm(net, hardSwish(net, attended), x.shape[2], 0.3);
@@ -96,11 +96,11 @@ function levitDownsample(
   { side, width, heads, dim }: { side: number; width: number; heads: number; dim: number },
 ): Value {
   const [batch, , channels] = x.shape;
-  const [k, v] = split(net, cutHeads(net, linearNorm(net, x, heads * dim * 5, 1.4), heads), 3, [dim, 4 * dim]);
+  const [k, v] = split(net, cutHeads(net, linearNorm(net, x, heads * dim * 5), heads), 3, [dim, 4 * dim]);
   const map = reshape(net, x, [batch, side, side, channels]);
   const few = slice(net, slice(net, map, 1, 0, side, 2), 2, 0, side, 2);
   const queries = few.shape[1];
-  const asked = linearNorm(net, reshape(net, few, [batch, queries * queries, channels]), heads * dim, 1.4);
+  const asked = linearNorm(net, reshape(net, few, [batch, queries * queries, channels]), heads * dim);
   const attended = attend(net, { q: cutHeads(net, asked, heads), k, v }, tableBias(net, heads, side, queries));
   return linearNorm(net, hardSwish(net, attended), width);
 }

@@ -71,6 +71,8 @@ export function deconv(net: Net, x: Value, channels: number, options: ConvOption
 }
 
 const BATCH_NORM_EPSILON = 1e-5;
+/** Least variance of a channel before BatchNorm, in terms of the mean square of all channels' averages. */
+const LEAST_VARIATION = 0.2;
 
 /** BatchNormalization over axis 1; `gain` is the size of γ. */
 export function batchNorm(net: Net, x: Value, gain = 1): Value {
@@ -82,7 +84,10 @@ export function batchNorm(net: Net, x: Value, gain = 1): Value {
   if (net.statistics === null) return measuredNorm(net, x, gamma, beta);
   const { mean: measured, variance: seen } = net.statistics(net.norms++, channels);
   // A few images tell little of how a pooled feature varies.
-  const least = x.shape.length === 2 ? (0.3 * seen.reduce((sum, v) => sum + v, 0)) / channels : 0;
+  const pooled = x.shape.length === 2 ? (0.3 * seen.reduce((sum, v) => sum + v, 0)) / channels : 0;
+  // Averages over many pixels hardly vary where weights are random; networks that were trained tell images apart.
+  const power = measured.reduce((sum, m) => sum + m * m, 0) / channels;
+  const least = Math.max(pooled, LEAST_VARIATION * power);
   const variance = seen.map((v) => Math.max(v, least));
   const parameters = [
     net.weight(gamma, [channels]),
