@@ -300,6 +300,13 @@ typedef struct {
   /* Rows r0 to r1 of the result, into `out`; x: the whole value. */
   void (*mix_rows)(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out, int32_t *scale,
                    void *scratch);
+  /* The largest of each window and channel, of elements of `type`. */
+  void (*max_pool)(const ivit_geometry *map, ivit_type type, int32_t r0, int32_t r1, const void *x, void *out);
+
+  /* Group norm: adds `rows` rows to the sums of all groups; later, rows of the result by the factors from all sums. */
+  void (*group_sums)(const ivit_group_norm *op, int32_t rows, const int16_t *x, ivit_group_sums *sums);
+  void (*group_norm)(const ivit_group_norm *op, const ivit_group_factor *factors, int32_t rows, const int16_t *x,
+                     void *out, int32_t *scale, void *scratch);
 
   /*
    * Attention of one window and head. First the keys and values are packed (attention_pack_size bytes for one window

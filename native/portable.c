@@ -1,5 +1,5 @@
 /* Every primitive in plain C, as close to src/kernels as C comes: the fallback, and what the SIMD tables borrow. */
-#include "arith.h"
+#include "map_rows.h"
 
 static size_t padded(size_t n) { return (n + 63) & ~(size_t)63; }
 
@@ -189,9 +189,7 @@ void ivit_portable_rotate(const ivit_rotate *op, int32_t rows, const int16_t *x,
                           void *out, int32_t *scale, void *scratch) {
   int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, x += op->stride, cos += op->period, sin += op->period) {
-    for (int32_t n = 0; n < op->cols; n += op->period) {
-      for (int32_t i = 0; i < op->period; i++) row[n + i] = x[n + i] * cos[i] + x[op->partner[n + i]] * sin[i];
-    }
+    ivit_rotate_row(op, x, cos, sin, row);
     for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, row[n], n);
     ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
@@ -348,6 +346,9 @@ const ivit_isa ivit_isa_portable = {
     .depthwise_scratch = ivit_portable_depthwise_scratch,
     .depthwise = ivit_portable_depthwise,
     .mix_rows = ivit_portable_mix_rows,
+    .max_pool = ivit_portable_max_pool,
+    .group_sums = ivit_portable_group_sums,
+    .group_norm = ivit_portable_group_norm,
     .attention_pack_size = ivit_portable_attention_pack_size,
     .attention_pack = ivit_portable_attention_pack,
     .attention_scratch = ivit_portable_attention_scratch,

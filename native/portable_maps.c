@@ -1,5 +1,5 @@
 /* The primitives on feature maps in plain C: src/kernels/windows.ts, depthwise.ts, mix-rows.ts, group-norm.ts. */
-#include "arith.h"
+#include "map_rows.h"
 
 /* The pixel of a tap of window `row`, or -1 outside the map. */
 static ptrdiff_t find_tap(const ivit_geometry *map, int32_t row, int32_t ky, int32_t kx) {
@@ -9,44 +9,9 @@ static ptrdiff_t find_tap(const ivit_geometry *map, int32_t row, int32_t ky, int
   return (ptrdiff_t)y * map->width + x;
 }
 
-/* One tap's channels into the maxima so far. */
-#define DEFINE_TAKE_LARGER(name, type)                                            \
-  static void name(const type *restrict x, int32_t channels, type *restrict to) { \
-    for (int32_t n = 0; n < channels; n++) to[n] = x[n] > to[n] ? x[n] : to[n];   \
-  }
-DEFINE_TAKE_LARGER(take_larger_u8, uint8_t)
-DEFINE_TAKE_LARGER(take_larger_i8, int8_t)
-DEFINE_TAKE_LARGER(take_larger_i16, int16_t)
-DEFINE_TAKE_LARGER(take_larger_i32, int32_t)
-
-static void take_larger(ivit_type type, const void *x, int32_t channels, void *to) {
-  switch (type) {
-    case IVIT_I8: take_larger_i8(x, channels, to); break;
-    case IVIT_I16: take_larger_i16(x, channels, to); break;
-    case IVIT_I32: take_larger_i32(x, channels, to); break;
-    default: take_larger_u8(x, channels, to); break;
-  }
-}
-
 void ivit_portable_max_pool(const ivit_geometry *map, ivit_type type, int32_t r0, int32_t r1, const void *x,
                             void *out) {
-  size_t bytes = (size_t)map->channels * ivit_size_of(type);
-  uint8_t *to = out;
-  for (int32_t row = r0; row < r1; row++, to += bytes) {
-    int is_first = 1;
-    for (int32_t ky = 0; ky < map->kernel_h; ky++) {
-      for (int32_t kx = 0; kx < map->kernel_w; kx++) {
-        ptrdiff_t pixel = find_tap(map, row, ky, kx);
-        if (pixel < 0) continue;
-        const uint8_t *from = (const uint8_t *)x + (size_t)pixel * bytes;
-        if (is_first)
-          ivit_copy(to, from, bytes);
-        else
-          take_larger(type, from, map->channels, to);
-        is_first = 0;
-      }
-    }
-  }
+  ivit_pool_rows(map, type, r0, r1, x, out);
 }
 
 size_t ivit_portable_depthwise_scratch(const ivit_depthwise *op) { return ivit_row_scratch(op->map.channels); }
@@ -103,31 +68,15 @@ void ivit_portable_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, con
 }
 
 void ivit_portable_group_sums(const ivit_group_norm *op, int32_t rows, const int16_t *x, ivit_group_sums *sums) {
-  int32_t width = op->cols / op->groups;
-  for (int32_t r = 0; r < rows; r++) {
-    for (int32_t g = 0; g < op->groups; g++, x += width) {
-      int64_t sum = 0;
-      uint64_t squares = 0;
-      for (int32_t n = 0; n < width; n++) {
-        sum += x[n];
-        squares += (uint64_t)(x[n] * x[n]);
-      }
-      sums[g].sum += sum;
-      sums[g].squares += squares;
-    }
-  }
+  ivit_sum_groups(op, rows, x, sums);
 }
 
 void ivit_portable_group_norm(const ivit_group_norm *op, const ivit_group_factor *factors, int32_t rows,
                               const int16_t *x, void *out, int32_t *scale, void *scratch) {
-  int32_t *row = scratch, width = op->cols / op->groups;
+  int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
-    for (int32_t g = 0, n = 0; g < op->groups; g++) {
-      const ivit_group_factor *k = factors + g;
-      for (int32_t end = n + width; n < end; n++) {
-        row[n] = ivit_requantize(&op->out, ((int64_t)(x[n] - k->mean) * k->f) >> k->t, n);
-      }
-    }
+    ivit_normalize_groups(op, factors, x, row);
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, row[n], n);
     ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }

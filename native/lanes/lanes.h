@@ -157,6 +157,9 @@ static void mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int3
   }
 }
 
+#define rescale_sums rescale
+#include "maps.h"
+
 const ivit_isa ISA_TABLE = {
     .name = ISA_NAME,
     .tile_rows = TILE_ROWS,
@@ -174,7 +177,7 @@ const ivit_isa ISA_TABLE = {
     .divide = divide_rows,
     .lookup = look_up_rows,
     .softmax = softmax_rows,
-    .rotate = ivit_portable_rotate,
+    .rotate = rotate_rows,
     .matmul_scratch = matmul_scratch,
     .matmul = matmul,
     .quantize_rows = quantize_rows,
@@ -184,6 +187,9 @@ const ivit_isa ISA_TABLE = {
     .depthwise_scratch = depthwise_scratch,
     .depthwise = depthwise,
     .mix_rows = mix_rows,
+    .max_pool = pool_rows,
+    .group_sums = sum_groups,
+    .group_norm = group_norm_rows,
     .attention_pack_size = attention_pack_size,
     .attention_pack = attention_pack,
     .attention_scratch = attention_scratch,

@@ -69,6 +69,7 @@ static void read_group_norm(ivit_program *program, ivit_group_norm *op, const st
   op->epsilon = read_wide(w + IVIT_GROUP_NORM_EPSILON);
   op->out = read_output(program, w + IVIT_GROUP_NORM_OUT, s->cols, constants[IVIT_GROUP_NORM_CONSTANT_MULTIPLIER],
                         constants[IVIT_GROUP_NORM_CONSTANT_OFFSET]);
+  pack_output(program, &op->out, s->cols, IVIT_NORM_LIMIT);
   program->most_groups = ivit_max(program->most_groups, op->groups);
 }
 

@@ -13,11 +13,11 @@ void run_map_op(const worker *w, const step *s, int32_t s0, int32_t s1) {
   switch (s->kind) {
     case IVIT_STEP_WINDOWS: ivit_portable_windows(&s->as.windows, type, s0, s1, x, out); break;
     case IVIT_STEP_DEPTHWISE: isa->depthwise(&s->as.depthwise, s0, s1, x, out, scale, w->scratch); break;
-    case IVIT_STEP_MAX_POOL: ivit_portable_max_pool(&s->as.max_pool, type, s0, s1, x, out); break;
+    case IVIT_STEP_MAX_POOL: isa->max_pool(&s->as.max_pool, type, s0, s1, x, out); break;
     case IVIT_STEP_MIX_ROWS: isa->mix_rows(&s->as.mix_rows, s0, s1, x, out, scale, w->scratch); break;
     default: {
       const int16_t *from = (const int16_t *)x + (size_t)s0 * (size_t)s->cols;
-      ivit_portable_group_norm(&s->as.group_norm, w->factors, s1 - s0, from, out, scale, w->scratch);
+      isa->group_norm(&s->as.group_norm, w->factors, s1 - s0, from, out, scale, w->scratch);
       break;
     }
   }
@@ -36,8 +36,8 @@ int32_t add_group_sums(const worker *w, const step *s, schedule *schedule) {
     int32_t item = atomic_fetch_add(&schedule->next_pack, 1);
     if (item >= summed_packs(op)) break;
     int32_t first = item * SUMMED_ROWS;
-    ivit_portable_group_sums(op, ivit_min(SUMMED_ROWS, op->rows - first), x + (size_t)first * (size_t)op->cols,
-                             w->sums);
+    w->context->program->isa->group_sums(op, ivit_min(SUMMED_ROWS, op->rows - first),
+                                         x + (size_t)first * (size_t)op->cols, w->sums);
   }
   for (int32_t g = 0; taken > 0 && g < op->groups; g++) {
     atomic_fetch_add_explicit(&schedule->sums[g].sum, w->sums[g].sum, memory_order_relaxed);

@@ -82,7 +82,6 @@ static int64_t element(const void *x, ivit_type type, size_t at) {
 }
 
 size_t compare_max_pool(const ivit_isa *isa) {
-  (void)isa;
   ivit_geometry map = pick_geometry();
   const ivit_type type = (ivit_type)pick(0, 3);
   const int32_t rows = map.out_w * pick(1, 8), r0 = pick(0, rows - 1), r1 = pick(r0 + 1, rows);
@@ -105,7 +104,7 @@ size_t compare_max_pool(const ivit_isa *isa) {
       memcpy(expected + ((size_t)(r - r0) * channels + n) * ivit_size_of(type), &most, ivit_size_of(type));
     }
   }
-  ivit_portable_max_pool(&map, type, r0, r1, x, out);
+  isa->max_pool(&map, type, r0, r1, x, out);
   check("max pool", expected, out, elements * ivit_size_of(type), "");
   return elements;
 }
@@ -207,6 +206,13 @@ size_t compare_mix_rows(const ivit_isa *isa) {
   return check_rows("mix rows", &op.out, rows, op.cols, v, out, scale);
 }
 
+/* Prepares an output for values up to `limit`. */
+static void pack(const ivit_isa *isa, ivit_output *out, int32_t cols, int64_t limit) {
+  if (!isa->output_pack) return;
+  out->packed = buffer(isa->output_pack_size(cols));
+  isa->output_pack(out, cols, limit, out->packed);
+}
+
 size_t compare_rotate(const ivit_isa *isa) {
   ivit_rotate op = {.period = pick(1, 130)};
   op.cols = op.period * pick(1, 4);
@@ -217,6 +223,7 @@ size_t compare_rotate(const ivit_isa *isa) {
   for (int32_t n = 0; n < op.cols; n++) partner[n] = usual ? n ^ 1 : pick(0, op.cols - 1);
   op.partner = partner;
   op.out = pick_output(op.cols, 31, 1);
+  pack(isa, &op.out, op.cols, IVIT_ROTATE_LIMIT);
   const int16_t *cos = pick_words((size_t)rows * period), *sin = pick_words((size_t)rows * period);
   const int16_t *x = pick_words((size_t)rows * (size_t)op.stride);
   wide *v = buffer((size_t)rows * cols * sizeof *v);
@@ -264,12 +271,12 @@ static void normalize_group(const ivit_group_norm *op, const int16_t *x, int32_t
 }
 
 size_t compare_group_norm(const ivit_isa *isa) {
-  (void)isa;
   ivit_group_norm op = {.rows = pick(1, chance(10) ? 300 : 30), .groups = pick(1, 6)};
   op.cols = op.groups * pick(1, 40);
   op.epsilon = chance(20) ? 0 : pick_bits(pick(1, 53));
   if (op.epsilon < 0) op.epsilon = -op.epsilon;
   op.out = pick_output(op.cols, 30, 1);
+  pack(isa, &op.out, op.cols, IVIT_NORM_LIMIT);
   const size_t count = (size_t)op.rows * (size_t)op.cols;
   const int16_t *x = pick_words(count);
   if (chance(20)) memset((void *)(uintptr_t)x, chance(50) ? 0 : 0x7f, count * sizeof *x);
@@ -279,8 +286,8 @@ size_t compare_group_norm(const ivit_isa *isa) {
   ivit_group_sums sums[6] = {0};
   ivit_group_factor factors[6];
   int32_t middle = pick(0, op.rows);
-  ivit_portable_group_sums(&op, middle, x, sums);
-  ivit_portable_group_sums(&op, op.rows - middle, x + (size_t)middle * (size_t)op.cols, sums);
+  isa->group_sums(&op, middle, x, sums);
+  isa->group_sums(&op, op.rows - middle, x + (size_t)middle * (size_t)op.cols, sums);
   for (int32_t g = 0; g < op.groups; g++) {
     ivit_group_factor *k = &factors[g];
     ivit_norm_factor(sums[g].sum, sums[g].squares, op.rows * (op.cols / op.groups), 1, op.epsilon, &k->mean, &k->f,
@@ -288,6 +295,6 @@ size_t compare_group_norm(const ivit_isa *isa) {
   }
   void *out = buffer(count * ivit_size_of(op.out.type));
   int32_t *scale = buffer((size_t)op.rows * sizeof *scale);
-  ivit_portable_group_norm(&op, factors, op.rows, x, out, scale, buffer(ivit_row_scratch(op.cols)));
+  isa->group_norm(&op, factors, op.rows, x, out, scale, buffer(ivit_row_scratch(op.cols)));
   return check_rows("group norm", &op.out, op.rows, op.cols, v, out, scale);
 }

@@ -158,6 +158,9 @@ static void store_tile(const ivit_output *out, void *data, size_t at, size_t col
 #include "attention.h"
 #include "depthwise.h"
 
+#define rescale_sums rescale
+#include "../lanes/maps.h"
+
 /* isa.c asks it. */
 int ivit_simd128_supported(void) { return product_is_exact(); }
 
@@ -182,7 +185,7 @@ const ivit_isa ivit_isa_simd128 = {
     .divide = divide_rows,
     .lookup = look_up_rows,
     .softmax = softmax_rows,
-    .rotate = ivit_portable_rotate,
+    .rotate = rotate_rows,
     .matmul_scratch = matmul_scratch,
     .matmul = matmul,
     .quantize_rows = quantize_rows,
@@ -192,6 +195,9 @@ const ivit_isa ivit_isa_simd128 = {
     .depthwise_scratch = depthwise_scratch,
     .depthwise = depthwise,
     .mix_rows = mix_rows,
+    .max_pool = pool_rows,
+    .group_sums = sum_groups,
+    .group_norm = group_norm_rows,
     .attention_pack_size = attention_pack_size,
     .attention_pack = attention_pack,
     .attention_scratch = attention_scratch,

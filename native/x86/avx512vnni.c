@@ -1,5 +1,8 @@
 #include "avx512.h"
 
+#define rescale_sums ivit_avx512_rescale
+#include "../lanes/maps.h"
+
 #define UNROLL_SUMS _Pragma("GCC unroll 24")
 
 /* As many independent sums as the register tile has, one instruction after another. */
@@ -30,7 +33,7 @@ const ivit_isa ivit_isa_avx512vnni = {
     .divide = ivit_avx512_divide,
     .lookup = ivit_avx512_lookup,
     .softmax = ivit_avx512_softmax,
-    .rotate = ivit_portable_rotate,
+    .rotate = rotate_rows,
     .matmul_scratch = ivit_avx512_matmul_scratch,
     .matmul = ivit_avx512_matmul,
     .quantize_rows = ivit_avx512_quantize_rows,
@@ -40,6 +43,9 @@ const ivit_isa ivit_isa_avx512vnni = {
     .depthwise_scratch = ivit_avx512_depthwise_scratch,
     .depthwise = ivit_avx512_depthwise,
     .mix_rows = ivit_avx512_mix_rows,
+    .max_pool = pool_rows,
+    .group_sums = sum_groups,
+    .group_norm = group_norm_rows,
     .attention_pack_size = ivit_avx512_attention_pack_size,
     .attention_pack = ivit_avx512_attention_pack,
     .attention_scratch = ivit_avx512_attention_scratch,

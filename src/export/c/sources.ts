@@ -10,6 +10,7 @@ const SOURCES = [
   'generated.h',
   'ivit.h',
   'arith.h',
+  'map_rows.h',
   'portable.c',
   'portable_maps.c',
   'portable_layout.c',
