@@ -4,7 +4,8 @@
  *   node time.js <model.ivit> <model.onnx> <rounds> [wasm]
  *
  * A time is the least processor time of an image, in milliseconds: on one thread the time by the clock where nothing
- * else runs, and nearly so on a busy machine. Prints them as JSON, with what noise in its input does to the float model.
+ * else runs, and nearly so on a busy machine. Prints them as JSON, with what noise in the input does to the float
+ * model.
  */
 import { integerContender, onnxContender, onnxForms } from '../../../src/bench/contenders.js';
 import { describeMachine } from '../../../src/bench/compare.js';
