@@ -6,6 +6,22 @@ export const scalarFunctions = {
   log: Math.log,
   abs: Math.abs,
   tanh: Math.tanh,
+  sinh: Math.sinh,
+  cosh: Math.cosh,
+  sin: Math.sin,
+  cos: Math.cos,
+  tan: Math.tan,
+  atan: Math.atan,
+  asin: Math.asin,
+  acos: Math.acos,
+  asinh: Math.asinh,
+  acosh: Math.acosh,
+  atanh: Math.atanh,
+  sign: Math.sign,
+  floor: Math.floor,
+  ceil: Math.ceil,
+  /** Halves to even, as ONNX has it. */
+  round: (x: number) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)),
   erf,
   sigmoid: (x: number) => 1 / (1 + Math.exp(-x)),
   relu: (x: number) => Math.max(0, x),
@@ -14,6 +30,9 @@ export const scalarFunctions = {
 } as const;
 
 export type ScalarOp = keyof typeof scalarFunctions;
+
+/** Whether a function is the same everywhere between its steps. */
+export const isStep = (op: string): boolean => op === 'sign' || op === 'floor' || op === 'ceil' || op === 'round';
 
 export const isScalarOp = (op: string): op is ScalarOp => Object.hasOwn(scalarFunctions, op);
 

@@ -10,6 +10,7 @@ import {
   take,
   type Layout,
 } from '../graph/layout.js';
+import { applyBinary, type BinaryOp } from '../graph/formula.js';
 import { scalarFunctions, type ScalarOp } from '../graph/scalar.js';
 import { elementCount, type OnnxNode } from '../onnx/index.js';
 import { broadcastShape, Constant, mapConstants, sameShape, sizeOf } from './constant.js';
@@ -24,6 +25,7 @@ import {
   type Mix,
   type Operation,
   type OperationExpr,
+  type SequenceExpr,
 } from './expr.js';
 import { ImportBudget, MAX_ELEMENTS, MAX_FOLDED } from './limits.js';
 import { multiply, reduceConstant, resultKind, softmaxRows, viewConstants } from './fold.js';
@@ -98,6 +100,23 @@ export class ExprBuilder {
     if (isConstant(a)) [a, b] = [b, a];
     if (op === 'max' && scalarValue(b) === 0) return this.scalarOp('relu', a);
     return this.#elementwise(op, [a, b]);
+  }
+
+  /** 1 where the comparison holds, else 0. */
+  compare(op: 'greater' | 'greaterOrEqual' | 'equal', a: Expr, b: Expr): Expr {
+    [a, b] = this.#operands(a, b);
+    if (isConstant(a) && isConstant(b)) return this.fold([a.value, b.value], (x, y) => applyBinary(op, x, y), 'bool');
+    return this.#elementwise(op, [a, b]);
+  }
+
+  /** `a` where the condition is not 0, else `b`. */
+  where(condition: Expr, a: Expr, b: Expr): Expr {
+    const shape = [a, b].reduce((all, { shape: own }) => this.#broadcast(all, own), condition.shape);
+    return this.#operation('where', shape, [condition, a, b]);
+  }
+
+  sequence(parts: readonly Expr[]): SequenceExpr {
+    return { op: 'sequence', shape: [], origin: this.origin, tensor: '', parts };
   }
 
   scalarOp(op: ScalarOp, x: Expr): Expr {
@@ -337,7 +356,7 @@ export class ExprBuilder {
     return shape;
   }
 
-  #elementwise(op: 'add' | 'mul' | 'max' | 'min', inputs: readonly [Expr, Expr]): OperationExpr {
+  #elementwise(op: BinaryOp, inputs: readonly [Expr, Expr]): OperationExpr {
     return this.#operation(op, this.#broadcast(inputs[0].shape, inputs[1].shape), inputs);
   }
 

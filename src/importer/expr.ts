@@ -9,7 +9,7 @@ import type { ScalarOp } from '../graph/scalar.js';
  * layout ops are one (`view`), subtraction and division are written as `add`, `mul` and `reciprocal`, and composite
  * operators are taken apart. Idioms are matched on this form, so each has to be written only once.
  */
-export type Expr = ConstantExpr | ImageExpr | ViewExpr | OperationExpr;
+export type Expr = ConstantExpr | ImageExpr | ViewExpr | OperationExpr | SequenceExpr;
 
 interface ExprBase {
   readonly shape: readonly number[];
@@ -38,6 +38,12 @@ export interface ViewExpr extends ExprBase {
   readonly broadcastOf: Expr | null;
 }
 
+/** A list of tensors, as a split into parts makes; what takes one out of it gives the tensor itself. */
+export interface SequenceExpr extends ExprBase {
+  readonly op: 'sequence';
+  readonly parts: readonly Expr[];
+}
+
 export interface OperationExpr extends ExprBase {
   readonly op: Operation;
   readonly inputs: readonly Expr[];
@@ -46,7 +52,7 @@ export interface OperationExpr extends ExprBase {
 
 /**
  * `matmul` multiplies the last two axes and broadcasts the others; `mean`, `sum` and `maximum` reduce `axes`, keeping
- * them with length 1; `softmax` acts along the last axis; `normalize` is LayerNorm over the last axis without γ and β;
+ * them with length 1; comparisons give 0 or 1, and `where` the second input unless the first is 0; `softmax` acts along the last axis; `normalize` is LayerNorm over the last axis without γ and β;
  * `conv` is a two-dimensional convolution; `maxPool` and `mixRows` act on the rows of a matrix [pixels, channels].
  */
 export type Operation =
@@ -55,6 +61,10 @@ export type Operation =
   | 'mul'
   | 'max'
   | 'min'
+  | 'greater'
+  | 'greaterOrEqual'
+  | 'equal'
+  | 'where'
   | 'matmul'
   | 'softmax'
   | 'normalize'

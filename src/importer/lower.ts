@@ -16,6 +16,8 @@ import {
   take,
   type Layout,
 } from '../graph/layout.js';
+import { isComparison } from '../graph/formula.js';
+import { isStep } from '../graph/scalar.js';
 import type { NameHints } from '../graph/name-hints.js';
 import { nameHints } from './name-hints.js';
 import { problemAt, Unsupported, type Problem } from './problems.js';
@@ -359,11 +361,19 @@ const isOfImage = (view: ViewExpr): boolean => view.sources.every((source) => is
 const isOfPixels = (expr: Expr): boolean =>
   expr.op === 'image' || ((expr.op === 'add' || expr.op === 'mul') && isOfPixels(expr.inputs[0]));
 
-const notMatched = ({ op }: Expr): [reason: string, remedy: string] => [
-  `“${op}” is used in a way that is not known`,
-  'the architecture is not supported as it is: docs/models.md says which are. If a tool optimised or ' +
-    'converted the file, give the one that torch.onnx wrote',
-];
+function notMatched({ op }: Expr): [reason: string, remedy: string] {
+  if (op === 'where' || isComparison(op) || isStep(op))
+    return [
+      'what is read or hidden depends on a threshold of what the network computes',
+      'one step of an integer beside the threshold would change the result: export the scores before it ' +
+        '(docs/models.md says what is refused)',
+    ];
+  return [
+    `“${op}” is used in a way that is not known`,
+    'the architecture is not supported as it is: docs/models.md says which are. If a tool optimised or ' +
+      'converted the file, give the one that it was made from',
+  ];
+}
 
 /** Weights must be numbers: infinities mean that the model is damaged. */
 function checkFinite(node: GraphNode, expr: Expr): void {

@@ -5,7 +5,7 @@
 import { coarsen } from '../graph/layout.js';
 import { sizeOf } from './constant.js';
 import type { ExprBuilder } from './expr-builder.js';
-import type { Expr, OperationExpr, ViewExpr } from './expr.js';
+import type { Attributes, Expr, OperationExpr, ViewExpr } from './expr.js';
 import { problemAt, UnsupportedModelError } from './problems.js';
 
 /** A tensor's part of the first image. */
@@ -43,6 +43,8 @@ export class OneImage {
         return { expr: { ...expr, shape: [1, ...expr.shape.slice(1)] }, axis: 0 };
       case 'view':
         return this.#view(expr);
+      case 'sequence':
+        throw mixed(expr);
       default:
         return this.#operation(expr);
     }
@@ -59,7 +61,7 @@ export class OneImage {
     if (axes.size > 1 || parts.some((part, i) => this.#mixes(expr, part, i))) throw mixed(expr);
     const shape = this.#shape(expr.shape, axis);
     const inputs = parts.map((part, i) => this.#aligned(expr, part, i, axis));
-    return { expr: { ...expr, inputs, shape }, axis };
+    return { expr: { ...expr, inputs, shape, attributes: this.#attributes(expr.attributes) }, axis };
   }
 
   /** Whether an operation computes across the batch axis of an operand. */
@@ -76,10 +78,34 @@ export class OneImage {
         return axis !== 0 || operand !== 0;
       case 'maxPool':
       case 'mixRows':
-        return true; // of the rows of one map
+        return axis !== 0 || !this.#isApart({ attributes, inputs });
       default:
         return attributes.axes?.includes(axis) ?? false;
     }
+  }
+
+  /** Whether windows, or sums of rows, keep to the rows of their own image: those of the first do. */
+  #isApart({ attributes: { geometry, mix }, inputs }: Pick<OperationExpr, 'attributes' | 'inputs'>): boolean {
+    if (geometry) return geometry.size[0] % this.batch === 0 && geometry.outSize[0] % this.batch === 0;
+    const count = mix!.index.length / this.batch;
+    const rows = inputs[0].shape[0] / this.batch;
+    return mix!.index.every((from, i) => from < 0 || Math.floor(from / rows) === Math.floor(i / count));
+  }
+
+  /** What windows and sums of rows are for the first image alone. */
+  #attributes({ geometry, mix, ...rest }: Attributes): Attributes {
+    const first = (of: readonly [number, number]): [number, number] => [of[0] / this.batch, of[1]];
+    return {
+      ...rest,
+      ...(geometry && { geometry: { ...geometry, size: first(geometry.size), outSize: first(geometry.outSize) } }),
+      ...(mix && {
+        mix: {
+          taps: mix.taps,
+          index: mix.index.slice(0, mix.index.length / this.batch),
+          factors: mix.factors.slice(0, mix.factors.length / this.batch),
+        },
+      }),
+    };
   }
 
   /** An operand, cut to the first image where it is a constant that has an entry for each. */

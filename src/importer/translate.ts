@@ -16,24 +16,32 @@ import { chooseOutputs, withoutProbabilities, type ChosenOutputs } from './outpu
 import { idiomOperators } from './idioms/index.js';
 import { OperatorContext, type Operator, type OperatorServices } from './operator.js';
 import { arithmeticOperators } from './operators/arithmetic.js';
+import { choiceOperators } from './operators/choices.js';
 import { constantOperators } from './operators/constants.js';
 import { convolutionOperators } from './operators/convolution.js';
 import { layoutOperators } from './operators/layout.js';
 import { normalizationOperators } from './operators/normalization.js';
 import { mixtureOperators } from './operators/mixture.js';
 import { poolingOperators } from './operators/pooling.js';
+import { reductionOperators } from './operators/reduction.js';
 import { resizeOperators } from './operators/resize.js';
+import { samplingOperators } from './operators/sampling.js';
+import { sequenceOperators } from './operators/sequence.js';
 import { nodeName, operatorName, problemAt, Unsupported, UnsupportedModelError } from './problems.js';
 
 const operators: Readonly<Record<string, Operator>> = {
   ...layoutOperators,
   ...constantOperators,
+  ...choiceOperators,
   ...arithmeticOperators,
   ...convolutionOperators,
   ...normalizationOperators,
   ...mixtureOperators,
   ...poolingOperators,
   ...resizeOperators,
+  ...reductionOperators,
+  ...samplingOperators,
+  ...sequenceOperators,
   ...idiomOperators,
 };
 

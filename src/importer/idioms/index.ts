@@ -3,6 +3,7 @@ import { activation } from './activation.js';
 import { attention } from './attention.js';
 import { convolution } from './convolution.js';
 import { constantOperand } from './constant-operand.js';
+import { extremum } from './extremum.js';
 import { fusedMatMul } from './fused-mat-mul.js';
 import type { Idiom } from './idiom.js';
 import { l2Norm } from './l2-norm.js';
@@ -39,6 +40,7 @@ export const idioms: readonly Idiom[] = [
   constantOperand,
   product,
   residual,
+  extremum,
   fusedMatMul,
   rotaryEmbedding,
 ];

@@ -1,5 +1,5 @@
 import { InputError } from '../../errors.js';
-import { Constant, sizeOf } from '../constant.js';
+import { sizeOf } from '../constant.js';
 import { isConstant, scalarValue, type Expr } from '../expr.js';
 import type { Operator } from '../operator.js';
 import { Unsupported } from '../problems.js';
@@ -43,45 +43,6 @@ const clip: Operator = (c) => {
   if (high) x = c.b.extremum('min', x, high);
   return x;
 };
-
-/** Reduces and drops the axes unless they are kept. */
-const reduction =
-  (op: 'mean' | 'sum', before: (c: Parameters<Operator>[0], x: Expr) => Expr = (_, x) => x, root = false): Operator =>
-  (c) => {
-    const x = before(c, c.input(0));
-    const rank = x.shape.length;
-    const given = c.axes(1, rank);
-    if ((given === null || given.length === 0) && c.int('noop_with_empty_axes', 0) === 1) return x;
-    const axes = given && given.length > 0 ? given : x.shape.map((_, axis) => axis);
-    let reduced = c.b.reduce(op, x, axes);
-    if (root) reduced = c.b.scalarOp('sqrt', reduced);
-    return c.int('keepdims', 1) === 1
-      ? reduced
-      : c.b.reshape(
-          reduced,
-          x.shape.filter((_, axis) => !axes.includes(axis)),
-        );
-  };
-
-const square = (c: Parameters<Operator>[0], x: Expr): Expr => c.b.mul(x, x);
-
-/** Products, minima and maxima of constants along axes: only shape arithmetic uses them. */
-export const constantReduction =
-  (f: (a: number, b: number) => number): Operator =>
-  (c) => {
-    const x = c.constant(0);
-    const axes = c.axes(1, x.shape.length) ?? x.shape.map((_, axis) => axis);
-    const kept = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
-    const out: number[] = new Array<number>(sizeOf(kept));
-    x.data.forEach((value, i) => {
-      let to = 0;
-      for (let axis = 0; axis < kept.length; axis++)
-        to = to * kept[axis] + (kept[axis] === 1 ? 0 : Math.floor(i / sizeOf(x.shape.slice(axis + 1))) % x.shape[axis]);
-      out[to] = to in out ? f(out[to], value) : value;
-    });
-    const shape = c.int('keepdims', 1) === 1 ? kept : x.shape.filter((_, axis) => !axes.includes(axis));
-    return c.b.constant(Constant.of(shape, x.kind, Float64Array.from(out)));
-  };
 
 const softmax: Operator = (c) => {
   const x = c.input(0);
@@ -135,14 +96,23 @@ export const arithmeticOperators: Readonly<Record<string, Operator>> = {
   Log: scalarOperator('log'),
   Erf: scalarOperator('erf'),
   Tanh: scalarOperator('tanh'),
+  Sin: scalarOperator('sin'),
+  Cos: scalarOperator('cos'),
+  Tan: scalarOperator('tan'),
+  Asin: scalarOperator('asin'),
+  Acos: scalarOperator('acos'),
+  Atan: scalarOperator('atan'),
+  Sinh: scalarOperator('sinh'),
+  Cosh: scalarOperator('cosh'),
+  Asinh: scalarOperator('asinh'),
+  Acosh: scalarOperator('acosh'),
+  Atanh: scalarOperator('atanh'),
+  Sign: scalarOperator('sign'),
+  Floor: scalarOperator('floor'),
+  Ceil: scalarOperator('ceil'),
+  Round: scalarOperator('round'),
   Sigmoid: scalarOperator('sigmoid'),
   Relu: scalarOperator('relu'),
-  ReduceMean: reduction('mean'),
-  ReduceSum: reduction('sum'),
-  ReduceSumSquare: reduction('sum', square),
-  ReduceL2: reduction('sum', square, true),
-  ReduceProd: constantReduction((a, b) => a * b),
-  ReduceMin: constantReduction(Math.min),
   Softmax: softmax,
   MatMul: matmul,
   Gemm: gemm,

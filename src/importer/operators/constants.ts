@@ -1,5 +1,6 @@
 import { dataTypeKind, dataTypeName, elementCount } from '../../onnx/index.js';
 import { Constant, sizeOf } from '../constant.js';
+import { isComparison } from '../../graph/formula.js';
 import { isConstant, type Expr } from '../expr.js';
 import { MAX_MADE } from '../limits.js';
 import type { Operator, OperatorContext } from '../operator.js';
@@ -49,6 +50,14 @@ const rangeOperator: Operator = (c) => {
   return c.b.constant(Constant.of([count], c.constant(0).kind, data));
 };
 
+/** Whether all of a tensor's elements are 0 or 1 by the way it is made. */
+function isTruth(x: Expr): boolean {
+  if (x.op === 'view') return x.sources.every(isTruth);
+  if (isConstant(x)) return x.value.kind === 'bool';
+  if (!('inputs' in x)) return false;
+  return isComparison(x.op) || ((x.op === 'mul' || x.op === 'max') && x.inputs.every(isTruth));
+}
+
 /** Casts among floats change nothing here: the model is computed in float32. */
 function castTo(c: Parameters<Operator>[0], kind: Constant['kind'] | undefined, target: string): Expr {
   const x = c.input(0);
@@ -58,7 +67,9 @@ function castTo(c: Parameters<Operator>[0], kind: Constant['kind'] | undefined, 
     const convert = kind === 'bool' ? (v: number) => Number(v !== 0) : kind === 'int' ? Math.trunc : (v: number) => v;
     return c.b.fold([x.value], convert, kind);
   }
-  if (kind !== 'float')
+  if (kind === 'bool')
+    return isTruth(x) ? x : c.b.compare('equal', c.b.compare('equal', x, c.b.scalar(0)), c.b.scalar(0));
+  if (kind !== 'float' && !isTruth(x))
     throw new Unsupported('activations are cast to integers', 'export the float model, not a quantized one');
   return x;
 }
@@ -80,9 +91,6 @@ const onConstants =
     return kind === 'same' ? c.b.fold(inputs, f) : c.b.fold(inputs, f, kind);
   };
 
-const truth = (f: (...values: number[]) => boolean): Operator =>
-  onConstants('bool', (...values) => Number(f(...values)));
-
 const mod: Operator = (c) =>
   c.int('fmod', 0) === 1
     ? onConstants('same', (a, b) => a % b)(c)
@@ -99,32 +107,6 @@ const isNaNOperator: Operator = (c) => {
       Float64Array.of(0),
     ),
   );
-};
-
-/** Below this a masked score weighs nothing after the softmax (e^−1000 is zero in float32). */
-const MASKED = -1000;
-
-const where: Operator = (c) => {
-  const condition = c.constant(0);
-  const [a, b] = [c.input(1), c.input(2)];
-  if (isConstant(a) && isConstant(b)) {
-    const kind = a.value.kind === 'float' || b.value.kind === 'float' ? 'float' : a.value.kind;
-    return c.b.fold([condition, a.value, b.value], (yes, x, y) => (yes ? x : y), kind);
-  }
-  const { uniform } = condition;
-  if (uniform !== null) {
-    const shape = c.b.fold([condition], () => 0, 'float');
-    return c.b.add(uniform ? a : b, shape);
-  }
-  // Choosing between activations and a constant by a constant mask is a product and a sum.
-  const [kept, other, keeps] = isConstant(b) ? [a, b, 1] : [b, a, 0];
-  if (!isConstant(other))
-    throw new Unsupported('two activations are mixed by a mask', 'only constant masks of scores are supported');
-  const mask = c.b.fold([condition], (v) => Number((v !== 0) === (keeps === 1)), 'float');
-  const filled = c.b.fold([condition, other.value], (v, x) => ((v !== 0) === (keeps === 1) ? 0 : x), 'float');
-  const data = other.value.data;
-  if (data.every((value) => value <= MASKED)) return c.b.add(kept, filled);
-  return c.b.add(c.b.mul(kept, mask), filled);
 };
 
 const oneHot: Operator = (c) => {
@@ -191,24 +173,8 @@ export const constantOperators: Readonly<Record<string, Operator>> = {
   Cast: cast,
   CastLike: castLike,
   Mod: mod,
-  Equal: truth((a, b) => a === b),
-  Greater: truth((a, b) => a > b),
-  GreaterOrEqual: truth((a, b) => a >= b),
-  Less: truth((a, b) => a < b),
-  LessOrEqual: truth((a, b) => a <= b),
-  And: truth((a, b) => a !== 0 && b !== 0),
-  Or: truth((a, b) => a !== 0 || b !== 0),
-  Xor: truth((a, b) => (a !== 0) !== (b !== 0)),
-  Not: truth((a) => a === 0),
-  IsInf: truth((a) => Math.abs(a) === Infinity),
+  IsInf: onConstants('bool', (a) => Number(Math.abs(a) === Infinity)),
   IsNaN: isNaNOperator,
-  Floor: onConstants('same', Math.floor),
-  Ceil: onConstants('same', Math.ceil),
-  Round: onConstants('same', (x) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x))),
-  Sign: onConstants('same', Math.sign),
-  Sin: onConstants('same', Math.sin),
-  Cos: onConstants('same', Math.cos),
-  Where: where,
   OneHot: oneHot,
   CumSum: cumSum,
   Trilu: trilu,

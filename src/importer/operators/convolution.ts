@@ -9,10 +9,35 @@ import { asMap, onMap, slidingOf, type Sliding } from './spatial.js';
 const conv: Operator = (c) => {
   const [x, weight] = [c.input(0), c.input(1)];
   const sliding = slidingOf(c, weight.shape.slice(2), x.shape.slice(2));
+  if (x.shape.length === 5 && weight.shape.length === 5) return overFrames(c, x, weight, sliding);
   const map = asMap(c.b, x);
   const out = convolved(c.b, map, asMap(c.b, weight), { ...onMap(sliding), group: c.int('group', 1) });
   return withBias(c, x, out);
 };
+
+/** A convolution of a video [N, C, frames, H, W]: of each frame of the result, with the frames it reads as channels. */
+function overFrames(c: OperatorContext, x: Expr, weight: Expr, { strides, dilations, pads }: Sliding): Expr {
+  const [n, channels, frames, height, width] = x.shape;
+  const [filters, perGroup, taps, ...kernel] = weight.shape;
+  const count = Math.floor((frames + pads[0] + pads[3] - dilations[0] * (taps - 1) - 1) / strides[0]) + 1;
+  if (count < 1) throw new InputError(`${frames} frames are fewer than the kernel's ${taps}`);
+  const sliding = {
+    strides: strides.slice(1),
+    dilations: dilations.slice(1),
+    pads: [pads[1], pads[2], pads[4], pads[5]],
+    group: c.int('group', 1),
+  };
+  const planar = c.b.reshape(weight, [filters, perGroup * taps, ...kernel]);
+  const maps = Array.from({ length: count }, (_, i) => {
+    const read = Int32Array.from({ length: taps }, (_, k) => i * strides[0] - pads[0] + k * dilations[0]);
+    const inside = read.map((frame) => (frame < frames ? Math.max(frame, -1) : -1));
+    const taken = c.b.take(x, [null, null, inside, null, null]);
+    const map = convolved(c.b, c.b.reshape(taken, [n, channels * taps, height, width]), planar, sliding);
+    const sum = c.has(2) ? c.b.add(map, c.b.reshape(c.input(2), [1, filters, 1, 1])) : map;
+    return c.b.reshape(sum, [n, filters, 1, ...sum.shape.slice(2)]);
+  });
+  return c.b.concat(maps, 2);
+}
 
 /** The map plus a bias for each channel, without the axis that `asMap` put in. */
 function withBias(c: OperatorContext, x: Expr, map: Expr): Expr {

@@ -1,17 +1,29 @@
 import { sizeOf } from '../constant.js';
-import type { Expr } from '../expr.js';
+import { isConstant, type Expr } from '../expr.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { trainingMode } from '../problems.js';
 
 const batchNormalization: Operator = (c) => {
-  if (c.int('training_mode', 0) !== 0) throw trainingMode('it normalizes by the images of a batch');
   const x = c.input(0);
   const epsilon = c.float('epsilon', 1e-5);
+  const isTraining = c.int('training_mode', 0) !== 0;
+  // Standardised weights are normalized by themselves. Before opset 14 further outputs said so.
+  if (isConstant(x) && (isTraining || c.node.outputs.length > 1)) return standardised(c, x, epsilon);
+  if (isTraining) throw trainingMode('it normalizes by the images of a batch');
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => c.constant(i));
   const scale = c.b.fold([gamma, variance], (g, v) => g / Math.sqrt(v + epsilon));
   const shift = c.b.fold([beta, mean, scale.value], (b, m, s) => b - m * s);
   return perChannel(c, x, scale, shift);
 };
+
+/** A constant normalized over all but its channels. */
+function standardised(c: OperatorContext, x: Expr, epsilon: number): Expr {
+  const axes = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
+  const centred = c.b.sub(x, c.b.reduce('mean', x, axes));
+  const variance = c.b.reduce('mean', c.b.mul(centred, centred), axes);
+  const normal = c.b.mul(centred, c.b.power(c.b.add(variance, c.b.scalar(epsilon)), -0.5));
+  return perChannel(c, normal, c.input(1), c.input(2));
+}
 
 /** x·scale + shift, of each channel. */
 function perChannel(c: OperatorContext, x: Expr, scale: Expr, shift: Expr): Expr {

@@ -1,9 +1,9 @@
 import { InputError } from '../../errors.js';
-import { isConstant, type Expr } from '../expr.js';
+import type { Expr } from '../expr.js';
 import type { Operator, OperatorContext } from '../operator.js';
-import { constantReduction } from './arithmetic.js';
 import { mixture, type AxisTaps } from './mixture.js';
-import { asMap, fromPixels, geometryOf, onMap, pairOf, slidingOf, toPixels, type Sliding } from './spatial.js';
+import { Unsupported } from '../problems.js';
+import { asMap, fromPixels, geometryOf, slidingOf, toPixels, type Sliding } from './spatial.js';
 
 const spatialAxes = (x: Expr): number[] => x.shape.map((_, axis) => axis).slice(2);
 
@@ -11,44 +11,67 @@ const globalAveragePool = (c: OperatorContext): Expr => c.b.reduce('mean', c.inp
 
 const globalMaxPool: Operator = (c) => c.b.maximum(c.input(0), spatialAxes(c.input(0)));
 
-const reduceMax: Operator = (c) => {
-  const x = c.input(0);
-  if (isConstant(x)) return constantReduction(Math.max)(c);
-  const given = c.axes(1, x.shape.length);
-  if ((given === null || given.length === 0) && c.int('noop_with_empty_axes', 0) === 1) return x;
-  const axes = given && given.length > 0 ? given : x.shape.map((_, axis) => axis);
-  const most = c.b.maximum(x, axes);
-  return c.int('keepdims', 1) === 1
-    ? most
-    : c.b.reshape(
-        most,
-        x.shape.filter((_, axis) => !axes.includes(axis)),
-      );
-};
-
-/** Windows of a pool, by axis, over a map. */
+/** Windows of a pool over the axes of a map. */
 interface Pool extends Sliding {
-  readonly kernel: readonly [number, number];
-  readonly size: readonly [number, number];
-  readonly outSize: readonly [number, number];
+  readonly kernel: readonly number[];
+  readonly size: readonly number[];
+  readonly outSize: readonly number[];
 }
+
+/** A pool over a map [N, C, H, W]. */
+type PoolMap = (map: Expr, pool: Pool) => Expr;
 
 /** How many windows there are along each axis; `ceil_mode` adds one that begins before the axis ends. */
 function poolOf(c: OperatorContext, x: Expr): Pool {
-  const given = c.intsOr('kernel_shape', []);
-  const kernel = pairOf(given, 1);
-  const sliding = onMap(slidingOf(c, given, x.shape.slice(2)));
-  const size = pairOf(x.shape.slice(2), 1);
+  const kernel = c.intsOr('kernel_shape', []);
+  const size = x.shape.slice(2);
+  const sliding = slidingOf(c, kernel, size);
   const { strides, dilations, pads } = sliding;
-  const outSize = [0, 1].map((axis) => {
-    const padded = size[axis] + pads[axis] + pads[axis + 2];
-    if (!(kernel[axis] >= 1 && kernel[axis] <= padded))
-      throw new InputError(`a window of ${kernel[axis]} does not fit an axis of ${padded}`);
-    const room = padded - dilations[axis] * (kernel[axis] - 1) - 1;
+  const outSize = kernel.map((length, axis) => {
+    const [before, after] = [pads[axis], pads[axis + kernel.length]];
+    const padded = size[axis] + before + after;
+    if (!(length >= 1 && length <= padded))
+      throw new InputError(`a window of ${length} does not fit an axis of ${padded}`);
+    const room = padded - dilations[axis] * (length - 1) - 1;
     const count = (c.int('ceil_mode', 0) === 1 ? Math.ceil : Math.floor)(room / strides[axis]) + 1;
-    return (count - 1) * strides[axis] >= size[axis] + pads[axis] ? count - 1 : count;
+    return (count - 1) * strides[axis] >= size[axis] + before ? count - 1 : count;
   });
-  return { ...sliding, kernel, size, outSize: [outSize[0], outSize[1]] };
+  return { ...sliding, kernel, size, outSize };
+}
+
+/** Pools over any number of axes, two at a time: windows are the product of their axes. */
+function overAxes(c: OperatorContext, pool: Pool, poolMap: PoolMap): Expr {
+  const x = c.input(0);
+  const [n, channels, ...size] = x.shape;
+  if (size.length <= 2) return likeInput(c, x, poolMap(asMap(c.b, x), onTwoAxes(pool, [...size.keys()])));
+  if (size.length > 3) throw new Unsupported(`windows over ${size.length} axes`, 'images and videos are supported');
+  const [depth, height, width] = size;
+  const frames = poolMap(c.b.reshape(x, [n, channels * depth, height, width]), onTwoAxes(pool, [1, 2]));
+  const [down, across] = frames.shape.slice(2);
+  const pixels = down * across;
+  const deep = poolMap(c.b.reshape(frames, [n, channels, depth, pixels]), onTwoAxes(pool, [0], pixels));
+  return c.b.reshape(deep, [n, channels, pool.outSize[0], down, across]);
+}
+
+/** The windows along two axes; along one as the width of a map, or as the height of one of such a width. */
+function onTwoAxes(
+  { kernel, size, outSize, strides, dilations, pads }: Pool,
+  axes: readonly number[],
+  width?: number,
+): Pool {
+  const rank = kernel.length;
+  const pick = (of: readonly number[], fill: number): number[] => {
+    const own = axes.map((axis) => of[axis]);
+    return own.length === 2 ? own : width === undefined ? [fill, ...own] : [...own, fill];
+  };
+  return {
+    kernel: pick(kernel, 1),
+    size: pick(size, width ?? 1),
+    outSize: pick(outSize, width ?? 1),
+    strides: pick(strides, 1),
+    dilations: pick(dilations, 1),
+    pads: [...pick(pads, 0), ...pick(pads.slice(rank), 0)],
+  };
 }
 
 /** Drops the axis that `asMap` put in. */
@@ -56,14 +79,15 @@ const likeInput = (c: OperatorContext, x: Expr, map: Expr): Expr =>
   x.shape.length === 3 ? c.b.reshape(map, [map.shape[0], map.shape[1], map.shape[3]]) : map;
 
 const averagePool: Operator = (c) => {
-  const x = c.input(0);
-  const pool = poolOf(c, x);
-  const isWhole = [0, 1].every((axis) => pool.kernel[axis] === pool.size[axis] && pool.outSize[axis] === 1);
+  const pool = poolOf(c, c.input(0));
+  const isWhole = pool.kernel.every((length, axis) => length === pool.size[axis] && pool.outSize[axis] === 1);
   if (isWhole && pool.pads.every((pad) => pad === 0)) return globalAveragePool(c);
   const countsPads = c.int('count_include_pad', 0) === 1;
-  c.b.budget.make(pool.outSize[0] * pool.kernel[0] + pool.outSize[1] * pool.kernel[1]);
-  const taps = [0, 1].map((axis) => averageTaps(pool, axis, countsPads)) as [AxisTaps, AxisTaps];
-  return likeInput(c, x, mixture(c.b, asMap(c.b, x), taps));
+  return overAxes(c, pool, (map, windows) => {
+    c.b.budget.make(windows.outSize[0] * windows.kernel[0] + windows.outSize[1] * windows.kernel[1]);
+    const taps = [0, 1].map((axis) => averageTaps(windows, axis, countsPads)) as [AxisTaps, AxisTaps];
+    return mixture(c.b, map, taps);
+  });
 };
 
 function averageTaps(
@@ -80,23 +104,24 @@ function averageTaps(
   });
 }
 
-const maxPool: Operator = (c) => {
-  const x = c.input(0);
-  const pool = poolOf(c, x);
-  const map = asMap(c.b, x);
-  const [n, channels] = map.shape;
-  // Images of a batch lie below each other, where no window reaches from one into the next.
-  const isApart = pool.outSize[0] * pool.strides[0] === pool.size[0] && pool.kernel[0] <= pool.strides[0];
-  const together = isApart && pool.pads.every((pad) => pad === 0) ? n : 1;
-  const [height, width] = pool.size;
-  const [down, across] = pool.outSize;
-  const geometry = geometryOf([together * height, width], pool.kernel, pool, [together * down, across]);
-  const images = Array.from({ length: n / together }, (_, i) => {
-    const image = n === together ? map : c.b.take(map, [[i], null, null, null]);
-    return fromPixels(c.b, c.b.maxPool(toPixels(c.b, image), geometry), [together, channels, down, across]);
+const maxPool: Operator = (c) =>
+  overAxes(c, poolOf(c, c.input(0)), (map, pool) => {
+    const [n, channels] = map.shape;
+    // Images of a batch lie below each other, where no window reaches from one into the next.
+    const isApart = pool.outSize[0] * pool.strides[0] === pool.size[0] && pool.kernel[0] <= pool.strides[0];
+    // Of a fixed batch one image is taken afterwards.
+    const isBatch = c.b.batch > 1 && n === c.b.batch;
+    const together = isBatch || (isApart && pool.pads.every((pad) => pad === 0)) ? n : 1;
+    const [height, width] = pool.size;
+    const [down, across] = pool.outSize;
+    const kernel = [pool.kernel[0], pool.kernel[1]] as const;
+    const geometry = geometryOf([together * height, width], kernel, pool, [together * down, across]);
+    const images = Array.from({ length: n / together }, (_, i) => {
+      const image = n === together ? map : c.b.take(map, [[i], null, null, null]);
+      return fromPixels(c.b, c.b.maxPool(toPixels(c.b, image), geometry), [together, channels, down, across]);
+    });
+    return c.b.concat(images, 0);
   });
-  return likeInput(c, x, c.b.concat(images, 0));
-};
 
 /** Pooling over windows, whole maps and axes. */
 export const poolingOperators: Readonly<Record<string, Operator>> = {
@@ -104,5 +129,4 @@ export const poolingOperators: Readonly<Record<string, Operator>> = {
   MaxPool: maxPool,
   GlobalAveragePool: globalAveragePool,
   GlobalMaxPool: globalMaxPool,
-  ReduceMax: reduceMax,
 };

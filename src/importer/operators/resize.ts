@@ -161,7 +161,7 @@ function nearest(at: number, mode: string): number {
 }
 
 /** Keys' cubic convolution kernel. */
-function cubic(distance: number, a: number): number {
+export function cubic(distance: number, a: number): number {
   const x = Math.abs(distance);
   if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   if (x < 2) return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;

@@ -29,6 +29,20 @@ describe('functions of one number', () => {
     ['absolute value', 'y = Abs(x)'],
     ['Mish written out', 's = Softplus(x)\nt = Tanh(s)\ny = Mul(x, t)'],
     ['squared ReLU', 'r = Relu(x)\ny = Mul(r, r)'],
+    ['arctangent', 'y = Atan(x)'],
+    ['sine', 'y = Sin(x)'],
+    ['cosine', 'y = Cos(x)'],
+    ['hyperbolic sine', 'y = Asinh(x)'],
+    ['hard shrinking', 'y = Shrink(x; lambd=0.2f, bias=0.1f)'],
+    ['a thresholded ReLU', 'y = ThresholdedRelu(x; alpha=0.2f)'],
+    ['leaky ReLU by a choice', 'c = Greater(x, low)\nm = Mul(x, third)\ny = Where(c, x, m)'],
+    [
+      'a band by two comparisons',
+      'a = Less(x, high)\nb = GreaterOrEqual(x, low)\nc = And(a, b)\ny = Where(c, x, half)',
+    ],
+    ['all but a band', 'a = Greater(x, high)\nb = Less(x, low)\nc = Or(a, b)\nn = Not(c)\ny = Where(n, half, x)'],
+    ['a gate by a cast', 'c = Greater(x, low)\nf = Cast(c; to=1)\ny = Mul(x, f)'],
+    ['the larger of two functions', 'm = Mul(x, third)\nt = Tanh(x)\ny = Max(m, t)'],
     ['a cube root of 1 + |x|', 'a = Abs(x)\nb = Add(a, one)\ny = Pow(b, third)'],
   ])('%s', async (_, steps) => {
     const { nodes } = await importAndCompare({ nodes: nodesOf(steps), initializers });
