@@ -1,6 +1,6 @@
 import type { AffineNode } from '../../graph/types.js';
 import { wideDemand, type NodeBuilder } from './definition.js';
-import { encodeMultipliers, encodeOffsets } from './multipliers.js';
+import { encodeFactorsAndOffsets } from './multipliers.js';
 import { WIDE } from './program-builder.js';
 
 export const affine: NodeBuilder<AffineNode> = {
@@ -8,12 +8,9 @@ export const affine: NodeBuilder<AffineNode> = {
   form: wideDemand,
   build(node, _form, { builder }) {
     const { id, name, rows, cols } = node;
-    const { multiplier, shift } = encodeMultipliers(node.scale, name);
-    const offset = encodeOffsets(
-      Float64Array.from(node.shift, (t) => t / builder.wideScale),
-      shift,
-    );
+    const offsets = Float64Array.from(node.shift, (t) => t / builder.wideScale);
+    const requantized = encodeFactorsAndOffsets(node.scale, offsets, name);
     const x = builder.wide(node.x).value;
-    builder.defineWide(id, { op: 'rescale', name, rows, cols, out: WIDE, x, multiplier, offset, shift });
+    builder.defineWide(id, { op: 'rescale', name, rows, cols, out: WIDE, x, ...requantized });
   },
 };

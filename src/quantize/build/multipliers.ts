@@ -29,8 +29,34 @@ export function encodeMultipliers(factors: ArrayLike<number>, layer: string, bit
   return { multiplier, shift };
 }
 
+/** Offsets stay below 2^62, so that a product of 31 by 31 bits and an offset fit 64. */
+const OFFSET_BITS = 62;
+
+/**
+ * Real factors and offsets, in units of the op's output, as x·b[n]/2^c + offset[n]/2^c. Where factors are next to nothing
+ * beside offsets, as those of dead channels are, c is as large as the offsets allow.
+ *
+ * @param bits see `encodeMultipliers`
+ * @throws InputError where a factor or an offset is too large
+ */
+export function encodeFactorsAndOffsets(
+  factors: ArrayLike<number>,
+  offsets: Float64Array,
+  layer: string,
+  bits = 31,
+): Multipliers & { readonly offset: BigInt64Array } {
+  let { multiplier, shift } = encodeMultipliers(factors, layer, bits);
+  const reach = offsets.reduce((most, offset) => Math.max(most, Math.abs(offset)), 0);
+  if (!(reach < 2 ** (OFFSET_BITS - 1))) throw new InputError(`layer ${layer}: an offset is too large or no number`);
+  if (reach * 2 ** shift >= 2 ** OFFSET_BITS) {
+    shift = OFFSET_BITS - 1 - Math.ceil(Math.log2(reach));
+    multiplier = Int32Array.from(factors, (f) => Math.round(f * 2 ** shift));
+  }
+  return { multiplier, shift, offset: encodeOffsets(offsets, shift) };
+}
+
 /** A real offset, in units of the op's output, as the 64-bit integer added before the shift. */
-export function encodeOffsets(offsets: ArrayLike<number>, shift: number): BigInt64Array {
+function encodeOffsets(offsets: ArrayLike<number>, shift: number): BigInt64Array {
   return BigInt64Array.from(Array.from(offsets, (o) => toBigInt(o, shift)));
 }
 

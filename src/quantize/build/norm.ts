@@ -4,7 +4,7 @@ import type { Op } from '../../program/types.js';
 import { writtenScales } from '../decide/encoding.js';
 import type { Demand } from '../plan/types.js';
 import type { BuildContext } from './definition.js';
-import { encodeMultipliers, encodeOffsets } from './multipliers.js';
+import { encodeFactorsAndOffsets } from './multipliers.js';
 
 interface Norm {
   readonly op: 'layerNorm' | 'paperNorm';
@@ -29,12 +29,9 @@ export function buildNorm(node: LayerNormNode | L2NormNode, form: Demand, norm: 
   const target = request.encodings.target(id, form, cols);
   const unit = norm.unit * 2 ** -30;
   const factors = Float64Array.from(norm.gamma, (g, c) => (g * unit) / target.scale[c]);
-  const { multiplier, shift } = encodeMultipliers(factors, name);
-  const offset = encodeOffsets(
-    Float64Array.from(norm.beta, (b, c) => (b - target.center[c]) / target.scale[c]),
-    shift,
-  );
-  const common = { name, rows, cols, out: target.out, x: builder.wide(node.x).value, multiplier, offset, shift };
+  const offsets = Float64Array.from(norm.beta, (b, c) => (b - target.center[c]) / target.scale[c]);
+  const requantized = encodeFactorsAndOffsets(factors, offsets, name);
+  const common = { name, rows, cols, out: target.out, x: builder.wide(node.x).value, ...requantized };
   const epsilon = BigInt(Math.round(norm.epsilon / builder.wideScale ** 2));
   const op: Op =
     norm.op === 'paperNorm' ? { op: norm.op, ...common } : { op: norm.op, ...common, center: norm.center, epsilon };

@@ -1,5 +1,5 @@
 import type { Encoding } from '../decide/encoding.js';
-import { encodeMultipliers, encodeOffsets, type Multipliers } from './multipliers.js';
+import { encodeFactorsAndOffsets, type Multipliers } from './multipliers.js';
 
 /**
  * The requantization of results of which one step is worth `unit(c)` in channel c.
@@ -12,14 +12,10 @@ export function requantizeTo(
   layer: string,
   bits = 31,
 ): Multipliers & { readonly offset: BigInt64Array } {
-  const { multiplier, shift } = encodeMultipliers(
+  return encodeFactorsAndOffsets(
     scale.map((s, c) => unit(c) / s),
+    center.map((t, c) => -t / scale[c]),
     layer,
     bits,
   );
-  const offset = encodeOffsets(
-    center.map((t, c) => -t / scale[c]),
-    shift,
-  );
-  return { multiplier, shift, offset };
 }
