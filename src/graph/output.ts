@@ -20,7 +20,7 @@ export function isClassVector(
   const size = outputSize({ shape });
   if (shape.filter((dim) => dim > 1).length > 1) return false;
   const [reading] = tail;
-  if (reading !== undefined && reading.op !== 'sigmoid') return size > 1;
+  if (reading !== undefined && reading.op !== 'sigmoid' && !('than' in reading)) return size > 1;
   if (NO_CLASSES.test(name) || (size < 2 && reading === undefined)) return false;
   const byId = new Map(nodes.map((node) => [node.id, node]));
   return !isNormalized(byId, output, [start, start + size]);

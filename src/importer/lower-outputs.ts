@@ -3,7 +3,7 @@ import { gcd } from '../graph/layout.js';
 import type { ModelOutput } from '../metrics/output.js';
 import { sizeOf } from './constant.js';
 import type { ExprBuilder } from './expr-builder.js';
-import type { Expr } from './expr.js';
+import { scalarValue, type Expr } from './expr.js';
 import type { Lowerer } from './lower.js';
 import { tailSteps, type ChosenOutput } from './output.js';
 
@@ -32,7 +32,11 @@ export function lowerOutputs(
       end += sizeOf(expr.shape);
     }
     const hasBatch = expr.shape.length > 1 && expr.shape[0] === 1;
-    const tail = tailSteps(output, (tensor) => values.get(tensor).shape, values.opset, hasBatch);
+    const tensors = {
+      shapeOf: (tensor: string) => values.get(tensor).shape,
+      numberOf: (tensor: string) => scalarValue(values.get(tensor)),
+    };
+    const tail = tailSteps(output, tensors, values.opset, hasBatch);
     return { name: output.name, shape: expr.shape.slice(hasBatch ? 1 : 0), start: starts.get(expr)!, tail };
   });
   const distinct = [...starts.keys()];

@@ -1,7 +1,7 @@
 /** Which of a model's outputs are taken, and what stands at their ends. */
 import { InputError } from '../errors.js';
 import type { OnnxGraph, OnnxNode, OnnxValueInfo } from '../onnx/index.js';
-import type { ModelOutput, TailStep } from '../metrics/output.js';
+import type { Comparison, ModelOutput, TailStep } from '../metrics/output.js';
 
 /** An output that is taken. */
 export interface ChosenOutput {
@@ -26,6 +26,8 @@ interface TakenOff {
   readonly isIndices: boolean;
   /** How many the output holds, where the file says it. */
   readonly count: number | null;
+  /** For a comparison: the constant that its operand is compared with, and whether that stands first. */
+  readonly threshold?: { readonly tensor: string; readonly isFirst: boolean };
   /** The tensors between its operand and the output, the operand first; and the moves of axes that make each next. */
   readonly path: readonly Moved[];
 }
@@ -38,6 +40,14 @@ interface Moved {
 
 /** Operators that only tell which scores are best: what they read is taken. */
 const CHOICES = new Set(['ArgMax', 'TopK']);
+
+/** Operators that cut scores at a threshold, and what they are called with their operands swapped. */
+const CUTS: Readonly<Record<string, readonly [op: Comparison, swapped: Comparison]>> = {
+  Greater: ['greater', 'less'],
+  GreaterOrEqual: ['greaterOrEqual', 'lessOrEqual'],
+  Less: ['less', 'greater'],
+  LessOrEqual: ['lessOrEqual', 'greaterOrEqual'],
+};
 
 /** Operators that make probabilities of scores. None changes which class is the likeliest. */
 const PROBABILITIES = { Softmax: 'softmax', LogSoftmax: 'logSoftmax', Sigmoid: 'sigmoid' } as const;
@@ -54,11 +64,12 @@ const describe = ({ name, shape }: OnnxValueInfo): string =>
   `${JSON.stringify(name)}${shape ? ` [${shape.join(', ')}]` : ''}`;
 
 /**
- * All outputs, or those that are asked for, in the file's order; of an ArgMax or TopK at the end what it reads.
+ * All outputs, or those that are asked for, in the file's order; of an ArgMax, TopK or threshold at the end what it
+ * reads.
  *
  * @throws {InputError} where the graph has no output, or none of a name that is asked for
  */
-export function chooseOutputs({ outputs, nodes }: OnnxGraph, names?: readonly string[]): ChosenOutputs {
+export function chooseOutputs({ outputs, nodes, initializers }: OnnxGraph, names?: readonly string[]): ChosenOutputs {
   if (outputs.length === 0)
     throw new InputError('the model declares no output: export it again with the logits as its output');
   const missing = names?.find((name) => outputs.every((output) => output.name !== name));
@@ -68,13 +79,18 @@ export function chooseOutputs({ outputs, nodes }: OnnxGraph, names?: readonly st
     );
   const isTaken = ({ name }: OnnxValueInfo): boolean => !names?.length || names.includes(name);
   const writers = writersOf(nodes);
+  const isConstant = (name: string): boolean => initializers.has(name) || writers.get(name)?.opType === 'Constant';
   return {
-    taken: outputs.filter(isTaken).map((info) => withoutChoice(info, writers)),
+    taken: outputs.filter(isTaken).map((info) => withoutChoice(info, writers, isConstant)),
     others: outputs.filter((info) => !isTaken(info)),
   };
 }
 
-function withoutChoice({ name, shape }: OnnxValueInfo, writers: Writers): ChosenOutput {
+function withoutChoice(
+  { name, shape }: OnnxValueInfo,
+  writers: Writers,
+  isConstant: (name: string) => boolean,
+): ChosenOutput {
   let tensor = name;
   for (let node = writers.get(tensor); node?.domain === ''; node = writers.get(tensor)) {
     if (CHOICES.has(node.opType) && !isSmallest(node)) {
@@ -83,6 +99,16 @@ function withoutChoice({ name, shape }: OnnxValueInfo, writers: Writers): Chosen
       const count = node.opType === 'TopK' && typeof last === 'number' ? last : null;
       const isIndices = node.outputs[1] === tensor;
       return { name, tensor: operand, tail: [{ node, isIndices, count, path: [{ tensor: operand }] }] };
+    }
+    const constant = node.opType in CUTS ? node.inputs.findIndex(isConstant) : -1;
+    if (constant >= 0) {
+      const operand = node.inputs[1 - constant];
+      const threshold = { tensor: node.inputs[constant], isFirst: constant === 0 };
+      return {
+        name,
+        tensor: operand,
+        tail: [{ node, isIndices: false, count: null, threshold, path: [{ tensor: operand }] }],
+      };
     }
     if (!MOVES.has(node.opType)) break;
     [tensor] = node.inputs;
@@ -153,22 +179,39 @@ function probabilityStep(
 
 type ShapeOf = (tensor: string) => readonly number[];
 
+/** What is known of the tensors at the ends of outputs. */
+export interface TailTensors {
+  /** With the batch in front. */
+  readonly shapeOf: ShapeOf;
+  /** The one number that a constant holds; null: it holds several. */
+  readonly numberOf: (tensor: string) => number | null;
+}
+
+/** The constants that the ends of outputs read. */
+export const thresholdsOf = ({ tail }: ChosenOutput): string[] =>
+  tail.flatMap(({ threshold }) => threshold?.tensor ?? []);
+
 /**
  * The tail of an output as steps on its own axes.
  *
- * @param shapeOf shapes with the batch in front
  * @param hasBatch whether the output's own shape is without it
  * @throws {InputError} where the axis of a step is none of the output's
  */
 export function tailSteps(
   { name, tail }: ChosenOutput,
-  shapeOf: ShapeOf,
+  { shapeOf, numberOf }: TailTensors,
   opset: number,
   hasBatch: boolean,
 ): TailStep[] {
   return tail.map((step): TailStep => {
     const op = step.node.opType;
     if (op === 'Sigmoid') return { op: 'sigmoid' };
+    if (step.threshold !== undefined) {
+      const than = numberOf(step.threshold.tensor);
+      if (than === null || !Number.isFinite(than))
+        throw new InputError(`output ${JSON.stringify(name)} has no single threshold: export the scores before it`);
+      return { op: CUTS[op][step.threshold.isFirst ? 1 : 0], than: String(than) };
+    }
     const axis = Math.max(0, axisOf(name, step, shapeOf, opset) - (hasBatch ? 1 : 0));
     if (op === 'ArgMax') return { op: 'argMax', axis };
     if (op === 'TopK') return { op: step.isIndices ? 'topIndices' : 'topValues', axis, count: step.count };

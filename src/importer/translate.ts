@@ -12,7 +12,7 @@ import { Constant, sizeOf } from './constant.js';
 import { ExprBuilder } from './expr-builder.js';
 import { type Expr } from './expr.js';
 import { absentValue, imageInput, imageValue, type ImageInput } from './inputs.js';
-import { chooseOutputs, withoutProbabilities, type ChosenOutputs } from './output.js';
+import { chooseOutputs, thresholdsOf, withoutProbabilities, type ChosenOutputs } from './output.js';
 import { idiomOperators } from './idioms/index.js';
 import { OperatorContext, type Operator, type OperatorServices } from './operator.js';
 import { arithmeticOperators } from './operators/arithmetic.js';
@@ -91,12 +91,12 @@ export function liveGraph(model: OnnxModel, names?: readonly string[]): LiveGrap
         );
     }
   };
-  for (const { tensor } of chosen.taken) {
-    visit(tensor, null);
+  for (const name of chosen.taken.flatMap((output) => [output.tensor, ...thresholdsOf(output)])) {
+    visit(name, null);
     while (stack.length > 0) {
       const top = stack[stack.length - 1];
-      const name = top.names.pop();
-      if (name !== undefined) visit(name, top.node);
+      const next = top.names.pop();
+      if (next !== undefined) visit(next, top.node);
       else {
         state.set(top.node, 'done');
         nodes.push(top.node);
@@ -148,9 +148,10 @@ export function translate(
   const values = new Map<string, Expr>([[live.input.name, imageValue(translation.builder, live.input, imageShape)]]);
   for (const info of live.optional) values.set(info.name, absentValue(translation.builder, info));
   const scope = new Scope(model.graph, (name) => values.get(name) ?? null);
-  const names = live.output.taken.flatMap(({ tensor, tail }) => [
-    tensor,
-    ...tail.flatMap(({ path }) => path.map((moved) => moved.tensor)),
+  const names = live.output.taken.flatMap((output) => [
+    output.tensor,
+    ...thresholdsOf(output),
+    ...output.tail.flatMap(({ path }) => path.map((moved) => moved.tensor)),
   ]);
   const found = translation.run(live.nodes, scope, names);
   const byName = new Map(names.map((name, i) => [name, found[i]]));

@@ -14,10 +14,16 @@ export interface ModelOutput {
   readonly isClasses: boolean;
 }
 
+export const COMPARISONS = ['greater', 'greaterOrEqual', 'less', 'lessOrEqual'] as const;
+
+export type Comparison = (typeof COMPARISONS)[number];
+
 /** A last step of a float model. The axes are those of the output's own shape. */
 export type TailStep =
   | { readonly op: 'sigmoid' }
   | { readonly op: 'softmax' | 'logSoftmax' | 'argMax'; readonly axis: number }
+  /** 1 where the number compares so with `than`, a decimal number, else 0. */
+  | { readonly op: Comparison; readonly than: string }
   /** `count` null: all, in order. */
   | { readonly op: 'topValues' | 'topIndices'; readonly axis: number; readonly count: number | null };
 

@@ -1,6 +1,6 @@
 /** What a float model does to its outputs at last, done again on real numbers for display. */
 import { logSoftmax, softmax } from './agreement.js';
-import type { TailStep } from './output.js';
+import type { Comparison, TailStep } from './output.js';
 import { topIndices } from './accuracy.js';
 
 /** Real numbers of a shape, row-major. */
@@ -14,10 +14,22 @@ export function applyTail(reals: Reals, tail: readonly TailStep[]): Reals {
   return tail.reduce(applyStep, reals);
 }
 
+const holds: Readonly<Record<Comparison, (a: number, b: number) => boolean>> = {
+  greater: (a, b) => a > b,
+  greaterOrEqual: (a, b) => a >= b,
+  less: (a, b) => a < b,
+  lessOrEqual: (a, b) => a <= b,
+};
+
 function applyStep({ shape, values }: Reals, step: TailStep): Reals {
   switch (step.op) {
     case 'sigmoid':
       return { shape, values: values.map((x) => 1 / (1 + Math.exp(-x))) };
+    case 'greater':
+    case 'greaterOrEqual':
+    case 'less':
+    case 'lessOrEqual':
+      return { shape, values: values.map((x) => Number(holds[step.op](x, Number(step.than)))) };
     case 'softmax':
       return alongAxis(shape, values, step.axis, (row) => softmax(row, 1));
     case 'logSoftmax':

@@ -12,7 +12,7 @@ import type { Container, Tensor, TensorData } from './container.js';
 import { jsonError, parseJsonOnce } from './json.js';
 import { checkOutputs, inOrder, isDefault, outputsByDefault, outputsSchema } from './output.js';
 import { packWeights, packedLength, unpackWeights } from './pack.js';
-import type { Outline, TensorField } from './ops/definition.js';
+import { decimal, type Outline, type TensorField } from './ops/definition.js';
 import { parseOutline, splitProgram, tensorFields, tiedWeights } from './schema.js';
 import type { OpOutline } from './schema.js';
 import type { LinearOp, Op, Program } from './types.js';
@@ -72,7 +72,6 @@ export interface Provenance {
   readonly layers?: readonly { readonly name: string; readonly sqnrDb: string }[];
 }
 
-const decimal = v.pipe(v.string(), v.regex(/^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$/));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const provenanceSchema = v.strictObject({
   tool: v.string(),

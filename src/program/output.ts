@@ -1,9 +1,9 @@
 /** What a program's output is: one output or several, scores of classes or numbers that classify nothing. */
 import * as v from 'valibot';
-import { distinctOutputs, outputSize, type ModelOutput } from '../metrics/output.js';
+import { COMPARISONS, distinctOutputs, outputSize, type ModelOutput } from '../metrics/output.js';
 import { malformed, quote } from './container.js';
 import { operandsOf } from './operands.js';
-import { integer } from './ops/definition.js';
+import { decimal, integer } from './ops/definition.js';
 import type { Op, Program } from './types.js';
 
 /** More than any network has; no work on hostile lists. */
@@ -15,6 +15,7 @@ const axis = v.pipe(integer, v.minValue(0));
 const step = v.variant('op', [
   v.strictObject({ op: v.literal('sigmoid') }),
   v.strictObject({ op: v.picklist(['softmax', 'logSoftmax', 'argMax']), axis }),
+  v.strictObject({ op: v.picklist(COMPARISONS), than: decimal }),
   v.strictObject({
     op: v.picklist(['topValues', 'topIndices']),
     axis,

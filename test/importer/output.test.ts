@@ -32,6 +32,16 @@ describe('what ends a classifier is taken off, with a notice', () => {
       ],
       ['ArgMax', 'Softmax'],
     ],
+    ['a threshold', [['Greater', ['logits', 'half'], 'y']], ['Greater']],
+    [
+      'a threshold of a sigmoid, cast',
+      [
+        ['Sigmoid', ['logits'], 'p'],
+        ['Less', ['half', 'p'], 'i'],
+        ['Cast', ['i'], 'y', { to: 1 }],
+      ],
+      ['Less', 'Sigmoid'],
+    ],
   ])('%s', async (_, steps, taken) => {
     const plain = await importModel(writeModel(classifier([['Identity', ['logits'], 'y']], ['y'])));
     const { graph, notices, isPlain } = await importModel(writeModel(classifier(steps, ['y'])));
@@ -52,6 +62,26 @@ describe('what ends a classifier is taken off, with a notice', () => {
       [0, 'topIndices'],
     ]);
   });
+});
+
+test('a threshold is kept for display, its constant on either side', async () => {
+  const steps: Step[] = [
+    ['Sigmoid', ['logits'], 'p'],
+    ['Less', ['half', 'p'], 'y'],
+    ['LessOrEqual', ['logits', 'half'], 'z'],
+  ];
+  const { graph } = await importModel(writeModel(classifier(steps, ['y', 'z'])));
+  expect(graph.outputs.map(({ tail }) => tail)).toEqual([
+    [{ op: 'sigmoid' }, { op: 'greater', than: '0.5' }],
+    [{ op: 'lessOrEqual', than: '0.5' }],
+  ]);
+});
+
+test('several thresholds at once are refused', async () => {
+  const spec = classifier([['Greater', ['logits', 'levels'], 'y']], ['y']);
+  const levels = floats([CHANNELS], [1, 2, 3, 4, 5, 6, 7, 8]);
+  const model = { ...spec, initializers: { ...spec.initializers, levels } };
+  await expect(importModel(writeModel(model))).rejects.toThrow(/has no single threshold/);
 });
 
 describe('which outputs are taken', () => {

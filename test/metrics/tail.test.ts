@@ -16,6 +16,16 @@ test('sigmoid and logSoftmax', () => {
   expect(values[0]).toBeCloseTo(-Math.log(4), 12);
 });
 
+test('thresholds give 1 and 0', () => {
+  const row = reals([3], -1, 0.5, 2);
+  const cut = (op: 'greater' | 'greaterOrEqual' | 'less' | 'lessOrEqual') =>
+    Array.from(applyTail(row, [{ op, than: '0.5' }]).values);
+  expect(cut('greater')).toEqual([0, 0, 1]);
+  expect(cut('greaterOrEqual')).toEqual([0, 1, 1]);
+  expect(cut('less')).toEqual([1, 0, 0]);
+  expect(cut('lessOrEqual')).toEqual([1, 1, 0]);
+});
+
 test('argMax drops its axis, also of a softmax and of a map', () => {
   const steps = [
     { op: 'softmax', axis: 0 },

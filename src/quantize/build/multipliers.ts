@@ -33,8 +33,8 @@ export function encodeMultipliers(factors: ArrayLike<number>, layer: string, bit
 const OFFSET_BITS = 62;
 
 /**
- * Real factors and offsets, in units of the op's output, as x·b[n]/2^c + offset[n]/2^c. Where factors are next to nothing
- * beside offsets, as those of dead channels are, c is as large as the offsets allow.
+ * Real factors and offsets, in units of the op's output, as x·b[n]/2^c + offset[n]/2^c. Where factors are next to
+ * nothing beside offsets, as those of dead channels are, c is as large as the offsets allow.
  *
  * @param bits see `encodeMultipliers`
  * @throws InputError where a factor or an offset is too large
