@@ -53,8 +53,8 @@ export interface OperationExpr extends ExprBase {
 /**
  * `matmul` multiplies the last two axes and broadcasts the others; `mean`, `sum` and `maximum` reduce `axes`, keeping
  * them with length 1; comparisons give 0 or 1, and `where` the second input unless the first is 0; `softmax` acts along
- * the last axis; `normalize` is LayerNorm over the last axis without γ and β; `conv` is a two-dimensional convolution;
- * `maxPool` and `mixRows` act on the rows of a matrix [pixels, channels].
+ * the last axis; `normalize` is LayerNorm over the last axis without its factors; `conv` is a convolution over two
+ * axes; `maxPool` and `mixRows` act on the rows of a matrix [pixels, channels].
  */
 export type Operation =
   | ScalarOp

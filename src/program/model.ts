@@ -58,7 +58,7 @@ export interface Provenance {
     readonly bytes: number;
     readonly parameters: number;
   };
-  /** What the float model expects after resizing: (pixel·scale − mean)/std. Folded into the program's first layer. */
+  /** What the float model expects after resizing, (pixel·scale − mean)/std: folded into the first layer. */
   readonly normalization: {
     readonly mean: readonly string[];
     readonly std: readonly string[];
