@@ -94,7 +94,7 @@ interface Timing {
 /** Where a run is resumed that was done already, its rows; else null. */
 async function takeFinished(
   header: PartHeader,
-  { out, resume, onNotice }: EvaluateRequest,
+  { out, resume, saveFloat, onNotice }: EvaluateRequest,
   take: (row: Row) => void,
 ): Promise<Timing | null> {
   if (out === undefined || resume !== true || !existsSync(out)) return null;
@@ -103,10 +103,16 @@ async function takeFinished(
   const isOther = index !== header.shard.index || count !== header.shard.count;
   const difference = isOther ? `of shard ${index}/${count}` : headerDifference(part.header, header);
   if (difference !== null) throw new InputError(`${out} is ${difference}: choose another name, or leave out --resume`);
+  if (saveFloat !== undefined && !existsSync(saveFloat))
+    throw new InputError(`${out} is whole, and ${saveFloat} is not there: leave out --resume, or --save-float`);
   onNotice?.(`${out} is whole: nothing is left to do.`);
-  let step = await part.rows.next();
-  for (; step.done !== true; step = await part.rows.next()) take(step.value);
-  return step.value;
+  try {
+    let step = await part.rows.next();
+    for (; step.done !== true; step = await part.rows.next()) take(step.value);
+    return step.value;
+  } finally {
+    await part.close();
+  }
 }
 
 /** Evaluates what is left to evaluate, and hands on all rows. */

@@ -67,7 +67,7 @@ export async function mergeEvaluations(
     evaluator.notices(evaluation).forEach((notice) => onNotice?.(notice));
     return { evaluation, evaluator, header: first.header, files, overlapping: merger.overlapping };
   } finally {
-    for (const { rows } of parts) await rows.return({ end: true, rows: 0, timed: 0, seconds: 0 });
+    for (const part of parts) await part.close();
   }
 }
 

@@ -220,6 +220,7 @@ export interface Part {
    * @throws InputError where it is cut off or damaged
    */
   readonly rows: AsyncGenerator<Row, PartEnd>;
+  close(): Promise<unknown>;
 }
 
 /** @throws InputError where the file is no part */
@@ -238,7 +239,8 @@ export async function openPart(file: string): Promise<Part> {
         : `${file} is no part of an evaluation (ivit eval --out)`,
     );
   }
-  return { file, header: found.output as PartHeader, rows: rowsOf(lines, file) };
+  const rows = rowsOf(lines, file);
+  return { file, header: found.output as PartHeader, rows, close: () => lines.return(undefined) };
 }
 
 async function* rowsOf(lines: AsyncGenerator<string>, file: string): AsyncGenerator<Row, PartEnd> {

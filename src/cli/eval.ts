@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { InputError, UsageError } from '../errors.js';
+import { isFloatLogits } from '../api/float-logits.js';
 import { evaluateRows } from '../api/evaluate.js';
 import type { PartHeader } from '../api/part-file.js';
 import { partialName } from '../api/part-file.js';
@@ -81,7 +82,7 @@ async function run(flags: Flags): Promise<void> {
   checkFiles(models, flags);
   const shard = flags.shard === 'auto' ? shardFrom(process.env) : flags.shard;
   await compileKernels(flags.backend);
-  if (flags.float !== undefined) noticeSlowRuntime();
+  if (flags.float !== undefined && !isFloatLogits(flags.float)) noticeSlowRuntime();
   const found: object[] = [];
   for (const model of models) {
     if (models.length > 1 && !flags.json) print(...(found.length > 0 ? [''] : []), model);

@@ -128,6 +128,12 @@ describe('float logits', () => {
     );
   });
 
+  test('are not kept of a run that is whole: that is told', async () => {
+    await run({ float: at('float.onnx'), out: at('done.jsonl') });
+    const again = run({ float: at('float.onnx'), out: at('done.jsonl'), resume: true, saveFloat: at('absent.f32') });
+    await expect(again).rejects.toThrow(/done\.jsonl is whole, and .*absent\.f32 is not there: leave out --resume/);
+  });
+
   test('lie in a safetensors file', () => {
     const bytes = readFileSync(at('all.f32'));
     const length = Number(bytes.readBigUInt64LE());

@@ -54,7 +54,10 @@ class SampleList {
     this.readClass = classReader(options);
   }
 
-  add(file: string, { key, images, classes }: Sample): void {
+  add(file: string, { key, images: all, classes }: Sample): void {
+    // Beside an image, an array is something else: an embedding, a mask.
+    const photographs = all.filter(({ name }) => !/\.npy$/i.test(name));
+    const images = photographs.length > 0 ? photographs : all;
     if (images.length === 0) {
       if (this.withoutImage++ === 0) this.firstWithoutImage = `${file}/${key}`;
       return;

@@ -182,6 +182,20 @@ describe('WebDataset', () => {
     ]);
   });
 
+  it('takes an array beside an image for something else', async () => {
+    put(
+      'arrays.tar',
+      tar([
+        { name: '0.npy', content: 'embedding' },
+        { name: '0.jpg', content: 'image' },
+        { name: '0.cls', content: '1' },
+        { name: '1.npy', content: 'alone' },
+        { name: '1.cls', content: '1' },
+      ]),
+    );
+    expect(texts((await read('arrays.tar')).images)).toEqual(['image', 'alone']);
+  });
+
   it('warns of an archive without the mark of its end', async () => {
     put('open.tar', tar(SAMPLES, { end: false }));
     expect((await read('open.tar')).notices).toEqual([
