@@ -20,6 +20,7 @@ const KINDS = {
   'file of outputs': (start: Buffer) =>
     start.toString('latin1').startsWith('PK\x03\x04') || start[8] === '{'.charCodeAt(0),
   'exported graph': (start: Buffer) => start.includes('ivit'),
+  picture: (start: Buffer) => start.subarray(1, 4).toString('latin1') === 'PNG',
   'any file': () => true,
   'part of an evaluation': (start: Buffer) => start.toString('latin1').startsWith('{"format":"ivit evaluation"'),
   'file of float logits': (start: Buffer) => start.includes('"ivit float logits"'),

@@ -9,6 +9,7 @@ import type { PixelImage } from '../images/image.js';
 import { labelText } from '../images/label-text.js';
 import { digestOf } from '../api/digest.js';
 import { Model } from '../api/model.js';
+import type { ExplainImage } from '../api/explain.js';
 import type { Prediction } from '../metrics/predictions.js';
 import { isOnlyClassifier, summaryOf } from '../metrics/results.js';
 import type { OutputResult, OutputSummary } from '../metrics/results.js';
@@ -19,7 +20,7 @@ import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteg
 import type { ExifFlag, ModelFlags } from './options.js';
 import { noticeSlowKernels } from './kernels.js';
 import { outputLines, predictionLines } from './output-summary.js';
-import { notice, oneLine, print, printJson, warningsTold } from './render.js';
+import { notice, oneLine, percent, print, printJson, warningsTold } from './render.js';
 
 interface Flags extends ModelFlags {
   readonly top: number;
@@ -29,6 +30,7 @@ interface Flags extends ModelFlags {
   readonly savePixels?: string;
   readonly save?: string;
   readonly reals?: boolean;
+  readonly explain?: string;
   readonly exif: ExifFlag;
   readonly json?: boolean;
 }
@@ -66,6 +68,7 @@ export function addInferCommand(program: Command): void {
     .option('--save-pixels <file.bin>', 'write the pixels that the network reads: u8, all images end to end')
     .option('--save <file>', 'write every output to a .npz or .safetensors file, images stacked, as integers and scale')
     .option('--reals', 'save real numbers, as the float model gives them')
+    .option('--explain <out.png>', 'draw where the model looked, all images on one sheet')
     .option('--json', 'print the results as JSON');
   addExifOption(command, 'they are turned');
   addModelOptions(command).action(run);
@@ -82,8 +85,11 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   const labels = flags.labels === undefined ? null : await labelsFor(model, flags.labels);
   const results: Result[] = [];
   const saved: SavedImage[] = [];
+  const explained: ExplainImage[] = [];
   const failures: InputError[] = [];
+  const drawing = flags.explain === undefined ? null : await import('../api/explain.js'); // rarely needed
   try {
+    drawing?.checkExplainable(model, images.length);
     for (const [i, file] of images.entries()) {
       const decoding = next;
       if (i + 1 < images.length) next = startDecoding(images[i + 1], flags);
@@ -91,6 +97,7 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
         const decoded = await (decoding ?? decodeStandardInput(flags));
         const { result, outputs, pixels } = await inferOne({ model, labels }, file, decoded, flags);
         results.push(result);
+        if (flags.explain !== undefined) explained.push({ title: titleOf(result), pixels });
         if (flags.save !== undefined || flags.savePixels !== undefined) saved.push({ path: file, outputs, pixels });
         if (!flags.json)
           printResult(result, outputs, { top: flags.top, separated: results.length + failures.length > 1 });
@@ -100,6 +107,7 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
       }
     }
     if (saved.length > 0) saveAll(saved, flags);
+    if (explained.length > 0) await drawing?.saveExplanation(flags.explain!, model, explained);
   } finally {
     await model.close();
   }
@@ -111,6 +119,14 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
 function saveAll(saved: readonly SavedImage[], { save, savePixels: pixelFile, reals }: Flags): void {
   if (save !== undefined) saveOutputs(save, saved, { reals: reals === true });
   if (pixelFile !== undefined) savePixels(pixelFile, saved);
+}
+
+/** What stands above an image of the sheet: its name, and what the model takes it for. */
+function titleOf({ path: file, predictions: [first] }: Result): string {
+  const name = path.basename(file);
+  return first === undefined
+    ? name
+    : `${name}: ${first.label ?? `class ${first.index}`}, ${percent(first.probability)}`;
 }
 
 /** Whether the user was told of images that were turned: once is enough. */
@@ -172,13 +188,16 @@ async function labelsFor(model: Model, file: string): Promise<readonly string[]>
 }
 
 /** @throws UsageError, or InputError where the file cannot be written */
-function checkSave({ save, savePixels: pixelFile, reals }: Flags, inputs: readonly string[]): void {
+function checkSave({ save, savePixels: pixelFile, reals, explain }: Flags, inputs: readonly string[]): void {
   if (save === undefined && reals) throw new UsageError('--reals says how outputs are saved: give --save too');
   if (save !== undefined) outputFileKind(save);
+  if (explain !== undefined && !/\.png$/i.test(explain))
+    throw new UsageError('--explain writes a picture: name it .png');
   if (pixelFile !== undefined) checkPixelsName(pixelFile);
   checkOutputs(
     [
       { option: '--save', path: save, kind: 'file of outputs' },
+      { option: '--explain', path: explain, kind: 'picture' },
       { option: '--save-pixels', path: pixelFile, kind: 'file of pixels' },
     ],
     inputs,

@@ -1,7 +1,9 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeImage } from '../../src/images/decode.js';
 import { Model, digestOf } from '../../src/index.js';
+import { SCENES } from '../scenes.js';
 import { ivit, savePhoto, saveTinyModel, temporaryFolder } from './ivit.js';
 
 const folder = temporaryFolder();
@@ -177,6 +179,31 @@ describe('the model', () => {
       expect(stderr.split('\n'), name).toHaveLength(2);
       expect({ code, stdout }, name).toEqual({ code: 3, stdout: '' });
     }
+  });
+});
+
+describe('--explain', () => {
+  test('draws where the model looked, on one sheet', async () => {
+    const args = ['infer', 'test/car/00.jpg', 'test/key/00.jpg', '-m', 'scenes.ivit', '--top', '1'];
+    const sheet = folder.path('sheet.png');
+    const { code, stdout, stderr } = await ivit([...args, '--explain', sheet], { cwd: SCENES });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('car (1)');
+    // An image and four maps side by side, in two rows.
+    const { width, height, channels } = await sharp(sheet).metadata();
+    expect({ width: width > 5 * 224, height: height > 2 * 224, channels }).toEqual({
+      width: true,
+      height: true,
+      channels: 3,
+    });
+    const plain = await ivit(args, { cwd: SCENES });
+    expect(plain.stdout).toBe(stdout);
+  });
+
+  test('refuses another kind of file', async () => {
+    const { code, stderr } = await run('photos/a.png', '--explain', 'out.jpg');
+    expect(stderr).toMatch(/^error: --explain writes a picture: name it \.png\n$/);
+    expect(code).toBe(2);
   });
 });
 

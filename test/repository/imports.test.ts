@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   export: ['onnx', 'graph', 'program', 'kernels', 'engine'],
   calibrate: ['graph'],
   quantize: ['graph', 'calibrate', 'kernels', 'program', 'engine'],
+  explain: ['program', 'kernels', 'engine'],
   report: ['graph', 'quantize', 'program', 'kernels', 'engine'],
   api: [
     'onnx',
@@ -33,6 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'export',
     'report',
     'server',
+    'explain',
   ],
   bench: ['onnx', 'calibrate', 'program', 'engine'],
   cli: [
@@ -47,6 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'export',
     'report',
+    'explain',
     'api',
   ],
 };
