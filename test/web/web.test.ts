@@ -3,14 +3,9 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { digestOf } from '../../src/api/digest.js';
-import { createEngine } from '../../src/engine/engine.js';
-import { decodeImage } from '../../src/images/decode.js';
-import { applyRecipe } from '../../src/images/preprocess/recipe.js';
-import { loadModel } from '../../src/program/file.js';
-import { filesBelow } from '../repository/sources.js';
-import { GOLDEN_DIGESTS, SCENES, SCENES_MODEL } from '../scenes.js';
+import { SCENES } from '../scenes.js';
 import { hasChromium, launch, openPage, serve, type Served } from './browser.js';
+import { twentyImages } from './twenty-images.js';
 
 const DIST = path.resolve(import.meta.dirname, '../../dist/web');
 /** A page as simple as can be. */
@@ -55,30 +50,18 @@ test('it has nothing of Node, and imports no file but codecs', () => {
   }
 });
 
-/** Twenty images of the fixture, as RGB, with their digests. */
-async function images(): Promise<{ data: number[]; width: number; height: number; digest: string }[]> {
-  const { program, preprocess } = await loadModel(SCENES_MODEL);
-  const engine = await createEngine(program);
-  const files = filesBelow('fixtures/scenes/test').filter((file) => file.endsWith('.jpg'));
-  const chosen = [...Object.keys(GOLDEN_DIGESTS).map((name) => `fixtures/scenes/test/${name}`), ...files.slice(0, 17)];
-  const found = [];
-  for (const file of chosen) {
-    const image = await decodeImage(path.resolve(SCENES, '../..', file));
-    const digest = digestOf(await engine.run(applyRecipe(image, preprocess)));
-    found.push({ data: Array.from(image.data), width: image.width, height: image.height, digest });
-  }
-  await engine.close();
-  expect(found.slice(0, 3).map(({ digest }) => digest)).toEqual(Object.values(GOLDEN_DIGESTS));
-  return found;
-}
-
 describe.skipIf(!hasChromium)('in Chromium', () => {
   let browser: Browser;
-  let given: Awaited<ReturnType<typeof images>>;
+  let given: { data: number[]; width: number; height: number; digest: string }[];
   const servers: Served[] = [];
 
   beforeAll(async () => {
-    given = await images();
+    given = (await twentyImages()).map(({ data, width, height, digest }) => ({
+      data: Array.from(data),
+      width,
+      height,
+      digest,
+    }));
     browser = await launch();
   });
   afterAll(async () => {
