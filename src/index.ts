@@ -1,7 +1,7 @@
 /** `ivit` as a library: what the commands do, as functions. */
 export { CheckError, ExitCode, InputError, UsageError } from './errors.js';
 export type { BackendName, EngineOptions } from './engine/types.js';
-export { digestOf } from './api/digest.js';
+export { digestOf } from './metrics/output-digest.js';
 export { decodeImage } from './api/decode.js';
 export type { DecodeOptions, ExifMode } from './images/decode.js';
 export type { PixelImage, RgbImage } from './images/image.js';

@@ -10,7 +10,7 @@ import type { ImageRow } from '../metrics/image-row.js';
 import { classifierOf } from '../metrics/output.js';
 import { firstPrediction } from '../metrics/predictions.js';
 import { checkEvaluateArguments } from './arguments.js';
-import { digestOf } from './digest.js';
+import { digestOf } from '../metrics/output-digest.js';
 import { Evaluator } from './evaluation.js';
 import type { Evaluation } from './evaluation.js';
 import { FloatLogitsWriter, StoredLogits, floatSubject, isFloatLogits } from './float-logits.js';

@@ -113,8 +113,8 @@ function bytesOf(content: string | Uint8Array): Uint8Array {
 }
 
 /**
- * Writes a folder: under a temporary name beside it first, so that a failure leaves nothing half-written. Into a folder
- * that is there already its files are moved one by one, once all of them are on the disk.
+ * Writes a folder: under a temporary name beside it first. Into a folder that is there already its files are moved one
+ * by one, once all of them are on the disk; where that fails, what was there before comes back.
  *
  * @throws InputError where that fails
  */
@@ -123,21 +123,35 @@ function writeFolder(folder: string, files: ExportedFiles): void {
   const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
     fs.mkdirSync(temporary);
-    for (const [at, content] of files) {
-      fs.mkdirSync(path.dirname(path.join(temporary, at)), { recursive: true });
-      fs.writeFileSync(path.join(temporary, at), content, { flush: true });
-    }
-    if (!fs.existsSync(target)) {
-      fs.renameSync(temporary, target);
-      return;
-    }
-    for (const at of files.keys()) {
-      fs.mkdirSync(path.dirname(path.join(target, at)), { recursive: true });
-      fs.renameSync(path.join(temporary, at), path.join(target, at));
-    }
+    for (const [at, content] of files) fs.writeFileSync(path.join(temporary, at), content, { flush: true });
+    if (fs.existsSync(target)) replaceFiles(target, temporary, [...files.keys()]);
+    else fs.renameSync(temporary, target);
   } catch (error) {
     throw new InputError(`Cannot write ${folder}: ${(error as Error).message}`, { cause: error });
   } finally {
     fs.rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** Moves files into a folder, or none of them. */
+function replaceFiles(target: string, source: string, names: readonly string[]): void {
+  const undo: (() => void)[] = [];
+  const move = (from: string, to: string): void => {
+    fs.renameSync(from, to);
+    undo.push(() => fs.renameSync(to, from));
+  };
+  const old = path.join(source, 'old');
+  fs.mkdirSync(old);
+  try {
+    for (const name of names) {
+      const file = path.join(target, name);
+      const info = fs.lstatSync(file, { throwIfNoEntry: false });
+      if (info?.isDirectory()) throw new InputError(`${name} in it is a folder`);
+      if (info !== undefined) move(file, path.join(old, name));
+      move(path.join(source, name), file);
+    }
+  } catch (error) {
+    for (const back of undo.reverse()) back();
+    throw error;
   }
 }

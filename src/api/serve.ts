@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { digestOf } from './digest.js';
+import { digestOf } from '../metrics/output-digest.js';
 import { ENGINE, checkObject, path as pathCheck, wholeNumber } from './checks.js';
 import type { Check } from './checks.js';
 import { Model } from './model.js';

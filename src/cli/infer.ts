@@ -7,7 +7,7 @@ import { losesColour } from '../images/channels.js';
 import { decodeOriented } from '../images/decode.js';
 import type { PixelImage } from '../images/image.js';
 import { labelText } from '../images/label-text.js';
-import { digestOf } from '../api/digest.js';
+import { digestOf } from '../metrics/output-digest.js';
 import { Model } from '../api/model.js';
 import type { ExplainImage } from '../api/explain.js';
 import type { Prediction } from '../metrics/predictions.js';

@@ -53,6 +53,18 @@ describe('export', () => {
   });
 });
 
+test('--force: where one file cannot be replaced, all stay as they were', async () => {
+  await mkdir(folder.path('half'));
+  for (const name of ['Makefile', 'tiny.c', 'tiny.h']) await writeFile(folder.path('half', name), `old ${name}`);
+  await mkdir(folder.path('half', 'tiny_weights.h'));
+  const { code, stderr } = await run('tiny.ivit', '--to', 'c', '-o', 'half', '--force');
+  expect({ code, stderr }).toEqual({ code: 3, stderr: 'error: Cannot write half: tiny_weights.h in it is a folder\n' });
+  expect(await folder.files('half')).toEqual(['Makefile', 'tiny.c', 'tiny.h', 'tiny_weights.h']);
+  for (const name of ['Makefile', 'tiny.c', 'tiny.h'])
+    expect(await readFile(folder.path('half', name), 'utf8')).toBe(`old ${name}`);
+  expect((await readdir(folder.path())).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
 describe('export refuses', () => {
   test.each<[string, string[], number, RegExp]>([
     ['no target', ['tiny.ivit'], 2, /required option '--to <target>'/],

@@ -1,7 +1,7 @@
 /** Twenty images of the fixture, with the digests that the native backend gives. */
 import path from 'node:path';
 import { expect } from 'vitest';
-import { digestOf } from '../../src/api/digest.js';
+import { digestOf } from '../../src/metrics/output-digest.js';
 import { createEngine } from '../../src/engine/engine.js';
 import { decodeImage } from '../../src/images/decode.js';
 import type { RgbImage } from '../../src/images/image.js';

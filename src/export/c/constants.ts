@@ -1,4 +1,5 @@
 /** The constants of an exported program: weights, biases, multipliers, indices. */
+import { createHash } from 'node:crypto';
 import type { ArrayData } from './ops/definition.js';
 
 const C_TYPES = [
@@ -66,14 +67,15 @@ export class Constants {
       .join('\n');
   }
 
-  /** All arrays in little-endian order, each on 8 bytes, after the mark and the hash. */
-  binary(hash: number): Uint8Array {
+  /** All arrays in little-endian order, each on 8 bytes, after the mark and a hash of them; and that hash, an i32. */
+  binary(): { bytes: Uint8Array; hash: number } {
     const bytes = new Uint8Array(this.end);
     const view = new DataView(bytes.buffer);
+    for (const { data, offset } of this.entries) writeArray(view, offset, data);
+    const hash = createHash('sha256').update(bytes).digest().readInt32LE();
     view.setInt32(0, MARK, true);
     view.setInt32(4, hash, true);
-    for (const { data, offset } of this.entries) writeArray(view, offset, data);
-    return bytes;
+    return { bytes, hash };
   }
 }
 

@@ -24,6 +24,16 @@ export interface HeaderFacts {
 
 const SLICE = 'Exported by ivit';
 
+/** Stands for the number of an export. */
+const EXPORT = '@EXPORT@';
+
+export const markFile = (text: string, id: string): string => text.replaceAll(EXPORT, id);
+
+/** Refuses a header of another export. */
+const checked = (macro: string): string => `#if ${macro}_EXPORT != ${EXPORT}
+#error "These files are of different exports: write them anew, all of them"
+#endif`;
+
 export function headerText({ name, macro }: CNames, { model, outputs, arenaBytes, weightBytes }: HeaderFacts): string {
   const { height, width, channels } = model.program.input;
   const described = model.outputs.map(
@@ -45,6 +55,9 @@ ${described.join('\n')}
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Of this export's files. */
+#define ${macro}_EXPORT ${EXPORT}
 
 #define ${macro}_HEIGHT ${height}
 #define ${macro}_WIDTH ${width}
@@ -81,6 +94,10 @@ export function kernelsText({ name, macro }: CNames, kernels: readonly string[])
 #include <stddef.h>
 #include <stdint.h>
 
+#include "${name}.h"
+
+${checked(macro)}
+
 /* Floors of negative numbers are taken by shifts; products of 32 bits by the type int. */
 typedef char ivit_needs_arithmetic_shifts[(-1 >> 1) == -1 ? 1 : -1];
 typedef char ivit_needs_int_of_32_bits[sizeof(int) >= 4 ? 1 : -1];
@@ -101,6 +118,8 @@ export function programText({ name, macro }: CNames, text: ProgramText, check: s
 #include "${name}.h"
 #include "${name}_kernels.h"
 #include "${name}_weights.h"
+
+${checked(macro)}
 
 /* Called before each op with its number, to measure by. */
 #ifdef ${macro}_HOOK
@@ -124,7 +143,7 @@ ${output}  return 0;
 `;
 }
 
-export function weightsHeader({ macro }: CNames, constants: Constants, isBinary: boolean, name: string): string {
+export function weightsHeader({ name, macro }: CNames, constants: Constants, isBinary: boolean): string {
   const base = isBinary ? `extern const uint8_t ${name}_weights[];\n\n` : '';
   return `/* ${SLICE}: the constants. */
 #ifndef ${macro}_WEIGHTS_H
@@ -132,13 +151,17 @@ export function weightsHeader({ macro }: CNames, constants: Constants, isBinary:
 
 #include <stdint.h>
 
+#include "${name}.h"
+
+${checked(macro)}
+
 ${base}${constants.declarations(isBinary)}
 
 #endif
 `;
 }
 
-export function weightsText({ name }: CNames, constants: Constants, isSection: boolean): string {
+export function weightsText({ name, macro }: CNames, constants: Constants, isSection: boolean): string {
   const section = isSection
     ? `
 /* Where the constants go: a section of their own, which a linker script places. */
@@ -149,6 +172,8 @@ export function weightsText({ name }: CNames, constants: Constants, isSection: b
     : '';
   return `/* ${SLICE}: the constants. */
 #include "${name}_weights.h"
+
+${checked(macro)}
 ${section}
 ${constants.definitions(isSection ? 'IVIT_WEIGHTS ' : '')}`;
 }
@@ -183,6 +208,8 @@ export function testText({ name, macro }: CNames, golden: readonly string[]): st
 #include <stdio.h>
 
 #include "${name}.h"
+
+${checked(macro)}
 
 /* Arduino compiles every file of a folder, and has a main of its own. */
 #ifndef ARDUINO

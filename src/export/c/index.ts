@@ -1,7 +1,7 @@
 /** C99 without floats, libc or malloc. */
 import { createHash } from 'node:crypto';
 import { createEngine } from '../../engine/engine.js';
-import { digestBytes } from '../../metrics/digest.js';
+import { digestOf } from '../../metrics/output-digest.js';
 import type { Program } from '../../program/types.js';
 import type { Exported, ExportInput, ExportTarget, OpBytes } from '../target.js';
 import { Constants } from './constants.js';
@@ -9,6 +9,7 @@ import {
   headerText,
   kernelsText,
   makefileText,
+  markFile,
   memoryText,
   programText,
   testText,
@@ -49,27 +50,27 @@ async function writeC({ model, name, options }: ExportInput): Promise<Exported> 
   const output = program.ops[program.output - 1];
   const outputs = output.rows * output.cols;
   const arenaBytes = plan.arenaBytes + ARENA_SLACK;
-  const hash = Number.parseInt(model.hash.slice(7, 15), 16) | 0;
-  const isBinary = weights === 'bin';
+  const binary = weights === 'bin' ? constants.binary() : null;
   const copy = output.op === 'constant' ? copyOutput(plan, constants, outputs) : '';
   const files = new Map<string, string | Uint8Array>([
     [`${name}.h`, headerText(names, { model, outputs, arenaBytes, weightBytes: constants.bytes })],
-    [`${name}.c`, programText(names, text, isBinary ? weightsCheck(names, hash) : null, copy)],
+    [`${name}.c`, programText(names, text, binary === null ? null : weightsCheck(names, binary.hash), copy)],
     [`${name}_kernels.h`, kernelsText(names, text.kernels)],
-    [`${name}_weights.h`, weightsHeader(names, constants, isBinary, name)],
+    [`${name}_weights.h`, weightsHeader(names, constants, binary !== null)],
     [`${name}_memory.c`, memoryText(names)],
     [`${name}_test.c`, testText(names, await goldenDigests(program))],
   ]);
-  if (isBinary) {
-    files.set(`${name}_weights.bin`, constants.binary(hash));
+  if (binary !== null) {
+    files.set(`${name}_weights.bin`, binary.bytes);
     files.set(`${name}_weights.S`, weightsAssembly(names));
   } else {
     files.set(`${name}_weights.c`, weightsText(names, constants, weights === 'section'));
   }
-  const sources = isBinary ? `${name}_weights.S ${name}_weights.bin` : `${name}_weights.c ${name}_weights.h`;
+  const sources =
+    binary !== null ? `${name}_weights.S ${name}_weights.bin` : `${name}_weights.c ${name}_weights.h ${name}.h`;
   files.set('Makefile', makefileText(names, sources));
   return {
-    files,
+    files: marked(files),
     summary: [
       ['arena', `${arenaBytes} bytes, blocks of ${plan.tile} rows`],
       ['weights', `${constants.bytes} bytes, read-only`],
@@ -77,6 +78,16 @@ async function writeC({ model, name, options }: ExportInput): Promise<Exported> 
     ],
     memory: memoryOf(plan),
   };
+}
+
+/** The files with a number that tells them from those of other exports, so that no compiler takes some of each. */
+function marked(files: ReadonlyMap<string, string | Uint8Array>): Map<string, string | Uint8Array> {
+  const hash = createHash('sha256');
+  for (const content of files.values()) hash.update(content);
+  const id = `0x${hash.digest('hex').slice(0, 8)}u`;
+  return new Map(
+    [...files].map(([at, content]) => [at, typeof content === 'string' ? markFile(content, id) : content]),
+  );
 }
 
 /** A model whose output does not depend on the image. */
@@ -111,8 +122,7 @@ async function goldenDigests(program: Program): Promise<string[]> {
   try {
     const digests: string[] = [];
     for (let i = 1; i <= TEST_IMAGES; i++) {
-      const values = await engine.run(testPixels(program, i));
-      digests.push(createHash('sha256').update(digestBytes(values)).digest('hex'));
+      digests.push(digestOf(await engine.run(testPixels(program, i))));
     }
     return digests;
   } finally {

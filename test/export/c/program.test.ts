@@ -88,3 +88,12 @@ describe.skipIf(HOST === null)('exported C gives the integers of the engine, wit
     RUNS * 10_000,
   );
 });
+
+test.skipIf(HOST === null)('files of different exports are not compiled together', async () => {
+  const [a, b] = [await exportProgram(tinyProgram(), { tile: 1 }), await exportProgram(tinyProgram(), { tile: 2 })];
+  for (const name of ['model.h', 'model_kernels.h', 'model_weights.h', 'model_weights.c', 'model_test.c']) {
+    const folder = unpack({ files: new Map([...a.files, [name, b.files.get(name)!]]) });
+    const compile = () => run(folder, HOST!, ['-fsyntax-only', 'model.c', 'model_weights.c', 'model_test.c']);
+    expect(compile, name).toThrow(/These files are of different exports/);
+  }
+});

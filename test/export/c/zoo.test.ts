@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { digestOf } from '../../../src/api/digest.js';
+import { digestOf } from '../../../src/metrics/output-digest.js';
 import { createEngine } from '../../../src/engine/engine.js';
 import { C_OP_KINDS } from '../../../src/export/c/ops/index.js';
 import { PLATFORMS } from '../../../tools/measure/deploy/platforms.js';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import onnxProto from 'onnx-proto';
 import { expect, test } from 'vitest';
-import { digestOf } from '../../../src/api/digest.js';
+import { digestOf } from '../../../src/metrics/output-digest.js';
 import { createReferenceEngine } from '../../../src/engine/reference.js';
 import { onnxTarget } from '../../../src/export/onnx/index.js';
 import { IntegerGraph } from '../../../src/export/onnx/graph.js';

@@ -14,7 +14,7 @@
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { digestOf } from '../../../src/api/digest.js';
+import { digestOf } from '../../../src/metrics/output-digest.js';
 import { createEngine } from '../../../src/engine/engine.js';
 import { PLATFORMS, type Platform } from './platforms.js';
 import { fixture, subjectOf, zooSubject, zooSubjects, type Subject } from './subjects.js';

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Browser } from 'playwright-core';
-import { digestOf } from '../../../src/api/digest.js';
+import { digestOf } from '../../../src/metrics/output-digest.js';
 import { createEngine } from '../../../src/engine/engine.js';
 import { loadNativeKernels } from '../../../src/engine/load.js';
 import type { BackendName } from '../../../src/engine/types.js';

@@ -105,8 +105,8 @@ export const attention: COp<AttentionOp> = {
 
 const isPlain = ({ rows, transposed }: MatrixView): boolean => rows === null && transposed !== true;
 
-/** Rows of both matrices, each padded as native/portable.c wants. */
-const innerBytes = (k: number): number => 2 * 2 * (k + ((64 - (k % 64)) % 64));
+/** A row of each matrix, the first padded as native/portable.c wants. */
+const innerBytes = (k: number): number => 2 * (k + ((64 - (k % 64)) % 64) + k);
 
 export const matmul: COp<MatmulOp> = {
   kernels: () => ['ivit_matmul_rows'],

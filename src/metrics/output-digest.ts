@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { UsageError } from '../errors.js';
-import { digestBytes } from '../metrics/digest.js';
+import { digestBytes } from './digest.js';
 
 /**
  * The digest of what a model gives for one image (docs/format.md): two programs that give the same digest have computed
