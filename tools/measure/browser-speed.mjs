@@ -48,8 +48,9 @@ try {
 
 /** In the page. */
 async function measure({ count, rounds, inputName, shape }) {
-  const { loadModel } = await import('/ivit/index.js');
-  const ort = await import('/ort/ort.wasm.min.mjs');
+  const [{ loadModel }, ort] = await Promise.all(
+    ['/ivit/index.js', '/ort/ort.wasm.min.mjs'].map((address) => import(address)),
+  );
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = '/ort/';
   const model = await loadModel('/model.ivit', { threads: 1 });
