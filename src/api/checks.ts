@@ -40,10 +40,13 @@ export const ENGINE: Checks<EngineOptions> = {
   maxMemory: wholeNumber(1),
 };
 
-/** @throws UsageError for the first argument that is not what it must be */
-export function checkLoadArguments(file: unknown, options: unknown): void {
+/**
+ * @returns the options as they were checked: whatever the object says when it is asked again
+ * @throws UsageError for the first argument that is not what it must be
+ */
+export function checkLoadArguments(file: unknown, options: unknown): EngineOptions {
   check('Model.load', 'path', file, path);
-  checkObject('Model.load', options, ENGINE);
+  return checkObject('Model.load', options, ENGINE);
 }
 
 /** @throws UsageError as above */
@@ -66,12 +69,24 @@ export function checkBytes(call: string, name: string, data: unknown, shape: rea
   throw new UsageError(`${call}: ${name} must have ${bytes} bytes (${shape.join('×')}), not ${length}`);
 }
 
-/** @throws UsageError as above */
-export function checkLogits(call: string, logits: unknown, length: number): void {
-  const expected = `an Int32Array of ${length} numbers`;
-  check(call, 'logits', logits, {
-    expected,
-    accepts: (value) => value instanceof Int32Array && value.length === length,
+const NUMBERS = [Int32Array, Float32Array, Float64Array];
+
+/**
+ * @param length how many there must be; null: any number
+ * @throws UsageError as above
+ */
+export function checkNumbers(
+  call: string,
+  name: string,
+  values: unknown,
+  length: number | null,
+  types: readonly (typeof NUMBERS)[number][] = NUMBERS,
+): void {
+  const kinds = types.map((type) => type.name).join(' or ');
+  check(call, name, values, {
+    expected: `an ${kinds}${length === null ? '' : ` of ${length} numbers`}`,
+    accepts: (value) =>
+      types.some((type) => value instanceof type) && (length === null || (value as Int32Array).length === length),
   });
 }
 
@@ -79,15 +94,26 @@ export function check(call: string, name: string, value: unknown, { expected, ac
   if (!accepts(value)) throw new UsageError(`${call}: ${name} must be ${expected}, not ${shown(value)}`);
 }
 
-/** Each key must be known, and what stands there either undefined or accepted. */
-export function checkObject<T>(call: string, object: unknown, checks: Checks<T>): void {
+/**
+ * Each key must be known, and what stands there either undefined or accepted. Inherited values count, as they do for
+ * whoever reads the object.
+ *
+ * @returns the values that were checked, in an object that has nothing else
+ */
+export function checkObject<T>(call: string, object: unknown, checks: Checks<T>): Partial<T> {
   if (typeof object !== 'object' || object === null || Array.isArray(object))
     throw new UsageError(`${call}: its options must be an object, not ${shown(object)}`);
-  for (const [key, value] of Object.entries(object)) {
-    if (!Object.hasOwn(checks, key))
-      throw new UsageError(`${call} has no option ${key}; it has ${Object.keys(checks).join(', ')}`);
-    if (value !== undefined) check(call, key, value, checks[key as keyof T]);
+  const known = Object.keys(checks) as (keyof T & string)[];
+  for (const key of Object.keys(object))
+    if (!Object.hasOwn(checks, key)) throw new UsageError(`${call} has no option ${key}; it has ${known.join(', ')}`);
+  const taken: Partial<T> = {};
+  for (const key of known) {
+    const value = (object as Partial<T>)[key];
+    if (value === undefined) continue;
+    check(call, key, value, checks[key]);
+    taken[key] = value;
   }
+  return taken;
 }
 
 export const LONGEST = 60;

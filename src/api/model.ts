@@ -1,4 +1,4 @@
-import { TOP, check, checkBytes, checkImage, checkLoadArguments, checkLogits, checkObject } from './checks.js';
+import { TOP, check, checkBytes, checkImage, checkLoadArguments, checkNumbers, checkObject } from './checks.js';
 import { loadEngine } from '../engine/engine.js';
 import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
@@ -6,6 +6,7 @@ import type { PixelImage } from '../images/image.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { loadModel } from '../program/file.js';
 import type { StoredModel } from '../program/model.js';
+import { elements } from '../program/value.js';
 import { classifierOf, outputOf, outputSize } from '../metrics/output.js';
 import type { ModelOutput } from '../metrics/output.js';
 import { rank, type Prediction } from '../metrics/predictions.js';
@@ -41,10 +42,10 @@ export class Model {
    * @throws InputError where the file is missing, damaged, of another version, or no backend can run it
    */
   static async load(path: string, options: EngineOptions = {}): Promise<Model> {
-    checkLoadArguments(path, options);
-    const loadingEngine = loadEngine(options);
+    const checked = checkLoadArguments(path, options);
+    const loadingEngine = loadEngine(checked);
     loadingEngine.catch(() => undefined); // what is wrong with the file is told first
-    const file = await loadModel(path, options);
+    const file = await loadModel(path, checked);
     const createEngine = await loadingEngine;
     return new Model(file, createEngine(file.program));
   }
@@ -85,6 +86,12 @@ export class Model {
     return classifierOf(this.file.outputs);
   }
 
+  /** How many numbers `run` gives. */
+  private get outputLength(): number {
+    const { ops, output } = this.file.program;
+    return elements(ops[output - 1]);
+  }
+
   /** Real value of one unit of the output, for display. */
   get logitScale(): number {
     return Number(this.file.logitScale);
@@ -117,27 +124,29 @@ export class Model {
   /** Runs an image of any size. */
   async infer(image: PixelImage, options: { readonly top?: number } = {}): Promise<Inference> {
     checkImage('infer', image);
-    checkObject('infer', options, { top: TOP });
+    const { top = 5 } = checkObject<{ top?: number }>('infer', options, { top: TOP });
     const values = await this.run(this.prepare(image));
-    const { top = 5 } = options;
     const logits = this.logitsOf(values);
     return { predictions: this.predictions(logits, top), logits, outputs: this.results(values, top) };
   }
 
   /** The scores of the classes in what `run` gives; all of it where the model has no classes. */
   logitsOf<T extends Int32Array | Float32Array | Float64Array>(values: T): T {
+    checkNumbers('logitsOf', 'values', values, this.outputLength);
     return this.classifier === null ? values : outputOf(values, this.classifier);
   }
 
   /** What `run` gives, output by output, with the `top` most likely classes of each class vector. */
   results(values: Int32Array, top = 5): OutputResult[] {
+    checkNumbers('results', 'values', values, this.outputLength, [Int32Array]);
+    check('results', 'top', top, TOP);
     return resultsOf(values, this.layout, top);
   }
 
   /** The `top` most likely classes of the classifier's logits; none where the model has no classes. */
   predictions(logits: Int32Array, top: number): Prediction[] {
     const { classifier, labels } = this;
-    checkLogits('predictions', logits, classifier === null ? logits.length : outputSize(classifier));
+    checkNumbers('predictions', 'logits', logits, classifier && outputSize(classifier), [Int32Array]);
     check('predictions', 'top', top, TOP);
     return classifier === null ? [] : rank(classifier, logits, { top, labels, scale: this.logitScale });
   }

@@ -65,12 +65,25 @@ describe('Model refuses', () => {
       ['tiny.ivit', { threads }],
       /^Model\.load: threads must be a whole number from 1 to \d+, not /,
     ]),
+    ['inherited threads', ['tiny.ivit', Object.create({ threads: '2' })], /threads must be a whole number .*, not "2"/],
     ['another backend', ['tiny.ivit', { backend: 'gpu' }], /backend must be one of native, wasm, reference, not "gpu"/],
     ['no path', [undefined], /path must be a path, not undefined/],
     ['null for options', ['tiny.ivit', null], /its options must be an object, not null/],
   ])('%s', async (_what, [file, options], expected) => {
     const path = typeof file === 'string' ? folder.path(file) : file;
     expect(await message(Model.load(anything(path), anything(options)))).toMatch(expected);
+  });
+
+  test('threads that are others when they are asked for again', async () => {
+    let asked = 0;
+    const options = {
+      get threads() {
+        return asked++ === 0 ? 1 : anything('2');
+      },
+    };
+    const model = await Model.load(folder.path('tiny.ivit'), options);
+    expect(model.threads).toBe(1);
+    await model.close();
   });
 
   test.each(['wasm', 'reference'] as const)('what is no image or no pixels, on %s', async (backend) => {
@@ -85,6 +98,9 @@ describe('Model refuses', () => {
     expect(await message(model.run(anything('photo.jpg')))).toMatch(/pixels must be a Uint8Array/);
     expect(await message(model.run(anything(new Float32Array(192))))).toMatch(/pixels must be a Uint8Array/);
     expect(() => model.predictions(anything([1, 2, 3]), 1)).toThrow(/logits must be an Int32Array of 3 numbers/);
+    expect(() => model.results(anything(null))).toThrow(/^results: values must be an Int32Array of \d+ numbers/);
+    expect(() => model.results(new Int32Array(2))).toThrow(/^results: values must be an Int32Array of \d+ numbers/);
+    expect(() => model.logitsOf(anything([1, 2]))).toThrow(/^logitsOf: values must be an Int32Array or Float32Array/);
     await model.close();
     await model.close();
     expect(await message(model.run(new Uint8Array(192)))).toBe('run: the model is closed');
