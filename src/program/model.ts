@@ -72,6 +72,14 @@ export interface Provenance {
   readonly layers?: readonly { readonly name: string; readonly sqnrDb: string }[];
 }
 
+/** One by which numbers may be multiplied and divided: the float model itself holds it in 32 bits. */
+const positive = v.pipe(
+  decimal,
+  v.check((digits) => {
+    const held = Math.fround(Number(digits));
+    return held > 0 && held < Infinity;
+  }, 'it is not above 0 and within the numbers of 32 bits'),
+);
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const provenanceSchema = v.strictObject({
   tool: v.string(),
@@ -83,7 +91,7 @@ const provenanceSchema = v.strictObject({
   }),
   normalization: v.strictObject({
     mean: v.pipe(v.array(decimal), v.minLength(1), v.maxLength(MAX_INPUT_CHANNELS)),
-    std: v.pipe(v.array(decimal), v.minLength(1), v.maxLength(MAX_INPUT_CHANNELS)),
+    std: v.pipe(v.array(positive), v.minLength(1), v.maxLength(MAX_INPUT_CHANNELS)),
     scale: decimal,
     source: v.string(),
   }),
@@ -211,7 +219,7 @@ function checkRest(model: IvitModel): void {
   const classes = classifier === null ? 0 : outputSize(classifier);
   if (labels !== null && labels.length !== classes)
     throw malformed(`it has ${labels.length} labels for ${classes} classes`);
-  parse(decimal, model.logitScale, KEY.logitScale);
+  parse(positive, model.logitScale, KEY.logitScale);
 }
 
 function readProgram(container: Container): Program {

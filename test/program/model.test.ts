@@ -337,6 +337,10 @@ describe('files with a valid hash that break a rule', () => {
     expect(refusal(file)).toMatch(/nested more than 64 deep/);
   });
 
+  test.each(['0', '-1', '1e-999', '1e999', '1e308'])('%s for the real value of one unit', (scale) => {
+    expect(refusal(rebuilt(bytes, (metadata) => metadata.set('logitScale', scale)))).toMatch(/its logitScale cannot/);
+  });
+
   test('labels that do not match the outputs', () => {
     expect(refusal(rebuilt(bytes, (metadata) => metadata.set('labels', '["a"]')))).toMatch(/1 labels for 3 classes/);
   });

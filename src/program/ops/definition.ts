@@ -75,7 +75,11 @@ export interface OpDefinition<T extends OpBase> {
 export const integer = v.pipe(v.number(), v.safeInteger());
 
 /** A real number, for display alone. */
-export const decimal = v.pipe(v.string(), v.regex(/^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$/));
+export const decimal = v.pipe(
+  v.string(),
+  v.regex(/^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$/),
+  v.check((digits) => Number.isFinite(Number(digits)), 'it is beyond all numbers of 64 bits'),
+);
 export const pair = v.tuple([integer, integer]);
 /** A 64-bit integer, as a string of digits: JSON numbers end at 2^53. */
 export const decimalInteger = v.pipe(
