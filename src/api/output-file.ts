@@ -1,5 +1,5 @@
 /** Writes what a model gives for images to a file of arrays: .npz, or .safetensors. */
-import { UsageError } from '../errors.js';
+import { InputError, UsageError } from '../errors.js';
 import { encodeNpz } from '../images/npy.js';
 import type { NpyArray } from '../images/npy.js';
 import { encodeContainer } from '../program/container.js';
@@ -43,6 +43,35 @@ export function saveOutputs(file: string, images: readonly SavedImage[], { reals
   const bytes = outputFileKind(file) === 'npz' ? npzOf(arrays, scales, paths) : safetensorsOf(arrays, scales, paths);
   writeAtomically(file, bytes);
 }
+
+/**
+ * Checks, before any work, that a file can hold each output by its name.
+ *
+ * @throws InputError for two arrays of one name, and names that would lead out of an archive when it is unpacked
+ */
+export function checkOutputNames(
+  file: string,
+  outputs: readonly string[],
+  { reals }: { readonly reals: boolean },
+): void {
+  const taken = new Set(['images']);
+  for (const name of outputs)
+    for (const array of reals ? [name] : [name, `${name}.scale`]) {
+      if (taken.has(array))
+        throw new InputError(
+          `The outputs cannot be saved together: two arrays would be called ${array}; give one output to ` +
+            'ivit quantize (--output) or a model with other names',
+        );
+      taken.add(array);
+    }
+  if (outputFileKind(file) === 'safetensors') return;
+  const unsafe = outputs.find((name) => LEADS_OUT.test(name));
+  if (unsafe !== undefined)
+    throw new InputError(`An output called ${unsafe} is no name in an archive: save a .safetensors file`);
+}
+
+/** A step up, or what file systems or archives take for something else than a name. */
+const LEADS_OUT = /(^|[/\\])\.\.([/\\]|$)|[\0-\x1f\x7f]/;
 
 /** @throws UsageError for a name that says that the file is something else */
 export function checkPixelsName(file: string): void {

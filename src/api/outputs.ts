@@ -1,6 +1,7 @@
 /** The one guard of everything that a command writes. */
 import * as fs from 'node:fs';
 import path from 'node:path';
+import { constants, gunzipSync } from 'node:zlib';
 import { InputError } from '../errors.js';
 import { checkWritable } from '../program/file.js';
 
@@ -13,12 +14,14 @@ export interface OutputFile {
 
 /** What a file of each kind begins with: an existing file of another kind is not replaced. */
 const KINDS = {
-  '.ivit model': (start: Buffer) => start.length > 8 && start[8] === '{'.charCodeAt(0),
-  'file of statistics': (start: Buffer) => start[0] === 0x1f && start[1] === 0x8b,
+  '.ivit model': (start: Buffer) => containerOf(start).startsWith('{"__metadata__":{"format":"ivit"'),
+  'file of statistics': (start: Buffer) =>
+    containerOf(inflated(start)).startsWith('{"__metadata__":{"format":"ivit statistics"'),
   'quantization report': (start: Buffer) => /^\{\s*"output"/.test(start.toString('latin1')),
   'report page': (start: Buffer) => /^<!doctype html>/i.test(start.toString('latin1')),
   'file of outputs': (start: Buffer) =>
-    start.toString('latin1').startsWith('PK\x03\x04') || start[8] === '{'.charCodeAt(0),
+    (start.toString('latin1').startsWith('PK\x03\x04') && start.includes('images.npy')) ||
+    containerOf(start).startsWith('{"__metadata__":{"images":'),
   'exported graph': (start: Buffer) => start.includes('ivit'),
   picture: (start: Buffer) => start.subarray(1, 4).toString('latin1') === 'PNG',
   'any file': () => true,
@@ -30,6 +33,21 @@ const KINDS = {
   'file of pixels': () => true,
   'table of predictions': (start: Buffer) => start.toString('latin1').startsWith('path,label,prediction'),
 } satisfies Record<string, (start: Buffer) => boolean>;
+
+/** Bytes of a file that tell its kind: more than the longest of the beginnings above. */
+const TELLING_BYTES = 256;
+
+/** The beginning of a container's header: safetensors files of others begin otherwise. */
+const containerOf = (start: Buffer): string => start.subarray(8).toString('latin1');
+
+/** What a gzip file begins with, or nothing. */
+function inflated(start: Buffer): Buffer {
+  try {
+    return gunzipSync(start, { finishFlush: constants.Z_SYNC_FLUSH });
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
 
 /**
  * Checks, before any work, where the outputs of a command go. None may be one of its inputs, another of its outputs, a
@@ -60,20 +78,41 @@ function identityOf(file: string): string {
     const { dev, ino } = fs.statSync(file);
     return `${dev}:${ino}`;
   } catch {
-    return path.resolve(file); // not there yet
+    return notYetThere(file);
+  }
+}
+
+/** A file that would be made: two folders may be one by a link. */
+function notYetThere(file: string): string {
+  const folder = path.dirname(path.resolve(file));
+  try {
+    const { dev, ino } = fs.statSync(folder);
+    return `${dev}:${ino}/${path.basename(file)}`;
+  } catch {
+    return path.resolve(file);
   }
 }
 
 function refuseOtherKind(file: string, kind: OutputFile['kind']): void {
   const info = fs.statSync(file, { throwIfNoEntry: false });
   if (info === undefined || info.size === 0) return;
-  const handle = fs.openSync(file, 'r');
-  try {
-    const start = Buffer.alloc(64);
-    const read = fs.readSync(handle, start);
-    if (KINDS[kind](start.subarray(0, read))) return;
-  } finally {
-    fs.closeSync(handle);
-  }
+  if (KINDS[kind](startOf(file))) return;
   throw new InputError(`${file} is there already and is no ${kind}: it is not replaced; choose another name`);
+}
+
+/** @throws InputError where the file cannot be read */
+function startOf(file: string): Buffer {
+  let handle: number | undefined;
+  try {
+    handle = fs.openSync(file, 'r');
+    const start = Buffer.alloc(TELLING_BYTES);
+    return start.subarray(0, fs.readSync(handle, start));
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw new InputError(`${file} is there already and cannot be read (${reason}): it is not replaced`, {
+      cause: error,
+    });
+  } finally {
+    if (handle !== undefined) fs.closeSync(handle);
+  }
 }

@@ -13,7 +13,7 @@ import type { ExplainImage } from '../api/explain.js';
 import type { Prediction } from '../metrics/predictions.js';
 import { isOnlyClassifier, summaryOf } from '../metrics/results.js';
 import type { OutputResult, OutputSummary } from '../metrics/results.js';
-import { checkPixelsName, outputFileKind, saveOutputs, savePixels } from '../api/output-file.js';
+import { checkOutputNames, checkPixelsName, outputFileKind, saveOutputs, savePixels } from '../api/output-file.js';
 import type { SavedImage } from '../api/output-file.js';
 import { checkOutputs } from '../api/outputs.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
@@ -82,6 +82,12 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   // An image is decoded while the model loads, or runs on the one before.
   let next = startDecoding(images[0], flags);
   const model = await Model.load(modelFile, engineOptions(flags));
+  if (flags.save !== undefined)
+    checkOutputNames(
+      flags.save,
+      model.outputs.map(({ name }) => name),
+      { reals: flags.reals === true },
+    );
   const labels = flags.labels === undefined ? null : await labelsFor(model, flags.labels);
   const results: Result[] = [];
   const saved: SavedImage[] = [];

@@ -1,10 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, copyFile, link, lstat, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, link, lstat, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { encodeNpz } from '../../src/images/npy.js';
+import { encodeContainer } from '../../src/program/container.js';
 import { ivit, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder } from './ivit.js';
 
 const folder = temporaryFolder();
 const QUANTIZE = ['quantize', 'm.onnx', '--num-images', '4', '--effort', 'fast'];
+const INFER = ['infer', 'val/cat/0.png', '-m', 'tiny.ivit', '--save'];
 const EVAL = ['eval', '-m', 'tiny.ivit', '--dataset', 'val'];
 
 beforeAll(async () => {
@@ -14,10 +18,23 @@ beforeAll(async () => {
   await symlink('m.onnx', folder.path('link.onnx'));
   await link(folder.path('m.onnx'), folder.path('hard.ivit'));
   await symlink('nowhere', folder.path('broken.ivit'));
+  await mkdir(folder.path('results'));
+  await symlink('results', folder.path('latest'));
+  await writeFile(
+    folder.path('weights.safetensors'),
+    encodeContainer({ metadata: new Map([['format', 'pt']]), tensors: new Map() }),
+  );
+  await writeFile(folder.path('archive.npz'), encodeNpz(new Map([['mine', { shape: [1], data: Int32Array.of(1) }]])));
+  await writeFile(folder.path('backup.gz'), gzipSync('what cannot be had again'));
   await writeFile(folder.path('names.txt'), 'a\nb\nc\n');
   await writeFile(folder.path('config.json'), '{"num_labels": 3}\n');
   execFileSync('mkfifo', [folder.path('pipe')]);
 });
+
+const KEPT = [
+  ...['m.onnx', 'tiny.ivit', 'names.txt', 'config.json'],
+  ...['weights.safetensors', 'archive.npz', 'backup.gz'],
+];
 
 const run = (args: readonly string[]) => ivit(args, { cwd: folder.path() });
 
@@ -38,12 +55,20 @@ describe('no output replaces what is not its own', () => {
     ],
     ['another output', [...QUANTIZE, '-o', 'o.ivit', '--report', './o.ivit'], /of --report, .* is the output of -o/],
     ['another output', [...QUANTIZE, '-o', 'o.ivit', '--save-stats', 'o.ivit'], /is the output of -o/],
+    [
+      'another output, through another folder',
+      [...QUANTIZE, '-o', 'results/o.ivit', '--report', 'latest/o.ivit'],
+      /of --report, latest\/o\.ivit, is the output of -o/,
+    ],
+    ["another's weights", [...QUANTIZE, '-o', 'weights.safetensors'], /is there already and is no \.ivit model/],
+    ["another's weights by outputs", [...INFER, 'weights.safetensors'], /is there already and is no file of outputs/],
+    ["another's arrays by outputs", [...INFER, 'archive.npz'], /is there already and is no file of outputs/],
+    ["another's archive", [...QUANTIZE, '--save-stats', 'backup.gz'], /is there already and is no file of statistics/],
     ['the model by predictions', [...EVAL, '--predictions', 'tiny.ivit'], /is the input tiny\.ivit/],
     ['another model by predictions', [...EVAL, '--predictions', 'm.onnx'], /m\.onnx is there already and is no table/],
     ['a photograph by predictions', [...EVAL, '--predictions', 'val/cat/0.png'], /is no table of predictions/],
   ])('%s', async (_, args, message) => {
-    const read = () =>
-      Promise.all(['m.onnx', 'tiny.ivit', 'names.txt', 'config.json'].map((f) => readFile(folder.path(f))));
+    const read = () => Promise.all(KEPT.map((f) => readFile(folder.path(f))));
     const [files, contents] = [await folder.files(), await read()];
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toMatch(message);
@@ -67,6 +92,8 @@ describe('no output replaces what is not its own', () => {
   test('predictions and reports are written again', async () => {
     for (const args of [
       [...EVAL, '--predictions', 'p.csv'],
+      [...INFER, 'all.npz'],
+      [...INFER, 'all.safetensors'],
       [...QUANTIZE, '-o', 'q.ivit', '--report', 'r.json', '--save-stats', 's.bin'],
     ])
       for (const _ of [1, 2]) expect((await run(args)).stderr).not.toMatch(/error/);
