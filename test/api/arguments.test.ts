@@ -92,7 +92,7 @@ describe('Model refuses', () => {
     expect(await infer('photo.jpg')).toMatch(/^infer: image must be an image .*, not "photo\.jpg"/);
     expect(await infer({ data: [1, 2, 3], width: 1, height: 1 })).toMatch(/data must be a Uint8Array, not \[1,2,3\]/);
     expect(await infer({ data: new Float32Array(3), width: 1, height: 1 })).toMatch(/not a Float32Array/);
-    expect(await infer({ data: new Uint8Array(4), width: 1, height: 1 })).toMatch(/must have 3 bytes \(1×1×3\), not 4/);
+    expect(await infer({ data: new Uint8Array(4), width: 1, height: 1 })).toMatch(/have 3 bytes \(1×1×3\), not 4/);
     expect(await infer({ data: new Uint8Array(0), width: 0, height: 1 })).toMatch(/width must be a whole number/);
     expect(await infer({ data: new Uint8Array(3), width: 1, height: 1 }, { top: 0 })).toMatch(/top must be a whole/);
     expect(await message(model.run(anything('photo.jpg')))).toMatch(/pixels must be a Uint8Array/);
