@@ -75,10 +75,10 @@ export interface Provenance {
 /** One by which numbers may be multiplied and divided: the float model itself holds it in 32 bits. */
 const positive = v.pipe(
   decimal,
-  v.check((digits) => {
-    const held = Math.fround(Number(digits));
-    return held > 0 && held < Infinity;
-  }, 'it is not above 0 and within the numbers of 32 bits'),
+  v.check(
+    (digits) => Number(digits) >= 2 ** -149 && Number(digits) < 2 ** 128,
+    'it is not above 0 and within the numbers of 32 bits',
+  ),
 );
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const provenanceSchema = v.strictObject({
