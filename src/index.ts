@@ -10,6 +10,8 @@ export type { Evaluation, FloatComparison } from './api/evaluation.js';
 export { mergeEvaluations } from './api/merge.js';
 export type { MergeRequest, MergedEvaluation } from './api/merge.js';
 export type { Row, Shard } from './api/part-file.js';
+export { diffModels } from './api/diff.js';
+export type { Difference, ModelDiff } from './api/diff.js';
 export { explain } from './api/explain.js';
 export type { ExplainImage } from './api/explain.js';
 export type { ImageMap } from './explain/index.js';

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   verify: async () => (await import('./verify.js')).addVerifyCommand,
   report: async () => (await import('./report.js')).addReportCommand,
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
+  diff: async () => (await import('./diff.js')).addDiffCommand,
   label: async () => (await import('./label.js')).addLabelCommand,
   export: async () => (await import('./export.js')).addExportCommand,
   serve: async () => (await import('./serve.js')).addServeCommand,

@@ -1,0 +1,55 @@
+import type { Command } from 'commander';
+import { diffModels } from '../api/diff.js';
+import type { Difference } from '../api/diff.js';
+import { positiveInteger } from './options.js';
+import { oneLine, print, printJson } from './render.js';
+
+interface Flags {
+  readonly limit: number;
+  readonly json?: boolean;
+}
+
+export function addDiffCommand(program: Command): void {
+  program
+    .command('diff')
+    .description('show in what two integer models differ: settings, sizes, bits, scales, figures')
+    .argument('<a.ivit>', 'a model')
+    .argument('<b.ivit>', 'another')
+    .option('--limit <n>', 'how many ops and layers to show', positiveInteger, 20)
+    .option('--json', 'print all of it as JSON')
+    .action(run);
+}
+
+async function run(a: string, b: string, { limit, json }: Flags): Promise<void> {
+  const { same, ...parts } = await diffModels(a, b);
+  if (json) {
+    printJson({ a, b, same, ...parts });
+    return;
+  }
+  if (same) {
+    print('The same model: the hashes of their content are equal.');
+    return;
+  }
+  const { facts, ops, sqnrDb } = parts;
+  print(
+    `- ${oneLine(a)}`,
+    `+ ${oneLine(b)}`,
+    ...section('Model', facts, facts.length),
+    ...section('SQNR of layers, dB', sqnrDb, limit),
+    ...section('Ops', ops, limit),
+  );
+}
+
+/** Each difference as a name and two lines, which fit narrow terminals. */
+function section(title: string, rows: readonly Difference[], limit: number): string[] {
+  if (rows.length === 0) return [];
+  const lines = rows
+    .slice(0, limit)
+    .flatMap(({ name, a, b }) => [
+      `  ${oneLine(name)}`,
+      ...(a === null ? [] : [`    - ${oneLine(a)}`]),
+      ...(b === null ? [] : [`    + ${oneLine(b)}`]),
+    ]);
+  const more = rows.length > limit ? [`  … ${rows.length - limit} more: --limit ${rows.length} shows all`] : [];
+  return ['', `${title}: ${rows.length} ${rows.length === 1 ? 'difference' : 'differences'}`, ...lines, ...more];
+}
