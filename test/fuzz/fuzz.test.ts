@@ -4,6 +4,7 @@ import { everyEngine } from '../../src/engine/every.js';
 import { ivitTarget } from '../../tools/fuzz/ivit-files.js';
 import { onnxTarget } from '../../tools/fuzz/onnx-files.js';
 import { programTarget } from '../../tools/fuzz/programs.js';
+import { containerTarget } from '../../tools/fuzz/containers.js';
 import { imageTarget, textTarget } from '../../tools/fuzz/small-files.js';
 import { minimised, recipeOf, tryInput, type Target } from '../../tools/fuzz/target.js';
 
@@ -20,6 +21,7 @@ describe('changed inputs are used, or refused with an InputError', () => {
     [onnxTarget(path.join(fixtures, 'zoo'), path.join(fixtures, 'zoo2')), 60],
     [imageTarget(path.join(fixtures, 'decode')), 500],
     [textTarget(), 500],
+    [containerTarget(), 500],
   ])('$name', async (target, inputs) => {
     let accepted = 0;
     for (let i = 0; i < inputs; i++) {

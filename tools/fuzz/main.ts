@@ -17,6 +17,7 @@ import { packageFile } from '../../src/package-root.js';
 import { ivitTarget } from './ivit-files.js';
 import { onnxTarget } from './onnx-files.js';
 import { programTarget } from './programs.js';
+import { containerTarget } from './containers.js';
 import { imageTarget, textTarget } from './small-files.js';
 import { minimised, recipeOf, tryInput, type Recipe, type Target } from './target.js';
 
@@ -32,6 +33,7 @@ const targets: Readonly<Record<string, () => Promise<Target>>> = {
   onnx: async () => onnxTarget(packageFile('fixtures/zoo'), packageFile('fixtures/zoo2')),
   images: async () => imageTarget(packageFile('fixtures/decode')),
   texts: async () => textTarget(),
+  containers: async () => containerTarget(),
 };
 
 interface Counts {

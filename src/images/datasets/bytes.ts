@@ -113,6 +113,8 @@ class GzipReader implements ByteReader {
     this.input = createReadStream(file);
     this.output = createGunzip({ chunkSize: BUFFER });
     this.input.on('error', (error) => this.output.destroy(error));
+    // Who reads is told by the iterator; after closing, nobody has to know.
+    this.output.on('error', () => undefined);
     this.chunks = this.input.pipe(this.output)[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   }
 

@@ -83,24 +83,31 @@ async function bufferOf(file: string): Promise<AsyncBuffer> {
   const { size } = await stat(file);
   return {
     byteLength: size,
-    async slice(start: number, end = size): Promise<ArrayBuffer> {
+    slice(start: number, end = size): Promise<ArrayBuffer> {
       const [from, to] = [start < 0 ? size + start : start, end < 0 ? size + end : end];
-      if (!(from >= 0 && to >= from && to <= size)) throw new RangeError(`it has no bytes ${from} to ${to}`);
-      const handle = await open(file);
-      try {
-        const bytes = new Uint8Array(to - from);
-        let at = 0;
-        while (at < bytes.length) {
-          const { bytesRead } = await handle.read(bytes, at, bytes.length - at, from + at);
-          if (bytesRead === 0) throw new RangeError('it was cut off while it was read');
-          at += bytesRead;
-        }
-        return bytes.buffer;
-      } finally {
-        await handle.close();
-      }
+      const reading = readRange(file, size, from, to);
+      // Of several that are asked for at once, hyparquet waits for one after the other.
+      reading.catch(() => undefined);
+      return reading;
     },
   };
+}
+
+async function readRange(file: string, size: number, from: number, to: number): Promise<ArrayBuffer> {
+  if (!(from >= 0 && to >= from && to <= size)) throw new RangeError(`it has no bytes ${from} to ${to}`);
+  const handle = await open(file);
+  try {
+    const bytes = new Uint8Array(to - from);
+    let at = 0;
+    while (at < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, at, bytes.length - at, from + at);
+      if (bytesRead === 0) throw new RangeError('it was cut off while it was read');
+      at += bytesRead;
+    }
+    return bytes.buffer;
+  } finally {
+    await handle.close();
+  }
 }
 
 async function readMetadata(file: string): Promise<FileMetaData> {
