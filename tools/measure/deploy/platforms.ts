@@ -2,7 +2,6 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Browser } from 'playwright-core';
 import { digestOf } from '../../../src/metrics/output-digest.js';
 import { createEngine } from '../../../src/engine/engine.js';
 import { loadNativeKernels } from '../../../src/engine/load.js';
@@ -12,6 +11,7 @@ import type { StoredModel } from '../../../src/program/model.js';
 import { packageFile } from '../../../src/package-root.js';
 import { runExported } from '../../../test/export/onnx/onnxruntime.js';
 import { hasChromium, launch, openPage, serve } from '../../../test/web/browser.js';
+import { Firefox, hasFirefox } from '../../../test/web/firefox.js';
 import { fileOf, type Subject } from './subjects.js';
 import { MACHINES, SANITIZED, build, missingTools, runIn, type Machine } from './targets.js';
 
@@ -92,13 +92,47 @@ const onnxRuntime: Platform = {
   },
 };
 
-const PAGE =
-  '<!doctype html><meta charset="utf-8"><title>ivit</title><link rel="icon" href="data:,">' +
-  '<script type="module">import * as ivit from "/ivit/index.js"; globalThis.ivit = ivit</script>';
+const PAGE = '<!doctype html><meta charset="utf-8"><title>ivit</title><link rel="icon" href="data:,">';
 
-type Ivit = typeof import('../../../src/web/index.js');
+/** Runs in a page: loads a model, and gives the digests of images. */
+const RUN = `
+  const [file, images] = args;
+  const { loadModel, digestOf } = await import('/ivit/index.js');
+  const model = await loadModel(file);
+  const digests = [];
+  for (const image of images) {
+    const pixels = new Uint8Array(await (await fetch(image)).arrayBuffer());
+    digests.push(digestOf(await model.run(pixels)));
+  }
+  model.close();
+  return digests;`;
 
-function browser(id: string, title: string, isThere: boolean, start: () => Promise<Browser>): Platform {
+/** Opens a page in a browser, and runs RUN there. */
+type RunPage = (url: string, file: string, images: readonly string[]) => Promise<string[]>;
+
+const runChromium: RunPage = async (url, file, images) => {
+  const chromium = await launch();
+  try {
+    const { page } = await openPage(chromium, url);
+    return await page.evaluate<string[]>(
+      `(async (...args) => {${RUN}})(${JSON.stringify([file, images]).slice(1, -1)})`,
+    );
+  } finally {
+    await chromium.close();
+  }
+};
+
+const runFirefox: RunPage = async (url, file, images) => {
+  const firefox = await Firefox.launch();
+  try {
+    await firefox.open(url);
+    return await firefox.evaluate<string[]>(RUN, file, images);
+  } finally {
+    await firefox.close();
+  }
+};
+
+function browser(id: string, title: string, isThere: boolean, run: RunPage): Platform {
   return {
     ...{ id, title, isSlow: false },
     missing() {
@@ -107,31 +141,13 @@ function browser(id: string, title: string, isThere: boolean, start: () => Promi
     },
     async digests(subject) {
       const folder = mkdtempSync(path.join(tmpdir(), 'ivit-deploy-'));
-      const [file, pixels] = ['model.ivit', (i: number) => `${i}.bin`];
       const server = await serve({ '': PAGE, ivit: packageFile('dist', 'web'), model: folder });
-      const running = await start();
       try {
-        writeFileSync(path.join(folder, file), fileOf(subject));
-        subject.images.forEach((image, i) => writeFileSync(path.join(folder, pixels(i)), image));
-        const { page } = await openPage(running, server.url);
-        await page.waitForFunction(() => 'ivit' in globalThis);
-        const urls = subject.images.map((_, i) => `/model/${pixels(i)}`);
-        return await page.evaluate(
-          async ({ model, urls: images }) => {
-            const { loadModel, digestOf: digest } = (globalThis as unknown as { ivit: Ivit }).ivit;
-            const loaded = await loadModel(model);
-            const digests: string[] = [];
-            for (const url of images) {
-              const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-              digests.push(digest(await loaded.run(bytes)));
-            }
-            loaded.close();
-            return digests;
-          },
-          { model: `/model/${file}`, urls },
-        );
+        writeFileSync(path.join(folder, 'model.ivit'), fileOf(subject));
+        subject.images.forEach((image, i) => writeFileSync(path.join(folder, `${i}.bin`), image));
+        const images = subject.images.map((_, i) => `/model/${i}.bin`);
+        return await run(server.url, '/model/model.ivit', images);
       } finally {
-        await running.close();
         await server.close();
         rmSync(folder, { recursive: true, force: true });
       }
@@ -149,5 +165,6 @@ export const PLATFORMS: readonly Platform[] = [
   ...MACHINES.map((machine, i) => exportedC(MACHINE_IDS[i], machine)),
   exportedC('sanitizers', SANITIZED),
   onnxRuntime,
-  browser('chromium', 'Chromium', hasChromium, launch),
+  browser('chromium', 'Chromium', hasChromium, runChromium),
+  browser('firefox', 'Firefox', hasFirefox, runFirefox),
 ];
