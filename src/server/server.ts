@@ -157,13 +157,13 @@ function sendJson(response: ServerResponse, status: number, value: unknown, head
   response.writeHead(status, { ...HEADERS, ...type, ...headers }).end(body);
 }
 
-/** What is left of a request that is refused is not read: its connection ends. */
+/** What is left of a request that is refused is thrown away as it comes: its client would not read the answer else. */
 function sendError({ onFault }: Site, response: ServerResponse, error: unknown): void {
   const { req: request } = response;
   if (request.destroyed && !request.complete) return; // whoever asked has gone
   if (!(error instanceof RequestError) && !response.destroyed) onFault(error);
   if (response.headersSent || response.destroyed) return void response.destroy();
   const known = error instanceof RequestError ? error : new RequestError(500, 'Something failed here');
-  const headers = { ...known.headers, ...(!request.complete && { connection: 'close' }) };
-  sendJson(response, known.status, { error: known.message }, headers);
+  request.resume();
+  sendJson(response, known.status, { error: known.message }, known.headers);
 }

@@ -121,9 +121,9 @@ test.skipIf(process.platform !== 'linux')('memory stays flat under many, huge, b
   };
   await attack();
   const before = rss(server);
-  for (let i = 0; i < 2; i++) await attack();
-  // What is held for bodies, 128 MB at most, may come and go.
-  expect(rss(server) - before, `${before} MB before`).toBeLessThan(140);
+  for (let i = 0; i < 3; i++) await attack();
+  // What is held for bodies, 128 MB at most, comes and goes, and as much may wait for the garbage collector.
+  expect(rss(server) - before, `${before} MB before`).toBeLessThan(260);
   expect((await post(image(FIRST))).json.digest).toBe(DIGEST);
   expect(server.stderr()).not.toMatch(/error|failed/i);
 });
