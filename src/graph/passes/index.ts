@@ -5,10 +5,11 @@ import { foldAffine } from './fold-affine.js';
 import { gatherFirst } from './gather-first.js';
 import { joinHeads } from './join-heads.js';
 import { mergeGathers } from './merge-gathers.js';
+import { partOperands } from './part-operands.js';
 import type { Pass } from './pass.js';
 import { splitLinear } from './split-linear.js';
 
-const passes: readonly Pass[] = [foldAffine, splitLinear, joinHeads, gatherFirst, mergeGathers];
+const passes: readonly Pass[] = [foldAffine, splitLinear, joinHeads, gatherFirst, mergeGathers, partOperands];
 
 /**
  * Rewrites canonical nodes until no pass finds anything more to do.
