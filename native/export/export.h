@@ -18,8 +18,12 @@ typedef struct {
   int32_t cols, in_features;
   ivit_type x_type;
   int32_t row_shift;
-  int32_t bits; /* of a weight: 4, 6 or 8 */
+  int32_t bits; /* of a weight in `weight`: 2 to 8 */
   const void *weight;
+  /* Of coded weights: inputs that share a factor of 4 bits, and what the codes stand for; else 0. */
+  int32_t group_size;
+  const uint8_t *factor;
+  const int8_t *codebook;
   const int32_t *bias;
   const int32_t *correction;
   ivit_output out;

@@ -1,4 +1,4 @@
-/* Linear layers for an exported program: the weights stay where they are, those of 4 and 6 bits packed. */
+/* Linear layers for an exported program: the weights stay where they are, those of fewer than 8 bits packed. */
 #include "export.h"
 
 /* A row of weights, as docs/format.md packs them: weight i takes bits i*bits to (i+1)*bits - 1. */
@@ -15,6 +15,18 @@ static void unpack_weights(const uint8_t *packed, int32_t bits, size_t first, in
     to[k] = (int8_t)((int32_t)((held & mask) ^ sign) - (int32_t)sign);
     held >>= bits;
     left -= bits;
+  }
+}
+
+/* Codes of row n of the weights, as docs/format.md has them, by what they stand for. */
+static void decode_weights(const ivit_kept_linear *op, int32_t n, int8_t *codes) {
+  const int32_t zero = 1 << (op->bits - 1);
+  size_t group = (size_t)n * (size_t)((op->in_features - 1) / op->group_size + 1);
+  for (int32_t k = 0; k < op->in_features; group++) {
+    int32_t factor = op->factor[group >> 1] >> (4 * (group & 1)) & 15;
+    factor += factor < 8 ? 16 : 0; /* 16 and four bits with a sign */
+    int32_t end = op->in_features - k > op->group_size ? k + op->group_size : op->in_features;
+    for (; k < end; k++) codes[k] = (int8_t)((op->codebook[codes[k] + zero] * factor + 8) >> 4);
   }
 }
 
@@ -50,6 +62,7 @@ static void ivit_kept_linear_rows(const ivit_kept_linear *op, int32_t rows, cons
       w = (const int8_t *)op->weight + first;
     else
       unpack_weights(op->weight, op->bits, first, op->in_features, unpacked);
+    if (op->group_size) decode_weights(op, n, unpacked);
     for (int32_t r = 0; r < rows; r++) {
       const size_t i = (size_t)r * (size_t)op->cols + (size_t)n;
       int32_t value = ivit_requantize(&op->out, accumulate(op, x, x_scale, r, n, w), n);

@@ -191,29 +191,33 @@ EXPORT("invertLower") void invert_lower(double *a, uint32_t n, double *row) {
   }
 }
 
-/* To the nearest integer, halves up: Math.round. */
-static double round_half_up(double x) {
-  double below = __builtin_floor(x);
-  return x - below >= 0.5 ? below + 1 : below;
+/* Bins of half a step, from -128 on. */
+#define BINS 512
+
+static uint32_t bin_of(double x) {
+  double bin = __builtin_floor(2 * x) + BINS / 2;
+  return bin < 0 ? 0 : bin > BINS - 1 ? BINS - 1 : (uint32_t)bin;
 }
 
 /*
- * Rounds weights [rows, n], in units of their step, whose channels are in the order of `factor` [n, n], the last first:
- * q_k = round(w_k + sum_{i>k} (w_i - q_i)*L[i][k]/L[k][k]), within +-limit.
+ * Rounds weights [rows, n], in steps of their row, whose channels are in the order of `factor` [n, n], the last first:
+ * q_k = round(w_k + sum_{i>k} (w_i - q_i)*L[i][k]/L[k][k]), to the nearest of the levels that the weight may take.
  *
+ * @param levels [tables, BINS]: the level nearest to what lies in a bin
+ * @param table [rows, n]: which of the tables each weight takes
  * @param pending [rows, n], zeros
  */
 EXPORT("roundInOrder")
-void round_in_order(const double *weight, uint32_t rows, uint32_t n, const double *factor, double limit,
-                    double *pending, int8_t *quantized) {
+void round_in_order(const double *weight, uint32_t rows, uint32_t n, const double *factor, const int8_t *levels,
+                    const uint8_t *table, double *pending, int8_t *quantized) {
   for (uint32_t k = n; k-- > 0;) {
     const double *column = factor + (size_t)k * n;
     for (uint32_t r = 0; r < rows; r++) {
-      double w = weight[(size_t)r * n + k];
+      size_t at = (size_t)r * n + k;
+      double w = weight[at];
       double *later = pending + (size_t)r * n;
-      double q = round_half_up(w + later[k] / column[k]);
-      q = q > limit ? limit : q < -limit ? -limit : q;
-      quantized[(size_t)r * n + k] = (int8_t)q;
+      int8_t q = levels[(size_t)table[at] * BINS + bin_of(w + later[k] / column[k])];
+      quantized[at] = q;
       add_scaled(later, w - q, column, k);
     }
   }

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { packageFile } from '../package-root.js';
 
-type Elements = Float32Array | Float64Array | Int8Array;
+type Elements = Float32Array | Float64Array | Int8Array | Uint8Array;
 interface ElementType<T extends Elements> {
   readonly BYTES_PER_ELEMENT: number;
   new (buffer: ArrayBufferLike, offset: number, length: number): T;
@@ -23,7 +23,8 @@ interface Exports {
     rows: number,
     n: number,
     factor: number,
-    limit: number,
+    levels: number,
+    table: number,
     pending: number,
     quantized: number,
   ): void;
@@ -142,25 +143,39 @@ export function invertLower(a: Float64Array, n: number): void {
 /** Output channels that are rounded together, so that a row of the factor is read from near memory. */
 const ROWS_AT_ONCE = 16;
 
+/** The levels that weights may take: by table and bin of half a step, from −128 on, the nearest. */
+export interface WeightLevels {
+  /** [tables, 512]. */
+  readonly levels: Int8Array;
+  /** [rows, K]: the table of each weight. */
+  readonly table: Uint8Array;
+}
+
 /**
- * Rounds weights in units of their step, the last channel first, each error passed on to the channels still to come:
- * q_k = round(w_k + Σ_{i>k} (w_i − q_i)·L[i,k]/L[k,k]).
+ * Rounds weights in steps of their row to levels, the last channel first, each error passed on to the channels still to
+ * come: q_k = round(w_k + Σ_{i>k} (w_i − q_i)·L[i,k]/L[k,k]).
  *
  * @param weight [rows, K]
  * @param factor [K, K]: the Cholesky factor L of the Gram matrix, channels in the same order
- * @returns [rows, K] in ±limit
+ * @returns [rows, K]
  */
-export function roundInSteps(weight: Float64Array, factor: Float64Array, K: number, limit: number): Int8Array {
+export function roundInSteps(
+  weight: Float64Array,
+  factor: Float64Array,
+  K: number,
+  { levels, table }: WeightLevels,
+): Int8Array {
   const quantized = new Int8Array(weight.length);
   const operands = new Operands();
-  const factorAt = operands.put(factor);
-  const [weightAt, pending, to] = [8, 8, 1].map((bytes) => operands.reserve(ROWS_AT_ONCE * K * bytes));
+  const [factorAt, levelsAt] = [operands.put(factor), operands.put(levels)];
+  const [weightAt, tableAt, pending, to] = [8, 1, 8, 1].map((bytes) => operands.reserve(ROWS_AT_ONCE * K * bytes));
   const { memory, roundInOrder } = exportsOf();
   for (let from = 0; from < weight.length; from += ROWS_AT_ONCE * K) {
     const some = weight.subarray(from, from + ROWS_AT_ONCE * K);
     new Float64Array(memory.buffer, weightAt, some.length).set(some);
+    new Uint8Array(memory.buffer, tableAt, some.length).set(table.subarray(from, from + some.length));
     new Float64Array(memory.buffer, pending, some.length).fill(0);
-    roundInOrder(weightAt, some.length / K, K, factorAt, limit, pending, to);
+    roundInOrder(weightAt, some.length / K, K, factorAt, levelsAt, tableAt, pending, to);
     operands.take(to, quantized.subarray(from, from + some.length));
   }
   return quantized;

@@ -1,6 +1,6 @@
 import { proveBounds } from './bounds.js';
 import { definitionOf } from './ops/index.js';
-import { packedLength } from './pack.js';
+import { packedBits, packedLength } from './pack.js';
 import { splitProgram, tensorFields } from './schema.js';
 import type { Op, Program, ValueType } from './types.js';
 
@@ -56,7 +56,6 @@ function scaleOf(op: Op): OpDescription['scale'] {
 }
 
 function bytesOf(op: Op, field: string, inMemory: number): number {
-  return op.op === 'linear' && field === 'weight' && inMemory > 0
-    ? packedLength(op.weight.length, op.weightBits)
-    : inMemory;
+  const bits = packedBits(op, field);
+  return bits === null || inMemory === 0 ? inMemory : packedLength(inMemory, bits);
 }

@@ -7,15 +7,16 @@ import type { ResizeRecipe } from '../images/preprocess/recipe.js';
 import { classifierOf, outputSize, type ModelOutput } from '../metrics/output.js';
 import { checkMemory, type MemoryOptions } from './budget.js';
 import { proveNoOverflow } from './bounds.js';
+import { decodeWeights, encodeWeights, isCoded } from './codebook.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
 import { jsonError, parseJsonOnce } from './json.js';
 import { checkOutputs, inOrder, isDefault, outputsByDefault, outputsSchema } from './output.js';
-import { packWeights, packedLength, unpackWeights } from './pack.js';
-import { decimal, type Outline, type TensorField } from './ops/definition.js';
+import { packWeights, packedBits, packedLength, unpackWeights } from './pack.js';
+import { decimal, type TensorField } from './ops/definition.js';
 import { parseOutline, splitProgram, tensorFields, tiedWeights } from './schema.js';
 import type { OpOutline } from './schema.js';
-import type { LinearOp, Op, Program } from './types.js';
+import type { Op, Program } from './types.js';
 import { validateProgram } from './validate.js';
 import { checkWork } from './work.js';
 
@@ -140,10 +141,12 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
   const named = new Map<string, Tensor>();
   model.program.ops.forEach((op, i) => {
     for (const { field, dtype, shape } of tensorFields(op)) {
-      const data = tensors[i].get(field);
-      if (data === undefined) continue;
+      const held = tensors[i].get(field);
+      if (held === undefined) continue;
+      const data = field === 'weight' && op.op === 'linear' && isCoded(op) ? encodeWeights(op) : held;
+      const bits = packedBits(op, field);
       const tensor = { dtype, shape: shape ?? [data.length], data };
-      named.set(`${op.name}.${field}`, isPacked(op, field) ? pack(op, tensor) : tensor);
+      named.set(`${op.name}.${field}`, bits === null ? tensor : pack(data as Int8Array, bits));
     }
   });
   const bytes = encodeContainer({ metadata, tensors: named });
@@ -154,7 +157,7 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
 
 /**
  * Reads a `.ivit` file. Every number is checked: the program that comes out is valid and proven free of overflow.
- * Its arrays are views on `bytes` (but for weights of 4 and 6 bits, which are unpacked).
+ * Its arrays are views on `bytes` (but for weights of fewer than 8 bits, which are unpacked).
  *
  * @param bytes the whole file; its buffer position must be a multiple of 8
  * @throws InputError with a one-line reason
@@ -237,8 +240,8 @@ function readProgram(container: Container): Program {
       if (second === undefined) arrays[first] = data;
       else views[first] = { ...(op as unknown as Record<string, object>)[first], [second]: data };
     }
-    if (op.op === 'linear' && op.weightsOf !== undefined) arrays.weight = tiedWeights(op, ops);
-    ops.push({ ...op, ...arrays, ...views } as Op);
+    if (op.op === 'linear' && op.weightsOf !== undefined) Object.assign(arrays, tiedWeights(op, ops));
+    ops.push(withDecodedWeights({ ...op, ...arrays, ...views } as Op));
   }
   for (const name of unused) throw malformed(`no op owns its tensor ${quote(name)}`);
   return { input: outline.input, ops, output: outline.output };
@@ -249,31 +252,36 @@ function readTensor(op: OpOutline, field: TensorField, name: string, tensor: Ten
     if (field.optional) return null;
     throw malformed(`it has no tensor ${quote(name)}`);
   }
-  const { dtype, shape } = isPacked(op, field.field) ? packedForm(op, field) : field;
+  const { dtype, shape } = storedForm(op, field);
   if (tensor.dtype !== dtype) throw malformed(`tensor ${quote(name)} is ${tensor.dtype}, not ${dtype}`);
   const isExpected = shape === null ? tensor.shape.length === 1 : shape.join() === tensor.shape.join();
   if (!isExpected)
     throw malformed(
       `tensor ${quote(name)} has shape [${tensor.shape.join(', ')}], not [${(shape ?? ['any']).join(', ')}]`,
     );
-  return isPacked(op, field.field)
-    ? unpackWeights(tensor.data as Uint8Array, op.cols * op.inFeatures, op.weightBits)
-    : tensor.data;
+  const bits = packedBits(op, field.field);
+  return bits === null ? tensor.data : unpackWeights(tensor.data as Uint8Array, countOf(field), bits);
 }
 
-type PackedOp = LinearOp | Outline<LinearOp>;
-
-function isPacked(op: Op | OpOutline, field: string): op is PackedOp {
-  return op.op === 'linear' && op.weightBits !== 8 && field === 'weight';
+/** A tensor's type and shape in the file. */
+function storedForm(op: OpOutline, field: TensorField): Pick<TensorField, 'dtype' | 'shape'> {
+  const bits = packedBits(op, field.field);
+  return bits === null ? field : { dtype: 'U8', shape: [packedLength(countOf(field), bits)] };
 }
 
-function packedForm(op: PackedOp, { field }: TensorField): TensorField {
-  return { field, dtype: 'U8', shape: [packedLength(op.cols * op.inFeatures, op.weightBits)] };
+function countOf({ shape }: TensorField): number {
+  return shape!.reduce((count, size) => count * size, 1);
 }
 
-function pack(op: PackedOp, tensor: Tensor): Tensor {
-  const data = packWeights(tensor.data as Int8Array, op.weightBits);
-  return { dtype: 'U8', shape: [data.length], data };
+function pack(data: Int8Array, bits: number): Tensor {
+  const packed = packWeights(data, bits);
+  return { dtype: 'U8', shape: [packed.length], data: packed };
+}
+
+/** The op of a file, whose coded weights are codes so far. */
+function withDecodedWeights(op: Op): Op {
+  if (op.op !== 'linear' || !isCoded(op) || op.weightsOf !== undefined) return op;
+  return { ...op, weight: decodeWeights(op.weight, op.inFeatures, op) };
 }
 
 /** The hash is that of the whole file with its own digits replaced by zeros. */

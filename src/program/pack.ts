@@ -1,4 +1,14 @@
-/** Weights of 4 or 6 bits as the file stores them: two's complement, one after the other, low bits first. */
+/** Weights of fewer than 8 bits as the file stores them: two's complement, one after the other, low bits first. */
+import { FACTOR_BITS } from './codebook.js';
+import type { OpOutline } from './schema.js';
+import type { Op } from './types.js';
+
+/** Bits that a tensor's integers are packed in; null: it is not packed. */
+export function packedBits(op: Op | OpOutline, field: string): number | null {
+  if (op.op !== 'linear') return null;
+  if (field === 'factor') return FACTOR_BITS;
+  return field === 'weight' && op.weightBits !== 8 ? op.weightBits : null;
+}
 
 /** Bytes that `count` packed weights take. */
 export function packedLength(count: number, bits: number): number {

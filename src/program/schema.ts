@@ -70,7 +70,7 @@ export function splitProgram(program: Program): { json: string; tensors: Readonl
     const own = new Map<string, TensorData>();
     tensors.push(own);
     const outline = outlineOf({ ...op }, '', own);
-    if (op.op === 'linear' && op.weightsOf !== undefined) own.delete('weight');
+    if (op.op === 'linear' && op.weightsOf !== undefined) for (const field of SHARED) own.delete(field);
     return outline;
   });
   // Through the schema, which settles the order of keys and refuses what could not be read back.
@@ -78,10 +78,19 @@ export function splitProgram(program: Program): { json: string; tensors: Readonl
   return { json: toJson(outline), tensors };
 }
 
+/** What tied layers share. */
+const SHARED = ['weight', 'codebook', 'factor'] as const;
+
 /** The weights that a layer of a file takes from one before it. */
-export function tiedWeights(op: Outline<LinearOp>, before: readonly Op[]): Int8Array {
+export function tiedWeights(
+  op: Outline<LinearOp>,
+  before: readonly Op[],
+): Pick<LinearOp, 'weight' | 'codebook' | 'factor'> {
   const owner = before[op.weightsOf!];
-  if (canShareWeights(op, owner)) return owner.weight;
+  if (canShareWeights(op, owner)) {
+    const { weight, codebook, factor } = owner;
+    return codebook === undefined ? { weight } : { weight, codebook, factor };
+  }
   throw malformed(`${quote(op.name)} shares the weights of op ${op.weightsOf}, which is no such layer before it`);
 }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { centreRows, cholesky, invertLower, observeChannels, roundInSteps } from '../../src/calibrate/numerics.js';
+import { nearestLevels } from '../../src/quantize/fit/codebook-fit.js';
 import { Random } from '../../src/images/random.js';
 
 /** B·Bᵀ + I of a random [n, n] B: symmetric positive definite. */
@@ -113,7 +114,9 @@ test('weights are rounded one after the other, errors passed on', () => {
       const random = new Random(seed);
       const weight = Float64Array.from({ length: rows * K }, () => (random.integer(4001) - 2000) / 128);
       const limit = 7;
-      const quantized = roundInSteps(weight, a, K, limit);
+      const all = Array.from({ length: 2 * limit + 1 }, (_, i) => i - limit);
+      const levels = { levels: nearestLevels(all), table: new Uint8Array(weight.length) };
+      const quantized = roundInSteps(weight, a, K, levels);
       for (let r = 0; r < rows; r++) {
         const pending = new Float64Array(K);
         for (let k = K - 1; k >= 0; k--) {

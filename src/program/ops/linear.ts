@@ -1,9 +1,18 @@
 import * as v from 'valibot';
 import type { OpCheck } from '../check.js';
+import { CODED_LIMIT, FACTORS, groupsOf, levelsOf } from '../codebook.js';
 import { MAX_ELEMENTS, ROW_LIMIT, outputRange } from '../limits.js';
 import { ACCUMULATOR_BITS, POWERS, fitsProduct, greatest, larger, requantized, within } from '../proof.js';
 import { elements, type OpBase, type ValueId, type ValueInfo } from '../value.js';
-import { integer, multiplierOf, padded, perChannel, type OpDefinition, type Surroundings } from './definition.js';
+import {
+  integer,
+  multiplierOf,
+  padded,
+  perChannel,
+  type OpDefinition,
+  type Surroundings,
+  type TensorField,
+} from './definition.js';
 
 /**
  * A linear layer. x is `u8` (acc = bias[n] + Σ (x − zero)·w), `i16` (acc = bias[n] + Σ x·w, the kernels split x into
@@ -17,8 +26,12 @@ export interface LinearOp extends OpBase {
   /** [cols, inFeatures] row-major, in [−127, 127]. */
   readonly weight: Int8Array;
   readonly inFeatures: number;
-  /** Bits the file stores each weight in: 4, 6 or 8. */
+  /** Bits the file stores each weight in: 2 to 8. */
   readonly weightBits: number;
+  /** How the file codes the weights: see `Coding`; absent: it holds them as they are. */
+  readonly groupSize?: number;
+  readonly codebook?: Int8Array;
+  readonly factor?: Int8Array;
   /** [cols]. */
   readonly bias: Int32Array;
   /** [cols]. */
@@ -34,11 +47,15 @@ export interface LinearOp extends OpBase {
 /** Linear layers with `i16` inputs accumulate two planes of 8 bits. */
 const WIDE_ACCUMULATOR_BITS = 40;
 
+/** What a file may store a weight in. */
+export const WEIGHT_BITS = [2, 3, 4, 5, 6, 7, 8] as const;
+
 export const linear: OpDefinition<LinearOp> = {
   fields: {
     x: integer,
     inFeatures: integer,
-    weightBits: v.picklist([4, 6, 8]),
+    weightBits: v.picklist(WEIGHT_BITS),
+    groupSize: v.optional(v.pipe(integer, v.minValue(1))),
     shift: integer,
     rowShift: integer,
     residual: v.nullable(integer),
@@ -46,9 +63,15 @@ export const linear: OpDefinition<LinearOp> = {
   },
   tensors(op) {
     const own = [perChannel(op, 'bias', 'I32'), multiplierOf(op)];
-    return op.weightsOf === undefined
-      ? [{ field: 'weight', dtype: 'I8', shape: [op.cols, op.inFeatures] }, ...own]
-      : own;
+    if (op.weightsOf !== undefined) return own;
+    const weight: TensorField = { field: 'weight', dtype: 'I8', shape: [op.cols, op.inFeatures] };
+    if (op.groupSize === undefined) return [weight, ...own];
+    return [
+      { field: 'codebook', dtype: 'I8', shape: [2 ** op.weightBits] },
+      { field: 'factor', dtype: 'I8', shape: [op.cols, groupsOf(op.inFeatures, op.groupSize)] },
+      weight,
+      ...own,
+    ];
   },
   operands: (op) => (op.residual === null ? [op.x] : [op.x, op.residual]),
   validate(op, check, surroundings) {
@@ -63,9 +86,10 @@ export const linear: OpDefinition<LinearOp> = {
     } else {
       check.that(op.rowShift === 0, 'rowShift is not 0, yet x is not dynamic');
     }
-    check.that([4, 6, 8].includes(op.weightBits), `weightBits is ${op.weightBits}, not 4, 6 or 8`);
+    check.count('weightBits', op.weightBits, WEIGHT_BITS[0], WEIGHT_BITS.at(-1)!);
     check.length('weight', op.weight, op.cols * op.inFeatures);
-    const limit = (1 << (op.weightBits - 1)) - 1;
+    if (op.groupSize !== undefined) validateCoding(op, op.groupSize, check);
+    const limit = weightLimit(op);
     if (op.weightsOf === undefined) check.within('weight', op.weight, -limit, limit);
     else validateTied(op, op.weightsOf, check, surroundings);
     check.length('bias', op.bias, op.cols);
@@ -97,7 +121,7 @@ export const linear: OpDefinition<LinearOp> = {
   },
   isProvenBySize(op, values) {
     const { lo, hi, bits } = accumulation(values[op.x]);
-    const weights = op.inFeatures * ((1 << (op.weightBits - 1)) - 1);
+    const weights = op.inFeatures * weightLimit(op);
     const sum = Math.max(-lo, hi) * weights;
     const dynamic = values[op.x].out.type === 'rows';
     const accumulator = (dynamic ? scaleRow(sum, op.rowShift) : BigInt(sum)) + greatest(op.bias);
@@ -115,14 +139,35 @@ export const linear: OpDefinition<LinearOp> = {
   parameters: (op) => (op.weightsOf === undefined ? op.weight.length : 0) + op.bias.length,
 };
 
+/** |w| stays within. */
+function weightLimit({ weightBits, groupSize }: Pick<LinearOp, 'weightBits' | 'groupSize'>): number {
+  return groupSize === undefined ? (1 << (weightBits - 1)) - 1 : CODED_LIMIT;
+}
+
+/** Codes of fewer than 8 bits stand for weights within ±127, whatever code and factor. */
+function validateCoding(op: LinearOp, groupSize: number, check: OpCheck): void {
+  check.count('groupSize', groupSize, 1, MAX_ELEMENTS);
+  check.that(op.weightBits < 8, 'its weights of 8 bits are coded');
+  if (op.weightsOf !== undefined) return;
+  check.length('codebook', op.codebook!, 2 ** op.weightBits);
+  check.length('factor', op.factor!, op.cols * groupsOf(op.inFeatures, groupSize));
+  check.within('factor', op.factor!, ...FACTORS);
+  for (const factor of new Set(op.factor)) {
+    const levels = levelsOf(op.codebook!, factor);
+    const fits = levels.every((level) => Math.abs(level) <= CODED_LIMIT);
+    check.that(fits, `its codebook passes ${CODED_LIMIT} at factor ${factor}`);
+  }
+}
+
 /** Whether a linear layer may use the weights of another op: of one that has as many, of as many bits, of its own. */
 export function canShareWeights(
-  op: Pick<LinearOp, 'cols' | 'inFeatures' | 'weightBits'>,
+  op: Pick<LinearOp, 'cols' | 'inFeatures' | 'weightBits' | 'groupSize'>,
   owner: (OpBase & { readonly op: string }) | undefined,
 ): owner is LinearOp {
   if (owner?.op !== 'linear') return false;
-  const { cols, inFeatures, weightBits, weightsOf } = owner as LinearOp;
-  return cols === op.cols && inFeatures === op.inFeatures && weightBits === op.weightBits && weightsOf === undefined;
+  const { cols, inFeatures, weightBits, groupSize, weightsOf } = owner as LinearOp;
+  const isAlike = weightBits === op.weightBits && groupSize === op.groupSize;
+  return cols === op.cols && inFeatures === op.inFeatures && isAlike && weightsOf === undefined;
 }
 
 function validateTied(op: LinearOp, weightsOf: number, check: OpCheck, { ops, index }: Surroundings): void {

@@ -79,9 +79,8 @@ function refitBias(
   const N = fit.scale.length;
   const K = inputScale.length;
   const rows = x.length / K;
-  const rescaled = ({ bits, quantized, scale }: WeightPlane): WeightPlane => ({
-    bits,
-    quantized,
+  const rescaled = ({ scale, ...plane }: WeightPlane): WeightPlane => ({
+    ...plane,
     scale: scale.map((s) => (s * inputScale[0]) / input.scale[0] / unit),
   });
   const first = rescaled(fit);

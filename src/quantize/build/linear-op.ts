@@ -1,5 +1,7 @@
 import type { LinearOp } from '../../program/types.js';
+import { forEachGroup, type Coding } from '../../program/codebook.js';
 import type { Encoding } from '../decide/encoding.js';
+import { BINS, tablesOf } from '../fit/codebook-fit.js';
 import type { WeightPlane } from '../fit/weight-rounding.js';
 import type { Layer } from './layer-samples.js';
 import { encodeMultipliers } from './multipliers.js';
@@ -24,6 +26,7 @@ export function linearOp(
   const steps = plane.scale.map((s) => (isDynamic ? (s * 2 ** rowShift) / unit : s));
   const bias = plane.bias.map((b, n) => b - target.center[n]);
   const carried = carry({ quantized: plane.quantized, steps, bias }, target.scale);
+  const weight = plane.coding === null ? carried.quantized : toLevels(carried.quantized, plane.coding, node.inFeatures);
   const { multiplier, shift } = encodeMultipliers(
     carried.steps.map((u, n) => u / target.scale[n]),
     node.name,
@@ -31,7 +34,12 @@ export function linearOp(
   );
   return {
     ...{ op: 'linear', name: node.name, rows: node.rows, cols: node.cols, out: target.out, x: input.value },
-    ...{ weight: carried.quantized, inFeatures: node.inFeatures, weightBits: plane.bits },
+    ...{ weight, inFeatures: node.inFeatures, weightBits: plane.bits },
+    ...(plane.coding !== null && {
+      groupSize: plane.coding.groupSize,
+      codebook: plane.coding.codebook,
+      factor: plane.coding.factor,
+    }),
     ...{
       bias: Int32Array.from(bias, (b, n) => Math.round(b / carried.steps[n])),
       multiplier,
@@ -84,6 +92,17 @@ function carry(
 }
 
 const rescaled = (q: number, from: number, to: number): number => (from === to ? q : Math.round((q * from) / to));
+
+/** Weights as they are where a code stands for them, as most do; those that were carried to other steps by the nearest. */
+function toLevels(quantized: Int8Array, coding: Coding, inFeatures: number): Int8Array {
+  const tables = tablesOf(coding.codebook);
+  const weight = new Int8Array(quantized.length);
+  forEachGroup(weight.length, inFeatures, coding.groupSize, (from, to, group) => {
+    const table = tables.get(coding.factor[group])!;
+    for (let i = from; i < to; i++) weight[i] = table[2 * quantized[i] + BINS / 2];
+  });
+  return weight;
+}
 
 /** rowShift: M' ≤ 2^22, so |M'·Σ| >> rowShift stays below 2^30, and the bias below that again. */
 function shiftOf({ quantized, scale }: WeightPlane, K: number): number {

@@ -3,7 +3,14 @@ import { centreRows } from '../../calibrate/numerics.js';
 import type { Products } from '../../calibrate/products.js';
 import { transposed } from './linalg.js';
 import { NO_CORRECTION, correctWeights, type Correction } from './weight-correction.js';
-import { productWithMean, roundInOrder, roundToNearest, roundingOrder, type WeightPlane } from './weight-rounding.js';
+import {
+  productWithMean,
+  roundCoded,
+  roundInOrder,
+  roundToNearest,
+  roundingOrder,
+  type WeightPlane,
+} from './weight-rounding.js';
 
 /** What a linear layer really sees on the calibration rows, and what it should give. */
 export interface FitProblem {
@@ -55,7 +62,8 @@ const ROWS_FOR_BIAS = 32;
 
 /**
  * Fits one linear layer to what it really sees (`FitProblem`): the weights are corrected (`correctWeights`), rounded
- * one input channel at a time with each rounding error passed on to the channels still to come (`roundInOrder`), what
+ * one input channel at a time with each rounding error passed on to the channels still to come (`roundInOrder`; where
+ * they have fewer than 8 bits `roundCoded`), what
  * that leaves of them is rounded once more where there is a residual plane, and the bias makes the mean error zero.
  */
 export async function fitLinear(
@@ -86,7 +94,10 @@ export async function fitLinear(
   const order = gram !== null && options.roundsInOrder ? roundingOrder(gram, K) : null;
   const round = (w: Float64Array, bits: number): WeightPlane =>
     order === null ? roundToNearest(w, N, K, bits) : roundInOrder(w, order, N, K, bits);
-  const first = round(corrected, options.weightBits);
+  const first =
+    options.weightBits < 8
+      ? await withBestScales(roundCoded(corrected, order, K, options.weightBits), corrected, gram, products)
+      : round(corrected, options.weightBits);
   const residualPlane =
     use === 'none'
       ? null
@@ -99,6 +110,33 @@ export async function fitLinear(
   const meanOutput = productWithMean(use === 'own' ? [first, residualPlane!] : [first], meanX);
   const bias = problem.bias.map((b, n) => b + trust * (meanT[n] - meanOutput[n] - b));
   return { ...first, residualPlane, bias, ridge, heldOutError };
+}
+
+/**
+ * The row scales with which the rounded weights q of a layer leave the least error: (q·G·w)/(q·G·q), G being the Gram
+ * matrix of its inputs.
+ *
+ * @param gram [K, K]; null: not known, the scales stay
+ */
+async function withBestScales(
+  plane: WeightPlane,
+  weight: Float64Array,
+  gram: Float64Array | null,
+  products: Products,
+): Promise<WeightPlane> {
+  if (gram === null) return plane;
+  const N = plane.scale.length;
+  const K = weight.length / N;
+  const seen = await products.plain(Float32Array.from(plane.quantized), K, new Float32Array(gram), K);
+  const scale = plane.scale.map((own, n) => {
+    let [wanted, given] = [0, 0];
+    for (let i = n * K; i < (n + 1) * K; i++) {
+      wanted += seen[i] * weight[i];
+      given += seen[i] * plane.quantized[i];
+    }
+    return given > 0 && wanted > 0 ? wanted / given : own;
+  });
+  return { ...plane, scale };
 }
 
 /** Weights rounded to nearest, the bias kept. */

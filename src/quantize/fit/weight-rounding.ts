@@ -2,7 +2,9 @@
  * Rounding of weights: to the nearest, or GPTQ / LDLQ (Chee et al., arXiv 2307.13304; Frantar et al., arXiv
  * 2210.17323).
  */
-import { cholesky, roundInSteps } from '../../calibrate/numerics.js';
+import { cholesky, roundInSteps, type WeightLevels } from '../../calibrate/numerics.js';
+import { forEachGroup, type Coding } from '../../program/codebook.js';
+import { fitCodebook, nearestLevels, tablesOf } from './codebook-fit.js';
 import { meanDiagonal } from './linalg.js';
 
 /** Quantized weights of one layer, or the residual weight plane of one. */
@@ -10,6 +12,8 @@ export interface WeightPlane {
   readonly bits: number;
   /** [N, K] in ±limit. */
   readonly quantized: Int8Array;
+  /** How they are coded; null: they are stored as they are. */
+  readonly coding: Coding | null;
   /** [N]: real value of one step. */
   readonly scale: Float64Array;
 }
@@ -21,7 +25,7 @@ export function roundToNearest(weight: Float64Array, N: number, K: number, weigh
   const scale = rowScales(weight, N, K, weightBits);
   const quantized = new Int8Array(N * K);
   for (let n = 0, i = 0; n < N; n++) for (let k = 0; k < K; k++, i++) quantized[i] = Math.round(weight[i] / scale[n]);
-  return { bits: weightBits, quantized, scale };
+  return { bits: weightBits, quantized, coding: null, scale };
 }
 
 function rowScales(weight: Float64Array, N: number, K: number, weightBits: number): Float64Array {
@@ -57,19 +61,74 @@ export function roundingOrder(gram: Float64Array, K: number): RoundingOrder | nu
 
 export function roundInOrder(
   weight: Float64Array,
-  { channels, factor }: RoundingOrder,
+  order: RoundingOrder,
   N: number,
   K: number,
   weightBits: number,
 ): WeightPlane {
   const scale = rowScales(weight, N, K, weightBits);
-  const inSteps = new Float64Array(N * K);
-  for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) inSteps[n * K + k] = weight[n * K + channels[k]] / scale[n];
+  const limit = 2 ** (weightBits - 1) - 1;
+  const all = Array.from({ length: 2 * limit + 1 }, (_, i) => i - limit);
+  const quantized = roundToLevels({ weight, scale }, order, {
+    levels: nearestLevels(all),
+    table: new Uint8Array(N * K),
+  });
+  return { bits: weightBits, quantized, coding: null, scale };
+}
+
+/**
+ * Weights of few bits, coded: in order where the dependence of channels is known, else to the nearest level.
+ *
+ * @param bits 2 to 7
+ */
+export function roundCoded(weight: Float64Array, order: RoundingOrder | null, K: number, bits: number): WeightPlane {
+  const importance = new Float64Array(K).fill(1);
+  // What is left of a channel's error when those rounded after it have made up for it as well as they can.
+  order?.channels.forEach((channel, k) => (importance[channel] = order.factor[k * K + k] ** 2));
+  const { coding, scale } = fitCodebook({ weight, importance }, bits);
+  const levels = codedLevels(coding, weight.length, K);
+  const quantized = roundToLevels({ weight, scale }, order ?? independent(K), levels);
+  return { bits, quantized, coding, scale };
+}
+
+/** The levels of each weight: a table for each factor. */
+function codedLevels({ codebook, factor, groupSize }: Coding, count: number, K: number): WeightLevels {
+  const tables = tablesOf(codebook);
+  const places = new Map([...tables.keys()].map((of, place) => [of, place]));
+  const levels = new Int8Array([...tables.values()].flatMap((table) => [...table]));
+  const table = new Uint8Array(count);
+  forEachGroup(count, K, groupSize, (from, to, group) => table.fill(places.get(factor[group])!, from, to));
+  return { levels, table };
+}
+
+/** Weights rounded to levels of their own in steps of their rows. */
+function roundToLevels(
+  { weight, scale }: { readonly weight: Float64Array; readonly scale: Float64Array },
+  { channels, factor }: RoundingOrder,
+  { levels, table }: WeightLevels,
+): Int8Array {
+  const K = channels.length;
+  const inSteps = new Float64Array(weight.length);
+  const tables = new Uint8Array(weight.length);
+  for (let n = 0, row = 0; n < scale.length; n++, row += K) {
+    for (let k = 0; k < K; k++) {
+      inSteps[row + k] = weight[row + channels[k]] / scale[n];
+      tables[row + k] = table[row + channels[k]];
+    }
+  }
   // Channels of the largest energy are rounded first, while most others can still make up for them.
-  const ordered = roundInSteps(inSteps, factor, K, 2 ** (weightBits - 1) - 1);
-  const quantized = new Int8Array(N * K);
-  for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) quantized[n * K + channels[k]] = ordered[n * K + k];
-  return { bits: weightBits, quantized, scale };
+  const ordered = roundInSteps(inSteps, factor, K, { levels, table: tables });
+  const quantized = new Int8Array(weight.length);
+  for (let row = 0; row < weight.length; row += K)
+    for (let k = 0; k < K; k++) quantized[row + channels[k]] = ordered[row + k];
+  return quantized;
+}
+
+/** Channels that do not depend on each other. */
+function independent(K: number): RoundingOrder {
+  const factor = new Float64Array(K * K);
+  for (let k = 0; k < K; k++) factor[k * K + k] = 1;
+  return { channels: Array.from({ length: K }, (_, k) => k), factor };
 }
 
 /** What planes of weights give for the mean input. */

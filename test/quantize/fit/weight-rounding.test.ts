@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../../src/images/random.js';
+import { decodeWeights, encodeWeights } from '../../../src/program/codebook.js';
 import {
   productWithMean,
+  roundCoded,
   roundInOrder,
   roundToNearest,
   roundingOrder,
@@ -71,6 +73,30 @@ describe.each([4, 6, 8])('weights of %i bits', (bits) => {
   });
 });
 
+describe.each([2, 3, 4, 5, 6, 7])('coded weights of %i bits', (bits) => {
+  test('are what their codes stand for, and leave less error of the output than as many plain bits', () => {
+    let [coded, plain] = [0, 0];
+    for (let seed = 1; seed <= 20; seed++) {
+      const { weight, gram } = problemOf(seed);
+      const order = roundingOrder(gram, K)!;
+      const { quantized, coding, scale } = roundCoded(weight, order, K, bits);
+      const op = { ...coding!, weight: quantized, inFeatures: K } as Parameters<typeof encodeWeights>[0];
+      expect(decodeWeights(encodeWeights(op), K, coding!)).toEqual(quantized);
+      const other = roundInOrder(weight, order, N, K, bits);
+      coded += outputError(weight, quantized, scale, gram);
+      plain += outputError(weight, other.quantized, other.scale, gram);
+    }
+    expect(coded).toBeLessThan(plain);
+  });
+
+  test('a row of zeros stays one', () => {
+    const { weight } = problemOf(1);
+    weight.fill(0, K, 2 * K);
+    const { quantized } = roundCoded(weight, null, K, bits);
+    expect(quantized.subarray(K, 2 * K).every((w) => w === 0)).toBe(true);
+  });
+});
+
 test('inputs that are no more than one another have an order too', () => {
   expect(roundingOrder(new Float64Array(K * K).fill(1), K)!.channels).toHaveLength(K);
   expect(roundingOrder(new Float64Array(K * K), K)!.channels).toHaveLength(K);
@@ -80,6 +106,7 @@ test('planes add up for the mean input', () => {
   const plane = (quantized: number[], scale: number) => ({
     bits: 8,
     quantized: Int8Array.from(quantized),
+    coding: null,
     scale: Float64Array.of(scale, scale),
   });
   const output = productWithMean([plane([1, 2, 3, 4], 0.5), plane([1, 0, 0, 1], 0.25)], Float64Array.of(2, 4));

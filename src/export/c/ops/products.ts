@@ -1,5 +1,6 @@
 /** Products of matrices: linear layers, attention, products of two values. */
 import type { ValueSpec } from '../../../engine/values.js';
+import { encodeWeights, FACTOR_BITS, isCoded } from '../../../program/codebook.js';
 import { outputRange } from '../../../program/limits.js';
 import { packWeights } from '../../../program/pack.js';
 import type { AttentionOp, LinearOp, MatmulOp, MatrixView } from '../../../program/types.js';
@@ -18,13 +19,24 @@ import {
 /** By layer: weights as they are kept, so that tied weights are kept once. */
 const packed = new WeakMap<Int8Array, Map<number, Uint8Array>>();
 
-function packedWeights({ weight, weightBits }: LinearOp): Int8Array | Uint8Array {
+function packedWeights(op: LinearOp): Int8Array | Uint8Array {
+  const { weight, weightBits } = op;
   if (weightBits === 8) return weight;
   const known = packed.get(weight) ?? new Map<number, Uint8Array>();
   packed.set(weight, known);
-  const bytes = known.get(weightBits) ?? packWeights(weight, weightBits);
+  const bytes = known.get(weightBits) ?? packWeights(isCoded(op) ? encodeWeights(op) : weight, weightBits);
   known.set(weightBits, bytes);
   return bytes;
+}
+
+/** What the codes of a layer stand for; none where its weights are not coded. */
+function codingOf(op: LinearOp, context: StructContext): CStruct['fields'] {
+  if (!isCoded(op)) return {};
+  return {
+    group_size: op.groupSize,
+    factor: context.array('factor', packWeights(op.factor, FACTOR_BITS)),
+    codebook: context.array('codebook', op.codebook),
+  };
 }
 
 /** zero·Σ_k w[n, k] of each column. */
@@ -47,6 +59,7 @@ function linearStruct(op: LinearOp, context: StructContext): CStruct {
       ...{ cols: op.cols, in_features: op.inFeatures, x_type: CTYPES[x.out.type], row_shift: op.rowShift },
       bits: op.weightBits,
       weight: context.array('weight', packedWeights(op)),
+      ...codingOf(op, context),
       bias: context.array('bias', bias),
       ...(isByRow && {
         correction: context.array(
