@@ -4,7 +4,7 @@ import { MAX_CHANNELS } from '../images/image.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import { PRESET_NAMES } from '../images/preprocess/presets.js';
 import { MAX_EDGE } from '../images/preprocess/recipe.js';
-import { EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES } from '../quantize/index.js';
+import { EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, WEIGHT_BITS } from '../quantize/index.js';
 import { UsageError } from '../errors.js';
 import { ENGINE, check, checkObject, oneOf, path, shaped, wholeNumber } from './checks.js';
 import type { Check, Checks } from './checks.js';
@@ -42,7 +42,17 @@ const QUANTIZE: Checks<QuantizeRequest> = {
   scales: oneOf(SCALE_MODES),
   method: oneOf(METHODS),
   effort: oneOf(EFFORTS),
-  weightBits: oneOf([4, 6, 8]),
+  weightBits: oneOf(WEIGHT_BITS),
+  layerWeightBits: listOf(
+    shaped(
+      '{ pattern, bits: 2 to 8 }',
+      ({ pattern, bits }) => typeof pattern === 'string' && pattern !== '' && WEIGHT_BITS.includes(bits as 8),
+    ),
+  ),
+  targetBits: {
+    expected: 'null, or a number from 2 to 8',
+    accepts: (value) => value === null || (typeof value === 'number' && value >= 2 && value <= 8),
+  },
   layerBits: listOf(
     shaped(
       '{ pattern, bits: 8 or 16 }',

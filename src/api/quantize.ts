@@ -22,7 +22,7 @@ import {
   quantizeGraph,
   resolveScheme,
 } from '../quantize/index.js';
-import type { GivenStatistics, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
+import type { GivenStatistics, PatternBits, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
 import { SEED, drawImages } from './draw-images.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
@@ -274,12 +274,15 @@ function decibels(value: number): string {
  * @param statisticsImages how many images the ranges were chosen on, where statistics were given; else null
  */
 function recordSettings(
-  { layerBits, ...simple }: QuantizeOptions,
+  { layerBits, layerWeightBits, targetBits, ...simple }: QuantizeOptions,
   statisticsImages: number | null,
 ): Record<string, string> {
   const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
-  if (layerBits.length > 0)
-    settings['layerBits'] = layerBits.map(({ pattern, bits }) => `${pattern}=${bits}`).join(',');
+  const listed = (patterns: readonly PatternBits<number>[]): string =>
+    patterns.map(({ pattern, bits }) => `${pattern}=${bits}`).join(',');
+  if (layerBits.length > 0) settings['layerBits'] = listed(layerBits);
+  if (layerWeightBits.length > 0) settings['layerWeightBits'] = listed(layerWeightBits);
+  if (targetBits !== null) settings['targetBits'] = String(targetBits);
   if (statisticsImages !== null) settings['statisticsImages'] = String(statisticsImages);
   return settings;
 }

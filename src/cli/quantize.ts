@@ -7,7 +7,7 @@ import { checkQuantizeRequest, quantize } from '../api/quantize.js';
 import type { QuantizeSummary } from '../api/summary.js';
 import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
-import type { LayerBits, QuantizeOptions } from '../quantize/index.js';
+import type { LayerBits, PatternBits, WeightBits, QuantizeOptions } from '../quantize/index.js';
 import { addRecipeOptions, addThreadsOption, atLeastTwo, collectNames } from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { shellQuoted } from '../api/command.js';
@@ -31,7 +31,8 @@ import {
   warningsTold,
 } from './render.js';
 
-interface Flags extends RecipeOptionValues, Partial<QuantizeOptions> {
+interface Flags extends RecipeOptionValues, Partial<Omit<QuantizeOptions, 'weightBits' | 'layerWeightBits'>> {
+  readonly weightBits?: WidthFlags;
   readonly out?: string;
   readonly output?: readonly string[];
   readonly images?: string;
@@ -79,10 +80,17 @@ export function addQuantizeCommand(program: Command): void {
     .addOption(choice('--method <name>', 'how calibration chooses ranges', METHODS, DEFAULT_OPTIONS.method))
     .addOption(choice('--effort <level>', 'seconds against accuracy', EFFORTS, DEFAULT_OPTIONS.effort))
     .addOption(
-      new Option('--weight-bits <n>', 'bits of each weight')
-        .choices(['4', '6', '8'])
-        .default(DEFAULT_OPTIONS.weightBits)
+      new Option(
+        '--weight-bits <n>',
+        'bits of each weight, 2 to 8; or of the layers that patterns match, such as 6,blocks.*.mlp.*=4,head=8',
+      )
+        .default({ weightBits: DEFAULT_OPTIONS.weightBits, layerWeightBits: [] }, String(DEFAULT_OPTIONS.weightBits))
         .argParser((text) => parseWeightBits(text)),
+    )
+    .option(
+      '--target-bits <n>',
+      'bits of a weight on average, 2 to 8: each layer gets as many as the outputs are sensitive to it',
+      parseTargetBits,
     )
     .option(
       '--layer-bits <name=bits>',
@@ -169,11 +177,11 @@ async function observeShard(model: string, flags: Flags, shard: ShardFlag): Prom
 
 function requestOf(flags: Flags): QuantizeRequest {
   const { out, output, images, numImages, stats, saveStats, report, labels, threads } = flags;
-  const { kernels, scales, method, effort, weightBits, layerBits } = flags;
+  const { kernels, scales, method, effort, weightBits, targetBits, layerBits } = flags;
   return {
     ...outputsAsked(out, output),
     ...{ images, numImages, stats, saveStats, report, labels, threads },
-    ...{ kernels, scales, method, effort, weightBits, layerBits },
+    ...{ kernels, scales, method, effort, ...weightBits, targetBits, layerBits },
     preprocess: parseRecipeFlags(flags),
   };
 }
@@ -251,7 +259,25 @@ function collectLayerBits(text: string, earlier: readonly LayerBits[] = []): Lay
   return [...earlier, { pattern: match[1], bits: match[2] === '8' ? 8 : 16 }];
 }
 
-function parseWeightBits(text: string): number {
-  if (!/^[468]$/.test(text)) throw new InvalidArgumentError('It must be 4, 6 or 8.');
-  return Number(text);
+type WidthFlags = Pick<QuantizeOptions, 'weightBits' | 'layerWeightBits'>;
+
+function parseWeightBits(text: string): WidthFlags {
+  let weightBits: WeightBits = DEFAULT_OPTIONS.weightBits;
+  const layerWeightBits: PatternBits<WeightBits>[] = [];
+  for (const part of text.split(',')) {
+    const match = /^(?:(.+)=)?([2-8])$/.exec(part);
+    if (match === null)
+      throw new InvalidArgumentError('It must be 2 to 8, or a list of name or pattern, =, and 2 to 8.');
+    const bits = Number(match[2]) as WeightBits;
+    if (match[1] === undefined) weightBits = bits;
+    else layerWeightBits.push({ pattern: match[1], bits });
+  }
+  return { weightBits, layerWeightBits };
+}
+
+function parseTargetBits(text: string): number {
+  const bits = Number(text);
+  if (text.trim() === '' || !(bits >= 2 && bits <= 8))
+    throw new InvalidArgumentError('It must be a number from 2 to 8.');
+  return bits;
 }

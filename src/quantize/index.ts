@@ -8,6 +8,7 @@ import { calibrate, holdOut } from './calibration.js';
 import type { Calibration, Quantization } from './context.js';
 import { NOTHING_SENSITIVE } from './decide/bit-widths.js';
 import { chooseSensitive } from './decide/choose-bits.js';
+import { chooseWeightBits } from './decide/choose-weight-bits.js';
 import { checkLayerBits } from './decide/layer-bits.js';
 import { NOTHING_MEASURED, measureSensitivities, type Sensitivities } from './decide/sensitivity.js';
 import { ValueEncodings } from './decide/value-encodings.js';
@@ -21,7 +22,8 @@ export type { Agreement } from '../metrics/agreement.js';
 export { calibrate, holdOut, observedGraph, observedNodes } from './calibration.js';
 export { EFFORT_SETTINGS } from './effort.js';
 export { METHODS } from './decide/ranges.js';
-export { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, SCALE_MODES, type LayerBits, type QuantizeOptions } from './options.js';
+export { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, SCALE_MODES, WEIGHT_BITS } from './options.js';
+export type { LayerBits, PatternBits, QuantizeOptions, WeightBits } from './options.js';
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
 export type { FitStage, GivenStatistics, QuantizeRequest, QuantizeResult } from './request.js';
 export { resolveScheme, type Scheme } from './schemes/index.js';
@@ -32,8 +34,10 @@ export type { Techniques } from './techniques.js';
  *
  * @throws InputError for bits of layers that it does not have
  */
-export function checkLayers(graph: Graph, { layerBits }: QuantizeOptions): void {
-  checkLayerBits(separateOutputRows(graph), layerBits);
+export function checkLayers(graph: Graph, { layerBits, layerWeightBits }: QuantizeOptions): void {
+  const separated = separateOutputRows(graph);
+  checkLayerBits(separated, layerBits, ['linear']);
+  checkLayerBits(separated, layerWeightBits, ['linear', 'patchEmbed']);
 }
 
 /**
@@ -66,8 +70,11 @@ export async function fitCalibrated(
   try {
     const undecided = new ValueEncodings(calibration, scheme, NOTHING_SENSITIVE);
     const sensitivities = await measure({ calibration, scheme, encodings: undecided, products }, request);
-    const sensitive = chooseSensitive(sensitivities, scheme.techniques.sensitiveWork, scheme.techniques.poorWork);
-    const encodings = new ValueEncodings(calibration, scheme, sensitive);
+    const { sensitiveWork, poorWork } = scheme.techniques;
+    const weightBits = chooseWeightBits({ calibration, scheme }, sensitivities.weights);
+    const weights = scheme.targetBits === null ? sensitivities.weights : NOTHING_MEASURED.weights;
+    const sensitive = chooseSensitive({ ...sensitivities, weights }, sensitiveWork, poorWork);
+    const encodings = new ValueEncodings(calibration, scheme, { ...sensitive, weightBits });
     return await build({ calibration, scheme, encodings, products }, sensitivities, request);
   } finally {
     await products.close();
@@ -76,7 +83,8 @@ export async function fitCalibrated(
 
 /** What too few bits of inputs, weights and softmax weights do to the logits, where it matters which are the worst. */
 async function measure(quantization: Quantization, { options, onProgress }: QuantizeRequest): Promise<Sensitivities> {
-  if (quantization.scheme.techniques.sensitiveWork === 0) return NOTHING_MEASURED;
+  const { techniques, targetBits } = quantization.scheme;
+  if (techniques.sensitiveWork === 0 && targetBits === null) return NOTHING_MEASURED;
   return measureSensitivities(quantization, EFFORT_SETTINGS[options.effort].sensitivityRuns, (done, total) =>
     onProgress?.('sensitivity', done, total),
   );

@@ -1,4 +1,7 @@
+import { WEIGHT_BITS } from '../program/ops/linear.js';
 import type { RangeMethod } from './decide/ranges.js';
+
+export { WEIGHT_BITS };
 
 export const KERNEL_SETS = ['shift', 'lut', 'paper'] as const;
 /** Which integer kernels stand for softmax, GELU and LayerNorm; see docs/architecture.md. */
@@ -11,11 +14,16 @@ export type ScaleMode = (typeof SCALE_MODES)[number];
 export const EFFORTS = ['fast', 'normal', 'best'] as const;
 export type Effort = (typeof EFFORTS)[number];
 
-/** Input bits of the linear layers whose name a glob pattern matches; the last match counts. */
-export interface LayerBits {
+/** Bits of the linear layers whose name a glob pattern matches; the last match counts. */
+export interface PatternBits<T extends number> {
   readonly pattern: string;
-  readonly bits: 8 | 16;
+  readonly bits: T;
 }
+
+/** Of their inputs. */
+export type LayerBits = PatternBits<8 | 16>;
+
+export type WeightBits = (typeof WEIGHT_BITS)[number];
 
 export interface QuantizeOptions {
   readonly kernels: KernelSet;
@@ -23,7 +31,14 @@ export interface QuantizeOptions {
   readonly method: RangeMethod;
   readonly effort: Effort;
   /** Bits of every linear layer's weights. */
-  readonly weightBits: 4 | 6 | 8;
+  readonly weightBits: WeightBits;
+  /** Of those of some layers. */
+  readonly layerWeightBits: readonly PatternBits<WeightBits>[];
+  /**
+   * Bits of a weight on average: each layer gets as many, 2 to 8, as the outputs are sensitive to it; null: `weightBits`
+   * each.
+   */
+  readonly targetBits: number | null;
   readonly layerBits: readonly LayerBits[];
 }
 
@@ -33,5 +48,7 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
   method: 'minmax',
   effort: 'normal',
   weightBits: 8,
+  layerWeightBits: [],
+  targetBits: null,
   layerBits: [],
 };

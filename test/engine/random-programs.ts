@@ -1,7 +1,18 @@
 import fc from 'fast-check';
 import { bitLength } from '../../src/kernels/dyadic.js';
 import { hasTapsInside } from '../../src/program/ops/geometry.js';
-import type { Geometry, Op, OperandView, Output, Program, ValueId, ValueType } from '../../src/program/types.js';
+import { Random } from '../../src/images/random.js';
+import type {
+  Geometry,
+  LinearOp,
+  Op,
+  OperandView,
+  Output,
+  Program,
+  ValueId,
+  ValueType,
+} from '../../src/program/types.js';
+import { codedWeights } from '../program/coded.js';
 import { Data, fittingRequantization, withoutOffset } from './random-ops.js';
 import { PRODUCTS } from './random-products.js';
 
@@ -62,6 +73,11 @@ function quantizeInput(b: Builder, x: ValueId, out = b.data.output(b.data.pick([
   return b.add({ op: 'rescale', ...common, ...fittingRequantization(b.data, out, 24, 22, cols) });
 }
 
+/** The weights of a layer, as they are coded. */
+function codingOf({ weight, weightBits, groupSize, codebook, factor }: LinearOp) {
+  return groupSize === undefined ? { weight, weightBits } : { weight, weightBits, groupSize, codebook, factor };
+}
+
 function linear(
   b: Builder,
   x: ValueId,
@@ -76,7 +92,12 @@ function linear(
   const isWide = source.out.type === 'i16';
   const bits = (isDynamic ? 7 : isWide ? 15 : 8) + 7 + bitLength(inFeatures) + 1;
   const twin = like === null ? undefined : b.of(like);
-  const weight = twin?.op === 'linear' ? twin.weight : b.data.fill(new Int8Array(cols * inFeatures), -127, 127);
+  const weights =
+    twin?.op === 'linear'
+      ? codingOf(twin)
+      : b.data.integer(0, 3) === 0
+        ? codedWeights(new Random(b.data.integer(1, 2 ** 30)), { cols, inFeatures })
+        : { weightBits: 8, weight: b.data.fill(new Int8Array(cols * inFeatures), -127, 127) };
   return b.add({
     op: 'linear',
     name: '',
@@ -85,9 +106,8 @@ function linear(
     out,
     x,
     inFeatures,
-    weightBits: 8,
     residual,
-    weight,
+    ...weights,
     ...(twin?.op === 'linear' && { weightsOf: twin.weightsOf ?? like! - 1 }),
     bias: b.data.fill(new Int32Array(cols), -1000, 1000),
     ...fittingRequantization(

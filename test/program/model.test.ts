@@ -7,10 +7,13 @@ import { describe, expect, test } from 'vitest';
 import { InputError } from '../../src/errors.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
 import { decodeContainer, encodeContainer } from '../../src/program/container.js';
+import { decodeWeights, type Coding } from '../../src/program/codebook.js';
+import { Random } from '../../src/images/random.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { IvitModel } from '../../src/program/model.js';
 import type { LinearOp, Op } from '../../src/program/types.js';
 import { packWeights, packedLength, unpackWeights } from '../../src/program/pack.js';
+import { codedWeights } from './coded.js';
 import { tinyModel, tinyPaperProgram, tinyProductProgram, tinyProgram } from './tiny.js';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -189,10 +192,62 @@ describe('weights that layers share', () => {
   });
 });
 
-describe('weights of 4 and 6 bits', () => {
+describe('coded weights', () => {
+  const coded = (seed: number): IvitModel => {
+    const tiny = tinyProgram();
+    const ops = tiny.ops.map((op) =>
+      op.name === 'proj' ? { ...op, ...codedWeights(new Random(seed), op as LinearOp) } : op,
+    );
+    return tinyModel({ ...tiny, ops: ops as Op[] });
+  };
+
   test('round trip', () => {
     fc.assert(
-      fc.property(fc.constantFrom(4, 6), fc.array(fc.integer({ min: -127, max: 127 })), (bits, values) => {
+      fc.property(fc.integer({ min: 1, max: 2 ** 30 }), (seed) => {
+        const bytes = encode(coded(seed));
+        const read = decode(bytes);
+        expect(read).toEqual(stored(coded(seed), bytes));
+        expect(encode(read)).toEqual(bytes);
+      }),
+    );
+  });
+
+  test('are what the format says', () => {
+    const coding = { weightBits: 2, groupSize: 2, codebook: Int8Array.of(-80, -9, 0, 81), factor: Int8Array.of(-8, 7) };
+    // (81·8 + 8) >> 4 = 41, (−9·8 + 8) >> 4 = −4; (−80·23 + 8) >> 4 = −115
+    expect([...decodeWeights(Int8Array.of(1, -1, -2), 3, coding)]).toEqual([41, -4, -115]);
+  });
+
+  test.each<[string, (outline: any, tensors: Map<string, any>) => void, RegExp]>([
+    ['groups of nothing', (op) => (op.groupSize = 0), /not valid at "ops.\d+.groupSize"/],
+    ['groups without their factors', (op) => (op.groupSize = 1), /tensor "proj.factor" has shape|has no tensor/],
+    ['8 bits', (op) => (op.weightBits = 8), /tensor "proj.(codebook|weight)"/],
+    ['no codebook', (_, tensors) => void tensors.delete('proj.codebook'), /has no tensor "proj.codebook"/],
+    ['levels that pass 127', (_, tensors) => tensors.get('proj.codebook').data.fill(127), /its codebook passes 127/],
+    ['no groups', (op) => delete op.groupSize, /no op owns its tensor "proj/],
+  ])('with %s are refused', (_, change, reason) => {
+    const model = coded(7);
+    const proj = model.program.ops.find(({ name }) => name === 'proj') as LinearOp;
+    proj.factor!.fill(7);
+    const weight = decodeWeights(new Int8Array(proj.weight.length), proj.inFeatures, proj as LinearOp & Coding);
+    const ops = model.program.ops.map((op) => (op === proj ? { ...proj, weight } : op));
+    const bytes = encode(tinyModel({ ...model.program, ops }));
+    const changed = rebuilt(bytes, (metadata, tensors) => {
+      const program = JSON.parse(metadata.get('program')!);
+      change(
+        program.ops.find((op: { name: string }) => op.name === 'proj'),
+        tensors,
+      );
+      metadata.set('program', JSON.stringify(program));
+    });
+    expect(refusal(changed)).toMatch(reason);
+  });
+});
+
+describe('weights of fewer than 8 bits', () => {
+  test('round trip', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 7 }), fc.array(fc.integer({ min: -127, max: 127 })), (bits, values) => {
         const weights = Int8Array.from(values, (value) => value % (1 << (bits - 1)));
         const packed = packWeights(weights, bits);
         expect(packed.length).toBe(packedLength(weights.length, bits));

@@ -25,7 +25,7 @@ export class LinearFits {
   async fit(layer: Layer, sampled: SampledInputs, context: ProgramContext): Promise<Fit> {
     const { node, input } = layer;
     const { scheme, products, encodings, calibration } = context.request;
-    const options = scheme.techniques.fit;
+    const options = { ...scheme.techniques.fit, weightBits: encodings.bits.weights(node) };
     const problem = { ...sampled, ...floatWeights(layer, sampled.unit) };
     const target = options.correctsBias ? await sampleTargets(layer, sampled.rowsOf, context) : new Float32Array(0);
     const owner = ownerOf(calibration.plan, node);

@@ -26,7 +26,10 @@ export function linearOp(
   const steps = plane.scale.map((s) => (isDynamic ? (s * 2 ** rowShift) / unit : s));
   const bias = plane.bias.map((b, n) => b - target.center[n]);
   const carried = carry({ quantized: plane.quantized, steps, bias }, target.scale);
-  const weight = plane.coding === null ? carried.quantized : toLevels(carried.quantized, plane.coding, node.inFeatures);
+  // Most layers are carried nowhere: tied ones go on sharing their weights.
+  const isCarried = carried.quantized !== plane.quantized;
+  const weight =
+    plane.coding !== null && isCarried ? toLevels(carried.quantized, plane.coding, node.inFeatures) : carried.quantized;
   const { multiplier, shift } = encodeMultipliers(
     carried.steps.map((u, n) => u / target.scale[n]),
     node.name,
@@ -93,7 +96,7 @@ function carry(
 
 const rescaled = (q: number, from: number, to: number): number => (from === to ? q : Math.round((q * from) / to));
 
-/** Weights as they are where a code stands for them, as most do; those that were carried to other steps by the nearest. */
+/** The nearest that a code stands for, of each weight. */
 function toLevels(quantized: Int8Array, coding: Coding, inFeatures: number): Int8Array {
   const tables = tablesOf(coding.codebook);
   const weight = new Int8Array(quantized.length);

@@ -15,9 +15,16 @@ export interface Sensitive {
   readonly softmax: ReadonlySet<string>;
   /** Linear layers with a residual weight plane, by id. */
   readonly weights: ReadonlySet<string>;
+  /** Bits of the weights of layers that have others than the rest, by id. */
+  readonly weightBits: ReadonlyMap<string, number>;
 }
 
-export const NOTHING_SENSITIVE: Sensitive = { inputs: new Set(), softmax: new Set(), weights: new Set() };
+export const NOTHING_SENSITIVE: Sensitive = {
+  inputs: new Set(),
+  softmax: new Set(),
+  weights: new Set(),
+  weightBits: new Map(),
+};
 
 export class BitWidths {
   constructor(
@@ -36,6 +43,11 @@ export class BitWidths {
     const asked = askedBits(node.name, this.scheme.layerBits);
     if (asked !== undefined) return asked;
     return this.hasFewRows(node) || this.sensitive.inputs.has(inputSource(this.plan, node.x)) ? 16 : 8;
+  }
+
+  /** Bits of a layer's weights; of the first plane, where there are two. */
+  weights({ id, weightsOf }: Pick<LinearNode, 'id' | 'weightsOf'>): number {
+    return this.sensitive.weightBits.get(weightsOf ?? id) ?? this.scheme.techniques.fit.weightBits;
   }
 
   /** Planes of a linear layer's weights: 2 with a residual weight plane. */

@@ -27,7 +27,7 @@ export function chooseSensitive(
   { inputs, softmax, weights, otherWeights, work, weightBytes }: Sensitivities,
   most: number,
   mostOfPoor = most,
-): Sensitive {
+): Omit<Sensitive, 'weightBits'> {
   const chosen = { inputs: new Set<string>(), softmax: new Set<string>(), weights: new Set<string>() };
   const listed = (values: ReadonlyMap<string, Sensitivity>, to: Set<string>) =>
     [...values].map(([id, { error, macs, bytes }]) => ({

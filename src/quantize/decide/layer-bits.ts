@@ -1,13 +1,13 @@
 import { InputError } from '../../errors.js';
-import type { Graph } from '../../graph/types.js';
+import type { Graph, GraphNode } from '../../graph/types.js';
 import { editDistance } from '../../metrics/edit-distance.js';
-import type { LayerBits } from '../options.js';
+import type { PatternBits } from '../options.js';
 
 /** Layer names that an error lists. */
 const LISTED = 5;
 
 /** The bits that the last matching pattern asks for; undefined where none matches. */
-export function askedBits(name: string, layerBits: readonly LayerBits[]): 8 | 16 | undefined {
+export function askedBits<T extends number>(name: string, layerBits: readonly PatternBits<T>[]): T | undefined {
   return layerBits.findLast(({ pattern }) => matchesGlob(name, pattern))?.bits;
 }
 
@@ -27,13 +27,17 @@ export function matchesGlob(name: string, pattern: string): boolean {
 }
 
 /**
- * Checks that every pattern matches a linear layer. The layer that reads the pixels is none of them: pixels have
- * 8 bits.
+ * Checks that every pattern matches a layer of such a kind. The layer that reads the pixels is none whose inputs can be
+ * chosen: pixels have 8 bits.
  *
  * @throws InputError naming the pattern and the layers whose names are nearest to it
  */
-export function checkLayerBits(graph: Graph, layerBits: readonly LayerBits[]): void {
-  const names = graph.nodes.filter((node) => node.op === 'linear').map((node) => node.name);
+export function checkLayerBits(
+  graph: Graph,
+  layerBits: readonly PatternBits<number>[],
+  kinds: readonly GraphNode['op'][],
+): void {
+  const names = graph.nodes.filter((node) => kinds.includes(node.op)).map((node) => node.name);
   for (const { pattern } of layerBits) {
     if (names.some((name) => matchesGlob(name, pattern))) continue;
     const nearest = names

@@ -23,11 +23,11 @@ test('the last pattern that matches counts', () => {
 
 test('a pattern that matches no linear layer is refused, with the nearest names', () => {
   const graph = tinyGraph(1);
-  checkLayerBits(graph, [{ pattern: 'fc*', bits: 16 }]);
-  expect(() => checkLayerBits(graph, [{ pattern: 'fcl', bits: 16 }])).toThrow(
+  checkLayerBits(graph, [{ pattern: 'fc*', bits: 16 }], ['linear']);
+  expect(() => checkLayerBits(graph, [{ pattern: 'fcl', bits: 16 }], ['linear'])).toThrow(
     /^No linear layer is named fcl; nearest are fc1, fc2, /,
   );
-  expect(() => checkLayerBits(graph, [{ pattern: 'patches', bits: 16 }])).toThrow(InputError);
+  expect(() => checkLayerBits(graph, [{ pattern: 'patches', bits: 16 }], ['linear'])).toThrow(InputError);
 });
 
 test('a pattern with many * takes no time', () => {
