@@ -1,5 +1,5 @@
 /** Commands that repeat what was done, as they can be typed into a shell. */
-import { DEFAULT_OPTIONS } from '../quantize/index.js';
+import { DEFAULT_OPTIONS, type PatternBits } from '../quantize/index.js';
 import type { Provenance } from '../program/model.js';
 import type { QuantizeRequest } from './requests.js';
 
@@ -16,10 +16,22 @@ export function commandLine(...args: (string | undefined)[]): string {
 const option = (name: string, value: string | number | undefined): string[] =>
   value === undefined ? [] : [`--${name}`, String(value)];
 
+/** `pattern=bits,…` */
+export function listed(patterns: readonly PatternBits<number>[]): string {
+  return patterns.map(({ pattern, bits }) => `${pattern}=${bits}`).join(',');
+}
+
+/** @param patterns as `listed` writes them */
+function weightBitsOption(bits: number | string | undefined, patterns = ''): string[] {
+  const others = String(bits ?? DEFAULT_OPTIONS.weightBits) === String(DEFAULT_OPTIONS.weightBits) ? [] : [bits];
+  const all = [...others, ...(patterns === '' ? [] : [patterns])];
+  return all.length === 0 ? [] : option('weight-bits', all.join(','));
+}
+
 /** The command that quantizes a model as a request of the library does. */
 export function quantizeCommand(model: string, request: QuantizeRequest): string {
   const { output, outputs = [], images, numImages, stats, saveStats, labels, threads, report, preprocess } = request;
-  const { layerBits = [], ...rest } = request;
+  const { layerBits = [], layerWeightBits = [], targetBits, ...rest } = request;
   const simple = (['kernels', 'scales', 'method', 'effort'] as const).flatMap((name) =>
     rest[name] === DEFAULT_OPTIONS[name] ? [] : option(name, rest[name]),
   );
@@ -33,7 +45,8 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
     ...option('images', images),
     ...option('num-images', numImages),
     ...simple,
-    ...(rest.weightBits === DEFAULT_OPTIONS.weightBits ? [] : option('weight-bits', rest.weightBits)),
+    ...weightBitsOption(rest.weightBits, listed(layerWeightBits)),
+    ...option('target-bits', targetBits ?? undefined),
     ...layerBits.flatMap(({ pattern, bits }) => option('layer-bits', `${pattern}=${bits}`)),
     ...option('labels', labels),
     ...(stats === undefined ? [] : ['--stats', ...stats]),
@@ -56,7 +69,7 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
  */
 export function commandOf({ source, settings, calibration }: Provenance): string {
   const { layerBits } = settings;
-  const named = ['kernels', 'scales', 'method', 'effort', 'weightBits'] as const;
+  const named = ['kernels', 'scales', 'method', 'effort'] as const;
   const changed = named.filter(
     (name) => settings[name] !== undefined && settings[name] !== String(DEFAULT_OPTIONS[name]),
   );
@@ -65,7 +78,9 @@ export function commandOf({ source, settings, calibration }: Provenance): string
     source.name,
     ...(calibration.source === 'synthetic' ? [] : ['--images', 'DIR']),
     ...option('num-images', calibration.images),
-    ...changed.flatMap((name) => option(name === 'weightBits' ? 'weight-bits' : name, settings[name])),
+    ...changed.flatMap((name) => option(name, settings[name])),
+    ...weightBitsOption(settings['weightBits'], settings['layerWeightBits']),
+    ...option('target-bits', settings['targetBits']),
     ...(layerBits === undefined ? [] : layerBits.split(',').flatMap((text) => option('layer-bits', text))),
   );
 }

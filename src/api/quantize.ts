@@ -22,12 +22,13 @@ import {
   quantizeGraph,
   resolveScheme,
 } from '../quantize/index.js';
-import type { GivenStatistics, PatternBits, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
+import type { GivenStatistics, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
 import { SEED, drawImages } from './draw-images.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
 import { importAndChooseRecipe } from './recipe.js';
 import { checkQuantizeArguments } from './arguments.js';
+import { listed } from './command.js';
 import { hashFile } from './hash.js';
 import { checkOutputs } from './outputs.js';
 import { reportKind, reportQuantized } from './report.js';
@@ -278,8 +279,6 @@ function recordSettings(
   statisticsImages: number | null,
 ): Record<string, string> {
   const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
-  const listed = (patterns: readonly PatternBits<number>[]): string =>
-    patterns.map(({ pattern, bits }) => `${pattern}=${bits}`).join(',');
   if (layerBits.length > 0) settings['layerBits'] = listed(layerBits);
   if (layerWeightBits.length > 0) settings['layerWeightBits'] = listed(layerWeightBits);
   if (targetBits !== null) settings['targetBits'] = String(targetBits);
