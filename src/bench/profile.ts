@@ -4,6 +4,7 @@ import type { Profiler, StepProfile } from '../engine/profile.js';
 import type { Engine } from '../engine/types.js';
 import { createWasmEngine } from '../engine/wasm-engine.js';
 import { createWasmProfiler } from '../engine/wasm.js';
+import type { MemoryOptions } from '../program/budget.js';
 import type { Program } from '../program/types.js';
 import { noise } from './contenders.js';
 import { quantile } from './measure.js';
@@ -38,18 +39,23 @@ export interface Profile {
 const PEAK_ROUNDS = 30_000;
 
 /** Times every step of the native backend, with the machine's peak measured between the runs. */
-export function profileNative(program: Program, threads: number, runs: number): Promise<Profile> {
+export function profileNative(
+  program: Program,
+  threads: number,
+  runs: number,
+  options: MemoryOptions = {},
+): Promise<Profile> {
   const kernels = loadNativeKernels();
-  const profiler = createNativeProfiler(kernels, program, threads);
-  return profile(profiler, createNativeEngine(kernels, program, threads), program, runs, () =>
-    kernels.measurePeak(profiler.isa, PEAK_ROUNDS),
-  );
+  const profiler = createNativeProfiler(kernels, program, threads, options);
+  const engine = createNativeEngine(kernels, program, threads, null, options);
+  return profile(profiler, engine, program, runs, () => kernels.measurePeak(profiler.isa, PEAK_ROUNDS));
 }
 
 /** Times every step of the WebAssembly backend; it cannot tell the machine's peak. */
-export async function profileWasm(program: Program, runs: number): Promise<Profile> {
+export async function profileWasm(program: Program, runs: number, options: MemoryOptions = {}): Promise<Profile> {
   const module = await loadWasmModule();
-  return profile(createWasmProfiler(module, program), createWasmEngine(module, program, 1), program, runs, () => null);
+  const profiler = createWasmProfiler(module, program, options);
+  return profile(profiler, createWasmEngine(module, program, 1, options), program, runs, () => null);
 }
 
 /** @param measurePeak multiply-adds and the nanoseconds they took, or null */

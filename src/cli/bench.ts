@@ -87,9 +87,9 @@ async function profileAll(
   runs: number,
 ): Promise<NamedProfile[]> {
   const profiles: NamedProfile[] = [];
-  for (const { name, program } of models) {
-    for (const count of threads) profiles.push({ name, ...(await profileNative(program, count, runs)) });
-    profiles.push({ name, ...(await profileWasm(program, runs)) });
+  for (const { name, program, maxMemory } of models) {
+    for (const count of threads) profiles.push({ name, ...(await profileNative(program, count, runs, { maxMemory })) });
+    profiles.push({ name, ...(await profileWasm(program, runs, { maxMemory })) });
   }
   return profiles;
 }

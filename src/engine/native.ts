@@ -140,10 +140,10 @@ export function createNativeProfiler(
   kernels: NativeKernels,
   program: Program,
   threads: number,
-  isa: string | null = null,
+  options: MemoryOptions = {},
 ): Profiler {
   const work = workOfProgram(program);
-  const { handle, isa: name, plan } = create(kernels, work, { threads, isa });
+  const { handle, isa: name, plan } = create(kernels, work, { ...options, threads, isa: null });
   const counts = countMultiplications(plan);
   return {
     isa: name,

@@ -202,8 +202,12 @@ function loadOp(module: WebAssembly.Module, op: Op, operands: readonly ValueSpec
   };
 }
 
-export function createWasmProfiler(module: WebAssembly.Module, program: Program): Profiler {
-  const loaded = new WasmProgram(module, workOfProgram(program));
+export function createWasmProfiler(
+  module: WebAssembly.Module,
+  program: Program,
+  options: MemoryOptions = {},
+): Profiler {
+  const loaded = new WasmProgram(module, workOfProgram(program), options);
   return {
     isa: loaded.isa,
     run: (pixels) => loaded.profile([imageData(pixels)]),

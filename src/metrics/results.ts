@@ -1,4 +1,5 @@
 /** What a model gives for one image, output by output: in Node and in browsers. */
+import { UsageError } from '../errors.js';
 import type { ModelOutput } from './output.js';
 import { classifierOf, outputOf } from './output.js';
 import { rank, type Prediction } from './predictions.js';
@@ -47,8 +48,15 @@ export function resultsOf(values: Int32Array, layout: OutputLayout, top: number)
 export const isOnlyClassifier = (outputs: readonly Pick<ModelOutput, 'isClasses'>[]): boolean =>
   outputs.length === 1 && outputs[0].isClasses;
 
-/** An output's real numbers as the float model gives them: its last steps, such as a softmax, are done. */
-export function realValues({ values, shape, scale, tail }: Omit<OutputResult, 'predictions'>): Reals {
+/**
+ * An output's real numbers as the float model gives them: its last steps, such as a softmax, are done.
+ *
+ * @throws UsageError for what is no output of a model
+ */
+export function realValues(output: Omit<OutputResult, 'predictions'>): Reals {
+  if (!((output as OutputResult | null)?.values instanceof Int32Array) || !Array.isArray(output.tail))
+    throw new UsageError('realValues: output must be one of the results of a model');
+  const { values, shape, scale, tail } = output;
   return applyTail({ shape, values: Float64Array.from(values, (v) => v * scale) }, tail);
 }
 

@@ -31,6 +31,9 @@ export function validateProgram(program: Program): void {
   if (!isCount(input.channels, 1, MAX_INPUT_CHANNELS)) {
     throw new InputError(`The program's input has ${input.channels} channels, not 1 to ${MAX_INPUT_CHANNELS}`);
   }
+  const inputElements = input.height * input.width * input.channels;
+  if (inputElements > MAX_ELEMENTS)
+    throw new InputError(`The program's input of ${inputElements} elements is larger than ${MAX_ELEMENTS}`);
   if (ops.length === 0 || ops.length > MAX_OPS)
     throw new InputError(`The program has ${ops.length} ops, not 1 to ${MAX_OPS}`);
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { MAX_THREADS } from '../../src/api/checks.js';
-import { Model, UsageError, decodeImage, evaluate, quantize } from '../../src/index.js';
+import { Model, UsageError, decodeImage, evaluate, quantize, realValues } from '../../src/index.js';
 import { ivit, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder } from '../cli/ivit.js';
 
 const folder = temporaryFolder();
@@ -101,6 +101,7 @@ describe('Model refuses', () => {
     expect(() => model.predictions(anything([1, 2, 3]), 1)).toThrow(/logits must be an Int32Array of 3 numbers/);
     expect(() => model.results(anything(null))).toThrow(/^results: values must be an Int32Array of \d+ numbers/);
     expect(() => model.results(new Int32Array(2))).toThrow(/^results: values must be an Int32Array of \d+ numbers/);
+    expect(() => realValues(anything(null))).toThrow(/^realValues: output must be one of the results/);
     expect(() => model.logitsOf(anything([1, 2]))).toThrow(/^logitsOf: values must be an Int32Array or Float32Array/);
     await model.close();
     await model.close();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../../src/errors.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
+import { validateProgram } from '../../src/program/validate.js';
 import type { TensorData } from '../../src/program/container.js';
 import type { Program } from '../../src/program/types.js';
 import { tinyModel, tinyPaperProgram, tinyProgram } from '../program/tiny.js';
@@ -80,4 +81,9 @@ describe('a key that is given twice', () => {
     const deep = (json: string) => json.replace('{', `{"x":${'['.repeat(100_000)}${']'.repeat(100_000)},`);
     expect(refusal(withHeader(valid, deep))).toMatch(/nested more than 64 deep/);
   });
+});
+
+test('an image of more elements than a value may have is refused, whatever memory is allowed', () => {
+  const program = { ...tinyProgram(), input: { height: 8192, width: 8192, channels: 5 } };
+  expect(() => validateProgram(program)).toThrow(/input of 335544320 elements is larger than 268435456/);
 });
