@@ -125,8 +125,8 @@ test('evaluate and decodeImage refuse', async () => {
 
 describe('the commands check before any work', () => {
   test.each([
-    [['quantize', 'float.onnx', '--weight-bits', '5'], /It must be 4, 6 or 8/],
-    [['quantize', 'float.onnx', '--weight-bits', '1'], /It must be 4, 6 or 8/],
+    [['quantize', 'float.onnx', '--weight-bits', '9'], /It must be 2 to 8/],
+    [['quantize', 'float.onnx', '--weight-bits', 'head=1'], /It must be 2 to 8/],
     [['quantize', 'float.onnx', '--threads', '100000'], /This machine takes at most \d+ threads/],
     [['quantize', 'float.onnx', '--num-images', '1'], /whole number of at least 2/],
     [['quantize', 'float.onnx', '--mean', 'a,b,c'], /Expected numbers, one for each channel/],
