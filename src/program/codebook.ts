@@ -5,7 +5,6 @@
  *
  *     w[n, k] = (codebook[code[n, k]]·(16 + factor[n, ⌊k/groupSize⌋]) + 8) >> 4
  */
-import type { LinearOp } from './ops/linear.js';
 
 /** Bits of a factor: −8 to 7. */
 export const FACTOR_BITS = 4;
@@ -26,10 +25,13 @@ export interface Coding {
   readonly factor: Int8Array;
 }
 
-type CodedOp = LinearOp & Coding;
+interface Coded extends Coding {
+  readonly weight: Int8Array;
+  readonly inFeatures: number;
+}
 
 /** Whether the weights of a layer are coded. */
-export function isCoded(op: LinearOp): op is CodedOp {
+export function isCoded<T extends Partial<Coding>>(op: T): op is T & Coding {
   return op.groupSize !== undefined;
 }
 
@@ -69,7 +71,7 @@ export function decodeWeights(
  *
  * @throws RangeError for a weight that no code stands for
  */
-export function encodeWeights({ weight, inFeatures, weightBits, groupSize, codebook, factor }: CodedOp): Int8Array {
+export function encodeWeights({ weight, inFeatures, weightBits, groupSize, codebook, factor }: Coded): Int8Array {
   const codes = new Int8Array(weight.length);
   const tables = new Map<number, Map<number, number>>();
   const zero = 1 << (weightBits - 1);

@@ -1,13 +1,14 @@
 /** Weights of fewer than 8 bits as the file stores them: two's complement, one after the other, low bits first. */
 import { FACTOR_BITS } from './codebook.js';
-import type { OpOutline } from './schema.js';
-import type { Op } from './types.js';
 
 /** Bits that a tensor's integers are packed in; null: it is not packed. */
-export function packedBits(op: Op | OpOutline, field: string): number | null {
-  if (op.op !== 'linear') return null;
+export function packedBits(
+  { op, weightBits = 8 }: { readonly op: string; readonly weightBits?: number },
+  field: string,
+): number | null {
+  if (op !== 'linear') return null;
   if (field === 'factor') return FACTOR_BITS;
-  return field === 'weight' && op.weightBits !== 8 ? op.weightBits : null;
+  return field === 'weight' && weightBits !== 8 ? weightBits : null;
 }
 
 /** Bytes that `count` packed weights take. */

@@ -35,8 +35,7 @@ export interface QuantizeOptions {
   /** Of those of some layers. */
   readonly layerWeightBits: readonly PatternBits<WeightBits>[];
   /**
-   * Bits of a weight on average: each layer gets as many, 2 to 8, as the outputs are sensitive to it; null: `weightBits`
-   * each.
+   * Bits of a weight on average: each layer gets 2 to 8, as the outputs are sensitive to it; null: `weightBits` each.
    */
   readonly targetBits: number | null;
   readonly layerBits: readonly LayerBits[];

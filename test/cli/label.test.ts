@@ -26,7 +26,7 @@ test('a list of another length leaves the model as it was', async () => {
   expect(await readFile(folder.path('tiny.ivit'))).toEqual(before);
 });
 
-test.each(['9', '1', '8.0', 'head', 'head=9', '4,'])('quantize --weight-bits %s is refused before any work', async (bits) => {
+test.each(['9', '1', '8.0', 'head', 'head=9', '4,'])('quantize --weight-bits %s: refused at once', async (bits) => {
   const { code, stderr } = await ivit(['quantize', 'absent.onnx', '--weight-bits', bits], { cwd: folder.path() });
   expect(stderr).toMatch(/It must be 2 to 8/);
   expect(code).toBe(2);

@@ -6,7 +6,7 @@ import { RESIDUAL_PLANE_BITS } from '../fit/linear.js';
 import { inputSource, rowsNeeded } from '../plan/queries.js';
 import type { Plan } from '../plan/types.js';
 import type { Quantization } from '../context.js';
-import { PROBED_BITS } from './choose-weight-bits.js';
+import { PROBED_BITS } from './bit-widths.js';
 import { askedBits } from './layer-bits.js';
 import { quantizationError, softmaxError, weightChange, weightsError, type ValueOf } from './rounding-errors.js';
 

@@ -4,11 +4,9 @@ import { FACTOR_BITS } from '../../program/codebook.js';
 import { WEIGHT_BITS } from '../../program/ops/linear.js';
 import type { Quantization } from '../context.js';
 import { GROUP_SIZE } from '../fit/codebook-fit.js';
+import { PROBED_BITS } from './bit-widths.js';
 import { askedBits } from './layer-bits.js';
 import type { Sensitivity } from './sensitivity.js';
-
-/** Bits with which the error of each layer's weights is measured: each bit more takes three quarters of it away. */
-export const PROBED_BITS = 4;
 
 /** The first layer's errors pass through all others, and are not measured: it gets so many bits more than the rest. */
 const FIRST_LAYER_BITS = 2;
