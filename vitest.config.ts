@@ -17,6 +17,8 @@ export default defineConfig({
     reporters: ['default', './tools/summary-reporter.mjs'],
     testTimeout: 120_000,
     hookTimeout: 300_000,
+    // By default one core is left to Vitest itself, which needs next to nothing of it.
+    maxWorkers: '100%',
     projects: [
       {
         extends: true,

@@ -37,7 +37,8 @@ export function isCoded<T extends Partial<Coding>>(op: T): op is T & Coding {
 
 /** Groups of a row. */
 export function groupsOf(inFeatures: number, groupSize: number): number {
-  return Math.floor((inFeatures + groupSize - 1) / groupSize);
+  const size = BigInt(groupSize);
+  return Number((BigInt(inFeatures) + size - 1n) / size);
 }
 
 /** What each code stands for in a group of such a factor: [2^weightBits]. */

@@ -254,8 +254,8 @@ test.each(all)('$kind: $field of $op is $value', async ({ kind: _, ...one }) => 
 /** Fields that are shapes and places, which other tests attack: test/program/model.test.ts. */
 const SHAPES = new Set(
   [
-    'x,a,b,q,k,v,cos,sin,column,sources,residual,weightsOf,inFeatures,weightBits,groupSize,center,piece,group,taps,kind',
-    'groups',
+    'x,a,b,q,k,v,cos,sin,column,sources,residual,weightsOf,inFeatures,weightBits,groupSize,center,piece,group,taps',
+    'groups,kind',
     'softmax,softmaxBits,batch,heads,queries,keys,dim,valueDim,biasBatch,biasHeads,m,n,size,kernel,stride,pad',
     'dilation,outSize,q.rows,k.rows,v.rows,a.rows,b.rows',
   ].flatMap((fields) => fields.split(',')),
