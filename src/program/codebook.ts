@@ -17,7 +17,7 @@ export const CODED_LIMIT = 127;
 export interface Coding {
   /** Bits of a code. */
   readonly weightBits: number;
-  /** Inputs that share a factor; the last group of a row may be smaller. */
+  /** Inputs that share a factor, a power of two; the last group of a row may be smaller. */
   readonly groupSize: number;
   /** [2^weightBits]. */
   readonly codebook: Int8Array;
@@ -37,8 +37,7 @@ export function isCoded<T extends Partial<Coding>>(op: T): op is T & Coding {
 
 /** Groups of a row. */
 export function groupsOf(inFeatures: number, groupSize: number): number {
-  const size = BigInt(groupSize);
-  return Number((BigInt(inFeatures) + size - 1n) / size);
+  return Number((BigInt(inFeatures) + BigInt(groupSize) - 1n) >> BigInt(31 - Math.clz32(groupSize)));
 }
 
 /** What each code stands for in a group of such a factor: [2^weightBits]. */

@@ -8,7 +8,7 @@ export function codedWeights(
   { cols, inFeatures }: { readonly cols: number; readonly inFeatures: number },
 ): Coding & { readonly weight: Int8Array } {
   const weightBits = 2 + random.integer(6);
-  const groupSize = 1 + random.integer(40);
+  const groupSize = 2 ** random.integer(7);
   const pick = (least: number, most: number): number =>
     [least, most, least + random.integer(most - least + 1)][random.integer(3)];
   const codebook = Int8Array.from({ length: 2 ** weightBits }, () => pick(-88, 88));

@@ -219,6 +219,7 @@ describe('coded weights', () => {
   });
 
   test.each<[string, (outline: any, tensors: Map<string, any>) => void, RegExp]>([
+    ['groups of no power of two', (op) => (op.groupSize = 3), /not valid at "ops.\d+.groupSize"/],
     ['groups of nothing', (op) => (op.groupSize = 0), /not valid at "ops.\d+.groupSize"/],
     ['groups without their factors', (op) => (op.groupSize = 1), /tensor "proj.factor" has shape|has no tensor/],
     ['8 bits', (op) => (op.weightBits = 8), /tensor "proj.(codebook|weight)"/],

@@ -55,7 +55,7 @@ export const linear: OpDefinition<LinearOp> = {
     x: integer,
     inFeatures: integer,
     weightBits: v.picklist(WEIGHT_BITS),
-    groupSize: v.optional(v.pipe(integer, v.minValue(1))),
+    groupSize: v.optional(v.pipe(integer, v.minValue(1), v.maxValue(MAX_ELEMENTS), v.check(isPowerOfTwo))),
     shift: integer,
     rowShift: integer,
     residual: v.nullable(integer),
@@ -139,6 +139,10 @@ export const linear: OpDefinition<LinearOp> = {
   parameters: (op) => (op.weightsOf === undefined ? op.weight.length : 0) + op.bias.length,
 };
 
+function isPowerOfTwo(size: number): boolean {
+  return (size & (size - 1)) === 0;
+}
+
 /** |w| stays within. */
 function weightLimit({ weightBits, groupSize }: Pick<LinearOp, 'weightBits' | 'groupSize'>): number {
   return groupSize === undefined ? (1 << (weightBits - 1)) - 1 : CODED_LIMIT;
@@ -147,6 +151,7 @@ function weightLimit({ weightBits, groupSize }: Pick<LinearOp, 'weightBits' | 'g
 /** Codes of fewer than 8 bits stand for weights within ±127, whatever code and factor. */
 function validateCoding(op: LinearOp, groupSize: number, check: OpCheck): void {
   check.count('groupSize', groupSize, 1, MAX_ELEMENTS);
+  check.that(isPowerOfTwo(groupSize), `its groupSize of ${groupSize} is no power of two`);
   check.that(op.weightBits < 8, 'its weights of 8 bits are coded');
   if (op.weightsOf !== undefined) return;
   check.length('codebook', op.codebook!, 2 ** op.weightBits);
