@@ -49,10 +49,6 @@ const QUANTIZE: Checks<QuantizeRequest> = {
       ({ pattern, bits }) => typeof pattern === 'string' && pattern !== '' && WEIGHT_BITS.includes(bits as 8),
     ),
   ),
-  targetBits: {
-    expected: 'null, or a number from 2 to 8',
-    accepts: (value) => value === null || (typeof value === 'number' && value >= 2 && value <= 8),
-  },
   layerBits: listOf(
     shaped(
       '{ pattern, bits: 8 or 16 }',

@@ -31,7 +31,7 @@ function weightBitsOption(bits: number | string | undefined, patterns = ''): str
 /** The command that quantizes a model as a request of the library does. */
 export function quantizeCommand(model: string, request: QuantizeRequest): string {
   const { output, outputs = [], images, numImages, stats, saveStats, labels, threads, report, preprocess } = request;
-  const { layerBits = [], layerWeightBits = [], targetBits, ...rest } = request;
+  const { layerBits = [], layerWeightBits = [], ...rest } = request;
   const simple = (['kernels', 'scales', 'method', 'effort'] as const).flatMap((name) =>
     rest[name] === DEFAULT_OPTIONS[name] ? [] : option(name, rest[name]),
   );
@@ -46,7 +46,6 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
     ...option('num-images', numImages),
     ...simple,
     ...weightBitsOption(rest.weightBits, listed(layerWeightBits)),
-    ...option('target-bits', targetBits ?? undefined),
     ...layerBits.flatMap(({ pattern, bits }) => option('layer-bits', `${pattern}=${bits}`)),
     ...option('labels', labels),
     ...(stats === undefined ? [] : ['--stats', ...stats]),
@@ -80,7 +79,6 @@ export function commandOf({ source, settings, calibration }: Provenance): string
     ...option('num-images', calibration.images),
     ...changed.flatMap((name) => option(name, settings[name])),
     ...weightBitsOption(settings['weightBits'], settings['layerWeightBits']),
-    ...option('target-bits', settings['targetBits']),
     ...(layerBits === undefined ? [] : layerBits.split(',').flatMap((text) => option('layer-bits', text))),
   );
 }

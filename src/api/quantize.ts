@@ -275,13 +275,12 @@ function decibels(value: number): string {
  * @param statisticsImages how many images the ranges were chosen on, where statistics were given; else null
  */
 function recordSettings(
-  { layerBits, layerWeightBits, targetBits, ...simple }: QuantizeOptions,
+  { layerBits, layerWeightBits, ...simple }: QuantizeOptions,
   statisticsImages: number | null,
 ): Record<string, string> {
   const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
   if (layerBits.length > 0) settings['layerBits'] = listed(layerBits);
   if (layerWeightBits.length > 0) settings['layerWeightBits'] = listed(layerWeightBits);
-  if (targetBits !== null) settings['targetBits'] = String(targetBits);
   if (statisticsImages !== null) settings['statisticsImages'] = String(statisticsImages);
   return settings;
 }

@@ -88,11 +88,6 @@ export function addQuantizeCommand(program: Command): void {
         .argParser((text) => parseWeightBits(text)),
     )
     .option(
-      '--target-bits <n>',
-      'bits of a weight on average, 2 to 8: each layer gets as many as the outputs are sensitive to it',
-      parseTargetBits,
-    )
-    .option(
       '--layer-bits <name=bits>',
       'input bits (8 or 16) of the layers a pattern matches; may be repeated',
       collectLayerBits,
@@ -177,11 +172,11 @@ async function observeShard(model: string, flags: Flags, shard: ShardFlag): Prom
 
 function requestOf(flags: Flags): QuantizeRequest {
   const { out, output, images, numImages, stats, saveStats, report, labels, threads } = flags;
-  const { kernels, scales, method, effort, weightBits, targetBits, layerBits } = flags;
+  const { kernels, scales, method, effort, weightBits, layerBits } = flags;
   return {
     ...outputsAsked(out, output),
     ...{ images, numImages, stats, saveStats, report, labels, threads },
-    ...{ kernels, scales, method, effort, ...weightBits, targetBits, layerBits },
+    ...{ kernels, scales, method, effort, ...weightBits, layerBits },
     preprocess: parseRecipeFlags(flags),
   };
 }
@@ -273,11 +268,4 @@ function parseWeightBits(text: string): WidthFlags {
     else layerWeightBits.push({ pattern: match[1], bits });
   }
   return { weightBits, layerWeightBits };
-}
-
-function parseTargetBits(text: string): number {
-  const bits = Number(text);
-  if (text.trim() === '' || !(bits >= 2 && bits <= 8))
-    throw new InvalidArgumentError('It must be a number from 2 to 8.');
-  return bits;
 }

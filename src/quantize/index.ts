@@ -8,8 +8,7 @@ import { calibrate, holdOut } from './calibration.js';
 import type { Calibration, Quantization } from './context.js';
 import { NOTHING_SENSITIVE } from './decide/bit-widths.js';
 import { chooseSensitive } from './decide/choose-bits.js';
-import { chooseWeightBits } from './decide/choose-weight-bits.js';
-import { checkLayerBits } from './decide/layer-bits.js';
+import { askedWeightBits, checkLayerBits, WEIGHT_LAYERS } from './decide/layer-bits.js';
 import { NOTHING_MEASURED, measureSensitivities, type Sensitivities } from './decide/sensitivity.js';
 import { ValueEncodings } from './decide/value-encodings.js';
 import { EFFORT_SETTINGS } from './effort.js';
@@ -37,7 +36,7 @@ export type { Techniques } from './techniques.js';
 export function checkLayers(graph: Graph, { layerBits, layerWeightBits }: QuantizeOptions): void {
   const separated = separateOutputRows(graph);
   checkLayerBits(separated, layerBits, ['linear']);
-  checkLayerBits(separated, layerWeightBits, ['linear', 'patchEmbed']);
+  checkLayerBits(separated, layerWeightBits, WEIGHT_LAYERS);
 }
 
 /**
@@ -71,9 +70,8 @@ export async function fitCalibrated(
     const undecided = new ValueEncodings(calibration, scheme, NOTHING_SENSITIVE);
     const sensitivities = await measure({ calibration, scheme, encodings: undecided, products }, request);
     const { sensitiveWork, poorWork } = scheme.techniques;
-    const weightBits = chooseWeightBits({ calibration, scheme }, sensitivities.weights);
-    const weights = scheme.targetBits === null ? sensitivities.weights : NOTHING_MEASURED.weights;
-    const sensitive = chooseSensitive({ ...sensitivities, weights }, sensitiveWork, poorWork);
+    const weightBits = askedWeightBits(calibration.graph, scheme.layerWeightBits);
+    const sensitive = chooseSensitive(sensitivities, sensitiveWork, poorWork);
     const encodings = new ValueEncodings(calibration, scheme, { ...sensitive, weightBits });
     return await build({ calibration, scheme, encodings, products }, sensitivities, request);
   } finally {
@@ -83,8 +81,7 @@ export async function fitCalibrated(
 
 /** What too few bits of inputs, weights and softmax weights do to the logits, where it matters which are the worst. */
 async function measure(quantization: Quantization, { options, onProgress }: QuantizeRequest): Promise<Sensitivities> {
-  const { techniques, targetBits } = quantization.scheme;
-  if (techniques.sensitiveWork === 0 && targetBits === null) return NOTHING_MEASURED;
+  if (quantization.scheme.techniques.sensitiveWork === 0) return NOTHING_MEASURED;
   return measureSensitivities(quantization, EFFORT_SETTINGS[options.effort].sensitivityRuns, (done, total) =>
     onProgress?.('sensitivity', done, total),
   );

@@ -34,10 +34,6 @@ export interface QuantizeOptions {
   readonly weightBits: WeightBits;
   /** Of those of some layers. */
   readonly layerWeightBits: readonly PatternBits<WeightBits>[];
-  /**
-   * Bits of a weight on average: each layer gets 2 to 8, as the outputs are sensitive to it; null: `weightBits` each.
-   */
-  readonly targetBits: number | null;
   readonly layerBits: readonly LayerBits[];
 }
 
@@ -48,6 +44,5 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
   effort: 'normal',
   weightBits: 8,
   layerWeightBits: [],
-  targetBits: null,
   layerBits: [],
 };

@@ -32,7 +32,6 @@ describe('quantize refuses', () => {
     ['other kernels', { kernels: 'int8' }, /kernels must be one of shift, lut, paper/],
     ['other scales', { scales: null }, /scales must be one of static, dynamic, not null/],
     ['9 bits', { weightBits: 9 }, /weightBits must be one of 2, 3, 4, 5, 6, 7, 8, not 9/],
-    ['a target of 1 bit', { targetBits: 1 }, /targetBits must be null, or a number from 2 to 8, not 1/],
     ['bits as text', { weightBits: '8' }, /weightBits must be one of 2, 3, 4, 5, 6, 7, 8, not "8"/],
     ['layer bits as text', { layerBits: ['head=8'] }, /layerBits must be a list, of which each is \{ pattern, bits/],
     ['one image', { numImages: 1 }, /numImages must be a whole number of at least 2, not 1/],

@@ -19,9 +19,6 @@ export interface Sensitive {
   readonly weightBits: ReadonlyMap<string, number>;
 }
 
-/** Bits with which the error of each layer's weights is measured: each bit more takes three quarters of it away. */
-export const PROBED_BITS = 4;
-
 export const NOTHING_SENSITIVE: Sensitive = {
   inputs: new Set(),
   softmax: new Set(),

@@ -6,7 +6,6 @@ import { RESIDUAL_PLANE_BITS } from '../fit/linear.js';
 import { inputSource, rowsNeeded } from '../plan/queries.js';
 import type { Plan } from '../plan/types.js';
 import type { Quantization } from '../context.js';
-import { PROBED_BITS } from './bit-widths.js';
 import { askedBits } from './layer-bits.js';
 import { quantizationError, softmaxError, weightChange, weightsError, type ValueOf } from './rounding-errors.js';
 
@@ -30,8 +29,7 @@ export interface Candidate {
 
 /** All that could get more bits. */
 export function findCandidates(quantization: Quantization): Candidate[] {
-  const ofWeights = quantization.scheme.targetBits === null ? residualPlaneCandidates : widthCandidates;
-  return [...inputCandidates(quantization), ...softmaxCandidates(quantization), ...ofWeights(quantization)];
+  return [...inputCandidates(quantization), ...softmaxCandidates(quantization), ...weightCandidates(quantization)];
 }
 
 /** Multiply-adds of the rows of a layer that reach the output. */
@@ -93,7 +91,7 @@ function softmaxCandidates({ calibration, encodings, scheme }: Quantization): Ca
 const READ_MACS = 24;
 
 /** The linear layers of so few rows that a second plane of weights costs little but its place in the file. */
-function residualPlaneCandidates(quantization: Quantization): Candidate[] {
+function weightCandidates(quantization: Quantization): Candidate[] {
   const { calibration, encodings, scheme, products } = quantization;
   const { graph, plan, statistics } = calibration;
   const { weightBits } = scheme.techniques.fit;
@@ -114,25 +112,6 @@ function residualPlaneCandidates(quantization: Quantization): Candidate[] {
         },
       };
     });
-}
-
-/** The layers whose weights are their own, where bits are shared out among them: with `PROBED_BITS` each. */
-function widthCandidates({ calibration, encodings, products }: Quantization): Candidate[] {
-  const { graph, statistics } = calibration;
-  return graph.nodes
-    .filter((node) => node.op === 'linear')
-    .filter((node) => node.weightsOf === undefined)
-    .map((node) => ({
-      kind: 'weights',
-      node,
-      macs: 0,
-      bytes: 0,
-      sources: [node.x],
-      prepare: () => {
-        const change = weightChange(node, { weightBits: PROBED_BITS, inputScale: encodings.inputs.of(node).scale });
-        return (valueOf) => weightsError(node, change, statistics.get(node.x)!, valueOf, products);
-      },
-    }));
 }
 
 export function mayHaveResidualPlane(node: LinearNode, { calibration, encodings, scheme }: Quantization): boolean {

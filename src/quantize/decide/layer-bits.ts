@@ -3,12 +3,25 @@ import type { Graph, GraphNode } from '../../graph/types.js';
 import { editDistance } from '../../metrics/edit-distance.js';
 import type { PatternBits } from '../options.js';
 
+/** What has weights whose bits can be chosen. */
+export const WEIGHT_LAYERS: readonly GraphNode['op'][] = ['linear', 'patchEmbed'];
+
 /** Layer names that an error lists. */
 const LISTED = 5;
 
 /** The bits that the last matching pattern asks for; undefined where none matches. */
 export function askedBits<T extends number>(name: string, layerBits: readonly PatternBits<T>[]): T | undefined {
   return layerBits.findLast(({ pattern }) => matchesGlob(name, pattern))?.bits;
+}
+
+/** The bits that the user asks for, of the weights of each layer that a pattern matches, by id. */
+export function askedWeightBits(graph: Graph, patterns: readonly PatternBits<number>[]): Map<string, number> {
+  const bits = new Map<string, number>();
+  for (const { id, op, name } of graph.nodes) {
+    const asked = WEIGHT_LAYERS.includes(op) ? askedBits(name, patterns) : undefined;
+    if (asked !== undefined) bits.set(id, asked);
+  }
+  return bits;
 }
 
 /** `*` stands for any run of characters; the whole name must match. Each part is looked for once: no backtracking. */

@@ -1,4 +1,3 @@
-import { UsageError } from '../../errors.js';
 import type { KernelSet, QuantizeOptions } from '../options.js';
 import { INPUT_SCHEMES } from './inputs.js';
 import type { KernelScheme } from './kernel-scheme.js';
@@ -24,8 +23,6 @@ const KERNEL_SCHEMES: Readonly<Record<KernelSet, KernelScheme>> = {
 export function resolveScheme(options: QuantizeOptions, synthetic = false): Scheme {
   const kernels = KERNEL_SCHEMES[options.kernels];
   const techniques = kernels.techniques(options, synthetic);
-  const { scales, layerBits, layerWeightBits, targetBits } = options;
-  if (targetBits !== null && !kernels.choosesRanges)
-    throw new UsageError(`the ${options.kernels} kernels have as many bits in each layer: leave out the target`);
-  return { kernels, inputs: INPUT_SCHEMES[scales], techniques, layerBits, layerWeightBits, targetBits };
+  const { scales, layerBits, layerWeightBits } = options;
+  return { kernels, inputs: INPUT_SCHEMES[scales], techniques, layerBits, layerWeightBits };
 }

@@ -20,7 +20,7 @@ function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
   return {
     range: { method: options.method, rangeMargins: [1, 1.25, 1.5, 2], clipWeight: 16, centred: true },
     fit: {
-      weightBits: options.targetBits === null ? options.weightBits : Math.floor(options.targetBits),
+      weightBits: options.weightBits,
       ridges: synthetic && ridges.length > 0 ? SYNTHETIC_RIDGES : ridges,
       roundsInOrder: true,
       correctsBias: true,
@@ -28,7 +28,7 @@ function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
     perChannelInputs: true,
     fewRows: FEW_ROWS,
     // Who asks for fewer bits wants a small file.
-    residualPlanes: options.weightBits === 8 && options.targetBits === null && options.layerWeightBits.length === 0,
+    residualPlanes: options.weightBits === 8 && options.layerWeightBits.length === 0,
     sensitiveWork: INPUT_SCHEMES[options.scales].sensitiveWork,
     poorWork: INPUT_SCHEMES[options.scales].poorWork,
   };

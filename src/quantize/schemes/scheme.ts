@@ -10,7 +10,6 @@ export interface Scheme {
   readonly techniques: Techniques;
   /** Input bits that the user asks for. */
   readonly layerBits: QuantizeOptions['layerBits'];
-  /** Weight bits that the user asks for, of some layers and of all others on average. */
+  /** Weight bits that the user asks for, of some layers. */
   readonly layerWeightBits: QuantizeOptions['layerWeightBits'];
-  readonly targetBits: QuantizeOptions['targetBits'];
 }
