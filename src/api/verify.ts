@@ -71,13 +71,14 @@ export async function verify(file: string, request: VerifyRequest = {}): Promise
 
 /** What loading has proven: it would have been refused otherwise. */
 function staticChecks({ program }: IvitModel, ops: readonly Headroom[]): Check[] {
-  const tensors = program.ops.flatMap(tensorsOf);
-  const bytes = tensors.reduce((sum, [, { byteLength }]) => sum + byteLength, 0);
+  // Tied weights are one array; packed ones are unpacked by now.
+  const tensors = new Set(program.ops.flatMap(tensorsOf).map(([, data]) => data));
+  const bytes = [...tensors].reduce((sum, { byteLength }) => sum + byteLength, 0);
   const spares = ops.filter(({ spare }) => spare !== null);
   const least = spares.reduce((a, b) => (b.spare! < a.spare! ? b : a), spares[0]);
   const passed = true;
   return [
-    { name: 'container', passed, detail: `sound; ${tensors.length} tensors, ${bytes} bytes; the hash holds` },
+    { name: 'container', passed, detail: `sound; ${tensors.size} tensors, ${bytes} bytes in memory; the hash holds` },
     { name: 'structure', passed, detail: `${program.ops.length} ops: types, shapes, indices and ranges agree` },
     {
       name: 'no overflow',
