@@ -28,13 +28,18 @@ function weightBitsOption(bits: number | string | undefined, patterns = ''): str
   return all.length === 0 ? [] : option('weight-bits', all.join(','));
 }
 
+/** Settings that are one word each. */
+const WORDS = ['kernels', 'scales', 'method', 'effort'] as const;
+
+/** Options of those that are not the default. */
+function wordOptions(settings: { readonly [name in (typeof WORDS)[number]]?: string }): string[] {
+  return WORDS.flatMap((name) => (settings[name] === DEFAULT_OPTIONS[name] ? [] : option(name, settings[name])));
+}
+
 /** The command that quantizes a model as a request of the library does. */
 export function quantizeCommand(model: string, request: QuantizeRequest): string {
   const { output, outputs = [], images, numImages, stats, saveStats, labels, threads, report, preprocess } = request;
-  const { layerBits = [], layerWeightBits = [], ...rest } = request;
-  const simple = (['kernels', 'scales', 'method', 'effort'] as const).flatMap((name) =>
-    rest[name] === DEFAULT_OPTIONS[name] ? [] : option(name, rest[name]),
-  );
+  const { layerBits = [], layerWeightBits = [], weightBits } = request;
   const { size, resize, mean, std, cropPct, preset, interpolation } = preprocess ?? {};
   const edges = (edge: { height: number; width: number }): string => `${edge.height}x${edge.width}`;
   return commandLine(
@@ -44,8 +49,8 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
     ...outputs.flatMap((name) => option('output', name)),
     ...option('images', images),
     ...option('num-images', numImages),
-    ...simple,
-    ...weightBitsOption(rest.weightBits, listed(layerWeightBits)),
+    ...wordOptions(request),
+    ...weightBitsOption(weightBits, listed(layerWeightBits)),
     ...layerBits.flatMap(({ pattern, bits }) => option('layer-bits', `${pattern}=${bits}`)),
     ...option('labels', labels),
     ...(stats === undefined ? [] : ['--stats', ...stats]),
@@ -68,16 +73,12 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
  */
 export function commandOf({ source, settings, calibration }: Provenance): string {
   const { layerBits } = settings;
-  const named = ['kernels', 'scales', 'method', 'effort'] as const;
-  const changed = named.filter(
-    (name) => settings[name] !== undefined && settings[name] !== String(DEFAULT_OPTIONS[name]),
-  );
   return commandLine(
     'quantize',
     source.name,
     ...(calibration.source === 'synthetic' ? [] : ['--images', 'DIR']),
     ...option('num-images', calibration.images),
-    ...changed.flatMap((name) => option(name, settings[name])),
+    ...wordOptions(settings),
     ...weightBitsOption(settings['weightBits'], settings['layerWeightBits']),
     ...(layerBits === undefined ? [] : layerBits.split(',').flatMap((text) => option('layer-bits', text))),
   );

@@ -1,7 +1,7 @@
 import type { LinearOp } from '../../program/types.js';
 import { forEachGroup, type Coding } from '../../program/codebook.js';
 import type { Encoding } from '../decide/encoding.js';
-import { BINS, tablesOf } from '../fit/codebook-fit.js';
+import { binOf, tablesOf } from '../fit/codebook-fit.js';
 import type { WeightPlane } from '../fit/weight-rounding.js';
 import type { Layer } from './layer-samples.js';
 import { encodeMultipliers } from './multipliers.js';
@@ -102,7 +102,7 @@ function toLevels(quantized: Int8Array, coding: Coding, inFeatures: number): Int
   const weight = new Int8Array(quantized.length);
   forEachGroup(weight.length, inFeatures, coding.groupSize, (from, to, group) => {
     const table = tables.get(coding.factor[group])!;
-    for (let i = from; i < to; i++) weight[i] = table[2 * quantized[i] + BINS / 2];
+    for (let i = from; i < to; i++) weight[i] = table[binOf(quantized[i])];
   });
   return weight;
 }

@@ -2,7 +2,7 @@
 import { CODED_LIMIT, FACTORS, forEachGroup, groupsOf, levelsOf, type Coding } from '../../program/codebook.js';
 
 /** Inputs that share a factor: 4 bits of it are an eighth of a bit a weight. */
-export const GROUP_SIZE = 32;
+const GROUP_SIZE = 32;
 /** Weights that the codebook is fitted to. */
 const SAMPLED_WEIGHTS = 1 << 16;
 /** Rounds in which factors are chosen, and then levels. */
@@ -159,10 +159,10 @@ function placeOf(edges: Float64Array, x: number): number {
 }
 
 /** Bins of half a step: no two levels are equally near to what lies inside of one. */
-export const BINS = 512;
+const BINS = 512;
 
-/** The bin of a weight in steps. */
-function binOf(w: number): number {
+/** The bin of a weight in steps: where the level nearest to it stands in a table of `nearestLevels`. */
+export function binOf(w: number): number {
   return Math.max(0, Math.min(BINS - 1, Math.floor(2 * w) + BINS / 2));
 }
 

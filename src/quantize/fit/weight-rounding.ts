@@ -4,7 +4,7 @@
  */
 import { cholesky, roundInSteps, type WeightLevels } from '../../calibrate/numerics.js';
 import { forEachGroup, type Coding } from '../../program/codebook.js';
-import { fitCodebook, nearestLevels, tablesOf } from './codebook-fit.js';
+import { binOf, fitCodebook, nearestLevels, tablesOf } from './codebook-fit.js';
 import { meanDiagonal } from './linalg.js';
 
 /** Quantized weights of one layer, or the residual weight plane of one. */
@@ -86,8 +86,10 @@ export function roundCoded(weight: Float64Array, order: RoundingOrder | null, K:
   // What is left of a channel's error when those rounded after it have made up for it as well as they can.
   order?.channels.forEach((channel, k) => (importance[channel] = order.factor[k * K + k] ** 2));
   const { coding, scale } = fitCodebook({ weight, importance }, bits);
-  const levels = codedLevels(coding, weight.length, K);
-  const quantized = roundToLevels({ weight, scale }, order ?? independent(K), levels);
+  const quantized =
+    order === null
+      ? roundToNearestLevel({ weight, scale }, coding, K)
+      : roundToLevels({ weight, scale }, order, codedLevels(coding, weight.length, K));
   return { bits, quantized, coding, scale };
 }
 
@@ -101,9 +103,15 @@ function codedLevels({ codebook, factor, groupSize }: Coding, count: number, K: 
   return { levels, table };
 }
 
+/** Weights [N, K], and the real value of one step of each row [N]. */
+interface RowScaled {
+  readonly weight: Float64Array;
+  readonly scale: Float64Array;
+}
+
 /** Weights rounded to levels of their own in steps of their rows. */
 function roundToLevels(
-  { weight, scale }: { readonly weight: Float64Array; readonly scale: Float64Array },
+  { weight, scale }: RowScaled,
   { channels, factor }: RoundingOrder,
   { levels, table }: WeightLevels,
 ): Int8Array {
@@ -124,11 +132,20 @@ function roundToLevels(
   return quantized;
 }
 
-/** Channels that do not depend on each other. */
-function independent(K: number): RoundingOrder {
-  const factor = new Float64Array(K * K);
-  for (let k = 0; k < K; k++) factor[k * K + k] = 1;
-  return { channels: Array.from({ length: K }, (_, k) => k), factor };
+/** Weights rounded each to the nearest level of its group. */
+function roundToNearestLevel(
+  { weight, scale }: RowScaled,
+  { codebook, factor, groupSize }: Coding,
+  K: number,
+): Int8Array {
+  const tables = tablesOf(codebook);
+  const quantized = new Int8Array(weight.length);
+  forEachGroup(weight.length, K, groupSize, (from, to, group) => {
+    const table = tables.get(factor[group])!;
+    const step = scale[Math.floor(from / K)];
+    for (let i = from; i < to; i++) quantized[i] = table[binOf(weight[i] / step)];
+  });
+  return quantized;
 }
 
 /** What planes of weights give for the mean input. */
