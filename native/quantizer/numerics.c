@@ -17,30 +17,29 @@ static double first(v128_t v) { return wasm_f64x2_extract_lane(v, 0); }
 static double second(v128_t v) { return wasm_f64x2_extract_lane(v, 1); }
 
 /* Channels that are observed together: their ranges and sums stay in registers. */
-#define TOGETHER 4
+#define TOGETHER 8
 
 static void observe_together(const float *x, uint32_t rows, uint32_t channels, float *low, float *high, double *sum,
                              double *squares) {
-  v128_t least = wasm_v128_load(low), most = wasm_v128_load(high);
-  v128_t sum0 = wasm_v128_load(sum), sum1 = wasm_v128_load(sum + 2);
-  v128_t squares0 = wasm_v128_load(squares), squares1 = wasm_v128_load(squares + 2);
+  v128_t least[2], most[2], sums[4], squared[4];
+  for (int i = 0; i < 2; i++) least[i] = wasm_v128_load(low + 4 * i), most[i] = wasm_v128_load(high + 4 * i);
+  for (int i = 0; i < 4; i++) sums[i] = wasm_v128_load(sum + 2 * i), squared[i] = wasm_v128_load(squares + 2 * i);
   for (uint32_t r = 0; r < rows; r++, x += channels) {
-    v128_t v = wasm_v128_load(x);
-    least = wasm_f32x4_pmin(least, v); /* v where v < least: a NaN changes nothing */
-    most = wasm_f32x4_pmax(most, v);
-    v128_t v0 = wasm_f64x2_promote_low_f32x4(v);
-    v128_t v1 = wasm_f64x2_promote_low_f32x4(wasm_i64x2_shuffle(v, v, 1, 0));
-    sum0 = wasm_f64x2_add(sum0, v0);
-    sum1 = wasm_f64x2_add(sum1, v1);
-    squares0 = wasm_f64x2_add(squares0, wasm_f64x2_mul(v0, v0));
-    squares1 = wasm_f64x2_add(squares1, wasm_f64x2_mul(v1, v1));
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 2; i++) {
+      v128_t v = wasm_v128_load(x + 4 * i);
+      least[i] = wasm_f32x4_pmin(least[i], v); /* v where v < least: a NaN changes nothing */
+      most[i] = wasm_f32x4_pmax(most[i], v);
+      v128_t first = wasm_f64x2_promote_low_f32x4(v);
+      v128_t second = wasm_f64x2_promote_low_f32x4(wasm_i64x2_shuffle(v, v, 1, 0));
+      sums[2 * i] = wasm_f64x2_add(sums[2 * i], first);
+      sums[2 * i + 1] = wasm_f64x2_add(sums[2 * i + 1], second);
+      squared[2 * i] = wasm_f64x2_add(squared[2 * i], wasm_f64x2_mul(first, first));
+      squared[2 * i + 1] = wasm_f64x2_add(squared[2 * i + 1], wasm_f64x2_mul(second, second));
+    }
   }
-  wasm_v128_store(low, least);
-  wasm_v128_store(high, most);
-  wasm_v128_store(sum, sum0);
-  wasm_v128_store(sum + 2, sum1);
-  wasm_v128_store(squares, squares0);
-  wasm_v128_store(squares + 2, squares1);
+  for (int i = 0; i < 2; i++) wasm_v128_store(low + 4 * i, least[i]), wasm_v128_store(high + 4 * i, most[i]);
+  for (int i = 0; i < 4; i++) wasm_v128_store(sum + 2 * i, sums[i]), wasm_v128_store(squares + 2 * i, squared[i]);
 }
 
 /*

@@ -3,8 +3,8 @@
  * on.
  */
 import { normalizePixels } from '../calibrate/collect.js';
-import { openFloatModel } from '../calibrate/runtime.js';
-import type { FloatModel } from '../calibrate/runtime.js';
+import { openFloatPool } from '../calibrate/runtime.js';
+import type { FloatModelPool } from '../calibrate/runtime.js';
 import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import { graphToOnnx } from '../graph/write.js';
@@ -60,7 +60,7 @@ export async function probeRecipe(
 ): Promise<{ recipe: PreprocessRecipe; probe: RecipeProbe; notices: string[] }> {
   const { graph, images, recipe, threads } = request;
   const { channels } = graph.input;
-  const model = await openFloatModel(graphToOnnx(graph), { threads });
+  const model = await openFloatPool(graphToOnnx(graph), threads);
   try {
     const cropped = images.map((image) => applyRecipe(image, recipe, channels));
     const trials: RecipeTrial[] = [];
@@ -93,18 +93,23 @@ function isBetter(a: RecipeTrial, b: RecipeTrial): boolean {
 
 /** Runs the float model on pixels [height, width, channels] that are normalized as a preset has it. */
 async function trial(
-  model: FloatModel,
+  model: FloatModelPool,
   graph: Graph,
   images: readonly Uint8Array[],
   preset: PresetName,
 ): Promise<Decisiveness> {
   const { channels, height, width } = graph.input;
   const { mean, std } = normalizationOf(preset, channels);
+  const classifier = classifierOf(graph.outputs)!;
   const logits: Float32Array[] = [];
-  for (const pixels of images) {
-    const data = normalizePixels(pixels, channels, mean, std);
-    const outputs = await model.run({ [model.inputNames[0]!]: { data, shape: [1, channels, height, width] } });
-    logits.push(outputOf([...outputs.values()][0]!, classifierOf(graph.outputs)!));
+  // As many images at once as the model runs at once: what is asked for lies in memory.
+  for (let from = 0; from < images.length; from += model.lanes) {
+    const runs = images.slice(from, from + model.lanes).map(async (pixels) => {
+      const data = normalizePixels(pixels, channels, mean, std);
+      const outputs = await model.run({ [model.inputNames[0]!]: { data, shape: [1, channels, height, width] } });
+      return outputOf([...outputs.values()][0]!, classifier);
+    });
+    logits.push(...(await Promise.all(runs)));
   }
   return decisiveness(logits);
 }

@@ -2,6 +2,7 @@ import type { Graph, GraphNode } from '../graph/types.js';
 import { partToOnnx } from '../graph/write.js';
 import { cutGraph } from './parts.js';
 import type { GraphPart } from './parts.js';
+import type { Observation, Observed } from './observation.js';
 import { RowStore } from './row-store.js';
 import { openFloatPool } from './runtime.js';
 import type { FloatModel } from './runtime.js';
@@ -147,9 +148,12 @@ class Pass {
     this.runtime = model.runtime;
     try {
       // While one image is observed, others are computed; all are asked for, and observed, in their order.
-      const asked: Promise<Map<string, Float32Array>>[] = [];
-      const ask = async (i: number): Promise<Map<string, Float32Array>> =>
-        model.run(await this.#feeds(model, inputs, i), outputs);
+      const asked: Promise<Map<string, Observed>>[] = [];
+      const ask = async (i: number): Promise<Map<string, Observed>> =>
+        model.observe(
+          await this.#feeds(model, inputs, i),
+          new Map(outputs.map((id) => [id, this.#observation(id, i, carriedOn.includes(id))])),
+        );
       for (const i of images.keys()) {
         while (asked.length < images.length && asked.length <= i + model.lanes) {
           const run = ask(asked.length);
@@ -158,10 +162,10 @@ class Pass {
         }
         const values = await asked[i];
         delete asked[i];
-        for (const id of seen) this.#keep(id, values.get(id)!, i);
-        this.#output(values.get(graph.output), i);
+        for (const id of seen) this.#keep(id, values.get(id)!);
+        this.#output(values.get(graph.output)?.whole, i);
         const carried = this.#carried[i];
-        for (const id of carriedOn) carried.set(id, values.get(id)!);
+        for (const id of carriedOn) carried.set(id, values.get(id)!.whole!);
         for (const id of carried.keys()) if (!readLater.has(id)) carried.delete(id);
         report(i);
       }
@@ -170,9 +174,9 @@ class Pass {
     }
   }
 
-  #output(values: Float32Array | undefined, i: number): void {
+  #output(values: Float32Array | null | undefined, i: number): void {
     const onOutput = this.#request.listeners?.onOutput;
-    if (values === undefined) return;
+    if (!values) return;
     if (onOutput === undefined) this.logits.push(values);
     else onOutput(values, i);
   }
@@ -193,13 +197,22 @@ class Pass {
     return feeds;
   }
 
-  /** Observes a node's value for image i, [rows, cols], and keeps the rows asked for. */
-  #keep(id: string, value: Float32Array, i: number): void {
-    const { statistics, samples } = this.#request;
-    if (i < statistics.images) this.statistics.get(id)?.observe(value);
-    const rowsOf = samples.get(id);
-    if (rowsOf === undefined) return;
-    const rows = takeRows(value, this.#node(id).cols, rowsOf(i));
+  /** What is wanted of a node's value for image i. */
+  #observation(id: string, i: number, isCarried: boolean): Observation {
+    const { graph, statistics, samples } = this.#request;
+    const moments = i < statistics.images && this.statistics.has(id);
+    return {
+      channels: this.#node(id).cols,
+      moments,
+      rows: samples.get(id)?.(i) ?? null,
+      whole: isCarried || id === graph.output || (moments && statistics.histograms),
+    };
+  }
+
+  /** Keeps what was observed of a node's value for image i. */
+  #keep(id: string, { moments, rows, whole }: Observed): void {
+    if (moments !== null) this.statistics.get(id)!.add(moments, whole ?? undefined);
+    if (rows === null) return;
     const at = this.#written.get(id) ?? 0;
     this.samples.write(id, at, rows);
     this.#written.set(id, at + rows.length);
@@ -213,10 +226,4 @@ class Pass {
 interface Feed {
   readonly data: Float32Array;
   readonly shape: number[];
-}
-
-function takeRows(data: Float32Array, cols: number, rows: Int32Array): Float32Array {
-  const taken = new Float32Array(rows.length * cols);
-  rows.forEach((r, i) => taken.set(data.subarray(r * cols, (r + 1) * cols), i * cols));
-  return taken;
 }

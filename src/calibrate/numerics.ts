@@ -81,20 +81,26 @@ class Operands {
   }
 }
 
-/** Ranges and moments of each channel, arrays of [channels]. */
+/** What values [rows, channels] tell of each channel: arrays of [channels]. */
 export interface ChannelMoments {
+  readonly rows: number;
   readonly low: Float32Array;
   readonly high: Float32Array;
   readonly sum: Float64Array;
   readonly squares: Float64Array;
 }
 
-/** Adds values [rows, channels] to the moments of their channels, row by row. */
-export function observeChannels(values: Float32Array, { low, high, sum, squares }: ChannelMoments): void {
+/** Ranges, sums and sums of squares of values [rows, channels]. A NaN shows in the sums alone. */
+export function momentsOf(values: Float32Array, channels: number): ChannelMoments {
+  const rows = values.length / channels;
+  const low = new Float32Array(channels).fill(Infinity);
+  const high = new Float32Array(channels).fill(-Infinity);
+  const [sum, squares] = [new Float64Array(channels), new Float64Array(channels)];
   const operands = new Operands();
   const at = [values, low, high, sum, squares].map((array) => operands.put(array));
-  exportsOf().observe(at[0], values.length / low.length, low.length, at[1], at[2], at[3], at[4]);
+  exportsOf().observe(at[0], rows, channels, at[1], at[2], at[3], at[4]);
   [low, high, sum, squares].forEach((array, i) => operands.take(at[i + 1], array));
+  return { rows, low, high, sum, squares };
 }
 
 /**

@@ -5,7 +5,10 @@ import type * as Ort from 'onnxruntime-web';
 import { InputError } from '../errors.js';
 import { packageRequire } from '../package-root.js';
 import { openOnThread } from './session-thread.js';
-import type { RawTensor, RuntimeName, Session } from './session-thread.js';
+import type { Observation, Observed } from './observation.js';
+import type { RawTensor, RuntimeName, Session, ThreadSession } from './session-thread.js';
+
+type Inputs = Readonly<Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>>;
 
 /** The float model, run by ONNX Runtime. */
 export interface FloatModel {
@@ -17,10 +20,7 @@ export interface FloatModel {
    * @param inputs name → float32 data and shape; converted where the model takes float16 or float64
    * @param outputs which outputs to compute; default all
    */
-  run(
-    inputs: Readonly<Record<string, { data: Float32Array; shape: readonly number[] }>>,
-    outputs?: readonly string[],
-  ): Promise<Map<string, Float32Array>>;
+  run(inputs: Inputs, outputs?: readonly string[]): Promise<Map<string, Float32Array>>;
   close(): Promise<void>;
 }
 
@@ -48,6 +48,8 @@ export async function openFloatModel(
 export interface FloatModelPool extends FloatModel {
   /** Runs that may be asked for at once. */
   readonly lanes: number;
+  /** Runs the model, of float32, and keeps of each output what is wanted. */
+  observe(inputs: Inputs, wanted: ReadonlyMap<string, Observation>): Promise<Map<string, Observed>>;
 }
 
 /** Models of more bytes are opened once, and not once a lane. */
@@ -68,7 +70,7 @@ export async function openFloatPool(source: Uint8Array, threads: number): Promis
       openOnThread(source, { runtime, threads: each, lane }, sessionOptions(each)),
     ),
   );
-  const sessions = opened.flatMap((result) => (result.status === 'fulfilled' ? [asFloatModel(result.value)] : []));
+  const sessions = opened.flatMap((result) => (result.status === 'fulfilled' ? [asPooled(result.value)] : []));
   const close = async (): Promise<void> => void (await Promise.all(sessions.map((session) => session.close())));
   const failed = opened.find((result) => result.status === 'rejected');
   if (failed !== undefined) {
@@ -77,7 +79,25 @@ export async function openFloatPool(source: Uint8Array, threads: number): Promis
   }
   let next = 0;
   const { inputNames, outputNames } = sessions[0];
-  return { runtime, lanes, inputNames, outputNames, run: (...run) => sessions[next++ % lanes].run(...run), close };
+  const nextLane = () => sessions[next++ % lanes];
+  return {
+    runtime,
+    lanes,
+    inputNames,
+    outputNames,
+    run: (...run) => nextLane().run(...run),
+    observe: (...run) => nextLane().observe(...run),
+    close,
+  };
+}
+
+function asPooled(session: ThreadSession): Omit<FloatModelPool, 'runtime' | 'lanes'> {
+  return {
+    ...asFloatModel(session),
+    async observe(inputs, wanted) {
+      return new Map(Object.entries(await session.observe(feedsOf(session, inputs), Object.fromEntries(wanted))));
+    },
+  };
 }
 
 /**
@@ -103,20 +123,24 @@ export async function optimizeFloatModel(source: string): Promise<Uint8Array> {
 }
 
 function asFloatModel(session: Session): Omit<FloatModel, 'runtime'> {
-  const types = new Map(session.inputNames.map((input, i) => [input, session.inputTypes[i]]));
   return {
     inputNames: session.inputNames,
     outputNames: session.outputNames,
     async run(inputs, outputs) {
-      const feeds: Record<string, RawTensor> = {};
-      for (const [input, { data, shape: dims }] of Object.entries(inputs)) {
-        feeds[input] = { ...encoded(data, types.get(input)), dims };
-      }
-      const results = await session.run(feeds, outputs ?? session.outputNames);
+      const results = await session.run(feedsOf(session, inputs), outputs ?? session.outputNames);
       return new Map(Object.entries(results).map(([output, tensor]) => [output, toFloat32(tensor)]));
     },
     close: () => session.release(),
   };
+}
+
+function feedsOf({ inputNames, inputTypes }: Session, inputs: Inputs): Record<string, RawTensor> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([input, { data, shape: dims }]) => [
+      input,
+      { ...encoded(data, inputTypes[inputNames.indexOf(input)]), dims },
+    ]),
+  );
 }
 
 /** Which ONNX Runtime `openFloatModel` takes by itself; `reason` says why onnxruntime-node does not load. */

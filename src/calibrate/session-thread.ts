@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-web';
 import { packageFile } from '../package-root.js';
+import type { Observation, Observed } from './observation.js';
 import { ThreadState } from './thread-state.js';
 
 /** A tensor as it goes between threads: the elements as ONNX Runtime keeps them. */
@@ -23,6 +24,14 @@ export interface Session extends SessionDescription {
   release(): Promise<void>;
 }
 
+/** A session on a thread of its own, which can also look at values of float32 without handing them over. */
+export interface ThreadSession extends Session {
+  observe(
+    feeds: Readonly<Record<string, RawTensor>>,
+    wanted: Readonly<Record<string, Observation>>,
+  ): Promise<Record<string, Observed>>;
+}
+
 /** What session-worker.ts is asked for; it answers with the number of the call. */
 export interface SessionCall {
   readonly call: number;
@@ -34,6 +43,11 @@ export interface SessionCall {
         readonly options: InferenceSession.SessionOptions;
       }
     | { readonly kind: 'run'; readonly feeds: Readonly<Record<string, RawTensor>>; readonly outputs: readonly string[] }
+    | {
+        readonly kind: 'observe';
+        readonly feeds: Readonly<Record<string, RawTensor>>;
+        readonly wanted: Readonly<Record<string, Observation>>;
+      }
     | { readonly kind: 'release' };
 }
 
@@ -93,7 +107,7 @@ class SessionThread {
     this.worker.on('exit', (code) => fail(new Error(`the thread of ${runtime} ended with ${code}`)));
   }
 
-  async open(source: string | Uint8Array, options: InferenceSession.SessionOptions): Promise<Session> {
+  async open(source: string | Uint8Array, options: InferenceSession.SessionOptions): Promise<ThreadSession> {
     const session = this.sessions++;
     const description = (await this.ask(session, {
       kind: 'create',
@@ -102,17 +116,10 @@ class SessionThread {
     })) as SessionDescription;
     return {
       ...description,
-      run: (feeds, outputs) => {
-        const compacted = Object.entries(feeds).map(([name, tensor]) => [
-          name,
-          { ...tensor, data: compact(tensor.data) },
-        ]);
-        return this.ask(session, {
-          kind: 'run',
-          feeds: Object.fromEntries(compacted),
-          outputs,
-        }) as Promise<Record<string, RawTensor>>;
-      },
+      run: (feeds, outputs) =>
+        this.ask(session, { kind: 'run', feeds: compacted(feeds), outputs }) as Promise<Record<string, RawTensor>>,
+      observe: (feeds, wanted) =>
+        this.ask(session, { kind: 'observe', feeds: compacted(feeds), wanted }) as Promise<Record<string, Observed>>,
       release: async () => void (await this.ask(session, { kind: 'release' })),
     };
   }
@@ -146,6 +153,12 @@ function compact<T extends string | RawTensor['data']>(data: T): T {
   return data.slice() as T;
 }
 
+function compacted(feeds: Readonly<Record<string, RawTensor>>): Record<string, RawTensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => [name, { ...tensor, data: compact(tensor.data) }]),
+  );
+}
+
 /** By runtime, number of threads, which onnxruntime-web takes once, when it starts, and place among its like. */
 const running = new Map<string, SessionThread>();
 
@@ -165,7 +178,7 @@ export function openOnThread(
   source: string | Uint8Array,
   { runtime, threads, lane }: SessionPlace,
   options: InferenceSession.SessionOptions,
-): Promise<Session> {
+): Promise<ThreadSession> {
   const key = `${runtime} ${threads} ${lane}`;
   let thread = running.get(key);
   if (thread === undefined) {

@@ -1,6 +1,7 @@
 /** What a thread of ONNX Runtime does: see session-thread.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type * as Ort from 'onnxruntime-web';
+import { buffersOf, observe, type Observed } from './observation.js';
 import type { RawTensor, SessionCall, SessionDescription, ThreadData } from './session-thread.js';
 import { ThreadState } from './thread-state.js';
 
@@ -48,16 +49,32 @@ class Sessions {
         return describe(created);
       }
       case 'run': {
-        const feeds = Object.entries(request.feeds).map(([name, tensor]) => [name, this.#toTensor(tensor)] as const);
-        const results = await this.#open.get(id)!.run(Object.fromEntries(feeds), request.outputs);
+        const results = await this.#run(id, request.feeds, request.outputs);
         return Object.fromEntries(
           Object.entries(results).map(([name, tensor]) => [name, this.#fromTensor(tensor, transfer)]),
+        );
+      }
+      case 'observe': {
+        const { feeds, wanted } = request;
+        const results = await this.#run(id, feeds, Object.keys(wanted));
+        return Object.fromEntries(
+          Object.entries(results).map(([name, tensor]): [string, Observed] => {
+            const observed = observe(tensor.data as Float32Array, wanted[name]);
+            tensor.dispose();
+            transfer.push(...buffersOf(observed));
+            return [name, observed];
+          }),
         );
       }
       case 'release':
         await this.#open.get(id)!.release();
         this.#open.delete(id);
     }
+  }
+
+  #run(id: number, feeds: Readonly<Record<string, RawTensor>>, outputs: readonly string[]) {
+    const tensors = Object.entries(feeds).map(([name, tensor]) => [name, this.#toTensor(tensor)] as const);
+    return this.#open.get(id)!.run(Object.fromEntries(tensors), outputs);
   }
 
   #toTensor({ type, data, dims }: RawTensor): Ort.Tensor {

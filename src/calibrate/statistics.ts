@@ -1,5 +1,5 @@
 import { InputError } from '../errors.js';
-import { observeChannels } from './numerics.js';
+import { momentsOf, type ChannelMoments } from './numerics.js';
 
 const BINS = 256;
 /** All but the histogram. */
@@ -74,12 +74,18 @@ export class ChannelStatistics {
 
   /** Adds one image's values, [rows, channels] row-major. */
   observe(data: Float32Array): void {
-    const C = this.channels;
-    const { min, max, nextMin, nextMax, sum, sumOfSquares } = this;
-    const low = new Float32Array(C).fill(Infinity);
-    const high = new Float32Array(C).fill(-Infinity);
-    observeChannels(data, { low, high, sum, squares: sumOfSquares });
-    for (let c = 0; c < C; c++) {
+    this.add(momentsOf(data, this.channels), data);
+  }
+
+  /**
+   * Adds one image.
+   *
+   * @param data its values; only histograms need them
+   * @throws InputError where a value is not finite
+   */
+  add({ rows, low, high, sum, squares }: ChannelMoments, data?: Float32Array): void {
+    const { min, max, nextMin, nextMax } = this;
+    for (let c = 0; c < this.channels; c++) {
       // A NaN among numbers shows in the sum alone.
       if (!Number.isFinite(low[c]) || !Number.isFinite(high[c]) || Number.isNaN(sum[c])) {
         throw new InputError(
@@ -90,13 +96,15 @@ export class ChannelStatistics {
       nextMax[c] = -secondLeast(this.leastNegativeOf(c), { size: 1, least: -high[c], second: -high[c] });
       min[c] = Math.min(min[c], low[c]);
       max[c] = Math.max(max[c], high[c]);
+      this.sum[c] += sum[c];
+      this.sumOfSquares[c] += squares[c];
       this.momentumMin[c] = this.images === 0 ? low[c] : MOMENTUM * this.momentumMin[c] + (1 - MOMENTUM) * low[c];
       this.momentumMax[c] = this.images === 0 ? high[c] : MOMENTUM * this.momentumMax[c] + (1 - MOMENTUM) * high[c];
       if (this.withHistogram) this.cover(c, Math.max(-low[c], high[c]));
     }
-    if (this.withHistogram) this.fill(data);
+    if (this.withHistogram) this.fill(data!);
     this.images++;
-    this.count += data.length / C;
+    this.count += rows;
   }
 
   /**
