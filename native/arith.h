@@ -237,6 +237,24 @@ static inline int64_t ivit_shift_exponential(int32_t x, int32_t x0, int32_t n) {
 /* floor((2^31 - 1) / min(sum, 2^31 - 1)). */
 static inline int32_t ivit_paper_reciprocal(int64_t sum) { return 0x7fffffff / ivit_clamp(sum, 1, 0x7fffffff); }
 
+/* expInteger: I-BERT's exponential. */
+static inline int32_t ivit_exponential(uint32_t d) {
+  int32_t z = (int32_t)(d >> 10), r = (int32_t)(d & 1023);
+  return z >= 15 ? 0 : ((1998 - r) * (1998 - r) + 2094200) >> (z + 8);
+}
+
+/* geluInteger: I-BERT's i-GELU of x with `bits` fraction bits, 6 to 12. */
+static inline int32_t ivit_gelu(int32_t x, int32_t bits) {
+  static const int32_t edges[] = {161, 321, 641, 1281, 2562, 5124, 10248};
+  static const int32_t ones[] = {28366, 113463, 453851, 1815402, 7261607, 29046427, 116185707};
+  int32_t b = edges[bits - 6], below = ivit_min(ivit_abs(x), b) - b, polynomial = below * below - ones[bits - 6];
+  int32_t erf = x > 0 ? polynomial : x < 0 ? -polynomial : 0;
+  return x * (28366 - (erf >> (2 * (bits - 6))));
+}
+
+/* Whether weights are divided by their sum before they multiply V. */
+static inline int ivit_is_published(const ivit_attention *op) { return op->softmax >= IVIT_SOFTMAX_PAPER; }
+
 /* normalizeSum's factor floor(2^(23 + bits) / sum), sum >= 255 << (bits - 8); o = (acc*factor + 2^(bits - 1)) >> bits.
  */
 static inline int32_t ivit_sum_factor(int32_t sum, int32_t bits) {

@@ -134,7 +134,7 @@ typedef struct {
   const int32_t *rows;
 } ivit_view;
 
-/* The published kernels' ops, and attention with IVIT_SOFTMAX_PAPER, are portable.c's on every instruction set. */
+/* The published kernels' ops, and attention with their softmax, are portable.c's on every instruction set. */
 typedef struct {
   int32_t cols;
   ivit_output out;
@@ -144,6 +144,11 @@ typedef struct {
   int32_t x0;
   ivit_output out;
 } ivit_paper_gelu;
+typedef struct {
+  int32_t cols;
+  int32_t fraction_bits; /* 6 to 12 */
+  ivit_output out;
+} ivit_ibert_gelu;
 
 /*
  * Windows over a map [height*width, channels]: row (oy, ox) of `out_w` windows a line has kernel_h*kernel_w taps at
@@ -211,7 +216,7 @@ typedef struct {
   const int32_t *bias; /* [bias_batch][bias_heads][queries][keys], or NULL */
   int32_t bias_batch, bias_heads;
   int32_t x0;           /* IVIT_SOFTMAX_PAPER only */
-  int32_t softmax_bits; /* 8 or 12; IVIT_SOFTMAX_PAPER: 8 or 16 */
+  int32_t softmax_bits; /* 8 or 12; of a published softmax: 8 or 16 */
   ivit_output out;      /* `offset` is NULL */
 } ivit_attention;
 
@@ -365,6 +370,9 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
 void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                               void *scratch);
 void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int8_t *x, void *out, int32_t *scale,
+                              void *scratch);
+/* src/kernels/ibert.ts. */
+void ivit_portable_ibert_gelu(const ivit_ibert_gelu *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                               void *scratch);
 
 /* portable_layout.c. Rows r0 to r1 of the result, into `out`; x: the whole map. */

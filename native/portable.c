@@ -133,6 +133,15 @@ void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int
   }
 }
 
+void ivit_portable_ibert_gelu(const ivit_ibert_gelu *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                              void *scratch) {
+  int32_t *row = scratch;
+  for (int32_t r = 0; r < rows; r++, x += op->cols) {
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, ivit_gelu(x[n], op->fraction_bits), n);
+    ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
+  }
+}
+
 void ivit_portable_rescale(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                            void *scratch) {
   int32_t *row = scratch;
@@ -276,6 +285,25 @@ static void paper_softmax(const ivit_attention *op, int32_t *scores) {
   for (int32_t j = 0; j < op->keys; j++) scores[j] = (int32_t)((scores[j] * factor) >> (32 - op->softmax_bits));
 }
 
+/* Scores, in place, to the weights of i-softmax. */
+static void ibert_softmax(const ivit_attention *op, int32_t max, int32_t *scores) {
+  int64_t sum = 0;
+  for (int32_t j = 0; j < op->keys; j++) {
+    scores[j] = ivit_exponential((uint32_t)max - (uint32_t)scores[j]);
+    sum += scores[j];
+  }
+  int64_t factor = (int64_t)0xffffffff / sum;
+  for (int32_t j = 0; j < op->keys; j++) scores[j] = (int32_t)((scores[j] * factor) >> (32 - op->softmax_bits));
+}
+
+/* Scores, in place, to weights that are divided by their sum. */
+static void published_softmax(const ivit_attention *op, int32_t max, int32_t *scores) {
+  if (op->softmax == IVIT_SOFTMAX_IBERT)
+    ibert_softmax(op, max, scores);
+  else
+    paper_softmax(op, scores);
+}
+
 void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                              const int8_t *q, const void *packed, void *out, void *scratch) {
   const int8_t *keys = packed;
@@ -297,14 +325,14 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
       max = ivit_max(max, scores[j]);
     }
 
-    int is_paper = op->softmax == IVIT_SOFTMAX_PAPER;
-    if (is_paper) paper_softmax(op, scores);
+    int is_published = ivit_is_published(op);
+    if (is_published) published_softmax(op, max, scores);
     int32_t sum = 0;
     for (int32_t i = 0; i < op->value_dim; i++) acc[i] = 0;
     const int8_t *value = values;
     for (int32_t j = 0; j < op->keys; j++, value += op->value_dim) {
       int32_t w = scores[j];
-      if (!is_paper) {
+      if (!is_published) {
         int32_t dither = ivit_softmax_dither(query, j, op->softmax_bits);
         w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax, op->softmax_bits, dither);
       }
@@ -313,11 +341,11 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
         for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
     }
 
-    int32_t factor = is_paper ? 0 : ivit_sum_factor(sum, op->softmax_bits);
+    int32_t factor = is_published ? 0 : ivit_sum_factor(sum, op->softmax_bits);
     int32_t channel = head * op->value_dim;
     size_t at = (size_t)token * out_cols + (size_t)channel;
     for (int32_t i = 0; i < op->value_dim; i++) {
-      int64_t o = is_paper ? acc[i] : ivit_shift_round((int64_t)acc[i] * factor, op->softmax_bits);
+      int64_t o = is_published ? acc[i] : ivit_shift_round((int64_t)acc[i] * factor, op->softmax_bits);
       ivit_store(&op->out, out, at + (size_t)i, ivit_requantize(&op->out, o, channel + i));
     }
   }

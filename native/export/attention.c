@@ -58,16 +58,16 @@ static void ivit_attention_rows(const ivit_attention *op, int32_t r0, int32_t r1
   }
 }
 
-/* The same with the published softmax. */
-static void ivit_paper_attention_rows(const ivit_attention *op, int32_t r0, int32_t r1, const int8_t *q,
-                                      const int8_t *k, const int8_t *v, void *out, void *scratch) {
+/* The same with a published softmax. */
+static void ivit_published_attention_rows(const ivit_attention *op, int32_t r0, int32_t r1, const int8_t *q,
+                                          const int8_t *k, const int8_t *v, void *out, void *scratch) {
   int32_t *scores = scratch, *acc = scores + op->keys;
   const size_t cols = (size_t)op->heads * (size_t)op->value_dim;
   for (int32_t r = r0; r < r1; r++) {
     const int32_t window = r / op->queries, query = r - window * op->queries;
     for (int32_t head = 0; head < op->heads; head++) {
-      score_keys(op, window, head, query, q + ivit_locate(&op->q, r, head), k, scores);
-      paper_softmax(op, scores);
+      int32_t max = score_keys(op, window, head, query, q + ivit_locate(&op->q, r, head), k, scores);
+      published_softmax(op, max, scores);
       add_values(op, window, head, scores, v, acc);
       const int32_t channel = head * op->value_dim;
       const size_t at = (size_t)(r - r0) * cols + (size_t)channel;

@@ -33,6 +33,7 @@ typedef struct {
     ivit_activation activation;
     ivit_paper_norm paper_norm;
     ivit_paper_gelu paper_gelu;
+    ivit_ibert_gelu ibert_gelu;
     ivit_attention attention;
     ivit_rescale rescale;
     binary binary;
@@ -137,7 +138,7 @@ void heap_free(heap *h);
 
 /* The table whose attention runs an op. */
 static inline const ivit_isa *attention_isa(const ivit_program *program, const ivit_attention *op) {
-  return op->softmax == IVIT_SOFTMAX_PAPER ? &ivit_isa_portable : program->isa;
+  return ivit_is_published(op) ? &ivit_isa_portable : program->isa;
 }
 
 /* Bytes that the keys and values of one window and head take, packed. */

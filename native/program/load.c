@@ -243,6 +243,14 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
       op->x0 = w[IVIT_PAPER_GELU_X0];
       break;
     }
+    case IVIT_STEP_IBERT_GELU: {
+      ivit_ibert_gelu *op = &s->as.ibert_gelu;
+      op->cols = cols;
+      op->out = read_output(program, w + IVIT_IBERT_GELU_OUT, cols, constants[IVIT_IBERT_GELU_CONSTANT_MULTIPLIER],
+                            constants[IVIT_IBERT_GELU_CONSTANT_OFFSET]);
+      op->fraction_bits = w[IVIT_IBERT_GELU_FRACTION_BITS];
+      break;
+    }
     case IVIT_STEP_RESCALE: {
       ivit_rescale *op = &s->as.rescale;
       op->cols = cols;

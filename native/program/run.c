@@ -89,6 +89,9 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
     case IVIT_STEP_PAPER_GELU:
       ivit_portable_paper_gelu(&s->as.paper_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
+    case IVIT_STEP_IBERT_GELU:
+      ivit_portable_ibert_gelu(&s->as.ibert_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
     case IVIT_STEP_ADD:
       isa->add((size_t)rows * (size_t)s->cols, element_data(w, s->in[0], at), element_data(w, s->in[1], at), out);
       break;

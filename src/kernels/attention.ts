@@ -1,6 +1,7 @@
-import type { AttentionOp, SoftmaxBits, SoftmaxKind } from '../program/types.js';
+import type { AttentionOp, PublishedSoftmax, SoftmaxBits, SoftmaxKind } from '../program/types.js';
 import { SCORE_LIMIT } from '../program/limits.js';
 import { floorDivide, requantize } from './dyadic.js';
+import { softmaxInteger } from './ibert.js';
 import { shiftmaxRow } from './paper-rows.js';
 import { locate } from './view.js';
 
@@ -100,7 +101,7 @@ export function scoreRow(
 }
 
 /**
- * Softmax weights w of one row of scores: `softmaxWeight` with its dither, or the published Shiftmax.
+ * Softmax weights w of one row of scores: `softmaxWeight` with its dither, or a published softmax.
  *
  * @param scores [keys], see `scoreRow`
  * @param max the largest of them
@@ -112,8 +113,7 @@ export function weighRow(op: AttentionOp, scores: Int32Array, max: number, query
   const { softmax, softmaxBits, fractionBits } = op;
   let sum = 0;
   if (typeof softmax !== 'string') {
-    const x = scores.map((s) => Math.max(-PAPER_SCORE_LIMIT, Math.min(PAPER_SCORE_LIMIT, s)));
-    shiftmaxRow(x, BigInt(softmax.x0), softmax.bits).forEach((w, j) => (out[j] = Number(w)));
+    weighPublished(scores, max, softmax, out);
     for (const w of out) sum += w;
     return sum;
   }
@@ -125,9 +125,15 @@ export function weighRow(op: AttentionOp, scores: Int32Array, max: number, query
   return sum;
 }
 
+function weighPublished(scores: Int32Array, max: number, softmax: PublishedSoftmax, out: Int32Array): void {
+  if (softmax.kind === 'ibert') return softmaxInteger(scores, max, softmax.bits, out);
+  const x = scores.map((s) => Math.max(-PAPER_SCORE_LIMIT, Math.min(PAPER_SCORE_LIMIT, s)));
+  shiftmaxRow(x, BigInt(softmax.x0), softmax.bits).forEach((w, j) => (out[j] = Number(w)));
+}
+
 /**
  * Integer attention of one query row and one head, before its output is requantized: o = Σ w·v / Σw
- * (`normalizeSum` has its unit). With the published softmax o = Σ w·v, |o| < 2^31, in units of 2^−(bits−1).
+ * (`normalizeSum` has its unit). With a published softmax o = Σ w·v, |o| < 2^31, in units of its weights.
  *
  * @param sources the quantized values that q, k and v are views of
  * @param row window·queries + query

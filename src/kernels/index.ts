@@ -1,4 +1,4 @@
-/** `ivit/kernels`: the bit-exact specification of every integer op, and the published kernels. */
+/** `ivit/kernels`: the bit-exact specification of every integer op, and the published kernels, I-ViT's and I-BERT's. */
 export { activate, KNOTS, shiftEvenPart } from './activation.js';
 export { attendRow, normalizeSum, scaleScore, softmaxDither, softmaxWeight } from './attention.js';
 export { divideRounded } from './divide.js';
@@ -18,6 +18,7 @@ export type { LinearInput } from './linear.js';
 export { integerSqrt, normalizeRow } from './layer-norm.js';
 export { mixRow } from './mix-rows.js';
 export { outputRange, quantizeRow, roundUpTo8Bits } from './output.js';
+export * as ibert from './ibert.js';
 export * as paper from './paper.js';
 export { activationKnots, quantizeReal, symmetricScale, toDyadic } from './prepare.js';
 export { ROW_LIMIT, WIDE_LIMIT } from '../program/limits.js';

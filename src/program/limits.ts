@@ -57,6 +57,14 @@ export const MAX_GROUP_LENGTH = 1 << 24;
 /** Largest −x0 of the published kernels: their exponentials then stay within 2^30 (Shiftmax) and 2^38 (ShiftGELU). */
 export const MAX_X0 = 1 << 15;
 
+/** Fraction bits of i-softmax's scores. */
+export const IBERT_SCORE_BITS = 10;
+/** Fraction bits of i-GELU's input: its polynomial then keeps within 32 bits. */
+export const LEAST_IBERT_BITS = 6;
+export const MOST_IBERT_BITS = 12;
+/** Of i-GELU's result: |x| ≤ 32767 times erf + 1 ≤ 2 in units of 1/28366. */
+export const IBERT_GELU_LIMIT = 32767 * 2 * 28366;
+
 /** What the requantized value of an op is clamped to, before the zero point of `u8` is added. */
 export function outputRange(out: Output): { lo: number; hi: number } {
   switch (out.type) {

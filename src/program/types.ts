@@ -22,13 +22,21 @@ export interface Program {
 export type { Op, OpKind, OpOf } from './ops/index.js';
 export type { ActivationOp } from './ops/activation.js';
 export type { AddOp } from './ops/add.js';
-export type { AttentionOp, PaperSoftmax, SoftmaxBits, SoftmaxKind } from './ops/attention.js';
+export type {
+  AttentionOp,
+  IbertSoftmax,
+  PaperSoftmax,
+  PublishedSoftmax,
+  SoftmaxBits,
+  SoftmaxKind,
+} from './ops/attention.js';
 export type { ConstantOp } from './ops/constant.js';
 export type { DepthwiseOp } from './ops/depthwise.js';
 export type { DivideOp } from './ops/divide.js';
 export type { GatherOp } from './ops/gather.js';
 export type { Geometry } from './ops/geometry.js';
 export type { GroupNormOp } from './ops/group-norm.js';
+export type { IbertGeluOp } from './ops/ibert-gelu.js';
 export type { LayerNormOp } from './ops/layer-norm.js';
 export type { LinearOp } from './ops/linear.js';
 export type { LookupOp } from './ops/lookup.js';

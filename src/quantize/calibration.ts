@@ -37,7 +37,7 @@ export async function calibrate(
     threads = 1,
   } = request;
   const separated = observedGraph(request.graph);
-  const graph = scheme.kernels.separatesOutputRows ? separated : request.graph;
+  const graph = scheme.techniques.separatesOutputRows ? separated : request.graph;
   const plan = planGraph(graph, scheme.inputs);
   const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);
   const collected = await collect({

@@ -3,7 +3,7 @@ import type { RangeMethod } from './decide/ranges.js';
 
 export { WEIGHT_BITS };
 
-export const KERNEL_SETS = ['shift', 'lut', 'paper'] as const;
+export const KERNEL_SETS = ['shift', 'lut', 'paper', 'ibert'] as const;
 /** Which integer kernels stand for softmax, GELU and LayerNorm; see docs/architecture.md. */
 export type KernelSet = (typeof KERNEL_SETS)[number];
 
@@ -11,7 +11,8 @@ export const SCALE_MODES = ['static', 'dynamic'] as const;
 /** Activation scales: calibrated once, or each row's own maximum at run time. */
 export type ScaleMode = (typeof SCALE_MODES)[number];
 
-export const EFFORTS = ['fast', 'normal', 'best'] as const;
+/** `none`: nothing is fitted, as in papers that leave it to training. */
+export const EFFORTS = ['none', 'fast', 'normal', 'best'] as const;
 export type Effort = (typeof EFFORTS)[number];
 
 /** Bits of the linear layers whose name a glob pattern matches; the last match counts. */

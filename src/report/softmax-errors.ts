@@ -23,11 +23,12 @@ export class SoftmaxErrors {
 
   add(op: AttentionOp, sources: { readonly q: Int8Array; readonly k: Int8Array }): void {
     const { softmax, keys, heads, rows, fractionBits } = op;
-    const isPaper = typeof softmax !== 'string';
-    if (!isPaper) this.#curveKind = softmax;
-    const found = this.#found.get(op.name) ?? { kind: isPaper ? 'paper' : softmax, meter: new ErrorMeter() };
+    if (typeof softmax === 'string') this.#curveKind = softmax;
+    const kind = typeof softmax === 'string' ? softmax : softmax.kind;
+    const found = this.#found.get(op.name) ?? { kind, meter: new ErrorMeter() };
     this.#found.set(op.name, found);
-    // Octaves for one step of a score: S·log2 e with the published kernels, whose S is about −1/x0.
+    // Octaves for one step of a score: S·log2 e with the published Shiftmax, whose S is about −1/x0.
+    const isPaper = typeof softmax !== 'string' && softmax.kind === 'paper';
     const octave = isPaper ? Math.LOG2E / -softmax.x0 : 2 ** -fractionBits;
     const scores = new Int32Array(keys);
     const weights = new Int32Array(keys);

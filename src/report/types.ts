@@ -49,7 +49,7 @@ export interface LayerIntegers {
 /** An integer function beside the exact one, on the model's own data. */
 export interface FunctionError {
   readonly name: string;
-  /** The function as it is computed: `shift`, `quadratic`, `paper`; of activations their kind. */
+  /** The function as it is computed: `shift`, `quadratic`, `paper`, `ibert`; of activations their kind. */
   readonly kind: string;
   /** Mean and greatest distance: of softmax's probabilities, of an activation's values. */
   readonly meanError: number;

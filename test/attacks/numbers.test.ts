@@ -13,7 +13,7 @@ import { decodeModel } from '../../src/program/model.js';
 import { OP_KINDS, definitionOf, type OpKind } from '../../src/program/ops/index.js';
 import type { AttentionOp, LinearOp, MatmulOp, Op, Program } from '../../src/program/types.js';
 import { tensorsOf } from '../../src/program/tensors.js';
-import { tinyPaperProgram, tinyProductProgram, tinyProgram } from '../program/tiny.js';
+import { tinyIbertProgram, tinyPaperProgram, tinyProductProgram, tinyProgram } from '../program/tiny.js';
 import { GIANTS, fileOf } from './giants.js';
 import { sha256, withHeader, withTensors } from './rehash.js';
 
@@ -101,6 +101,7 @@ const small = (kind: string): Program => GIANTS[kind](2 ** 4);
 
 const tiny = tinyProgram();
 const paper = tinyPaperProgram();
+const ibert = tinyIbertProgram();
 const products = tinyProductProgram();
 const nameOf = (program: Program, kind: OpKind) => program.ops.find(({ op }) => op === kind)!.name;
 
@@ -199,6 +200,10 @@ const ATTACKS: { readonly [K in OpKind]: readonly Attack[] } = {
     ...requantization(paper, nameOf(paper, 'paperGelu')),
     attack(paper, nameOf(paper, 'paperGelu'), 'x0', -(2 ** 15) - 1, /x0 is -32769/),
   ],
+  ibertGelu: [
+    ...requantization(ibert, nameOf(ibert, 'ibertGelu')),
+    attack(ibert, nameOf(ibert, 'ibertGelu'), 'fractionBits', 13, /fractionBits is 13/),
+  ],
   multiply: [...requantization(small('multiply'), 'big'), ...requantization(products, nameOf(products, 'multiply'))],
   divide: [...requantization(small('divide'), 'big'), attack(divided, 'big', 'bits', 4)],
   lookup: [
@@ -262,7 +267,7 @@ const SHAPES = new Set(
 );
 
 test('every number of every op is attacked', () => {
-  const programs = [tiny, paper, products, scores, ...Object.keys(GIANTS).map(small)];
+  const programs = [tiny, paper, ibert, products, scores, ...Object.keys(GIANTS).map(small)];
   for (const kind of OP_KINDS) {
     const op = programs.flatMap(({ ops }) => ops).find((one) => one.op === kind)!;
     const definition = definitionOf(op);

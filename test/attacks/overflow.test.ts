@@ -7,11 +7,16 @@ import { InputError } from '../../src/errors.js';
 import { proveBounds } from '../../src/program/bounds.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { LinearOp, Op, Program } from '../../src/program/types.js';
-import { tinyProductProgram, tinyModel, tinyPaperProgram, tinyProgram } from '../program/tiny.js';
+import { tinyIbertProgram, tinyProductProgram, tinyModel, tinyPaperProgram, tinyProgram } from '../program/tiny.js';
 import { sha256, withHeader, withTensors } from './rehash.js';
 
 const LIMIT = (1n << 63n) - 1n;
-const PROGRAMS = { shift: tinyProgram(), paper: tinyPaperProgram(), products: tinyProductProgram() };
+const PROGRAMS = {
+  shift: tinyProgram(),
+  paper: tinyPaperProgram(),
+  ibert: tinyIbertProgram(),
+  products: tinyProductProgram(),
+};
 
 const bytesOf = (program: Program) => encodeModel({ ...tinyModel(program), labels: null }, sha256);
 const accept = (bytes: Uint8Array) => void decodeModel(bytes, sha256);

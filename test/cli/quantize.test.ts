@@ -198,7 +198,7 @@ describe('quantize refuses, writing nothing', () => {
       'an unknown kernel set',
       ['model.onnx', '--kernels', 'magic'],
       2,
-      /^error: option '--kernels <set>' argument 'magic' is invalid. Allowed choices are shift, lut, paper/,
+      /^error: option '--kernels <set>' argument 'magic' is invalid. Allowed choices are shift, lut, paper, ibert/,
     ],
     [
       'a pattern that matches no layer',

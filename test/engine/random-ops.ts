@@ -233,6 +233,27 @@ export const paperGeluCase: fc.Arbitrary<OpCase> = fc
     return { op, operands: [data.value({ type: 'i8' }, rows, cols)], input: NO_IMAGE };
   });
 
+export const ibertGeluCase: fc.Arbitrary<OpCase> = fc
+  .record({ common: rowsCase, fractionBits: fc.integer({ min: 6, max: 12 }) })
+  .map(({ common: { rows, cols, out: type, seed: s }, fractionBits }) => {
+    const data = new Data(s);
+    const out = data.output(type);
+    const x = data.value({ type: 'i16' }, rows, cols);
+    const limit = data.pick([32767, 300, 1]);
+    data.fill(x.data as Int16Array, -limit, limit);
+    const op: Op = {
+      op: 'ibertGelu',
+      name: 'gelu',
+      rows,
+      cols,
+      out,
+      x: 1,
+      fractionBits,
+      ...data.requantization(out, 31, cols),
+    };
+    return { op, operands: [x], input: NO_IMAGE };
+  });
+
 export const rescaleCase: fc.Arbitrary<OpCase> = rowsCase.map(({ rows, cols, out: type, seed: s }) => {
   const data = new Data(s);
   const out = data.output(type);
@@ -336,6 +357,7 @@ export const attentionCase: fc.Arbitrary<OpCase> = fc
         x0: unit.map((u) => -u),
         bits: fc.constantFrom(8 as const, 16 as const),
       }),
+      fc.record({ kind: fc.constant('ibert' as const), bits: fc.constantFrom(8 as const, 16 as const) }),
     ),
     twelve: fc.boolean(),
     out: anyOutput,
@@ -360,7 +382,7 @@ export const attentionCase: fc.Arbitrary<OpCase> = fc
       seed: s,
     }) => {
       const data = new Data(s);
-      const fractionBits = typeof softmax === 'string' ? bits : 0;
+      const fractionBits = typeof softmax === 'string' ? bits : softmax.kind === 'ibert' ? 10 : 0;
       const softmaxBits = typeof softmax === 'string' && twelve ? 12 : 8;
       const out = data.output(type);
       const cols = heads * valueDim;
@@ -443,6 +465,7 @@ export const CASES = {
   activation: activationCase,
   paperNorm: paperNormCase,
   paperGelu: paperGeluCase,
+  ibertGelu: ibertGeluCase,
   rescale: rescaleCase,
   meanRows: meanRowsCase,
   add: addCase,

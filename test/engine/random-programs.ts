@@ -216,8 +216,9 @@ function attend(b: Builder, x: ValueId): ValueId {
     'shift',
     'quadratic',
     { kind: 'paper', x0: -data.integer(1, 40), bits: data.pick([8, 16] as const) },
+    { kind: 'ibert', bits: data.pick([8, 16] as const) },
   ] as const);
-  const isPaper = typeof softmax !== 'string';
+  const isPublished = typeof softmax !== 'string';
   const attended = b.add({
     op: 'attention',
     name: '',
@@ -234,14 +235,14 @@ function attend(b: Builder, x: ValueId): ValueId {
     dim,
     valueDim: dim,
     softmax,
-    softmaxBits: isPaper ? 8 : data.pick([8, 12] as const),
-    fractionBits: isPaper ? 0 : data.integer(8, 11),
+    softmaxBits: isPublished ? 8 : data.pick([8, 12] as const),
+    fractionBits: isPublished ? (softmax.kind === 'ibert' ? 10 : 0) : data.integer(8, 11),
     scoreMultiplier: data.fill(new Int32Array(heads), 1, 1 << 20),
     scoreShift: data.integer(20, 28),
     bias: null,
     biasBatch: 1,
     biasHeads: 1,
-    ...fittingRequantization(data, out, 30, isPaper ? 20 : 28, heads * dim),
+    ...fittingRequantization(data, out, 30, isPublished ? 20 : 28, heads * dim),
   });
   return linear(b, attended, cols, { type: 'i32' }, data.integer(0, 3) > 0 ? x : null);
 }

@@ -1,4 +1,4 @@
-"""Golden vectors for the published kernels and for dyadic numbers, computed with exact fractions.
+"""Golden vectors for the published kernels (I-ViT's and I-BERT's) and for dyadic numbers, computed with exact fractions.
 
     python3 test/kernels/vectors.py > test/kernels/vectors.json
 
@@ -72,6 +72,47 @@ def dyadic(m):
     return {"b": sign * b, "c": c}
 
 
+# I-BERT (arXiv 2101.01321), algorithms 1 to 4, with the scales that docs/arithmetic.md, section 10, gives them.
+
+
+def i_poly(q, scale, a, b, c):
+    return (q + floor(b / scale)) ** 2 + floor(c / (a * scale * scale))
+
+
+def i_exp(q):
+    scale = math.log(2) / 2**10
+    ln2 = 2**10
+    z = floor(F(-q, ln2))
+    return floor(F(i_poly(q + z * ln2, scale, 0.3585, 1.353, 0.344), 2**z))
+
+
+def i_softmax(x, bits):
+    e = [floor(F(i_exp(v - max(x)), 2**8)) for v in x]
+    factor = (2**32 - 1) // sum(e)
+    return [floor(F(v * factor, 2 ** (32 - bits))) for v in e]
+
+
+def i_gelu(q, bits):
+    scale = 2.0**-bits / math.sqrt(2)
+    a, b, c = -0.2888, -1.769, 1
+    sign = (q > 0) - (q < 0)
+    edge = -floor(b / scale)
+    erf = floor(F(sign * i_poly(min(abs(q), edge), scale, a, b, c), 2 ** (2 * bits - 12)))
+    one = floor(1 / (a * scale * scale * 2.0 ** (2 * bits - 12)))
+    return -q * (erf + one)  # its scale is negative
+
+
+def i_sqrt(n):
+    if n == 0:
+        return 0
+    x = 2 ** -(-n.bit_length() // 2)
+    while True:
+        y = (x + n // x) // 2
+        if y >= x:
+            return x
+        x = y
+
+
 def main():
     rng = random.Random(20231)
     row = lambda n, lo, hi: [rng.randint(lo, hi) for _ in range(n)]
@@ -99,6 +140,17 @@ def main():
     scales += [rng.choice((-1, 1)) * 2.0 ** rng.uniform(-70, 29.9) for _ in range(60)]
     for m in scales:
         cases["dyadic"].append({"scale": m, **dyadic(m)})
+    rng = random.Random(2101)
+    cases["iSoftmax"], cases["iGelu"], cases["iSqrt"] = [], [], []
+    for bits in (8, 16):
+        for x in (row(1, -5, 5), row(7, -3000, 3000), row(197, -9000, 9000), row(5, -3, 3), [2**30, -(2**30), 2**30 - 15359, 2**30 - 15360], row(40, -1024, 0)):
+            cases["iSoftmax"].append({"x": x, "bits": bits, "out": i_softmax(x, bits)})
+    for bits in range(6, 13):
+        for x in (row(64, -32767, 32767), row(64, -4 * 2**bits, 4 * 2**bits), [0, 1, -1, 32767, -32767]):
+            cases["iGelu"].append({"x": x, "bits": bits, "out": [i_gelu(v, bits) for v in x]})
+    for n in [1, 2, 3, 4, 2**32, 2**62 - 1, 2**63 - 1] + [rng.randint(1, 2 ** rng.randint(1, 63)) for _ in range(60)]:
+        assert i_sqrt(n) == math.isqrt(n)
+        cases["iSqrt"].append({"n": str(n), "out": str(i_sqrt(n))})
     print("{")
     print(",\n".join(f'"{name}": [\n' + ",\n".join(json.dumps(case, separators=(",", ":")) for case in rows) + "\n]" for name, rows in cases.items()))
     print("}")

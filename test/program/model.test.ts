@@ -14,7 +14,7 @@ import type { IvitModel } from '../../src/program/model.js';
 import type { LinearOp, Op } from '../../src/program/types.js';
 import { packWeights, packedLength, unpackWeights } from '../../src/program/pack.js';
 import { codedWeights } from './coded.js';
-import { tinyModel, tinyPaperProgram, tinyProductProgram, tinyProgram } from './tiny.js';
+import { tinyModel, tinyIbertProgram, tinyPaperProgram, tinyProductProgram, tinyProgram } from './tiny.js';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const encode = (model: IvitModel) => encodeModel(model, sha256);
@@ -66,6 +66,7 @@ describe('round trip', () => {
   test.each([
     ['a model', tinyProgram],
     ['a model with the published kernels', tinyPaperProgram],
+    ["a model with I-BERT's kernels", tinyIbertProgram],
     ['a model with products', tinyProductProgram],
   ])('%s comes back equal, with the same bytes and the same logits', async (_, programOf) => {
     await fc.assert(
@@ -404,6 +405,7 @@ describe('files with a valid hash that break a rule', () => {
   test.each([
     ['of a model', tinyProgram()],
     ['of a model with the published kernels', tinyPaperProgram()],
+    ["of a model with I-BERT's kernels", tinyIbertProgram()],
     ['of a model with products', tinyProductProgram()],
   ])('any change of one JSON number %s is refused or leaves a program that runs', async (_, program) => {
     const original = encode(tinyModel(program));

@@ -62,7 +62,7 @@ function unpack(name) {
 process.stdout.write(`${sha256(join(root, 'test/program/golden.ivit'))}  test/program/golden.ivit\n`);
 
 const scenes = join(root, 'fixtures/scenes');
-for (const kernels of ['shift', 'lut', 'paper']) {
+for (const kernels of ['shift', 'lut', 'paper', 'ibert']) {
   for (const scales of ['static', 'dynamic']) {
     if (kernels === 'paper' && scales === 'dynamic') continue; // the published kernels have static scales alone
     const settings = ['--kernels', kernels, '--scales', scales];

@@ -10,7 +10,7 @@ import { requestView } from './views.js';
 import { OUTPUT_WORDS, VIEW_WORDS, countOf, outputWords, viewWords } from './words.js';
 
 /** The values of `ivit_softmax`. */
-export const SOFTMAXES = ['shift', 'quadratic', 'paper'] as const;
+export const SOFTMAXES = ['shift', 'quadratic', 'paper', 'ibert'] as const;
 
 export const attention: EngineOp<AttentionOp> = {
   run(op, [q, k, v]) {
@@ -35,14 +35,14 @@ export const attention: EngineOp<AttentionOp> = {
   constants: ['qRows', 'kRows', 'vRows', 'scoreMultiplier', 'bias', 'multiplier'],
   encode(op) {
     const { batch, heads, queries, keys, dim, valueDim, softmax, fractionBits, scoreShift, biasBatch, biasHeads } = op;
-    const isPaper = typeof softmax !== 'string';
+    const published = typeof softmax === 'string' ? null : softmax;
     return {
       words: {
         out: outputWords(op.out, op.shift),
         ...{ batch, heads, queries, keys, dim, valueDim, fractionBits, scoreShift, biasBatch, biasHeads },
-        softmax: SOFTMAXES.indexOf(isPaper ? softmax.kind : softmax),
-        x0: isPaper ? softmax.x0 : 0,
-        softmaxBits: isPaper ? softmax.bits : op.softmaxBits,
+        softmax: SOFTMAXES.indexOf(typeof softmax === 'string' ? softmax : softmax.kind),
+        x0: published?.kind === 'paper' ? published.x0 : 0,
+        softmaxBits: published?.bits ?? op.softmaxBits,
         ...{ q: viewWords(op.q), k: viewWords(op.k), v: viewWords(op.v) },
       },
       constants: {

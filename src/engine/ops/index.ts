@@ -9,6 +9,7 @@ import { depthwise } from './depthwise.js';
 import { divide } from './divide.js';
 import { gather } from './gather.js';
 import { groupNorm } from './group-norm.js';
+import { ibertGelu } from './ibert-gelu.js';
 import { layerNorm } from './layer-norm.js';
 import { linear } from './linear.js';
 import { lookup } from './lookup.js';
@@ -49,6 +50,7 @@ const engineOps = {
   mixRows,
   groupNorm,
   rotate,
+  ibertGelu,
 } satisfies { [K in OpKind]: EngineOp<OpOf<K>> };
 
 /** How an op's kind is handled. */

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { OpCheck } from '../check.js';
-import { MAX_ELEMENTS, MAX_X0, SCORE_BIAS_LIMIT } from '../limits.js';
+import { IBERT_SCORE_BITS, MAX_ELEMENTS, MAX_X0, SCORE_BIAS_LIMIT } from '../limits.js';
 import { ACCUMULATOR_BITS, checkProducts, requantized, within } from '../proof.js';
 import type { OpBase } from '../value.js';
 import { integer, multiplierOf, padded, type OpDefinition } from './definition.js';
@@ -21,14 +21,24 @@ export interface PaperSoftmax {
   readonly bits: 8 | 16;
 }
 
+/** I-BERT's i-softmax (see `softmaxInteger`): scores are in units of ln 2/2^10. */
+export interface IbertSoftmax {
+  readonly kind: 'ibert';
+  /** Bits of the softmax, which has no sign. */
+  readonly bits: 8 | 16;
+}
+
+/** A softmax whose weights are divided by their sum before they multiply V. */
+export type PublishedSoftmax = PaperSoftmax | IbertSoftmax;
+
 /**
  * Attention of `batch` windows × `heads` heads, see `attendRow` for the exact steps:
  * scores s = Σ q·k; x = ((s·scoreMultiplier[h] + 2^(scoreShift−1)) >> scoreShift) + bias, in log2 units of
  * 2^−fractionBits; weights w = exponential(max − x) of softmaxBits bits; o = Σ w·v normalised by Σw; requantize.
  * Writes [batch·queries, heads·valueDim].
  *
- * With the published softmax x is clamped to ±127, w = Shiftmax of the row in units of 2^−(bits−1), and o = Σ w·v as it
- * is.
+ * With a published softmax w is the softmax of the row, and o = Σ w·v as it is: Shiftmax of x clamped to ±127, in units
+ * of 2^−(bits−1), or i-softmax, in units of 2^−bits.
  */
 export interface AttentionOp extends OpBase {
   readonly op: 'attention';
@@ -41,10 +51,10 @@ export interface AttentionOp extends OpBase {
   readonly keys: number;
   readonly dim: number;
   readonly valueDim: number;
-  readonly softmax: SoftmaxKind | PaperSoftmax;
-  /** Of the softmax's weights; 8 with the published softmax, which has its own. */
+  readonly softmax: SoftmaxKind | PublishedSoftmax;
+  /** Of the softmax's weights; 8 with a published one, which has its own. */
   readonly softmaxBits: SoftmaxBits;
-  /** 8 to 11; 0 with the published softmax, whose scores are in units of S. */
+  /** 8 to 11; 10 with i-softmax; 0 with the published Shiftmax, whose scores are in units of S. */
   readonly fractionBits: number;
   /** [heads]. */
   readonly scoreMultiplier: Int32Array;
@@ -75,6 +85,7 @@ export const attention: OpDefinition<AttentionOp> = {
     softmax: v.union([
       v.picklist(['shift', 'quadratic']),
       v.strictObject({ kind: v.literal('paper'), x0: integer, bits: v.picklist([8, 16]) }),
+      v.strictObject({ kind: v.literal('ibert'), bits: v.picklist([8, 16]) }),
     ]),
     softmaxBits: v.picklist([8, 12]),
     fractionBits: integer,
@@ -120,7 +131,7 @@ export const attention: OpDefinition<AttentionOp> = {
     const weights =
       typeof softmax === 'string'
         ? BigInt(op.keys) * BigInt(255 << (op.softmaxBits - 8))
-        : paperWeights(op.keys, softmax);
+        : publishedWeights(op.keys, softmax);
     const sum = within(op, weights * 127n, ACCUMULATOR_BITS, 'the weighted sum of values');
     const attended = requantized(op, typeof softmax === 'string' ? ATTENDED : sum);
     checkProducts(op, { multiplier: op.scoreMultiplier, shift: op.scoreShift }, score, 'a score');
@@ -142,18 +153,22 @@ export const attention: OpDefinition<AttentionOp> = {
 function validateSoftmax(op: AttentionOp, check: OpCheck): void {
   check.that(op.softmaxBits === 8 || op.softmaxBits === 12, `softmaxBits is ${String(op.softmaxBits)}, not 8 or 12`);
   if (typeof op.softmax === 'string') return check.count('fractionBits', op.fractionBits, 8, 11);
-  const { x0, bits } = op.softmax;
+  const { softmax } = op;
   check.that(op.softmaxBits === 8, `softmaxBits is ${op.softmaxBits}, not 8`);
-  check.count('x0', x0, -MAX_X0, -1);
-  check.that(bits === 8 || bits === 16, `its softmax has ${String(bits)} bits, not 8 or 16`);
-  check.that(op.fractionBits === 0, `fractionBits is ${op.fractionBits}, not 0`);
+  check.that(softmax.bits === 8 || softmax.bits === 16, `its softmax has ${String(softmax.bits)} bits, not 8 or 16`);
+  if (softmax.kind === 'paper') check.count('x0', softmax.x0, -MAX_X0, -1);
+  const fractionBits = softmax.kind === 'ibert' ? IBERT_SCORE_BITS : 0;
+  check.that(op.fractionBits === fractionBits, `fractionBits is ${op.fractionBits}, not ${fractionBits}`);
 }
 
 /**
- * Most of Σw. e ≤ −x0·2^15, and Σe·⌊(2^31 − 1)/Σe⌋ < 2^31, so that Σw < 2^(bits−1) as long as Σe is not cut off; where
- * it may be, the factor is 1 for e ≤ 2^30, and each w is below 2^(bits−1).
+ * Most of Σw. i-softmax: Σe·⌊(2^32 − 1)/Σe⌋ < 2^32, so that Σw < 2^bits. Shiftmax: e ≤ −x0·2^15, and
+ * Σe·⌊(2^31 − 1)/Σe⌋ < 2^31, so that Σw < 2^(bits−1) as long as Σe is not cut off; where it may be, the factor is 1 for
+ * e ≤ 2^30, and each w is below 2^(bits−1).
  */
-function paperWeights(keys: number, { x0, bits }: PaperSoftmax): bigint {
+function publishedWeights(keys: number, softmax: PublishedSoftmax): bigint {
+  if (softmax.kind === 'ibert') return (1n << BigInt(softmax.bits)) - 1n;
+  const { x0, bits } = softmax;
   const one = (1n << BigInt(bits - 1)) - 1n;
   return BigInt(keys) * (BigInt(-x0) << 15n) < 1n << 31n ? one : BigInt(keys) * one;
 }

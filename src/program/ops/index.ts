@@ -8,6 +8,7 @@ import { depthwise, type DepthwiseOp } from './depthwise.js';
 import { divide, type DivideOp } from './divide.js';
 import { gather, type GatherOp } from './gather.js';
 import { groupNorm, type GroupNormOp } from './group-norm.js';
+import { ibertGelu, type IbertGeluOp } from './ibert-gelu.js';
 import { layerNorm, type LayerNormOp } from './layer-norm.js';
 import { linear, type LinearOp } from './linear.js';
 import { lookup, type LookupOp } from './lookup.js';
@@ -47,7 +48,8 @@ export type Op =
   | MaxPoolOp
   | MixRowsOp
   | GroupNormOp
-  | RotateOp;
+  | RotateOp
+  | IbertGeluOp;
 
 export type OpKind = Op['op'];
 
@@ -78,6 +80,7 @@ const definitions = {
   mixRows,
   groupNorm,
   rotate,
+  ibertGelu,
 } satisfies { [K in OpKind]: OpDefinition<OpOf<K>> };
 
 export const OP_KINDS = Object.keys(definitions) as readonly OpKind[];

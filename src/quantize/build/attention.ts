@@ -29,7 +29,7 @@ export const attention: NodeBuilder<AttentionNode> = {
     const op: AttentionOp = {
       ...{ op: 'attention', name, rows, cols, out: target.out },
       ...{ q, k, v, batch, heads, queries, keys, dim, valueDim },
-      ...{ softmax, softmaxBits: encodings.bits.softmax(node), fractionBits },
+      ...{ softmax, softmaxBits: typeof softmax === 'string' ? encodings.bits.softmax(node) : 8, fractionBits },
       ...{ scoreMultiplier: score.multiplier, scoreShift: score.shift },
       ...{ bias: node.bias === null ? null : scoreBias(node.bias, scoreUnit), biasBatch, biasHeads },
       ...encodeMultipliers(factors, name),

@@ -17,7 +17,7 @@ export const softmax: NodeBuilder<SoftmaxNode> = {
     const score = encodeMultipliers([builder.wideScale / SCORE_UNIT], name);
     const op = {
       ...{ op: 'softmax' as const, name, rows, cols, out: target.out, x: builder.wide(x).value },
-      ...{ kind: scheme.kernels.softmaxKind ?? ('shift' as const), fractionBits: SCORE_BITS },
+      ...{ kind: scheme.kernels.rowSoftmaxKind, fractionBits: SCORE_BITS },
       ...{ scoreMultiplier: score.multiplier[0], scoreShift: score.shift },
     };
     builder.define(id, form, { ...op, ...requantizeTo(target, () => WEIGHT_UNIT, name) }, writtenScales(target));

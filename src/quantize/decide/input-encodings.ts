@@ -114,8 +114,8 @@ export class InputEncodings {
 
   /** Whether a value's ranges could clip: neither 16 bits with room to spare, nor rows scaled by their maximum. */
   private choosesRanges(id: string): boolean {
-    const { inputs, kernels } = this.scheme;
-    return inputs.canClip && kernels.choosesRanges && !this.has16BitReader(id);
+    const { inputs, techniques } = this.scheme;
+    return inputs.canClip && techniques.choosesScales && !this.has16BitReader(id);
   }
 
   /** The encoding of the layer whose weights a reader of `id` is tied to. */

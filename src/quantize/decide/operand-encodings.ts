@@ -6,7 +6,7 @@ import { scoreMultipliers, SCORE_BITS } from '../build/scores.js';
 import type { Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
 import type { ChannelScales } from './encoding.js';
-import { operandScales, viewColumn, type OperandScales } from './operand-scales.js';
+import { operandScales, tensorOperandScales, viewColumn, type OperandScales } from './operand-scales.js';
 
 export class OperandEncodings {
   private readonly known = new Map<string, OperandScales>();
@@ -21,8 +21,8 @@ export class OperandEncodings {
   of(node: AttentionNode): OperandScales {
     let scales = this.known.get(node.id);
     if (scales === undefined) {
-      const { kernels, techniques } = this.scheme;
-      scales = kernels.operandScales(node, this.statistics, techniques.range) ?? this.raised(node);
+      const { choosesScales, range } = this.scheme.techniques;
+      scales = choosesScales ? this.raised(node) : tensorOperandScales(node, this.statistics, range);
       this.known.set(node.id, scales);
     }
     return scales;

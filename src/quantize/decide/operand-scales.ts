@@ -1,9 +1,9 @@
 /** Scales of attention's operands. */
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import type { AttentionNode, AttentionView } from '../../graph/types.js';
-import { QUANTIZED_LIMIT, type ChannelScales } from './encoding.js';
+import { QUANTIZED_LIMIT, uniformScales, type ChannelScales } from './encoding.js';
 import { channelRange, type RangeMethod } from './ranges.js';
-import { leastBy, raiseDead, reachOf, type RangeOptions, type Reach } from './reach.js';
+import { leastBy, raiseDead, reachOf, tensorScale, type RangeOptions, type Reach } from './reach.js';
 
 /** Scales of one attention's operands, by column of the value each is read from. */
 export interface OperandScales {
@@ -85,6 +85,20 @@ export function operandScales(
     }
   }
   return scales;
+}
+
+/** q, k and v with the scale of the tensor that each is read from. */
+export function tensorOperandScales(
+  node: AttentionNode,
+  statistics: ReadonlyMap<string, ChannelStatistics>,
+  range: RangeOptions,
+): OperandScales {
+  const uniform = ({ source }: AttentionView): ChannelScales => {
+    const observed = statistics.get(source)!;
+    return uniformScales(observed.channels, tensorScale(observed, range));
+  };
+  const [q, k, v] = [uniform(node.q), uniform(node.k), uniform(node.v)];
+  return { q, k, v, product: new Float64Array(node.heads).fill(q.scale[0] * k.scale[0]) };
 }
 
 /** Whether some of the heads read the same columns. */

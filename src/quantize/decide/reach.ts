@@ -1,5 +1,6 @@
 /** How far values reach, by channel. */
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
+import { QUANTIZED_LIMIT } from './encoding.js';
 import { channelRange, type RangeMethod } from './ranges.js';
 
 /** A channel's half-width is at least this share of the tensor's largest: dead channels must not make scales of 0. */
@@ -106,6 +107,11 @@ export function channelExtents(
   }
   raiseDead(half);
   return { half, middle };
+}
+
+/** S of an 8-bit tensor, from all its channels. */
+export function tensorScale(statistics: ChannelStatistics, range: RangeOptions): number {
+  return channelExtents(statistics, range, true).half.reduce((a, b) => Math.max(a, b)) / QUANTIZED_LIMIT;
 }
 
 export function raiseDead(half: Float64Array): void {

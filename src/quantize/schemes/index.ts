@@ -1,5 +1,6 @@
 import type { KernelSet, QuantizeOptions } from '../options.js';
 import { INPUT_SCHEMES } from './inputs.js';
+import { ibertKernels } from './ibert.js';
 import type { KernelScheme } from './kernel-scheme.js';
 import { lutKernels, shiftKernels } from './own-kernels.js';
 import { paperKernels } from './paper.js';
@@ -12,6 +13,7 @@ const KERNEL_SCHEMES: Readonly<Record<KernelSet, KernelScheme>> = {
   shift: shiftKernels,
   lut: lutKernels,
   paper: paperKernels,
+  ibert: ibertKernels,
 };
 
 /**

@@ -1,9 +1,8 @@
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import type { ActivationNode, AttentionNode } from '../../graph/types.js';
-import type { PaperSoftmax, SoftmaxKind } from '../../program/types.js';
+import type { PublishedSoftmax, SoftmaxKind } from '../../program/types.js';
 import type { IntegerArray } from '../../program/value.js';
 import type { Encoding } from '../decide/encoding.js';
-import type { OperandScales } from '../decide/operand-scales.js';
 import type { RangeOptions } from '../decide/reach.js';
 import type { QuantizeOptions } from '../options.js';
 import type { Techniques } from '../techniques.js';
@@ -11,11 +10,12 @@ import type { Techniques } from '../techniques.js';
 /** The op that stands for an activation, beside what all requantizing ops have. */
 export type ActivationKernel =
   | { readonly op: 'activation'; readonly knots: Int16Array; readonly spacing: number }
-  | { readonly op: 'paperGelu'; readonly x0: number };
+  | { readonly op: 'paperGelu'; readonly x0: number }
+  | { readonly op: 'ibertGelu'; readonly fractionBits: number };
 
 /** The softmax of one attention. */
 export interface SoftmaxKernel {
-  readonly softmax: SoftmaxKind | PaperSoftmax;
+  readonly softmax: SoftmaxKind | PublishedSoftmax;
   readonly fractionBits: number;
   /** Real value of one step of its scores. */
   readonly scoreUnit: number;
@@ -33,10 +33,6 @@ export interface AttentionOperands {
 export interface KernelScheme {
   /** @throws UsageError for options that do not go with these kernels */
   techniques(options: QuantizeOptions, synthetic: boolean): Techniques;
-  /** Whether the rows that the output reads get layers of their own. */
-  readonly separatesOutputRows: boolean;
-  /** Whether the ranges of linear layers' inputs are chosen for the least error, or taken as observed. */
-  readonly choosesRanges: boolean;
   readonly normOp: 'layerNorm' | 'paperNorm';
   /** How the input of these activations is written, of `cols` columns; null: as 16-bit fixed point. */
   activationInput(
@@ -47,14 +43,10 @@ export interface KernelScheme {
   ): Encoding | null;
   /** @param input how its input is written @returns its kernel, and the real value of one step of the result */
   activation(node: ActivationNode, input: Encoding): { readonly kernel: ActivationKernel; readonly unit: number };
-  /** Scales of an attention's operands; null: those of the least error. */
-  operandScales(
-    node: AttentionNode,
-    statistics: ReadonlyMap<string, ChannelStatistics>,
-    range: RangeOptions,
-  ): OperandScales | null;
   /** The softmax's exponential, where its weights have a number of bits to choose; null: they have not. */
   readonly softmaxKind: SoftmaxKind | null;
+  /** The exponential of a softmax by itself. */
+  readonly rowSoftmaxKind: SoftmaxKind;
   /** @param images the operands on every image that is fitted to */
   softmax(node: AttentionNode, product: Float64Array, images: () => Iterable<AttentionOperands>): SoftmaxKernel;
 }

@@ -4,7 +4,7 @@ import type { SoftmaxKind } from '../../program/types.js';
 import { SCORE_BITS, SCORE_UNIT } from '../build/scores.js';
 import { EFFORT_SETTINGS } from '../effort.js';
 import type { QuantizeOptions } from '../options.js';
-import { FEW_ROWS, type Techniques } from '../techniques.js';
+import { FEW_ROWS, plainTechniques, type Techniques } from '../techniques.js';
 import type { KernelScheme } from './kernel-scheme.js';
 import { INPUT_SCHEMES } from './inputs.js';
 
@@ -14,8 +14,9 @@ import { INPUT_SCHEMES } from './inputs.js';
  */
 const SYNTHETIC_RIDGES = [100];
 
-/** Every technique switched on, as hard as the effort says. */
+/** Every technique switched on, as hard as the effort says, or none. */
 function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
+  if (options.effort === 'none') return plainTechniques(options);
   const { ridges } = EFFORT_SETTINGS[options.effort];
   return {
     range: { method: options.method, rangeMargins: [1, 1.25, 1.5, 2], clipWeight: 16, centred: true },
@@ -25,6 +26,8 @@ function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
       roundsInOrder: true,
       correctsBias: true,
     },
+    separatesOutputRows: true,
+    choosesScales: true,
     perChannelInputs: true,
     fewRows: FEW_ROWS,
     // Who asks for fewer bits wants a small file.
@@ -42,8 +45,6 @@ function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
 function ownKernels(softmaxKind: SoftmaxKind, isExact: boolean): KernelScheme {
   return {
     techniques,
-    separatesOutputRows: true,
-    choosesRanges: true,
     normOp: 'layerNorm',
     activationInput: () => null,
     activation: ({ kind }, input) => {
@@ -53,8 +54,8 @@ function ownKernels(softmaxKind: SoftmaxKind, isExact: boolean): KernelScheme {
       const knots = activationKnots(isExact ? evenPart : (shiftForm ?? evenPart), fractionBits, spacing);
       return { kernel: { op: 'activation', knots, spacing }, unit: input.scale[0] };
     },
-    operandScales: () => null,
     softmaxKind,
+    rowSoftmaxKind: softmaxKind,
     softmax: () => ({
       softmax: softmaxKind,
       fractionBits: SCORE_BITS,

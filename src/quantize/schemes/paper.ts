@@ -3,16 +3,14 @@
  * nearest, and the integer constants of the published kernels.
  */
 import { UsageError } from '../../errors.js';
-import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import { viewStart } from '../../graph/nodes/view.js';
-import type { ActivationNode, AttentionNode, AttentionView } from '../../graph/types.js';
+import type { ActivationNode, AttentionNode } from '../../graph/types.js';
 import { shiftExponentialUnit, sigmoidScale } from '../../kernels/prepare.js';
 import { MAX_X0 } from '../../program/limits.js';
 import { QUANTIZED_LIMIT, uniformScales } from '../decide/encoding.js';
-import type { OperandScales } from '../decide/operand-scales.js';
-import { channelExtents, type RangeOptions } from '../decide/reach.js';
+import { tensorScale } from '../decide/reach.js';
 import type { QuantizeOptions } from '../options.js';
-import type { Techniques } from '../techniques.js';
+import { plainTechniques, type Techniques } from '../techniques.js';
 import type { AttentionOperands, KernelScheme } from './kernel-scheme.js';
 import { shiftKernels } from './own-kernels.js';
 
@@ -26,8 +24,6 @@ const MASK = -50;
 
 export const paperKernels: KernelScheme = {
   techniques,
-  separatesOutputRows: false,
-  choosesRanges: false,
   normOp: 'paperNorm',
   activationInput(readers, statistics, range, cols) {
     if (!readers.every(isPublishedGelu)) return null;
@@ -39,8 +35,8 @@ export const paperKernels: KernelScheme = {
     const x0 = Number(shiftExponentialUnit(sigmoidScale(scale)));
     return { kernel: { op: 'paperGelu', x0 }, unit: scale * 2 ** -7 };
   },
-  operandScales,
   softmaxKind: null,
+  rowSoftmaxKind: 'shift',
   softmax(node, product, images) {
     const scoreUnit = scoreScale(node, product, images());
     const softmax = { kind: 'paper', x0: Number(shiftExponentialUnit(scoreUnit)), bits: SOFTMAX_BITS } as const;
@@ -50,20 +46,7 @@ export const paperKernels: KernelScheme = {
 
 function techniques(options: QuantizeOptions): Techniques {
   if (options.scales !== 'static') throw new UsageError('--kernels paper has static scales; leave --scales out');
-  return {
-    range: { method: options.method, rangeMargins: [1], clipWeight: 0, centred: false },
-    fit: { weightBits: options.weightBits, ridges: [], roundsInOrder: false, correctsBias: false },
-    perChannelInputs: false,
-    fewRows: 0,
-    residualPlanes: false,
-    sensitiveWork: 0,
-    poorWork: 0,
-  };
-}
-
-/** S of an 8-bit tensor, from all its channels. */
-function tensorScale(statistics: ChannelStatistics, range: RangeOptions): number {
-  return channelExtents(statistics, range, true).half.reduce((a, b) => Math.max(a, b)) / QUANTIZED_LIMIT;
+  return plainTechniques(options);
 }
 
 /** Whether ShiftGELU stands for an activation: it is x·σ(1.702x). */
@@ -74,23 +57,6 @@ function isPublishedGelu({ kind }: ActivationNode): boolean {
 /** The input scale of ShiftGELU: one too small for the program's x0 is raised. */
 function geluScale(scale: number): number {
   return Math.max(scale, 1 / MAX_X0);
-}
-
-/** q, k and v with the scale of the tensor that each is read from. */
-function operandScales(
-  node: AttentionNode,
-  statistics: ReadonlyMap<string, ChannelStatistics>,
-  range: RangeOptions,
-): OperandScales {
-  const uniform = ({ source }: AttentionView) => {
-    const observed = statistics.get(source)!;
-    return {
-      scale: new Float64Array(observed.channels).fill(tensorScale(observed, range)),
-      center: new Float64Array(observed.channels),
-    };
-  };
-  const [q, k, v] = [uniform(node.q), uniform(node.k), uniform(node.v)];
-  return { q, k, v, product: new Float64Array(node.heads).fill(q.scale[0] * k.scale[0]) };
 }
 
 /** S of a layer's 8-bit scores: the largest that the integer operands of the images make, masks left out. */

@@ -8,7 +8,7 @@ import type { CPlan } from '../../../src/export/c/types.js';
 import type { Op, Program } from '../../../src/program/types.js';
 import { bytesOf } from '../../../src/program/value.js';
 import { anyProgram } from '../../engine/random-programs.js';
-import { tinyPaperProgram, tinyProductProgram, tinyProgram } from '../../program/tiny.js';
+import { tinyIbertProgram, tinyPaperProgram, tinyProductProgram, tinyProgram } from '../../program/tiny.js';
 import { HOST, exportProgram, run, unpack } from './compile.js';
 
 interface Span {
@@ -84,6 +84,7 @@ function programs(): [string, Program][] {
   const found: [string, Program][] = [
     ['a ViT', tinyProgram()],
     ['the published kernels', tinyPaperProgram()],
+    ["I-BERT's kernels", tinyIbertProgram()],
     ['products', tinyProductProgram()],
   ];
   // Of several each: what a program does not need of itself is not computed.

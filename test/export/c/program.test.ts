@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anyProgram } from '../../engine/random-programs.js';
-import { tinyPaperProgram, tinyProductProgram, tinyProgram } from '../../program/tiny.js';
+import { tinyIbertProgram, tinyPaperProgram, tinyProductProgram, tinyProgram } from '../../program/tiny.js';
 import type { LayerNormOp, LinearOp, Op, PatchesOp, Program } from '../../../src/program/types.js';
 import { HOST, STRICT, exportProgram, run, unpack } from './compile.js';
 
@@ -65,6 +65,7 @@ describe.skipIf(HOST === null)('exported C gives the integers of the engine, wit
   test.each([
     ['a ViT', tinyProgram()],
     ['the published kernels', tinyPaperProgram()],
+    ["I-BERT's kernels", tinyIbertProgram()],
     ['products', tinyProductProgram()],
   ])('%s', async (_name, program) => {
     for (const tile of [1, 3]) await check(program, tile);

@@ -6,7 +6,7 @@ import type { COp } from './definition.js';
 import { constant, gather, patches, windows } from './layout.js';
 import { depthwise, groupNorm, maxPool, mixRows } from './maps.js';
 import { attention, linear, matmul } from './products.js';
-import { activation, layerNorm, lookup, meanRows, paperGelu, paperNorm, rescale, softmax } from './rows.js';
+import { activation, ibertGelu, layerNorm, lookup, meanRows, paperGelu, paperNorm, rescale, softmax } from './rows.js';
 
 const cOps = {
   patches,
@@ -32,6 +32,7 @@ const cOps = {
   mixRows,
   groupNorm,
   rotate,
+  ibertGelu,
 } satisfies { [K in OpKind]: COp<OpOf<K>> };
 
 export const C_OP_KINDS = Object.keys(cOps) as OpKind[];

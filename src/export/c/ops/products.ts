@@ -84,15 +84,16 @@ export const linear: COp<LinearOp> = {
   },
 };
 
-const isPaper = ({ softmax }: AttentionOp): boolean => typeof softmax !== 'string';
 const attentionKernel = (op: AttentionOp): string =>
-  isPaper(op) ? 'ivit_paper_attention_rows' : 'ivit_attention_rows';
+  typeof op.softmax === 'string' ? 'ivit_attention_rows' : 'ivit_published_attention_rows';
+
+const softmaxName = (kind: string): string => `IVIT_SOFTMAX_${kind.toUpperCase()}`;
 
 function softmaxFields({ softmax, softmaxBits, fractionBits }: AttentionOp): CStruct['fields'] {
-  if (typeof softmax !== 'string')
-    return { softmax: 'IVIT_SOFTMAX_PAPER', fraction_bits: 0, x0: softmax.x0, softmax_bits: softmax.bits };
-  const name = softmax === 'shift' ? 'IVIT_SOFTMAX_SHIFT' : 'IVIT_SOFTMAX_QUADRATIC';
-  return { softmax: name, fraction_bits: fractionBits, softmax_bits: softmaxBits };
+  if (typeof softmax === 'string')
+    return { softmax: softmaxName(softmax), fraction_bits: fractionBits, softmax_bits: softmaxBits };
+  const x0 = softmax.kind === 'paper' && { x0: softmax.x0 };
+  return { softmax: softmaxName(softmax.kind), fraction_bits: fractionBits, ...x0, softmax_bits: softmax.bits };
 }
 
 export const attention: COp<AttentionOp> = {

@@ -1,6 +1,7 @@
 /** Ops that compute each row from the same row of one operand. */
 import type {
   ActivationOp,
+  IbertGeluOp,
   LayerNormOp,
   LookupOp,
   MeanRowsOp,
@@ -52,6 +53,10 @@ export const rescale = rowOp<RescaleOp>('ivit_portable_rescale', 'ivit_rescale')
 export const paperNorm = rowOp<PaperNormOp>('ivit_portable_paper_norm', 'ivit_paper_norm');
 
 export const paperGelu = rowOp<PaperGeluOp>('ivit_portable_paper_gelu', 'ivit_paper_gelu', ({ x0 }) => ({ x0 }));
+
+export const ibertGelu = rowOp<IbertGeluOp>('ivit_portable_ibert_gelu', 'ivit_ibert_gelu', ({ fractionBits }) => ({
+  fraction_bits: fractionBits,
+}));
 
 export const softmax = rowOp<SoftmaxOp>(
   'ivit_portable_softmax',

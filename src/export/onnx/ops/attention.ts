@@ -1,7 +1,8 @@
 import { softmaxDither } from '../../../kernels/attention.js';
+import { expInteger } from '../../../kernels/ibert.js';
 import { shiftExponential } from '../../../kernels/paper-rows.js';
-import { SCORE_LIMIT } from '../../../program/limits.js';
-import type { AttentionOp, PaperSoftmax, SoftmaxKind } from '../../../program/types.js';
+import { IBERT_SCORE_BITS, SCORE_LIMIT } from '../../../program/limits.js';
+import type { AttentionOp, IbertSoftmax, PaperSoftmax, PublishedSoftmax, SoftmaxKind } from '../../../program/types.js';
 import { atMost, shiftPositive, shiftSigned } from '../arithmetic.js';
 import type { IntegerGraph, Tensor } from '../graph.js';
 import { multiplyBytes, multiplyWeights, signedBytes } from '../products.js';
@@ -12,6 +13,8 @@ import type { WriteOp } from './definition.js';
 
 /** From so many whole log2 units below the maximum on, a weight is 0; see `softmaxWeight`. */
 const REACH = 16;
+/** The same of i-softmax. */
+const IBERT_REACH = 15;
 /** Clamp of the published softmax's 8-bit scores. */
 const PAPER_SCORE_LIMIT = 127;
 /** Fraction bits of the published softmax's exponentials. */
@@ -62,8 +65,21 @@ function attend(g: IntegerGraph, op: AttentionOp & { softmax: SoftmaxKind }, x: 
   return shiftSigned(g, g.with('Add', g.binary('Mul', weighted, reciprocals), 1 << (bits - 1)), bits);
 }
 
-/** `shiftmaxRow`: int32 [batch, heads, queries, keys]. */
-function publishedWeights(g: IntegerGraph, x: Tensor, { x0, bits }: PaperSoftmax): Tensor {
+/** int32 [batch, heads, queries, keys]. */
+const publishedWeights = (g: IntegerGraph, x: Tensor, softmax: PublishedSoftmax): Tensor =>
+  softmax.kind === 'paper' ? shiftmaxWeights(g, x, softmax) : ibertWeights(g, x, softmax);
+
+/** `softmaxInteger`. Its exponentials are a table. */
+function ibertWeights(g: IntegerGraph, x: Tensor, { bits }: IbertSoftmax): Tensor {
+  const reach = IBERT_REACH << IBERT_SCORE_BITS;
+  const table = BigInt64Array.from({ length: reach + 1 }, (_, d) => BigInt(expInteger(d)));
+  const e = g.gather(g.constant(table, [table.length]), belowMaximum(g, x, 3, reach));
+  const factors = g.binary('Div', g.scalar('int64', 2 ** 32 - 1), g.reduce('ReduceSum', e, 3));
+  return g.cast(shiftPositive(g, g.binary('Mul', e, factors), 32 - bits), 'int32');
+}
+
+/** `shiftmaxRow`. */
+function shiftmaxWeights(g: IntegerGraph, x: Tensor, { x0, bits }: PaperSoftmax): Tensor {
   const clamped = g.clip(x, -PAPER_SCORE_LIMIT, PAPER_SCORE_LIMIT);
   const d = belowMaximum(g, clamped, 3, 2 * PAPER_SCORE_LIMIT);
   const table = BigInt64Array.from({ length: 2 * PAPER_SCORE_LIMIT + 1 }, (_, at) =>
