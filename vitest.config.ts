@@ -9,6 +9,7 @@ const NEEDS_BUILD = [
   'test/calibrate/{numerics,parts,statistics}.test.ts',
   'test/quantize/{build,decide,fit}/**/*.test.ts',
   'test/quantize/{output-rows,zoo,zoo2}.test.ts',
+  'test/docs/{commands,library}.test.ts',
   'test/export/c/zoo.test.ts',
 ];
 

@@ -1,5 +1,6 @@
 /** `ivit` as a library: what the commands do, as functions. */
 export { CheckError, ExitCode, InputError, UsageError } from './errors.js';
+export type { ErrorCode, InputErrorCode, UsageErrorCode } from './errors.js';
 export type { BackendName, EngineOptions } from './engine/types.js';
 export { digestOf } from './metrics/output-digest.js';
 export { decodeImage } from './api/decode.js';
@@ -19,13 +20,22 @@ export { exportModel } from './api/export.js';
 export type { ExportRequest, ExportSummary } from './api/export.js';
 export type { ExportOptions, OpBytes } from './export/target.js';
 export { Model } from './api/model.js';
-export type { Inference } from './api/model.js';
+export type {
+  ImageInput,
+  ImageResult,
+  InferAllOptions,
+  Inference,
+  InferredImage,
+  RefusedImage,
+} from './api/infer-all.js';
+export type { LoadOptions, LoadStage } from './api/checks.js';
+export type { LongWork, OnProgress } from './api/long-work.js';
 export { quantize } from './api/quantize.js';
 export type { RecipeProbe, RecipeTrial } from './api/probe-recipe.js';
 export type { QuantizeSummary, SkippedImage } from './api/summary.js';
 export { report } from './api/report.js';
 export type { Advice, Analysis, Example, LayerFigures, ReportData } from './report/index.js';
-export type { EvaluateRequest, EvaluatedImage, QuantizeRequest, ReportRequest } from './api/requests.js';
+export type { EvaluateRequest, EvaluatedImage, QuantizeRequest, QuantizeStage, ReportRequest } from './api/requests.js';
 export { serve } from './api/serve.js';
 export type { ServeRequest, ServedResult, Serving } from './api/serve.js';
 export { verify } from './api/verify.js';

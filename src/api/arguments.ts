@@ -6,7 +6,7 @@ import { PRESET_NAMES } from '../images/preprocess/presets.js';
 import { MAX_EDGE } from '../images/preprocess/recipe.js';
 import { EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, WEIGHT_BITS } from '../quantize/index.js';
 import { UsageError } from '../errors.js';
-import { ENGINE, check, checkObject, oneOf, path, shaped, wholeNumber } from './checks.js';
+import { ENGINE, EXIF, FUNCTION, LONG_WORK, check, checkObject, oneOf, path, shaped, wholeNumber } from './checks.js';
 import type { Check, Checks } from './checks.js';
 import type { EvaluateRequest, QuantizeRequest, ReportRequest } from './requests.js';
 
@@ -14,7 +14,6 @@ const listOf = ({ expected, accepts }: Check): Check => ({
   expected: `a list, of which each is ${expected}`,
   accepts: (value) => Array.isArray(value) && value.every(accepts),
 });
-const called: Check = { expected: 'a function', accepts: (value) => typeof value === 'function' };
 const numbers = (expected: string, accepts: (x: number) => boolean): Check => ({
   expected,
   accepts: (value) =>
@@ -36,8 +35,8 @@ const QUANTIZE: Checks<QuantizeRequest> = {
   outputs: listOf(path),
   labels: path,
   threads: ENGINE.threads,
-  onProgress: called,
-  onNotice: called,
+  ...LONG_WORK,
+  onNotice: FUNCTION,
   kernels: oneOf(KERNEL_SETS),
   scales: oneOf(SCALE_MODES),
   method: oneOf(METHODS),
@@ -74,8 +73,6 @@ const PREPROCESS: Checks<RecipeFlags> = {
   interpolation: oneOf(['bicubic', 'bilinear']),
 };
 
-const EXIF = oneOf(['apply', 'ignore']);
-
 const EVALUATE: Checks<EvaluateRequest> = {
   dataset: path,
   classMap: path,
@@ -88,11 +85,11 @@ const EVALUATE: Checks<EvaluateRequest> = {
   ),
   out: path,
   resume: { expected: 'true or false', accepts: (value) => typeof value === 'boolean' },
-  onProgress: called,
-  onNotice: called,
+  ...LONG_WORK,
+  onNotice: FUNCTION,
   exif: EXIF,
-  onImage: called,
-  onRow: called,
+  onImage: FUNCTION,
+  onRow: FUNCTION,
 };
 
 const REPORT: Checks<ReportRequest> = {
@@ -101,8 +98,8 @@ const REPORT: Checks<ReportRequest> = {
   output: path,
   limit: wholeNumber(1),
   threads: ENGINE.threads,
-  onProgress: called,
-  onNotice: called,
+  ...LONG_WORK,
+  onNotice: FUNCTION,
 };
 
 /** @throws UsageError for the first argument that is not what it must be */

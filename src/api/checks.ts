@@ -5,6 +5,7 @@ import type { EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
 import { MAX_CHANNELS } from '../images/image.js';
 import type { PixelImage } from '../images/image.js';
+import type { LongWork } from './long-work.js';
 
 /** Threads beyond the cores bring nothing and cost memory each: 16, or four times the cores where that is more. */
 export const MAX_THREADS = Math.max(16, 4 * availableParallelism());
@@ -34,19 +35,29 @@ export const shaped = (expected: string, accepts: (object: Record<string, unknow
   accepts: (value) => typeof value === 'object' && value !== null && accepts(value as Record<string, unknown>),
 });
 export const TOP = wholeNumber(1);
+export const EXIF = oneOf(['apply', 'ignore']);
+export const FUNCTION: Check = { expected: 'a function', accepts: (value) => typeof value === 'function' };
+export const LONG_WORK: Checks<LongWork<never>> = {
+  onProgress: FUNCTION,
+  signal: { expected: 'an AbortSignal', accepts: (value) => value instanceof AbortSignal },
+};
 export const ENGINE: Checks<EngineOptions> = {
   backend: oneOf(BACKENDS),
   threads: wholeNumber(1, MAX_THREADS),
   maxMemory: wholeNumber(1),
 };
 
+export type LoadStage = 'read' | 'prepare';
+
+export interface LoadOptions extends EngineOptions, LongWork<LoadStage> {}
+
 /**
  * @returns the options as they were checked: whatever the object says when it is asked again
  * @throws UsageError for the first argument that is not what it must be
  */
-export function checkLoadArguments(file: unknown, options: unknown): EngineOptions {
+export function checkLoadArguments(file: unknown, options: unknown): LoadOptions {
   check('Model.load', 'path', file, path);
-  return checkObject('Model.load', options, ENGINE);
+  return checkObject<LoadOptions>('Model.load', options, { ...ENGINE, ...LONG_WORK });
 }
 
 /** @throws UsageError as above */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { InputError } from '../errors.js';
+import { InputError, withCode } from '../errors.js';
 import { openDataset } from '../images/datasets/index.js';
 import type { Dataset } from '../images/datasets/index.js';
 import { readLabels } from '../images/label-list.js';
@@ -18,6 +18,7 @@ import type { FloatSide } from './float-logits.js';
 import { FloatReference } from './float-reference.js';
 import { inferInOrder } from './infer-images.js';
 import type { Inferred, InferredItem } from './infer-images.js';
+import { watched } from './long-work.js';
 import { Model } from './model.js';
 import { PartWriter, openPart, partHeader, headerDifference } from './part-file.js';
 import type { PartHeader, Row, Shard } from './part-file.js';
@@ -30,7 +31,8 @@ import { VERSION } from './version.js';
  *     const { top1 } = await evaluate(await Model.load('model.ivit'), { dataset: 'val/' });
  *
  * @param model a loaded model, which stays open, or a path
- * @throws InputError where the dataset or the float model cannot be used, or no image can be decoded
+ * @throws InputError where the dataset or the float model cannot be used, or no image can be decoded. The signal's
+ * reason where it is given up: `out` can be resumed then.
  */
 export async function evaluate(model: Model | string, request: EvaluateRequest): Promise<Evaluation> {
   return (await evaluateRows(model, request)).evaluation;
@@ -39,11 +41,12 @@ export async function evaluate(model: Model | string, request: EvaluateRequest):
 /** The same, with what the figures were made from. */
 export async function evaluateRows(
   model: Model | string,
-  request: EvaluateRequest,
+  given: EvaluateRequest,
 ): Promise<{ evaluation: Evaluation; evaluator: Evaluator; header: PartHeader }> {
-  checkEvaluateArguments(request);
+  checkEvaluateArguments(given);
+  const request = watched(given);
   if (model instanceof Model) return evaluateLoaded(model, request);
-  const loaded = await Model.load(model);
+  const loaded = await Model.load(model, { signal: given.signal });
   try {
     return await evaluateLoaded(loaded, request);
   } finally {
@@ -136,7 +139,7 @@ async function run({ model, request, dataset, float, header }: Run, take: (row: 
       const row = await rows.make(found);
       part?.add(row);
       take(row);
-      onProgress?.(++done, indices.length);
+      onProgress?.('evaluate', ++done, indices.length);
     }
     const seconds = (performance.now() - start - rows.floatTime) / 1000;
     const timing = { timed: rows.images, seconds };
@@ -236,7 +239,7 @@ async function datasetOf(
         'the float model to compare its outputs with (--float), or quantize a model with its classifier.',
     );
   }
-  const named = classMap === undefined ? model.labels : await readLabels(classMap, model.classes);
+  const named = classMap === undefined ? model.labels : await withCode('BAD_FILE', readLabels(classMap, model.classes));
   const options = { labels: named ?? undefined, classCount: model.classes };
   const classes = model.classes === 0 ? 'ignored' : float === undefined ? 'required' : 'optional';
   const dataset = await openDataset(source, { ...options, classes });

@@ -103,9 +103,14 @@ function checkOutput(target: ExportTarget, output: string, model: string, isForc
     checkOutputs([{ option: '-o', path: output, kind: 'any file' }], [model]);
     return;
   }
-  if (!info.isDirectory()) throw new InputError(`Cannot write ${output}: it is a file, and the export is a folder`);
+  if (!info.isDirectory())
+    throw new InputError(`Cannot write ${output}: it is a file, and the export is a folder`, {
+      code: 'UNWRITABLE',
+    });
   if (!isForced && fs.readdirSync(output).length > 0)
-    throw new InputError(`${output} is not empty; choose another folder with -o, or replace its files with --force`);
+    throw new InputError(`${output} is not empty; choose another folder with -o, or replace its files with --force`, {
+      code: 'UNWRITABLE',
+    });
 }
 
 function bytesOf(content: string | Uint8Array): Uint8Array {
@@ -127,7 +132,7 @@ function writeFolder(folder: string, files: ExportedFiles): void {
     if (fs.existsSync(target)) replaceFiles(target, temporary, [...files.keys()]);
     else fs.renameSync(temporary, target);
   } catch (error) {
-    throw new InputError(`Cannot write ${folder}: ${(error as Error).message}`, { cause: error });
+    throw new InputError(`Cannot write ${folder}: ${(error as Error).message}`, { cause: error, code: 'UNWRITABLE' });
   } finally {
     fs.rmSync(temporary, { recursive: true, force: true });
   }

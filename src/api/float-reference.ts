@@ -79,7 +79,7 @@ export class FloatReference {
       .catch((error: Error) => {
         throw new InputError(
           `${this.path} cannot be run on ${height}×${width} pixels: ${error.message.split('\n')[0]}`,
-          { cause: error },
+          { cause: error, code: 'FLOAT_RUNTIME' },
         );
       });
     const all = new Float32Array(distinctOutputs(outputs).reduce((sum, output) => sum + outputSize(output), 0));

@@ -1,7 +1,7 @@
 /** Puts the parts of an evaluation together. */
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { InputError } from '../errors.js';
+import { InputError, withCode } from '../errors.js';
 import { chosenIndices } from './evaluate.js';
 import { Evaluator } from './evaluation.js';
 import type { Evaluation } from './evaluation.js';
@@ -36,8 +36,12 @@ const SHOWN = 20;
  */
 export async function mergeEvaluations(
   sources: readonly string[],
-  { onNotice, onRow }: MergeRequest = {},
+  request: MergeRequest = {},
 ): Promise<MergedEvaluation> {
+  return withCode('BAD_FILE', merge(sources, request));
+}
+
+async function merge(sources: readonly string[], { onNotice, onRow }: MergeRequest): Promise<MergedEvaluation> {
   const files = filesOf(sources, onNotice);
   const parts: Part[] = [];
   try {

@@ -1,6 +1,11 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { TOP, check, checkBytes, checkImage, checkLoadArguments, checkNumbers, checkObject } from './checks.js';
+import type { LoadOptions } from './checks.js';
+import { inferAll } from './infer-all.js';
+import type { ImageInput, ImageResult, InferAllOptions, Inference } from './infer-all.js';
+import { watched } from './long-work.js';
 import { loadEngine } from '../engine/engine.js';
-import type { BackendName, Engine, EngineOptions } from '../engine/types.js';
+import type { BackendName, Engine } from '../engine/types.js';
 import { UsageError } from '../errors.js';
 import type { PixelImage } from '../images/image.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
@@ -12,15 +17,6 @@ import type { ModelOutput } from '../metrics/output.js';
 import { rank, type Prediction } from '../metrics/predictions.js';
 import { outputInfos, resultsOf } from '../metrics/results.js';
 import type { OutputInfo, OutputLayout, OutputResult } from '../metrics/results.js';
-
-export interface Inference {
-  /** The most likely classes, most likely first; of equal logits the lower index first. None where there are none. */
-  readonly predictions: readonly Prediction[];
-  /** The scores of the classes; all numbers of a model that has none. */
-  readonly logits: Int32Array;
-  /** Every output of the model. */
-  readonly outputs: readonly OutputResult[];
-}
 
 /**
  * A `.ivit` model, loaded and ready to run.
@@ -39,15 +35,25 @@ export class Model {
   ) {}
 
   /**
-   * @throws InputError where the file is missing, damaged, of another version, or no backend can run it
+   * @throws InputError where the file is missing, damaged, of another version, or no backend can run it; the signal's
+   * reason where it is given up
    */
-  static async load(path: string, options: EngineOptions = {}): Promise<Model> {
-    const checked = checkLoadArguments(path, options);
-    const loadingEngine = loadEngine(checked);
+  static async load(path: string, options: LoadOptions = {}): Promise<Model> {
+    const { onProgress, ...engine } = watched(checkLoadArguments(path, options));
+    const loadingEngine = loadEngine(engine);
     loadingEngine.catch(() => undefined); // what is wrong with the file is told first
-    const file = await loadModel(path, checked);
+    const onBytes = (read: number, total: number): void => onProgress?.('read', read, total);
+    const file = await loadModel(path, { ...engine, onBytes });
     const createEngine = await loadingEngine;
-    return new Model(file, createEngine(file.program));
+    onProgress?.('prepare', 0, 1);
+    const model = new Model(file, createEngine(file.program));
+    try {
+      onProgress?.('prepare', 1, 1);
+    } catch (error) {
+      await model.close();
+      throw error;
+    }
+    return model;
   }
 
   get backend(): BackendName {
@@ -116,7 +122,7 @@ export class Model {
    */
   async run(pixels: Uint8Array): Promise<Int32Array> {
     const { height, width, channels } = this.file.program.input;
-    if (this.isClosed) throw new UsageError('run: the model is closed');
+    if (this.isClosed) throw new UsageError('run: the model is closed', { code: 'CLOSED' });
     checkBytes('run', 'pixels', pixels, [height, width, channels]);
     return this.engine.run(pixels);
   }
@@ -125,7 +131,26 @@ export class Model {
   async infer(image: PixelImage, options: { readonly top?: number } = {}): Promise<Inference> {
     checkImage('infer', image);
     const { top = 5 } = checkObject<{ top?: number }>('infer', options, { top: TOP });
-    const values = await this.run(this.prepare(image));
+    return this.inferenceOf(await this.run(this.prepare(image)), top);
+  }
+
+  /**
+   * Runs any number of images: the next are decoded while others are computed, as many at a time as the engine has
+   * threads. No more are taken from `images` than are needed to keep it busy.
+   *
+   *     for await (const { index, error, predictions } of model.inferAll(['a.jpg', 'b.jpg']))
+   *
+   * @returns results in the order of `images`; of an image that cannot be used, its `error`
+   */
+  inferAll(
+    images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
+    options: InferAllOptions = {},
+  ): AsyncGenerator<ImageResult> {
+    return inferAll(this, images, options);
+  }
+
+  /** What `infer` gives, of what `run` gave. */
+  inferenceOf(values: Int32Array, top = 5): Inference {
     const logits = this.logitsOf(values);
     return { predictions: this.predictions(logits, top), logits, outputs: this.results(values, top) };
   }
@@ -156,5 +181,10 @@ export class Model {
     if (this.isClosed) return Promise.resolve();
     this.isClosed = true;
     return this.engine.close();
+  }
+
+  /** The same, at the end of the block of `await using model = await Model.load(…)`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }

@@ -9,6 +9,7 @@ import { observedGraph, observedNodes } from '../quantize/index.js';
 import { drawImages } from './draw-images.js';
 import { normalizationOf } from './float-input.js';
 import { hashFile } from './hash.js';
+import { watched } from './long-work.js';
 import { checkOutputs } from './outputs.js';
 import type { Shard } from './part-file.js';
 import type { SkippedImage } from './summary.js';
@@ -18,7 +19,7 @@ import { saveStatistics, statisticsSubject } from './statistics-file.js';
 
 export interface ObserveRequest extends Pick<
   QuantizeRequest,
-  'numImages' | 'preprocess' | 'outputs' | 'threads' | 'onProgress' | 'onNotice'
+  'numImages' | 'preprocess' | 'outputs' | 'threads' | 'onProgress' | 'onNotice' | 'signal'
 > {
   readonly images: string;
   /** Path of the file of statistics to write. */
@@ -43,10 +44,11 @@ const CHUNK = 256;
  *
  * @throws InputError where the model or the images cannot be used, or the file cannot be written
  */
-export async function observe(model: string, request: ObserveRequest): Promise<ObserveSummary> {
+export async function observe(model: string, given: ObserveRequest): Promise<ObserveSummary> {
+  const request = watched(given);
   const { saveStats, shard, onNotice: notice = () => undefined, onProgress } = request;
   const threads = request.threads ?? availableParallelism();
-  if (!existsSync(model)) throw new InputError(`No such file or folder: ${model}`);
+  if (!existsSync(model)) throw new InputError(`No such file or folder: ${model}`, { code: 'NOT_FOUND' });
   checkOutputs([{ option: '--save-stats', path: saveStats, kind: 'file of statistics' }], [model, request.images]);
   const { imported, recipe } = await importAndChooseRecipe(model, { ...request, threads }, notice);
   const { graph } = imported;

@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import path from 'node:path';
 import { constants, gunzipSync } from 'node:zlib';
-import { InputError } from '../errors.js';
+import { InputError, coded } from '../errors.js';
 import { checkWritable } from '../program/file.js';
 
 export interface OutputFile {
@@ -58,6 +58,14 @@ function inflated(start: Buffer): Buffer {
  * written
  */
 export function checkOutputs(outputs: readonly OutputFile[], inputs: readonly (string | undefined)[]): void {
+  try {
+    checkEach(outputs, inputs);
+  } catch (error) {
+    throw coded(error, 'UNWRITABLE');
+  }
+}
+
+function checkEach(outputs: readonly OutputFile[], inputs: readonly (string | undefined)[]): void {
   const taken = new Map<string, string>();
   for (const input of inputs) if (input !== undefined) taken.set(identityOf(input), `the input ${input}`);
   for (const { option, path: file, kind } of outputs) {

@@ -226,7 +226,7 @@ export interface Part {
 /** @throws InputError where the file is no part */
 export async function openPart(file: string): Promise<Part> {
   requireRegularFile(file);
-  if (!fs.existsSync(file)) throw new InputError(`No such file: ${file}`);
+  if (!fs.existsSync(file)) throw new InputError(`No such file: ${file}`, { code: 'NOT_FOUND' });
   const lines = linesOf(file);
   const { value: first = '' } = (await lines.next()) as IteratorResult<string, undefined>;
   const found = v.safeParse(HeaderSchema, parsed(first));

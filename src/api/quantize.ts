@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { InputError } from '../errors.js';
+import { InputError, withCode } from '../errors.js';
 import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
@@ -31,6 +31,7 @@ import { checkQuantizeArguments } from './arguments.js';
 import { listed } from './command.js';
 import { hashFile } from './hash.js';
 import { checkOutputs } from './outputs.js';
+import { watched } from './long-work.js';
 import { reportKind, reportQuantized } from './report.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
 import type { Statistics, StatisticsSubject } from './statistics-file.js';
@@ -44,10 +45,11 @@ import { VERSION } from './version.js';
  *     const { output, agreement } = await quantize('model.onnx', { images: 'photos/' });
  *
  * @throws InputError where the model, an image list or a setting cannot be used, or the output cannot be written;
- * nothing is written then
+ * nothing is written then. The signal's reason where it is given up.
  */
-export async function quantize(model: string, request: QuantizeRequest = {}): Promise<QuantizeSummary> {
-  checkQuantizeRequest(model, request);
+export async function quantize(model: string, given: QuantizeRequest = {}): Promise<QuantizeSummary> {
+  checkQuantizeRequest(model, given);
+  const request = watched(given);
   const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
   const synthetic = request.images === undefined;
   const start = performance.now();
@@ -167,7 +169,7 @@ async function statisticsGiven(
 ): Promise<Statistics | undefined> {
   if (!files?.length) return undefined;
   const channels = new Map(observedNodes(graph).map((node) => [node.id, node.cols]));
-  return loadStatistics(files, subject, channels);
+  return withCode('BAD_FILE', loadStatistics(files, subject, channels));
 }
 
 /** The labels of a model's classes, from the file given or from those beside the model; null where there are none. */
@@ -175,7 +177,7 @@ async function labelsOf(model: string, graph: Graph, file: string | undefined): 
   const classes = classCount(graph);
   if (file === undefined) return (classes > 0 && (await findLabels(model, classes))) || null;
   if (classes === 0) throw new InputError(`${model} has no classes, no output of it classifies: leave out the labels`);
-  return readLabels(file, classes);
+  return withCode('BAD_FILE', readLabels(file, classes));
 }
 
 /**
@@ -188,7 +190,7 @@ export function checkQuantizeRequest(model: string, request: QuantizeRequest): v
   resolveScheme({ ...DEFAULT_OPTIONS, ...definedOptions(request) }); // tells of options that exclude each other
   for (const input of [request.images, request.labels, ...(request.stats ?? [])])
     if (input !== undefined && !existsSync(input) && !(input === request.images && /[{*?[]/.test(input)))
-      throw new InputError(`No such file or folder: ${input}`);
+      throw new InputError(`No such file or folder: ${input}`, { code: 'NOT_FOUND' });
   checkOutputs(
     [
       { option: '-o', path: request.output ?? defaultOutput(model), kind: '.ivit model' },

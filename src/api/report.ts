@@ -18,6 +18,7 @@ import { commandLine, quantizeCommand } from './command.js';
 import { drawImages } from './draw-images.js';
 import type { DrawnImages } from './draw-images.js';
 import { FloatReference } from './float-reference.js';
+import { watched } from './long-work.js';
 import { Model } from './model.js';
 import { checkOutputs } from './outputs.js';
 import type { QuantizeSummary } from './summary.js';
@@ -46,9 +47,10 @@ const THUMBNAIL = 96;
  *
  * @throws InputError where a file or the images cannot be used; nothing is written then
  */
-export async function report(file: string, request: ReportRequest): Promise<ReportData> {
+export async function report(file: string, given: ReportRequest): Promise<ReportData> {
+  checkReportArguments(file, given);
+  const request = watched(given);
   const { float: floatFile, images, output, limit, threads, onNotice } = request;
-  checkReportArguments(file, request);
   checkOutputs([{ option: '-o', path: output, kind: reportKind(output) }], [file, floatFile, images]);
   const model = await Model.load(file, { threads });
   try {
@@ -173,7 +175,7 @@ async function* comparedImages(
       skipped.push(file);
       if (skipped.length === count) throw error;
     }
-    onProgress?.(++done, count);
+    onProgress?.('compare', ++done, count);
   }
   if (skipped.length > 0) onNotice?.(`${skipped.length} of ${count} images skipped: ${skipped.join(', ')}`);
   const left = unread?.notice(request.images) ?? null;

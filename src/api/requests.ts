@@ -3,9 +3,10 @@ import type { ExifMode } from '../images/decode.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import type { RowLabel } from '../metrics/image-row.js';
 import type { FitStage, QuantizeOptions } from '../quantize/index.js';
+import type { LongWork } from './long-work.js';
 import type { Row, Shard } from './part-file.js';
 
-export interface QuantizeRequest extends Partial<QuantizeOptions> {
+export interface QuantizeRequest extends Partial<QuantizeOptions>, LongWork<QuantizeStage> {
   /** Path of the `.ivit` to write; default: the model's with `.ivit` for its extension. */
   readonly output?: string;
   /** Folder, ImageFolder or text list of calibration images; without it, images are made up. */
@@ -29,14 +30,13 @@ export interface QuantizeRequest extends Partial<QuantizeOptions> {
   readonly labels?: string;
   /** Default: all cores. */
   readonly threads?: number;
-  readonly onProgress?: (stage: QuantizeStage, done: number, total: number) => void;
   /** Something the user should know: assumptions, skipped images. */
   readonly onNotice?: (notice: string) => void;
 }
 
 export type QuantizeStage = 'images' | FitStage | 'report';
 
-export interface ReportRequest {
+export interface ReportRequest extends LongWork<'compare'> {
   /** The float ONNX model that the `.ivit` file was made from. */
   readonly float: string;
   /** Folder or list of images that the model was not fitted to. */
@@ -47,11 +47,10 @@ export interface ReportRequest {
   readonly limit?: number;
   /** Default: all cores. */
   readonly threads?: number;
-  readonly onProgress?: (done: number, total: number) => void;
   readonly onNotice?: (notice: string) => void;
 }
 
-export interface EvaluateRequest {
+export interface EvaluateRequest extends LongWork<'evaluate'> {
   /**
    * Folder of class folders, folder with a label file, label file, or files that hold images and classes (README); with
    * `float` any images.
@@ -71,7 +70,6 @@ export interface EvaluateRequest {
   readonly out?: string;
   /** Whether to go on with what a killed run left of `out`. */
   readonly resume?: boolean;
-  readonly onProgress?: (done: number, total: number) => void;
   readonly onNotice?: (notice: string) => void;
   /** Whether images are turned by their EXIF orientation; default: `ignore`, as Python's datasets do. */
   readonly exif?: ExifMode;

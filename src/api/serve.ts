@@ -1,6 +1,7 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import path from 'node:path';
 import { digestOf } from '../metrics/output-digest.js';
-import { ENGINE, checkObject, path as pathCheck, wholeNumber } from './checks.js';
+import { ENGINE, FUNCTION, checkObject, path as pathCheck, wholeNumber } from './checks.js';
 import type { Check } from './checks.js';
 import { Model } from './model.js';
 import { InputError } from '../errors.js';
@@ -47,7 +48,10 @@ export interface Serving {
   readonly isLocal: boolean;
   /** The model that answers; null where the page alone is served. */
   readonly model: Model | null;
+  /** Ends the server, and closes the model. */
   close(): Promise<void>;
+  /** The same, at the end of the block of `await using serving = await serve(…)`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** What `POST /infer` answers. */
@@ -78,7 +82,7 @@ export async function serve(request: ServeRequest = {}): Promise<Serving> {
     model: pathCheck,
     host: text,
     port: wholeNumber(0, 65535),
-    onNotice: { expected: 'a function', accepts: (value: unknown) => typeof value === 'function' },
+    onNotice: FUNCTION,
   });
   const { model: file, host = '127.0.0.1', port = 8080, onNotice, ...engine } = request;
   const model = file === undefined ? null : await Model.load(file, engine);
@@ -90,14 +94,11 @@ export async function serve(request: ServeRequest = {}): Promise<Serving> {
       { files, posts: new Map([['/infer', inferHandler(model)]]), onFault },
       { host, port },
     );
-    return {
-      ...listening,
-      model,
-      close: async () => {
-        await listening.close();
-        await model?.close();
-      },
+    const close = async (): Promise<void> => {
+      await listening.close();
+      await model?.close();
     };
+    return { ...listening, model, close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await model?.close();
     throw error;

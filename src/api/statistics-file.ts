@@ -191,7 +191,7 @@ async function readContainer(file: string): Promise<ReturnType<typeof decodeCont
   const compressed = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     throw new InputError(
       error.code === 'ENOENT' ? `${file}: there is no such file` : `${file}: cannot be read (${error.message})`,
-      { cause: error },
+      { cause: error, code: error.code === 'ENOENT' ? 'NOT_FOUND' : 'BAD_FILE' },
     );
   });
   try {

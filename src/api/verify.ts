@@ -12,10 +12,12 @@ import { tensorsOf } from '../program/tensors.js';
 import type { Program } from '../program/types.js';
 import { evaluate } from './evaluate.js';
 import type { FloatComparison } from './evaluation.js';
+import { watched } from './long-work.js';
+import type { LongWork } from './long-work.js';
 import { Model } from './model.js';
 import { probeImages, type ProbeImage } from './verify-images.js';
 
-export interface VerifyRequest extends MemoryOptions {
+export interface VerifyRequest extends MemoryOptions, LongWork<'compare'> {
   /** The float model to compare with, on `images`. */
   readonly against?: string;
   /** A folder of images, or a list of them. */
@@ -25,7 +27,6 @@ export interface VerifyRequest extends MemoryOptions {
   /** Images of noise that backends are compared on. Default: 4. */
   readonly noise?: number;
   readonly seed?: number;
-  readonly onProgress?: (done: number, total: number) => void;
   readonly onNotice?: (text: string) => void;
 }
 
@@ -53,7 +54,8 @@ const THREADS = [1, 2];
  * @returns what was checked; some of it may have failed
  * @throws InputError where the file is refused, or the float model or the images cannot be used
  */
-export async function verify(file: string, request: VerifyRequest = {}): Promise<Verification> {
+export async function verify(file: string, given: VerifyRequest = {}): Promise<Verification> {
+  const request = watched(given);
   if ((request.against === undefined) !== (request.images === undefined))
     throw new UsageError('--against needs --images, and --images needs --against');
   const model = await loadModel(file, request);
@@ -108,7 +110,7 @@ async function compareEngines(
   const referenceImages = macs > REFERENCE_MACS ? 2 : pixels.length;
   let expected: Int32Array[] = await runOn(createReferenceEngine(program), pixels.slice(-referenceImages));
   const engines: { name: string; threads: number; equal: boolean }[] = [{ name: 'reference', threads: 1, equal: true }];
-  onProgress?.(1, total);
+  onProgress?.('compare', 1, total);
   for (const { name, create } of kinds)
     for (const threads of THREADS) {
       const logits = await runOn(create(program, threads, { maxMemory }), pixels);
@@ -116,7 +118,7 @@ async function compareEngines(
       const equal = expected.every((one, i) => isEqual(one, logits[logits.length - expected.length + i]));
       if (equal && expected.length < logits.length) expected = logits;
       engines.push({ name, threads, equal });
-      onProgress?.(engines.length, total);
+      onProgress?.('compare', engines.length, total);
     }
   return { engines, images: pixels.length, referenceImages };
 }
@@ -141,10 +143,10 @@ function enginesCheck({ engines, images, referenceImages }: Compared): Check {
 }
 
 async function compareWithFloat(file: string, request: VerifyRequest): Promise<Verification['agreement']> {
-  const { against, images, maxMemory, onNotice } = request;
+  const { against, images, maxMemory, onNotice, signal } = request;
   const model = await Model.load(file, { maxMemory });
   try {
-    const measured = await evaluate(model, { dataset: images!, float: against, onNotice });
+    const measured = await evaluate(model, { dataset: images!, float: against, onNotice, signal });
     return { ...measured.float!, images: measured.images };
   } finally {
     await model.close();

@@ -108,7 +108,9 @@ function asPooled(session: ThreadSession): Omit<FloatModelPool, 'runtime' | 'lan
 export async function optimizeFloatModel(source: string): Promise<Uint8Array> {
   const native = loadNative();
   if (native instanceof Error)
-    throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`);
+    throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`, {
+      code: 'FLOAT_RUNTIME',
+    });
   const folder = await mkdtemp(path.join(tmpdir(), 'ivit-optimized-'));
   try {
     const optimizedModelFilePath = path.join(folder, 'model.onnx');
@@ -169,7 +171,9 @@ async function openSession(
 ): Promise<{ session: Session; runtime: RuntimeName }> {
   const native = runtime === 'onnxruntime-web' ? null : loadNative();
   if (runtime === 'onnxruntime-node' && native instanceof Error)
-    throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`);
+    throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`, {
+      code: 'FLOAT_RUNTIME',
+    });
   try {
     return native === null || native instanceof Error
       ? {
@@ -187,7 +191,9 @@ async function openSession(
 }
 
 function refused({ message }: Error): InputError {
-  return new InputError(`ONNX Runtime cannot run the float model: ${message.split('\n')[0]}`);
+  return new InputError(`ONNX Runtime cannot run the float model: ${message.split('\n')[0]}`, {
+    code: 'FLOAT_RUNTIME',
+  });
 }
 
 function sessionOptions(threads: number): Ort.InferenceSession.SessionOptions {

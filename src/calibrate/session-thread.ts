@@ -87,7 +87,8 @@ class SessionThread {
   ) {
     this.state.begin(); // until it is loaded
     const workerData: ThreadData = { threads, state: this.state.buffer };
-    this.worker = new Worker(packageFile(WORKERS[runtime]), { workerData });
+    // Options of this process, such as --input-type, may not suit a thread that runs a file.
+    this.worker = new Worker(packageFile(WORKERS[runtime]), { workerData, execArgv: [] });
     this.worker.unref(); // only work keeps the process alive
     this.worker.on('message', (answer: { call: number; result?: unknown; error?: string }) => {
       const { resolve, reject } = this.pending.get(answer.call)!;

@@ -133,7 +133,7 @@ async function evaluateModel(file: string, flags: Omit<Flags, 'shard'> & { shard
     const { evaluation, evaluator, header } = await evaluateRows(model, {
       ...{ dataset, classMap, float, saveFloat, limit, shard, out, resume },
       exif: flags.exif === 'apply' ? 'apply' : 'ignore',
-      onProgress: (done, total) => progress.update('Evaluate', done, total),
+      onProgress: (_, done, total) => progress.update('Evaluate', done, total),
       onNotice: notice,
       onRow: (row) => {
         if (predictions !== undefined) rows.add(row);

@@ -36,7 +36,7 @@ async function run(model: string, { json, ...request }: Flags): Promise<void> {
   try {
     data = await report(model, {
       ...request,
-      onProgress: (done, total) => progress.update('Compare', done, total),
+      onProgress: (_, done, total) => progress.update('Compare', done, total),
       onNotice(text) {
         progress.stop();
         notice(text);

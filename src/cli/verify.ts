@@ -44,7 +44,7 @@ async function run(model: string, flags: Flags): Promise<void> {
   try {
     result = await verify(model, {
       ...flags,
-      onProgress: (done, total) => progress.update('Compare', done, total),
+      onProgress: (_, done, total) => progress.update('Compare', done, total),
       onNotice: notice,
     });
   } finally {

@@ -31,5 +31,5 @@ export async function loadBackend<Make>(
       failures.push(`the ${backend} backend does not load (${reason}): ${ADVICE[backend]}`);
     }
   }
-  throw new InputError(`No way to run the model: ${failures.join('; ')}`);
+  throw new InputError(`No way to run the model: ${failures.join('; ')}`, { code: 'NO_BACKEND' });
 }

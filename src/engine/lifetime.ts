@@ -9,7 +9,9 @@ export function withLifetime(engine: Engine): Engine {
   const running = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;
   const track = async <T>(start: () => Promise<T>): Promise<T> => {
-    if (closing !== null) throw new UsageError('The model was closed: load it again to run it');
+    if (closing !== null) {
+      throw new UsageError('The model was closed: load it again to run it', { code: 'CLOSED' });
+    }
     const run = start();
     running.add(run);
     try {

@@ -9,7 +9,10 @@ export function memoryError(error: unknown): unknown {
   if (message === 'Cannot start the threads')
     return new InputError('This machine does not start as many threads; ask for fewer with --threads', {
       cause: error,
+      code: 'NO_MEMORY',
     });
   const isMemory = (name === 'RuntimeError' && /unreachable/.test(message)) || /memory|Array buffer/i.test(message);
-  return isMemory ? new InputError('There is not enough memory to run the model', { cause: error }) : error;
+  return isMemory
+    ? new InputError('There is not enough memory to run the model', { cause: error, code: 'NO_MEMORY' })
+    : error;
 }

@@ -36,7 +36,8 @@ export class WasmPool {
   }
 
   private start(snapshot: Snapshot): Worker {
-    const worker = new Worker(packageFile(WORKER), { workerData: snapshot });
+    // Options of this process, such as --input-type, may not suit a thread that runs a file.
+    const worker = new Worker(packageFile(WORKER), { workerData: snapshot, execArgv: [] });
     worker.on('message', (logits: Int32Array) => {
       this.busy.get(worker)?.resolve(logits);
       this.busy.delete(worker);

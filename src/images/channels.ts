@@ -19,6 +19,7 @@ export function withChannels(image: PixelImage, channels: number): PixelImage {
   throw new InputError(
     `the image has ${own} channels and the model takes ${channels}: give it as a .npy file of uint8, ` +
       `[height, width, ${channels}]`,
+    { code: 'BAD_IMAGE' },
   );
 }
 

@@ -1,6 +1,6 @@
 import { open, readFile, stat } from 'node:fs/promises';
 import type Sharp from 'sharp';
-import { InputError } from '../errors.js';
+import { InputError, coded } from '../errors.js';
 import { packageRequire } from '../package-root.js';
 import { ownDecoder } from './formats/own.js';
 import { MAX_PIXELS } from './formats/pixels.js';
@@ -50,7 +50,19 @@ export async function decodeOriented(
   name?: string,
   mostPixels = MAX_PIXELS,
 ): Promise<{ image: PixelImage; isTurned: boolean }> {
-  const title = name ?? (typeof input === 'string' ? input : 'the image');
+  try {
+    return await decodeAny(input, exif, name ?? (typeof input === 'string' ? input : 'the image'), mostPixels);
+  } catch (error) {
+    throw coded(error, 'BAD_IMAGE');
+  }
+}
+
+async function decodeAny(
+  input: string | Uint8Array,
+  exif: ExifMode,
+  title: string,
+  mostPixels: number,
+): Promise<{ image: PixelImage; isTurned: boolean }> {
   const start = await readStart(input, title);
   const unsupported = unsupportedImage(start);
   if (unsupported !== null) throw new InputError(`Cannot decode ${title}: ${unsupported}`);
@@ -79,7 +91,7 @@ export async function decodeOriented(
     return { image: { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height }, isTurned };
   } catch (error) {
     const mended = /"Orientation"/.test(String(error)) && withValidOrientation(await bytesOf(input));
-    if (mended) return decodeOriented(mended, exif, title, mostPixels);
+    if (mended) return decodeAny(mended, exif, title, mostPixels);
     throw new InputError(`Cannot decode ${title}: ${causeOf(error, mostPixels)}`, { cause: error });
   }
 }
@@ -126,13 +138,14 @@ async function decodeItself(
 
 /** The first bytes of an image. */
 async function readStart(input: string | Uint8Array, title: string): Promise<Uint8Array> {
-  const refusal = (reason: string, cause?: unknown) => new InputError(`Cannot decode ${title}: ${reason}`, { cause });
+  const refusal = (reason: string, cause?: unknown, code?: 'NOT_FOUND') =>
+    new InputError(`Cannot decode ${title}: ${reason}`, { cause, code });
   if (typeof input !== 'string') {
     if (input.length === 0) throw refusal('it is empty');
     return input.subarray(0, TELLING_BYTES);
   }
   const info = await stat(input).catch((error: NodeJS.ErrnoException) => {
-    throw refusal(error.code === 'ENOENT' ? 'no such file' : error.message, error);
+    throw error.code === 'ENOENT' ? refusal('no such file', error, 'NOT_FOUND') : refusal(error.message, error);
   });
   if (info.isDirectory()) throw refusal('it is a folder');
   if (!info.isFile()) throw refusal('it is no regular file');

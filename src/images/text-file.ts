@@ -1,6 +1,6 @@
 /** Text that users wrote: UTF-8 or UTF-16, with or without a byte order mark. */
 import { readFile, stat } from 'node:fs/promises';
-import { InputError } from '../errors.js';
+import { InputError, coded } from '../errors.js';
 
 /** More than any list of images or classes takes. */
 const MAX_TEXT_BYTES = 2 ** 29;
@@ -12,7 +12,7 @@ const MAX_TEXT_BYTES = 2 ** 29;
  */
 export async function readTextFile(file: string): Promise<string> {
   const text = decodeText(await readRegularFile(file));
-  if (text.includes('\0')) throw new InputError(`${file} is not a text file`);
+  if (text.includes('\0')) throw new InputError(`${file} is not a text file`, { code: 'BAD_FILE' });
   return text;
 }
 
@@ -25,9 +25,12 @@ async function readRegularFile(file: string): Promise<Uint8Array> {
       throw new InputError(`Cannot read ${file}: ${info.size} bytes are too many for a text file`);
     return await readFile(file);
   } catch (error) {
-    if (error instanceof InputError) throw error;
+    if (error instanceof InputError) throw coded(error, 'BAD_FILE');
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new InputError(`Cannot read ${file}: ${code === 'ENOENT' ? 'no such file' : message}`, { cause: error });
+    throw new InputError(`Cannot read ${file}: ${code === 'ENOENT' ? 'no such file' : message}`, {
+      cause: error,
+      code: code === 'ENOENT' ? 'NOT_FOUND' : 'BAD_FILE',
+    });
   }
 }
 

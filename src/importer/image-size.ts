@@ -40,6 +40,7 @@ export function imageShapes(model: OnnxModel, live: LiveGraph, asked: Size | und
       throw new InputError(
         `the model is made for images of ${shape[2]}×${shape[3]}, not ${asked[0]}×${asked[1]}: leave the size out, ` +
           'or export it anew',
+        { code: 'BAD_SETTING' },
       );
     if (shape[2] > MAX_EDGE || shape[3] > MAX_EDGE)
       throw new InputError(

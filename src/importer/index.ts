@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError, coded } from '../errors.js';
 import { dataTypeKind, loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
 import { isClassVector } from '../graph/output.js';
 import { guessFamily } from '../graph/family.js';
@@ -66,8 +66,11 @@ export async function importModel(path: string, options: ImportOptions = {}): Pr
     return await importFile(path, options);
   } catch (error) {
     // Chains so long that idioms, which follow them by recursion, run out of stack; arrays that cannot be so long.
-    if (!(error instanceof RangeError)) throw error;
-    throw new InputError(`${path} cannot be imported, it is too large or damaged: ${error.message}`, { cause: error });
+    if (!(error instanceof RangeError)) throw coded(error, 'BAD_ONNX');
+    throw new InputError(`${path} cannot be imported, it is too large or damaged: ${error.message}`, {
+      cause: error,
+      code: 'BAD_ONNX',
+    });
   }
 }
 

@@ -18,7 +18,9 @@ export class UnsupportedModelError extends InputError {
   constructor(problems: readonly Problem[]) {
     const [first] = problems;
     const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
-    super(`node ${JSON.stringify(first.node)} (${first.op}): ${first.reason}; ${first.remedy}${more}`);
+    super(`node ${JSON.stringify(first.node)} (${first.op}): ${first.reason}; ${first.remedy}${more}`, {
+      code: 'UNSUPPORTED_ONNX',
+    });
     this.problems = problems;
   }
 }

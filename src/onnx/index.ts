@@ -28,7 +28,7 @@ export async function loadOnnx(path: string): Promise<LoadedModel> {
     bytes = await readFile(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') throw new InputError(`${path} is not there`);
+    if (code === 'ENOENT') throw new InputError(`${path} is not there`, { code: 'NOT_FOUND' });
     if (code === 'EISDIR') throw new InputError(`${path} is a folder, not an ONNX file${await insideOf(path)}`);
     throw new InputError(`${path} cannot be read: ${(error as Error).message}`);
   }

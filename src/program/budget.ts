@@ -76,6 +76,7 @@ export function requireMemory(
   throw new InputError(
     `The model takes ${wanted} bytes of memory beyond its weights, more than the ${maxMemory} allowed; fewer threads ` +
       'take less, and --max-memory allows more where the model can be trusted',
+    { code: 'NO_MEMORY' },
   );
 }
 

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { InputError } from '../errors.js';
+import { InputError, coded } from '../errors.js';
 import { requireRegularFile } from '../regular-file.js';
 import type { MemoryOptions } from './budget.js';
 import { MAX_FILE_BYTES } from './limits.js';
@@ -27,13 +27,21 @@ export async function saveModel(file: string, model: IvitModel): Promise<number>
   return bytes.length;
 }
 
+export interface LoadOptions extends MemoryOptions {
+  /** Told how much of the file has been read; what it throws ends the reading. */
+  readonly onBytes?: (read: number, total: number) => void;
+}
+
+/** Bytes that are read at a time. */
+const CHUNK_BYTES = 2 ** 24;
+
 /**
  * Reads a model; see `decodeModel` for what is checked.
  *
  * @throws InputError beginning with the path: missing, unreadable, or not a valid model
  */
-export async function loadModel(file: string, options: MemoryOptions = {}): Promise<StoredModel> {
-  const bytes = await readAligned(file);
+export async function loadModel(file: string, options: LoadOptions = {}): Promise<StoredModel> {
+  const bytes = await readAligned(file, options.onBytes);
   try {
     return decodeModel(bytes, sha256, options);
   } catch (error) {
@@ -46,35 +54,37 @@ export async function loadModel(file: string, options: MemoryOptions = {}): Prom
 }
 
 /** The file in a buffer of its own, so that its tensors are aligned. */
-async function readAligned(file: string): Promise<Uint8Array> {
+async function readAligned(file: string, onBytes: LoadOptions['onBytes']): Promise<Uint8Array> {
   requireRegularFile(file);
+  const refuse = (error: unknown): never => {
+    throw coded(readError(file, error), 'BAD_IVIT');
+  };
+  const handle = await open(file, 'r').catch(refuse);
   try {
-    const handle = await open(file, 'r');
-    try {
-      const stats = await handle.stat();
-      if (stats.isDirectory()) throw new InputError(`${file}: this is a folder, not a .ivit file`);
-      if (stats.size > MAX_FILE_BYTES)
-        throw new InputError(`${file}: a file of ${stats.size} bytes is too large to be a .ivit file`);
-      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(stats.size).buffer);
-      let at = 0;
-      while (at < bytes.length) {
-        const { bytesRead } = await handle.read(bytes, at, bytes.length - at);
-        if (bytesRead === 0) break;
-        at += bytesRead;
-      }
-      return bytes.subarray(0, at);
-    } finally {
-      await handle.close();
+    const stats = await handle.stat().catch(refuse);
+    if (stats.isDirectory()) refuse(new InputError(`${file}: this is a folder, not a .ivit file`));
+    if (stats.size > MAX_FILE_BYTES)
+      refuse(new InputError(`${file}: a file of ${stats.size} bytes is too large to be a .ivit file`));
+    const bytes = await allocate(stats.size).catch(refuse);
+    let at = 0;
+    while (at < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, at, Math.min(CHUNK_BYTES, bytes.length - at)).catch(refuse);
+      if (bytesRead === 0) break;
+      at += bytesRead;
+      onBytes?.(at, bytes.length);
     }
-  } catch (error) {
-    throw readError(file, error);
+    return bytes.subarray(0, at);
+  } finally {
+    await handle.close();
   }
 }
+
+const allocate = async (size: number): Promise<Uint8Array> => new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
 
 function readError(file: string, error: unknown): unknown {
   switch ((error as NodeJS.ErrnoException).code) {
     case 'ENOENT':
-      return new InputError(`${file}: there is no such file`, { cause: error });
+      return new InputError(`${file}: there is no such file`, { cause: error, code: 'NOT_FOUND' });
     case 'EACCES':
       return new InputError(`${file}: no permission to read it`, { cause: error });
     default:
@@ -98,7 +108,7 @@ export function outputTarget(file: string): string {
   try {
     return fs.realpathSync(file);
   } catch (error) {
-    throw new InputError(`Cannot write ${file}: it is a link that leads nowhere`, { cause: error });
+    throw new InputError(`Cannot write ${file}: it is a link that leads nowhere`, { cause: error, code: 'UNWRITABLE' });
   }
 }
 
@@ -139,8 +149,9 @@ export function writeAtomically(file: string, bytes: Uint8Array): void {
 export function checkWritable(file: string): void {
   const target = outputTarget(file);
   const info = statOf(file);
-  if (info?.isDirectory()) throw new InputError(`Cannot write ${file}: it is a folder`);
-  if (info !== undefined && !info.isFile()) throw new InputError(`Cannot write ${file}: it is no regular file`);
+  if (info?.isDirectory()) throw new InputError(`Cannot write ${file}: it is a folder`, { code: 'UNWRITABLE' });
+  if (info !== undefined && !info.isFile())
+    throw new InputError(`Cannot write ${file}: it is no regular file`, { code: 'UNWRITABLE' });
   const probe = path.join(path.dirname(target), `.ivit.${randomBytes(6).toString('hex')}.tmp`);
   try {
     fs.closeSync(fs.openSync(probe, 'wx'));
@@ -162,7 +173,7 @@ function statOf(file: string): fs.Stats | undefined {
 function writeError(file: string, bytes: number, error: unknown): InputError {
   return new InputError(
     `Cannot write ${file}: ${reasonOf(path.dirname(file), bytes, error as NodeJS.ErrnoException)}`,
-    { cause: error },
+    { cause: error, code: 'UNWRITABLE' },
   );
 }
 

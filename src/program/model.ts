@@ -1,7 +1,7 @@
 /** What a `.ivit` file holds, and its encoding. Free of Node, so that a browser can read models too. */
 import * as v from 'valibot';
 import { MAX_INPUT_CHANNELS } from './limits.js';
-import { InputError } from '../errors.js';
+import { InputError, coded } from '../errors.js';
 import { parseResizeRecipe } from '../images/preprocess/recipe.js';
 import type { ResizeRecipe } from '../images/preprocess/recipe.js';
 import { classifierOf, outputSize, type ModelOutput } from '../metrics/output.js';
@@ -163,6 +163,14 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
  * @throws InputError with a one-line reason
  */
 export function decodeModel(bytes: Uint8Array, digest: Digest, options: MemoryOptions = {}): StoredModel {
+  try {
+    return decodeFile(bytes, digest, options);
+  } catch (error) {
+    throw coded(error, 'BAD_IVIT');
+  }
+}
+
+function decodeFile(bytes: Uint8Array, digest: Digest, options: MemoryOptions): StoredModel {
   const container = decodeContainer(bytes);
   const { metadata } = container;
   if (metadata.get(KEY.format) !== 'ivit') throw malformed('it is a safetensors file, but not one of ivit');

@@ -48,7 +48,9 @@ export function checkLayers(graph: Graph, { layerBits, layerWeightBits }: Quanti
 export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeResult> {
   const { graph, images, options, synthetic } = request;
   if (images.length < 2)
-    throw new InputError(`${images.length} calibration image(s): at least 2 are needed, 64 or more advised`);
+    throw new InputError(`${images.length} calibration image(s): at least 2 are needed, 64 or more advised`, {
+      code: 'BAD_DATASET',
+    });
   const scheme = resolveScheme(options, synthetic);
   checkLayers(graph, options);
   const calibration = await calibrate(request, holdOut(images), scheme);

@@ -10,7 +10,9 @@ export { InputError } from '../errors.js';
 export type { WebImage } from './image.js';
 
 /** An image of a format, or of a colour space, that no codec here knows. */
-export class UnknownFormatError extends InputError {}
+export class UnknownFormatError extends InputError {
+  override readonly code = 'BAD_IMAGE';
+}
 
 export interface DecodeOptions {
   /** What to do with photographs that lie on their side: `apply` turns them upright; default: `ignore`. */
@@ -35,7 +37,7 @@ export async function decodeImage(
   { exif = 'ignore', assets }: DecodeOptions = {},
 ): Promise<DecodedImage> {
   const bytes = source instanceof Uint8Array ? source : new Uint8Array(await bufferOf(source));
-  if (bytes.length === 0) throw new InputError('Cannot decode the image: it is empty');
+  if (bytes.length === 0) throw new InputError('Cannot decode the image: it is empty', { code: 'BAD_IMAGE' });
   const start = bytes.subarray(0, TELLING_BYTES);
   const unsupported = unsupportedImage(start);
   if (unsupported !== null) throw new UnknownFormatError(`Cannot decode the image: ${unsupported}`);
@@ -53,7 +55,7 @@ export async function decodeImage(
     loaded.delete(codec!); // a codec that has failed is not trusted with the next image
     const cause = error instanceof Error ? error.message : 'it is damaged';
     if (NO_RGB.test(cause)) throw new UnknownFormatError('Cannot decode the image: it is CMYK, convert it to RGB');
-    throw new InputError(`Cannot decode the image: ${cause}`, { cause: error });
+    throw new InputError(`Cannot decode the image: ${cause}`, { cause: error, code: 'BAD_IMAGE' });
   }
 }
 

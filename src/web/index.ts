@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** `ivit/web`: runs `.ivit` models in browsers, without Node. */
 import { UsageError } from '../errors.js';
 import { digestBytes } from '../metrics/digest.js';
@@ -12,6 +13,7 @@ import { baseUrl, readSource, type ModelSource, type OnProgress } from './source
 import { WorkerClient } from './worker-client.js';
 
 export { InputError, UsageError } from '../errors.js';
+export type { InputErrorCode, UsageErrorCode } from '../errors.js';
 export type { Prediction } from '../metrics/predictions.js';
 export { realValues } from '../metrics/results.js';
 export type { OutputInfo, OutputResult } from '../metrics/results.js';
@@ -32,6 +34,8 @@ export interface WebOptions {
   readonly maxMemory?: number;
   /** Told while a model is loaded from an address. */
   readonly onProgress?: OnProgress;
+  /** Gives loading up: the promise is rejected with the signal's reason, and the threads end. */
+  readonly signal?: AbortSignal;
 }
 
 declare const crossOriginIsolated: boolean | undefined;
@@ -49,10 +53,15 @@ declare const navigator: { readonly hardwareConcurrency?: number };
 export async function loadModel(source: ModelSource, options: WebOptions = {}): Promise<WebModel> {
   const threads = threadsOf(options.threads);
   const assets = options.assets === undefined ? null : new URL(options.assets, baseUrl());
-  const bytes = await readSource(source, options.onProgress);
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const bytes = await readSource(source, options);
   const first = new WorkerClient(assets);
   const workers = [first];
+  const abort = (): void => workers.forEach((worker) => worker.fail(signal!.reason as Error));
+  signal?.addEventListener('abort', abort, { once: true });
   try {
+    signal?.throwIfAborted();
     const copies = threads > 1 ? threads - 1 : 0;
     const ask = { bytes, wasm: wasmUrls(assets), maxMemory: options.maxMemory, copies };
     const { info, snapshot } = await first.ask('load', ask, [bytes.buffer]);
@@ -62,6 +71,8 @@ export async function loadModel(source: ModelSource, options: WebOptions = {}): 
   } catch (error) {
     for (const worker of workers) worker.fail(error as Error);
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
   }
 }
 
@@ -122,7 +133,12 @@ class WebModel {
 
   /** Ends the threads; the model cannot be used afterwards. */
   close(): void {
-    this.#pool.close(new UsageError('The model is closed'));
+    this.#pool.close(new UsageError('The model is closed', { code: 'CLOSED' }));
+  }
+
+  /** The same, at the end of the block of `using model = await loadModel(…)`, where the browser knows that. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

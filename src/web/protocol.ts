@@ -1,4 +1,5 @@
 /** What a page and its workers say to each other. */
+import type { InputErrorCode } from '../errors.js';
 import type { Snapshot } from '../engine/wasm.js';
 import type { WasmIsa } from '../engine/wasm-module.js';
 import type { PixelImage } from '../images/image.js';
@@ -48,4 +49,4 @@ export interface Request<K extends RequestKind = RequestKind> {
 
 export type Answer =
   | { readonly value: Requests[RequestKind]['gives'] }
-  | { readonly error: { readonly name: string; readonly message: string } };
+  | { readonly error: { readonly name: string; readonly message: string; readonly code?: InputErrorCode } };

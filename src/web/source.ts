@@ -5,26 +5,32 @@ export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
 export type OnProgress = (loaded: number, total: number | null) => void;
 
+interface Reading {
+  readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * A model's bytes, in a buffer of their own, which may be handed on.
  *
  * @throws InputError where they cannot be loaded
  */
-export async function readSource(source: ModelSource, onProgress?: OnProgress): Promise<Uint8Array> {
+export async function readSource(source: ModelSource, reading: Reading = {}): Promise<Uint8Array> {
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   if (source instanceof ArrayBuffer) return new Uint8Array(source.slice(0));
   if (source instanceof Uint8Array) return new Uint8Array(source);
-  return download(String(source), onProgress);
+  return download(String(source), reading);
 }
 
-async function download(url: string, onProgress?: OnProgress): Promise<Uint8Array> {
+async function download(url: string, { onProgress, signal }: Reading): Promise<Uint8Array> {
   let response: Response;
   try {
-    response = await fetch(url);
+    response = await fetch(url, { signal });
   } catch (error) {
-    throw new InputError(`Cannot load ${url}: ${(error as Error).message}`, { cause: error });
+    signal?.throwIfAborted();
+    throw new InputError(`Cannot load ${url}: ${(error as Error).message}`, { cause: error, code: 'NOT_FOUND' });
   }
-  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`);
+  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`, { code: 'NOT_FOUND' });
   if (onProgress === undefined || response.body === null) return new Uint8Array(await response.arrayBuffer());
   // With a Content-Encoding the length is that of what is sent, not of what is read.
   const length = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
@@ -53,7 +59,7 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
 /** @throws InputError where it is not there */
 export async function fetchBytes(url: string): Promise<Uint8Array> {
   const response = await fetch(url);
-  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`);
+  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`, { code: 'NOT_FOUND' });
   return new Uint8Array(await response.arrayBuffer());
 }
 

@@ -71,7 +71,7 @@ function startWorker(assets: URL | null): BrowserWorker {
   return new Worker(URL.createObjectURL(script), { type: 'module' });
 }
 
-function errorOf({ name, message }: { readonly name: string; readonly message: string }): Error {
-  if (name === 'InputError') return new InputError(message);
+function errorOf({ name, message, code }: Extract<Answer, { error: unknown }>['error']): Error {
+  if (name === 'InputError') return new InputError(message, { code });
   return name === 'UsageError' ? new UsageError(message) : new Error(message);
 }

@@ -1,4 +1,5 @@
 /** Loads and runs a model apart from the page, so that the page stays awake. One request is answered at a time. */
+import { InputError } from '../errors.js';
 import { compileFastest } from '../engine/wasm-module.js';
 import { WasmProgram } from '../engine/wasm.js';
 import type { Snapshot } from '../engine/wasm.js';
@@ -56,7 +57,8 @@ scope.onmessage = async ({ data: { kind, ask } }) => {
     scope.postMessage({ value }, isOwn ? [value.buffer] : []);
   } catch (error) {
     const { name, message } = error as Error;
-    scope.postMessage({ error: { name, message } }, []);
+    const code = error instanceof InputError ? error.code : undefined;
+    scope.postMessage({ error: { name, message, code } }, []);
   }
 };
 

@@ -49,7 +49,7 @@ async function measureOne(dataset) {
   const before = process.cpuUsage();
   const { images, imagesPerSecond } = await evaluate(model, {
     dataset,
-    onProgress: (done, total) => {
+    onProgress: (_, done, total) => {
       if (done % 50 === 0 || done === total) peak = Math.max(peak, process.memoryUsage.rss());
       if (done >= ((memory.length + 1) * total) / 3) {
         memory.push(peak);

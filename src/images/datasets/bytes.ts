@@ -33,6 +33,7 @@ export async function openBytes(file: string): Promise<ByteReader> {
   const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
     throw new InputError(error.code === 'ENOENT' ? `No such file: ${file}` : `Cannot open ${file}: ${error.message}`, {
       cause: error,
+      code: error.code === 'ENOENT' ? 'NOT_FOUND' : undefined,
     });
   });
   try {

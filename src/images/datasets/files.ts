@@ -72,7 +72,7 @@ export async function isFile(file: string): Promise<boolean> {
 export async function isFolder(source: string): Promise<boolean> {
   const info = await stat(source).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
-      throw new InputError(`No such file or folder: ${source}`, { cause: error });
+      throw new InputError(`No such file or folder: ${source}`, { cause: error, code: 'NOT_FOUND' });
     throw new InputError(`Cannot open ${source}: ${error.message}`, { cause: error });
   });
   if (!info.isDirectory() && !info.isFile()) throw new InputError(`${source} is neither a folder nor a regular file`);

@@ -2,7 +2,7 @@
  * Finds images: to calibrate on, and, with their classes, to evaluate on. A kind of dataset is one file and one line
  * here.
  */
-import { InputError } from '../../errors.js';
+import { InputError, coded, withCode } from '../../errors.js';
 import { cifar } from './cifar.js';
 import { areLabels, classFolders } from './class-folders.js';
 import { idx } from './idx.js';
@@ -45,6 +45,10 @@ export interface Dataset extends DatasetContent {
  * @throws InputError for a source of no kind, an empty dataset, or a class that the model does not have
  */
 export async function openDataset(source: string, options: DatasetOptions = {}): Promise<Dataset> {
+  return withCode('BAD_DATASET', open(source, options));
+}
+
+async function open(source: string, options: DatasetOptions): Promise<Dataset> {
   const { classes = 'required' } = options;
   const opened = await openSource(source);
   const found = await kindOf(opened, options);
@@ -72,7 +76,12 @@ export async function* readImages(
   { items, read }: Pick<Dataset, 'items' | 'read'>,
   indices: readonly number[],
 ): AsyncGenerator<StoredImage> {
-  if (read !== undefined) yield* read(indices);
+  if (read !== undefined)
+    try {
+      yield* read(indices);
+    } catch (error) {
+      throw coded(error, 'BAD_DATASET');
+    }
   else for (const index of indices) yield items[index]!.path;
 }
 

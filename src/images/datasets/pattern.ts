@@ -22,7 +22,7 @@ export async function expandPattern(pattern: string): Promise<string[]> {
   for (const name of expandBraces(pattern)) {
     if (/[*?[]/.test(name)) files.push(...(await matching(name)));
     else if ((await stat(name).catch(() => undefined))?.isFile()) files.push(name);
-    else throw new InputError(`No such file: ${name}, which ${pattern} stands for`);
+    else throw new InputError(`No such file: ${name}, which ${pattern} stands for`, { code: 'NOT_FOUND' });
   }
   if (files.length === 0) throw new InputError(`No file matches ${pattern}`);
   return [...new Set(files)];

@@ -37,6 +37,7 @@ export async function buildProgram(
     await builderOf(node).build(node, plan.form.get(node.id)!, context);
     for (const id of ends[i]) builder.release(id);
     onProgress?.(i + 1, graph.nodes.length);
+    await new Promise(setImmediate); // let signals and the progress bar through
   }
   const { value: output } = builder.wide(graph.output);
   const made = builder.valuesOf(output);

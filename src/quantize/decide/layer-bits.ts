@@ -60,6 +60,7 @@ export function checkLayerBits(
       .map(({ name }) => name);
     throw new InputError(
       `No linear layer is named ${pattern}; nearest are ${nearest.join(', ')} (* stands for any characters)`,
+      { code: 'BAD_SETTING' },
     );
   }
 }
