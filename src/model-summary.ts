@@ -24,7 +24,7 @@ export function modelSummary(model: SummarizedModel, ops: readonly OpDescription
   const total = (key: 'parameters' | 'macs') => ops.reduce((sum, op) => sum + op[key], 0);
   return [
     ['file', `${bytes(model.bytes)}, format version ${model.formatVersion}, written by ${provenance.tool}`],
-    ['content', hash],
+    ['content', hash.replace(/^sha256:/, '')],
     ['input', `${height}×${width}×${channels} pixels, u8; ${describeRecipe(preprocess)}`],
     ...outputRows(model.outputs, labels === null ? ', without labels' : ` (${firstLabels(labels)})`),
     ['parameters', `${large(total('parameters'))}, ${large(total('macs'))} MAC an image`],
@@ -52,9 +52,14 @@ export function outputRows(outputs: readonly ModelOutput[], labels: string): [st
   ]);
 }
 
+/** Letters of a label that are shown. */
+const LABEL = 16;
+
 /** A few of a model's labels. */
 function firstLabels(labels: readonly string[]): string {
-  return `${labels.slice(0, 3).map(labelText).join('; ')}${labels.length > 3 ? '; …' : ''}`;
+  const shown = labels.slice(0, 3).map(labelText);
+  const short = shown.map((label) => (label.length > LABEL ? `${label.slice(0, LABEL)}…` : label));
+  return `${short.join('; ')}${labels.length > 3 ? '; …' : ''}`;
 }
 
 export const OP_COLUMNS: readonly { readonly title: string; readonly isNumber?: boolean }[] = [

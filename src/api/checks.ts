@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { BACKENDS } from '../engine/types.js';
 import type { EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
+import { suggestion } from '../names.js';
 import { MAX_CHANNELS } from '../images/image.js';
 import type { PixelImage } from '../images/image.js';
 import type { LongWork } from './long-work.js';
@@ -13,6 +14,8 @@ export const MAX_THREADS = Math.max(16, 4 * availableParallelism());
 export interface Check {
   readonly expected: string;
   readonly accepts: (value: unknown) => boolean;
+  /** Words that may be meant by another one. */
+  readonly choices?: readonly string[];
 }
 
 /** A check for each key that an object may have. */
@@ -21,6 +24,7 @@ export type Checks<T> = { readonly [K in keyof Required<T>]: Check };
 export const oneOf = (values: readonly unknown[]): Check => ({
   expected: `one of ${values.join(', ')}`,
   accepts: (value) => values.includes(value),
+  choices: values.map(String),
 });
 export const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER): Check => ({
   expected: `a whole number ${most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`}`,
@@ -101,8 +105,10 @@ export function checkNumbers(
   });
 }
 
-export function check(call: string, name: string, value: unknown, { expected, accepts }: Check): void {
-  if (!accepts(value)) throw new UsageError(`${call}: ${name} must be ${expected}, not ${shown(value)}`);
+export function check(call: string, name: string, value: unknown, { expected, accepts, choices }: Check): void {
+  if (accepts(value)) return;
+  const near = choices === undefined || typeof value !== 'string' ? '' : suggestion(value, choices);
+  throw new UsageError(`${call}: ${name} must be ${expected}, not ${shown(value)}${near}`);
 }
 
 /**
@@ -116,7 +122,8 @@ export function checkObject<T>(call: string, object: unknown, checks: Checks<T>)
     throw new UsageError(`${call}: its options must be an object, not ${shown(object)}`);
   const known = Object.keys(checks) as (keyof T & string)[];
   for (const key of Object.keys(object))
-    if (!Object.hasOwn(checks, key)) throw new UsageError(`${call} has no option ${key}; it has ${known.join(', ')}`);
+    if (!Object.hasOwn(checks, key))
+      throw new UsageError(`${call} has no option ${key}; it has ${known.join(', ')}${suggestion(key, known)}`);
   const taken: Partial<T> = {};
   for (const key of known) {
     const value = (object as Partial<T>)[key];

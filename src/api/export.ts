@@ -6,7 +6,7 @@ import { InputError, UsageError } from '../errors.js';
 import { EXPORT_TARGETS } from '../export/index.js';
 import type { ExportTargetName } from '../export/index.js';
 import type { Exported, ExportedFiles, ExportOptions, ExportTarget } from '../export/target.js';
-import { editDistance } from '../metrics/edit-distance.js';
+import { suggestion } from '../names.js';
 import { outputTarget, loadModel, writeAtomically } from '../program/file.js';
 import type { MemoryOptions } from '../program/budget.js';
 import type { Program } from '../program/types.js';
@@ -57,8 +57,7 @@ export async function exportModel(file: string, request: ExportRequest): Promise
 function targetOf(name: string): ExportTarget {
   if (Object.hasOwn(EXPORT_TARGETS, name)) return EXPORT_TARGETS[name as ExportTargetName];
   const names = Object.keys(EXPORT_TARGETS);
-  const [nearest] = names.toSorted((a, b) => editDistance(a, name) - editDistance(b, name));
-  throw new UsageError(`There is no export target ${name}; did you mean ${nearest}? Targets are ${names.join(', ')}`);
+  throw new UsageError(`There is no export target ${name}; targets are ${names.join(', ')}${suggestion(name, names)}`);
 }
 
 function checkOptions(target: ExportTarget, request: ExportRequest): void {

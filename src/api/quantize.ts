@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError, withCode } from '../errors.js';
+import { someOf } from '../names.js';
 import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
@@ -254,7 +255,7 @@ export async function calibrationImages(
   }
   if (images.length === 0) throw new InputError(`No usable image in ${request.images}: ${skipped[0].reason}`);
   if (skipped.length > 0)
-    notice(`${skipped.length} of ${drawn.count} images skipped: ${skipped.map((one) => one.path).join(', ')}`);
+    notice(`${skipped.length} of ${drawn.count} images skipped: ${someOf(skipped.map((one) => one.path))}`);
   for (const left of [greyNotice(coloured, images.length), drawn.unread?.notice(request.images) ?? null])
     if (left !== null) notice(left);
   return { images, names, skipped, unread: drawn.unread?.byExtension() ?? {} };

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
+import { someOf } from '../names.js';
 import type { Graph } from '../graph/types.js';
 import { loadSharp } from '../images/decode.js';
 import { quantilesOf } from '../metrics/quantiles.js';
@@ -177,7 +178,7 @@ async function* comparedImages(
     }
     onProgress?.('compare', ++done, count);
   }
-  if (skipped.length > 0) onNotice?.(`${skipped.length} of ${count} images skipped: ${skipped.join(', ')}`);
+  if (skipped.length > 0) onNotice?.(`${skipped.length} of ${count} images skipped: ${someOf(skipped)}`);
   const left = unread?.notice(request.images) ?? null;
   if (left !== null) onNotice?.(left);
 }

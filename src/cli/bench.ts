@@ -1,25 +1,31 @@
 import path from 'node:path';
-import { InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { withPlainFile } from '../api/float-file.js';
+import { watchOthers } from '../bench/busy.js';
 import { compare, describeMachine } from '../bench/compare.js';
 import type { Compared, Machine, NamedProgram } from '../bench/compare.js';
 import { profileNative, profileWasm } from '../bench/profile.js';
 import type { Profile } from '../bench/profile.js';
 import { loadModel } from '../program/file.js';
+import { addFormatOption, printRows } from './format.js';
+import type { Cells, Format, FormatFlags } from './format.js';
 import { addMemoryOption, findModel, positiveInteger, threadCount } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { compileKernels } from './kernels.js';
 import { Progress } from './progress.js';
-import { large, milliseconds, notice, percent, print, printJson, significant } from './render.js';
+import { large, milliseconds, notice, percent, print, printJson, significant, warn, warningsTold } from './render.js';
+import { table } from './table.js';
 import type { Column } from './table.js';
 
-interface Flags extends MemoryFlags {
+/** Share of the processors' time from which other programs disturb what is measured. */
+const BUSY = 0.1;
+
+interface Flags extends MemoryFlags, FormatFlags {
   readonly model?: readonly string[];
   readonly float?: string;
   readonly threads: readonly number[];
   readonly runs: number;
-  readonly output: 'md' | 'json' | 'csv';
   readonly profile?: boolean;
 }
 
@@ -31,11 +37,8 @@ export function addBenchCommand(program: Command): void {
     .option('--float <model.onnx>', 'measure ONNX Runtime on the float model too, in float and in its int8 forms')
     .option('--threads <list>', 'thread counts, like 1,2', positiveIntegers, [1])
     .option('-r, --runs <n>', 'rounds; in each, everything measured gets a turn', positiveInteger, 20)
-    .addOption(
-      new Option('-o, --output <format>', 'how to print the results').choices(['md', 'json', 'csv']).default('md'),
-    )
     .option('--profile', "show where the time goes, and the native backend's share of the machine's peak");
-  addMemoryOption(command).action(run);
+  addMemoryOption(addFormatOption(command, 'each runtime')).action(run);
 }
 
 function positiveIntegers(text: string): number[] {
@@ -67,13 +70,20 @@ async function run(flags: Flags): Promise<void> {
         onNotice: notice,
         onRound: (done) => progress.update('Measure', done, flags.runs),
       });
+    const shareOfOthers = watchOthers();
     const { height, width } = models[0].program.input;
     const results = await (flags.float === undefined
       ? measure()
       : withPlainFile(flags.float, [height, width], notice, measure));
     progress.stop();
+    const othersShare = shareOfOthers();
+    if (othersShare !== null && othersShare > BUSY)
+      warn(
+        `other programs took ${percent(othersShare, 0)} of the processors meanwhile: all times are too long, and ` +
+          'vary; measure again when they are done',
+      );
     const profiles = flags.profile ? await profileAll(models, flags.threads, 3 * flags.runs) : [];
-    render(flags.output, describeMachine(), results, profiles);
+    render(flags.format, { ...describeMachine(), othersShare }, results, profiles);
   } finally {
     progress.stop();
   }
@@ -95,47 +105,62 @@ async function profileAll(
 }
 
 function render(
-  format: Flags['output'],
-  machine: Machine,
+  format: Format,
+  machine: Machine & { readonly othersShare: number | null },
   results: readonly Compared[],
   profiles: readonly NamedProfile[],
 ): void {
-  if (format === 'json') return printJson({ machine, results, profiles });
-  if (format === 'csv') return print(...csv(results));
+  if (format === 'json') return printJson({ machine, results, profiles, warnings: warningsTold() });
+  if (format !== 'table') return printRows(format, CELLS, results);
   const { cpu, cores, memoryGB, platform, node } = machine;
   print(
     `${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'}, ${memoryGB} GB, ${platform}, Node ${node}`,
     '',
-    markdown(RESULT_COLUMNS, results.map(resultRow)),
+    table(RESULT_COLUMNS, results.map(resultRow)),
   );
   for (const profile of profiles) print('', ...profileLines(profile));
 }
 
+const CELLS: Cells<Compared> = {
+  runtime: ({ runtime }) => runtime,
+  model: ({ precision }) => precision,
+  threads: ({ threads }) => threads,
+  median_ms: ({ median }) => fixed(median),
+  least_ms: ({ least }) => fixed(least),
+  p10_ms: ({ spread }) => fixed(spread[0]),
+  p90_ms: ({ spread }) => fixed(spread[1]),
+  images_per_second: ({ throughput }) => fixed(throughput),
+  against_float: ({ againstFloat }) => fixed(againstFloat),
+  against_int8: ({ againstInt8 }) => fixed(againstInt8),
+  sqnr_db: ({ sqnrDb }) => fixed(sqnrDb),
+};
+
+const fixed = (value: number | null): string => (value === null ? '' : value.toFixed(4));
 const right = (title: string): Column => ({ title, align: 'right' });
+/** What fits 80 columns. */
 const RESULT_COLUMNS: readonly Column[] = [
   { title: 'runtime' },
   { title: 'model' },
-  right('threads'),
-  right('median'),
+  right('median ms'),
   right('10 to 90 %'),
-  right('images/s'),
+  right('images /s'),
   right('× float'),
   right('× int8'),
-  right('SQNR'),
+  right('SQNR dB'),
 ];
 
 function resultRow(result: Compared): string[] {
+  const digits = (value: number): string => value.toFixed(value < 10 ? 2 : 1);
   const ratio = (value: number | null): string => (value === null ? '' : value.toFixed(2));
   return [
-    result.runtime,
+    `${result.runtime}, ${result.threads} thread${result.threads === 1 ? '' : 's'}`,
     result.precision,
-    String(result.threads),
-    milliseconds(result.median),
-    result.spread.map((value) => value.toFixed(value < 10 ? 2 : 1)).join(' to '),
+    digits(result.median),
+    result.spread.map(digits).join('–'),
     result.throughput.toFixed(1),
     ratio(result.againstFloat),
     ratio(result.againstInt8),
-    result.sqnrDb === null ? '' : `${result.sqnrDb.toFixed(1)} dB`,
+    result.sqnrDb === null ? '' : result.sqnrDb.toFixed(1),
   ];
 }
 
@@ -161,7 +186,7 @@ function profileLines({ name, isa, threads, kinds, peak, linearShare, wholeShare
     `${name}: ${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}` +
       (peak === null ? '' : `, peak ${significant(peak / 1e9)} GMAC/s a core`),
     '',
-    markdown(columns, rows),
+    table(columns, rows),
     ...(wholeShare === null
       ? []
       : [
@@ -169,33 +194,5 @@ function profileLines({ name, isa, threads, kinds, peak, linearShare, wholeShare
           `whole network ${share(wholeShare)} of the peak (${share(wallShare)} by the clock of a whole run), ` +
             `linear layers ${share(linearShare)}`,
         ]),
-  ];
-}
-
-/** A Markdown table that lines up in a terminal as well. */
-function markdown(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const widths = columns.map(({ title }, c) => Math.max(title.length, 3, ...rows.map((row) => row[c].length)));
-  const pad = (text: string, c: number): string =>
-    columns[c].align === 'right' ? text.padStart(widths[c]) : text.padEnd(widths[c]);
-  const line = (cells: readonly string[]): string => `| ${cells.map(pad).join(' | ')} |`;
-  const rule = columns.map(({ align }, c) =>
-    align === 'right' ? `${'-'.repeat(widths[c] - 1)}:` : '-'.repeat(widths[c]),
-  );
-  return [line(columns.map(({ title }) => title)), line(rule), ...rows.map(line)].join('\n');
-}
-
-function csv(results: readonly Compared[]): string[] {
-  const quoted = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const number = (value: number | null): string => (value === null ? '' : value.toFixed(4));
-  return [
-    'runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8,sqnr_db',
-    ...results.map((r) =>
-      [
-        quoted(r.runtime),
-        quoted(r.precision),
-        r.threads,
-        ...[r.median, r.least, ...r.spread, r.throughput, r.againstFloat, r.againstInt8, r.sqnrDb].map(number),
-      ].join(','),
-    ),
   ];
 }

@@ -5,7 +5,7 @@ import { labelText } from '../images/label-text.js';
 import type { ConfusionMeter } from '../metrics/confusion.js';
 import { packageRequire } from '../package-root.js';
 import { writeAtomically } from '../program/file.js';
-import { csvField } from './evaluation.js';
+import { csvLine } from './csv.js';
 
 /** About how many pixels a picture has on each side. */
 const EDGE = 1000;
@@ -35,9 +35,9 @@ export async function writeConfusion(
 }
 
 function csvOf(confusion: ConfusionMeter, classes: number, labels: readonly string[] | null): string {
-  const names = Array.from({ length: classes }, (_, i) => csvField(labels ? labelText(labels[i]) : String(i)));
-  const rows = names.map((name, i) => [name, ...confusion.row(i)].join(','));
-  return [['class', ...names].join(','), ...rows, ''].join('\n');
+  const names = Array.from({ length: classes }, (_, i) => (labels ? labelText(labels[i]) : String(i)));
+  const rows = names.map((name, i) => csvLine([name, ...confusion.row(i)]));
+  return [csvLine(['class', ...names]), ...rows, ''].join('\n');
 }
 
 async function pictureOf(confusion: ConfusionMeter, classes: number): Promise<Uint8Array> {

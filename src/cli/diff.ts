@@ -1,31 +1,29 @@
 import type { Command } from 'commander';
 import { diffModels } from '../api/diff.js';
-import type { Difference } from '../api/diff.js';
+import type { Difference, ModelDiff } from '../api/diff.js';
+import { addFormatOption, printRows } from './format.js';
+import type { Cells, FormatFlags } from './format.js';
 import { positiveInteger } from './options.js';
 import { oneLine, print, printJson } from './render.js';
 
-interface Flags {
+interface Flags extends FormatFlags {
   readonly limit: number;
-  readonly json?: boolean;
 }
 
 export function addDiffCommand(program: Command): void {
-  program
+  const command = program
     .command('diff')
     .description('show in what two integer models differ: settings, sizes, bits, scales, figures')
     .argument('<a.ivit>', 'a model')
     .argument('<b.ivit>', 'another')
-    .option('--limit <n>', 'how many ops and layers to show', positiveInteger, 20)
-    .option('--json', 'print all of it as JSON')
-    .action(run);
+    .option('--limit <n>', 'how many ops and layers to show', positiveInteger, 20);
+  addFormatOption(command, 'each difference').action(run);
 }
 
-async function run(a: string, b: string, { limit, json }: Flags): Promise<void> {
+async function run(a: string, b: string, { limit, format }: Flags): Promise<void> {
   const { same, ...parts } = await diffModels(a, b);
-  if (json) {
-    printJson({ a, b, same, ...parts });
-    return;
-  }
+  if (format === 'json') return printJson({ a, b, same, ...parts });
+  if (format !== 'table') return printRows(format, CELLS, rowsOf(parts));
   if (same) {
     print('The same model: the hashes of their content are equal.');
     return;
@@ -39,6 +37,23 @@ async function run(a: string, b: string, { limit, json }: Flags): Promise<void> 
     ...section('Ops', ops, limit),
   );
 }
+
+interface Row extends Difference {
+  /** What it is of. */
+  readonly part: string;
+}
+
+const CELLS: Cells<Row> = {
+  part: ({ part }) => part,
+  name: ({ name }) => name,
+  a: ({ a }) => a,
+  b: ({ b }) => b,
+};
+
+const rowsOf = (parts: Omit<ModelDiff, 'same'>): Row[] =>
+  Object.entries(parts).flatMap(([part, differences]: [string, readonly Difference[]]) =>
+    differences.map((difference) => ({ part, ...difference })),
+  );
 
 /** Each difference as a name and two lines, which fit narrow terminals. */
 function section(title: string, rows: readonly Difference[], limit: number): string[] {

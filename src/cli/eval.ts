@@ -3,11 +3,13 @@ import type { Command } from 'commander';
 import { InputError, UsageError } from '../errors.js';
 import { isFloatLogits } from '../api/float-logits.js';
 import { evaluateRows } from '../api/evaluate.js';
-import type { PartHeader } from '../api/part-file.js';
+import type { PartHeader, Shard } from '../api/part-file.js';
 import { partialName } from '../api/part-file.js';
 import { Model } from '../api/model.js';
 import { checkOutputs } from '../api/outputs.js';
 import { worstLayers } from '../quantize/index.js';
+import { RowPrinter, addFormatOption } from './format.js';
+import type { FormatFlags } from './format.js';
 import { addExifOption, addEngineOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { EngineFlags, ExifFlag } from './options.js';
 import { checkConfusionName, writeConfusion } from './confusion.js';
@@ -15,7 +17,8 @@ import { PredictionTable, evaluationJson, printEvaluation, warnOfSkipped } from 
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
 import { notice, print, printJson, warningsTold } from './render.js';
-import { appendResult, requireHeader } from './results-file.js';
+import { RESULT_CELLS, appendResult, requireHeader } from './results-file.js';
+import type { Result } from './results-file.js';
 import { parseShard, shardFrom } from './shard.js';
 import type { ShardFlag } from './shard.js';
 import { table } from './table.js';
@@ -23,7 +26,7 @@ import { table } from './table.js';
 /** How many layers --layers names. */
 const WORST_LAYERS = 10;
 
-interface Flags extends EngineFlags {
+interface Flags extends EngineFlags, FormatFlags {
   readonly model?: readonly string[];
   readonly dataset: string;
   readonly classMap?: string;
@@ -39,7 +42,6 @@ interface Flags extends EngineFlags {
   readonly classes?: boolean;
   readonly resultsFile?: string;
   readonly layers?: number | true;
-  readonly json?: boolean;
 }
 
 export function addEvalCommand(program: Command): void {
@@ -71,8 +73,8 @@ export function addEvalCommand(program: Command): void {
       '--layers [n]',
       'name the n layers (default 10) that were farthest from float when the model was quantized',
       positiveInteger,
-    )
-    .option('--json', 'print the figures as JSON');
+    );
+  addFormatOption(command, 'each model');
   addExifOption(command, "they are not turned, as Python's datasets do not");
   addEngineOptions(command).action(run);
 }
@@ -83,12 +85,16 @@ async function run(flags: Flags): Promise<void> {
   const shard = flags.shard === 'auto' ? shardFrom(process.env) : flags.shard;
   await compileKernels(flags.backend);
   if (flags.float !== undefined && !isFloatLogits(flags.float)) noticeSlowRuntime();
+  const { format } = flags;
+  const rows = format === 'csv' || format === 'jsonl' ? new RowPrinter(format, RESULT_CELLS) : null;
   const found: object[] = [];
   for (const model of models) {
-    if (models.length > 1 && !flags.json) print(...(found.length > 0 ? [''] : []), model);
-    found.push(await evaluateModel(model, { ...flags, shard }));
+    if (models.length > 1 && format === 'table') print(...(found.length > 0 ? [''] : []), model);
+    const { json, result } = await evaluateModel(model, { ...flags, shard });
+    found.push(json);
+    rows?.print([result], { model, ...json });
   }
-  if (!flags.json) return;
+  if (format !== 'json') return;
   const named = found.map((one, i) => ({ model: models[i], ...one }));
   printJson(
     models.length > 1 ? { models: named, warnings: warningsTold() } : { ...found[0], warnings: warningsTold() },
@@ -120,9 +126,12 @@ function checkFiles(models: readonly string[], flags: Flags): void {
   if (resultsFile !== undefined) requireHeader(resultsFile);
 }
 
-/** Evaluates one model; prints what is found, unless JSON is wanted. @returns that JSON */
-async function evaluateModel(file: string, flags: Omit<Flags, 'shard'> & { shard?: { index: number; count: number } }) {
-  const { predictions, confusion, resultsFile, json } = flags;
+/** Evaluates one model; prints what is found where people read it. */
+async function evaluateModel(
+  file: string,
+  flags: Omit<Flags, 'shard'> & { shard?: Shard },
+): Promise<{ json: object; result: Result }> {
+  const { predictions, confusion, resultsFile, format } = flags;
   const model = await Model.load(file, engineOptions(flags));
   const progress = new Progress();
   const rows = new PredictionTable();
@@ -142,8 +151,9 @@ async function evaluateModel(file: string, flags: Omit<Flags, 'shard'> & { shard
     progress.stop();
     if (predictions !== undefined) rows.write(predictions);
     if (confusion !== undefined) await writeConfusion(confusion, evaluator.confusion, header.classes, model.labels);
-    if (resultsFile !== undefined) appendResult(resultsFile, evaluation, { file, header });
-    if (json) warnOfSkipped(evaluation);
+    const result = { evaluation, file, header };
+    if (resultsFile !== undefined) appendResult(resultsFile, result);
+    if (format !== 'table') warnOfSkipped(evaluation);
     else {
       const { backend, isa, threads } = model;
       const engine = `${backend} (${isa}), ${threads} thread${threads === 1 ? '' : 's'}`;
@@ -151,7 +161,12 @@ async function evaluateModel(file: string, flags: Omit<Flags, 'shard'> & { shard
       if (layers !== null) printLayers(layers);
       warnOfSkipped(evaluation);
     }
-    return { ...shardJson(header), ...evaluationJson(evaluation, model.labels), ...(layers !== null && { layers }) };
+    const json = {
+      ...shardJson(header),
+      ...evaluationJson(evaluation, model.labels),
+      ...(layers !== null && { layers }),
+    };
+    return { json, result };
   } finally {
     progress.stop();
     await model.close();

@@ -5,6 +5,7 @@ import type { Interval } from '../metrics/interval.js';
 import type { RowLabel } from '../metrics/image-row.js';
 import type { Evaluation, FloatComparison } from '../api/evaluation.js';
 import type { Row } from '../api/part-file.js';
+import { csvLine } from './csv.js';
 import { milliseconds, pairs, percent, print, significant, warn } from './render.js';
 import { similarityRows } from './similarity.js';
 import { table } from './table.js';
@@ -134,7 +135,7 @@ export class PredictionTable {
     if ('skipped' in row || row.prediction === null) return;
     const { path, label, prediction, probability, rank, float } = row;
     const fields = [
-      csvField(path),
+      path,
       labelField(label),
       prediction,
       probability!.toFixed(6),
@@ -148,18 +149,11 @@ export class PredictionTable {
   /** @throws InputError where it cannot be written */
   write(file: string): void {
     const header = `path,label,prediction,probability,correct${this.hasFloat ? ',float_prediction' : ''}`;
-    writeAtomically(
-      file,
-      new TextEncoder().encode([header, ...this.rows.map((fields) => fields.join(',')), ''].join('\n')),
-    );
+    writeAtomically(file, new TextEncoder().encode([header, ...this.rows.map(csvLine), ''].join('\n')));
   }
 }
 
 function labelField(label: RowLabel): string {
   if (label === null) return '';
   return typeof label === 'number' ? String(label) : label.join(';');
-}
-
-export function csvField(text: string): string {
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

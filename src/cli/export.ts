@@ -1,10 +1,9 @@
-import { Option } from 'commander';
 import type { Command } from 'commander';
 import { exportModel } from '../api/export.js';
 import type { ExportRequest, ExportSummary } from '../api/export.js';
 import { EXPORT_TARGETS } from '../export/index.js';
 import type { OpBytes } from '../export/target.js';
-import { addMemoryOption, positiveInteger } from './options.js';
+import { addMemoryOption, choice, positiveInteger } from './options.js';
 import { bytes, oneLine, pairs, print, printJson, warningsTold } from './render.js';
 import { table } from './table.js';
 
@@ -24,7 +23,7 @@ export function addExportCommand(program: Command): void {
     .option('-o, --out <path>', "the folder, or file, to write (default: by the model's name)")
     .option('--name <name>', "name of files and functions (default: the model's)")
     .option('--force', 'write into a folder that is not empty, over files of the same names')
-    .addOption(new Option('--weights <form>', 'C: constants as C, as a file, or in a section').choices(WEIGHTS))
+    .addOption(choice('--weights <form>', 'C: constants as C, as a file, or in a section', WEIGHTS))
     .option('--tile <rows>', 'C: rows computed at a time; fewer take less memory and more time', positiveInteger)
     .option('--ram-report', 'list the working memory that each op needs')
     .option('--json', 'print the summary as JSON');

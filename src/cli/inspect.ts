@@ -13,16 +13,20 @@ import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
 import { FORMAT_VERSION } from '../program/model.js';
 import { requireRegularFile } from '../regular-file.js';
-import { OP_COLUMNS, modelSummary, opCells, outputRows } from '../model-summary.js';
+import { modelSummary, outputRows } from '../model-summary.js';
+import { fold } from './fold.js';
+import type { Fold } from './fold.js';
+import { addFormatOption, printRows } from './format.js';
+import type { Cells, FormatFlags } from './format.js';
 import { addMemoryOption, collectNames } from './options.js';
 import type { MemoryFlags } from './options.js';
-import { bytes, large, notice, pairs, print, printJson } from './render.js';
+import { bytes, large, notice, pairs, print, printCommand, printJson } from './render.js';
 import { table } from './table.js';
+import type { Column } from './table.js';
 
-interface Flags extends MemoryFlags {
+interface Flags extends MemoryFlags, FormatFlags {
   readonly size?: string;
   readonly output?: readonly string[];
-  readonly json?: boolean;
 }
 
 export function addInspectCommand(program: Command): void {
@@ -31,9 +35,8 @@ export function addInspectCommand(program: Command): void {
     .description('show what is in a float ONNX model or in an integer .ivit model')
     .argument('<model>', 'an .onnx or .ivit file')
     .option('--size <size>', 'input size N or HxW, where an ONNX model leaves it open')
-    .option('--output <name>', 'an output of an ONNX model to take; may be repeated (default: all)', collectNames)
-    .option('--json', 'print everything as JSON');
-  addMemoryOption(command).action(run);
+    .option('--output <name>', 'an output of an ONNX model to take; may be repeated (default: all)', collectNames);
+  addMemoryOption(addFormatOption(command, 'each op')).action(run);
 }
 
 async function run(model: string, flags: Flags): Promise<void> {
@@ -57,31 +60,76 @@ function isIvit(model: string): boolean {
   return start[8] === '{'.charCodeAt(0);
 }
 
-async function inspectIvit(file: string, flags: Flags): Promise<void> {
-  const model = await loadModel(file, { maxMemory: flags.maxMemory });
+async function inspectIvit(file: string, { format, maxMemory }: Flags): Promise<void> {
+  const model = await loadModel(file, { maxMemory });
   const ops = describeProgram(model.program);
   const size = statSync(file).size;
-  if (flags.json) {
+  if (format === 'csv' || format === 'jsonl') return printRows(format, OP_CELLS, ops);
+  if (format === 'json') {
     const { program, ...rest } = model;
     printJson({ path: file, bytes: size, formatVersion: FORMAT_VERSION, input: program.input, ...rest, ops });
     return;
   }
   const { input } = model.program;
-  const rows = modelSummary({ ...model, input, formatVersion: FORMAT_VERSION, bytes: size }, ops);
-  print(pairs([...rows, ['repeat with', commandOf(model.provenance)]]), '', opTable(ops));
+  print(pairs(modelSummary({ ...model, input, formatVersion: FORMAT_VERSION, bytes: size }, ops)), '', opTable(ops));
+  printCommand('Repeat with', commandOf(model.provenance));
 }
 
+const OP_CELLS: Cells<OpDescription> = {
+  layer: ({ name }) => name,
+  op: ({ op }) => op,
+  output: ({ shape }) => shape.join('x'),
+  type: ({ type }) => type,
+  weight_bits: ({ weightBits }) => weightBits,
+  scale_least: ({ scale }) => scale?.least,
+  scale_greatest: ({ scale }) => scale?.greatest,
+  scale_shift: ({ scale }) => scale?.c,
+  accumulator_bits: ({ accumulatorBits }) => accumulatorBits,
+  parameters: ({ parameters }) => parameters,
+  macs: ({ macs }) => macs,
+  bytes: ({ bytes: size }) => size,
+};
+
+const right = (title: string): Column => ({ title, align: 'right' });
+const LAYER_COLUMNS: readonly Column[] = [{ title: 'layer' }, right('×')];
+
+/** Cells of a fold that say what its first member does: all are alike in them. */
+const nameAndCount = ({ name, members }: Fold<unknown>): string[] => [
+  name,
+  members.length === 1 ? '' : String(members.length),
+];
+
+/** What fits 80 columns; `--format csv` has the rest. */
 function opTable(ops: readonly OpDescription[]): string {
+  const folds = fold(ops, ({ op, shape, type, weightBits }) => JSON.stringify([op, shape, type, weightBits]));
   return table(
-    OP_COLUMNS.map(({ title, isNumber }) => ({ title, ...(isNumber && { align: 'right' as const }) })),
-    ops.map(opCells),
+    [...LAYER_COLUMNS, { title: 'op' }, { title: 'output' }, right('bits'), right('MAC'), right('bytes')],
+    folds.map(({ name, members }) => {
+      const [{ op, shape, type, weightBits, macs }] = members as [OpDescription];
+      return [
+        ...nameAndCount({ name, members }),
+        op,
+        `${shape.join('×')} ${type}`,
+        weightBits === null ? '' : String(weightBits),
+        macs === 0 ? '' : large(macs),
+        sizeText(members.map((one) => one.bytes)),
+      ];
+    }),
   );
+}
+
+/** Of each member; the largest where they differ. */
+function sizeText(sizes: readonly number[]): string {
+  const most = Math.max(...sizes);
+  return most === 0 ? '' : bytes(most);
 }
 
 async function inspectOnnx(file: string, flags: Flags): Promise<void> {
   const { graph, producer, opset, notices, bytes: size } = await importOrExplain(file, flags);
   const description = describeGraph(graph);
-  if (flags.json) {
+  const { format } = flags;
+  if (format === 'csv' || format === 'jsonl') return printRows(format, LAYER_CELLS, description.layers);
+  if (format === 'json') {
     printJson({ path: file, bytes: size, producer, opset, ...description, notices, problems: [] });
     return;
   }
@@ -119,8 +167,10 @@ async function importOrExplain(file: string, flags: Flags): Promise<ImportedMode
     return (await importWithRecipe(file, parseRecipeFlags(flags), notice, flags.output)).imported;
   } catch (error) {
     if (!(error instanceof UnsupportedModelError)) throw error;
-    if (flags.json) printJson({ path: file, problems: error.problems });
-    else print(problemTable(error.problems));
+    const { format } = flags;
+    if (format === 'json') printJson({ path: file, problems: error.problems });
+    else if (format === 'table') print(problemTable(error.problems));
+    else printRows(format, PROBLEM_CELLS, error.problems);
     const count = error.problems.length;
     throw new InputError(
       `${file} cannot be quantized: ${count === 1 ? 'one node of it is' : `${count} nodes of it are`} not supported`,
@@ -129,26 +179,41 @@ async function importOrExplain(file: string, flags: Flags): Promise<ImportedMode
   }
 }
 
+const LAYER_CELLS: Cells<LayerDescription> = {
+  layer: ({ name }) => name,
+  op: ({ op }) => op,
+  detail: ({ detail }) => detail,
+  output: ({ shape }) => shape.join('x'),
+  parameters: ({ parameters }) => parameters,
+  macs: ({ macs }) => macs,
+};
+
 function layerTable(layers: readonly LayerDescription[]): string {
   return table(
-    [
-      { title: 'layer' },
-      { title: 'op' },
-      { title: 'detail' },
-      { title: 'output' },
-      { title: 'parameters', align: 'right' },
-      { title: 'MAC', align: 'right' },
-    ],
-    layers.map(({ name, op, detail, shape, parameters, macs }) => [
-      name,
-      op,
-      detail,
-      shape.join('×'),
-      parameters === 0 ? '' : large(parameters),
-      macs === 0 ? '' : large(macs),
-    ]),
+    [...LAYER_COLUMNS, { title: 'op' }, { title: 'detail' }, { title: 'output' }].concat(
+      right('parameters'),
+      right('MAC'),
+    ),
+    fold(layers, ({ name: _, ...rest }) => JSON.stringify(rest)).map(({ name, members }) => {
+      const [{ op, detail, shape, parameters, macs }] = members as [LayerDescription];
+      return [
+        ...nameAndCount({ name, members }),
+        op,
+        detail,
+        shape.join('×'),
+        parameters === 0 ? '' : large(parameters),
+        macs === 0 ? '' : large(macs),
+      ];
+    }),
   );
 }
+
+const PROBLEM_CELLS: Cells<Problem> = {
+  node: ({ node }) => node,
+  op: ({ op }) => op,
+  problem: ({ reason }) => reason,
+  remedy: ({ remedy }) => remedy,
+};
 
 function problemTable(problems: readonly Problem[]): string {
   return table(

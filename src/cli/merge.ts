@@ -3,32 +3,32 @@ import { mergeEvaluations } from '../api/merge.js';
 import { checkOutputs } from '../api/outputs.js';
 import { checkConfusionName, writeConfusion } from './confusion.js';
 import { PredictionTable, evaluationJson, printEvaluation, warnOfSkipped } from './evaluation.js';
-import { notice, printJson, warningsTold } from './render.js';
-import { appendResult, requireHeader } from './results-file.js';
+import { addFormatOption, printRows } from './format.js';
+import type { FormatFlags } from './format.js';
+import { notice, printJson, printLines, warningsTold } from './render.js';
+import { RESULT_CELLS, appendResult, requireHeader } from './results-file.js';
 
-interface Flags {
+interface Flags extends FormatFlags {
   readonly predictions?: string;
   readonly confusion?: string;
   readonly classes?: boolean;
   readonly resultsFile?: string;
-  readonly json?: boolean;
 }
 
 export function addMergeCommand(program: Command): void {
-  program
+  const command = program
     .command('merge')
     .description('put the parts of an evaluation together: the figures of one run over all images')
     .argument('<parts...>', 'what ivit eval --out wrote, or folders of it')
     .option('--predictions <file.csv>', 'write the decision for each image')
     .option('--confusion <file>', 'write the confusion matrix: .csv, or .png')
     .option('--classes', 'show the least accurate classes, and those that are confused most')
-    .option('--results-file <file.csv>', 'append the figures to a table')
-    .option('--json', 'print the figures as JSON')
-    .action(run);
+    .option('--results-file <file.csv>', 'append the figures to a table');
+  addFormatOption(command, 'all parts').action(run);
 }
 
 async function run(parts: readonly string[], flags: Flags): Promise<void> {
-  const { predictions, confusion, resultsFile, json } = flags;
+  const { predictions, confusion, resultsFile, format } = flags;
   if (confusion !== undefined) checkConfusionName(confusion);
   checkOutputs(
     [
@@ -45,11 +45,13 @@ async function run(parts: readonly string[], flags: Flags): Promise<void> {
   const { labels, name } = header.model;
   if (predictions !== undefined) rows.write(predictions);
   if (confusion !== undefined) await writeConfusion(confusion, evaluator.confusion, header.classes, labels);
-  if (resultsFile !== undefined) appendResult(resultsFile, evaluation, { file: name, header });
+  const result = { evaluation, file: name, header };
+  if (resultsFile !== undefined) appendResult(resultsFile, result);
   warnOfSkipped(evaluation);
-  if (json) {
-    printJson({ parts: files, overlapping, ...evaluationJson(evaluation, labels), warnings: warningsTold() });
-    return;
+  if (format === 'csv') return printRows(format, RESULT_CELLS, [result]);
+  if (format !== 'table') {
+    const json = { parts: files, overlapping, ...evaluationJson(evaluation, labels), warnings: warningsTold() };
+    return format === 'json' ? printJson(json) : printLines([JSON.stringify(json)]);
   }
   const again = overlapping === 0 ? '' : `, ${overlapping} images in several, alike in each`;
   notice(`${files.length} parts${again}`);

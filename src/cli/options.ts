@@ -7,6 +7,7 @@ import { BACKENDS } from '../engine/types.js';
 import type { BackendName, EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
 import type { RecipeFlagTexts } from '../images/preprocess/flags.js';
+import { suggestion } from '../names.js';
 
 export interface MemoryFlags {
   readonly maxMemory?: number;
@@ -19,6 +20,14 @@ export interface EngineFlags extends MemoryFlags {
 
 export interface ModelFlags extends EngineFlags {
   readonly model?: string;
+}
+
+/** An option whose value is one of a few words. */
+export function choice(flags: string, description: string, choices: readonly string[]): Option {
+  return new Option(flags, description).choices(choices).argParser((text: string) => {
+    if (choices.includes(text)) return text;
+    throw new InvalidArgumentError(`It must be one of ${choices.join(', ')}${suggestion(text, choices) || '.'}`);
+  });
 }
 
 const wholeNumber =
@@ -68,9 +77,7 @@ export function addModelOptions(command: Command): Command {
 }
 
 export function addEngineOptions(command: Command): Command {
-  command.addOption(
-    new Option('--backend <name>', 'what runs the model (default: the fastest that loads)').choices(BACKENDS),
-  );
+  command.addOption(choice('--backend <name>', 'what runs the model (default: the fastest that loads)', BACKENDS));
   return addThreadsOption(addMemoryOption(command));
 }
 
@@ -90,9 +97,11 @@ export type ExifFlag = 'auto' | 'apply' | 'ignore';
 /** What `auto` means, each command says itself. */
 export function addExifOption(command: Command, automatic: string): Command {
   return command.addOption(
-    new Option('--exif <mode>', `turn photographs upright by their EXIF orientation (auto: ${automatic})`)
-      .choices(['auto', 'apply', 'ignore'])
-      .default('auto'),
+    choice('--exif <mode>', `turn photographs upright by their EXIF orientation (auto: ${automatic})`, [
+      'auto',
+      'apply',
+      'ignore',
+    ]).default('auto'),
   );
 }
 

@@ -8,9 +8,9 @@ import type { QuantizeSummary } from '../api/summary.js';
 import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, PatternBits, WeightBits, QuantizeOptions } from '../quantize/index.js';
-import { addRecipeOptions, addThreadsOption, atLeastTwo, collectNames } from './options.js';
+import { addRecipeOptions, addThreadsOption, atLeastTwo, choice, collectNames } from './options.js';
 import type { RecipeOptionValues } from './options.js';
-import { shellQuoted } from '../api/command.js';
+import { commandLine } from '../api/command.js';
 import { parseShard, shardFrom } from './shard.js';
 import type { ShardFlag } from './shard.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
@@ -24,9 +24,11 @@ import {
   pairs,
   percent,
   print,
+  printCommand,
   printJson,
   seconds,
   significant,
+  someOf,
   warn,
   warningsTold,
 } from './render.js';
@@ -68,17 +70,16 @@ export function addQuantizeCommand(program: Command): void {
       'how many of them to use (default: up to 256; 64 with --effort fast, 512 with best)',
       atLeastTwo,
     )
-    .addOption(choice('--kernels <set>', 'integer kernels for softmax and GELU', KERNEL_SETS, DEFAULT_OPTIONS.kernels))
     .addOption(
-      choice(
-        '--scales <mode>',
-        'activation scales: calibrated, or taken from each row',
-        SCALE_MODES,
+      choice('--kernels <set>', 'integer kernels for softmax and GELU', KERNEL_SETS).default(DEFAULT_OPTIONS.kernels),
+    )
+    .addOption(
+      choice('--scales <mode>', 'activation scales: calibrated, or taken from each row', SCALE_MODES).default(
         DEFAULT_OPTIONS.scales,
       ),
     )
-    .addOption(choice('--method <name>', 'how calibration chooses ranges', METHODS, DEFAULT_OPTIONS.method))
-    .addOption(choice('--effort <level>', 'seconds against accuracy', EFFORTS, DEFAULT_OPTIONS.effort))
+    .addOption(choice('--method <name>', 'how calibration chooses ranges', METHODS).default(DEFAULT_OPTIONS.method))
+    .addOption(choice('--effort <level>', 'seconds against accuracy', EFFORTS).default(DEFAULT_OPTIONS.effort))
     .addOption(
       new Option(
         '--weight-bits <n>',
@@ -200,7 +201,7 @@ function printSummary(model: string, summary: QuantizeSummary): void {
   );
   const softmax = summary.attentions.filter(({ softmaxBits, sensitivity }) => softmaxBits > 8 && sensitivity !== null);
   const names = (label: string, list: readonly { readonly name: string }[]) =>
-    list.length > 0 ? [[label, list.map(({ name }) => name).join(', ')] as const] : [];
+    list.length > 0 ? [[label, someOf(list.map(({ name }) => name))] as const] : [];
   const skips = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
   print(
     `Quantized ${oneLine(model)} to ${oneLine(output)}`,
@@ -215,9 +216,8 @@ function printSummary(model: string, summary: QuantizeSummary): void {
       ...names('12-bit softmax', softmax),
       ['time', seconds(summary.seconds)],
     ]),
-    '',
-    `Next: ivit infer photo.jpg -m ${shellQuoted(output)}`,
   );
+  printCommand('Next', commandLine('infer', 'photo.jpg', '-m', output));
 }
 
 function agreementRows({ agreement, classes, outputs }: QuantizeSummary): (readonly [string, string])[] {
@@ -242,10 +242,6 @@ function warnIfPoor({ outputs, layers }: QuantizeSummary): void {
       'Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ' +
       `${worst.join(', ')}`,
   );
-}
-
-function choice<T extends string>(flags: string, description: string, choices: readonly T[], byDefault: T): Option {
-  return new Option(flags, description).choices(choices).default(byDefault);
 }
 
 function collectLayerBits(text: string, earlier: readonly LayerBits[] = []): LayerBits[] {

@@ -1,9 +1,13 @@
 /** How results look on a terminal. */
+import { styled, widthOf, wrap } from './terminal.js';
+
+export { someOf } from '../names.js';
 export { bytes, large, milliseconds, percent, seconds, significant } from '../number-format.js';
 
 /** Characters by which a text could steer the terminal, or turn the direction of what follows; line ends are let be. */
-
 const CONTROLS = /[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+/** Bold, dim, and the end of either: what this program writes itself. */
+const STYLES = /(\x1b\[(?:1|2|22)m)/;
 
 function escapeControls(text: string): string {
   return text.replace(CONTROLS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
@@ -19,8 +23,24 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${escapeControls(JSON.stringify(value, null, 2))}\n`);
 }
 
-export function print(...lines: string[]): void {
-  process.stdout.write(`${escapeControls(lines.join('\n'))}\n`);
+/** Lines of prose go on below where they are too long, indented; blocks of several lines stay as they are. */
+export function print(...parts: string[]): void {
+  const width = widthOf(process.stdout);
+  printLines(parts.flatMap((part) => (part.includes('\n') ? [part] : wrap(part, width, indentOf(part) + 2))));
+}
+
+const indentOf = (line: string): number => line.length - line.trimStart().length;
+
+/** Lines as they are: tables, which fit, and what other programs read. */
+export function printLines(lines: readonly string[]): void {
+  const parts = lines.join('\n').split(STYLES);
+  process.stdout.write(`${parts.map((part) => (STYLES.test(part) ? part : escapeControls(part))).join('')}\n`);
+}
+
+/** A command that can be copied into a shell, on several lines where it is long. */
+export function printCommand(title: string, command: string): void {
+  const lines = wrap(command, widthOf(process.stdout) - 4, 2);
+  printLines(['', styled('bold', title), `  ${lines.join(' \\\n  ')}`]);
 }
 
 const told: string[] = [];
@@ -43,11 +63,25 @@ export function warn(text: string): void {
 
 function tell(kind: string, text: string): void {
   told.push(text);
-  process.stderr.write(`${kind}: ${oneLine(text)}\n`);
+  complain(kind, text);
 }
 
-/** Name and value, one pair a line, values aligned. */
+/** One message on standard error, its kind in front. */
+export function complain(kind: string, text: string): void {
+  const [first, ...rest] = wrap(`${kind}: ${oneLine(text)}`, widthOf(process.stderr), 2);
+  const style = kind === 'note' ? 'dim' : 'bold';
+  const label = first.slice(0, kind.length + 1);
+  const lines = [styled(style, label, process.stderr) + first.slice(label.length), ...rest];
+  process.stderr.write(`${lines.join('\n')}\n`);
+}
+
+/** Name and value, one pair a line, values aligned and wrapped. */
 export function pairs(rows: readonly (readonly [name: string, value: string])[]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${oneLine(value)}`).join('\n');
+  const room = widthOf(process.stdout) - width - 4;
+  return rows
+    .flatMap(([name, value]) =>
+      wrap(oneLine(value), room, 0).map((line, i) => `  ${(i === 0 ? name : '').padEnd(width)}  ${line}`),
+    )
+    .join('\n');
 }

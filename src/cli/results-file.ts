@@ -3,40 +3,41 @@ import * as fs from 'node:fs';
 import { InputError } from '../errors.js';
 import type { Evaluation } from '../api/evaluation.js';
 import type { PartHeader } from '../api/part-file.js';
-import { csvField } from './evaluation.js';
+import { csvLine } from './csv.js';
+import type { Cells } from './format.js';
 
-type Cell = string | number | null | undefined;
-
-interface Subject {
+/** A model's figures, and where they come from. */
+export interface Result {
+  readonly evaluation: Evaluation;
   readonly file: string;
   readonly header: PartHeader;
 }
 
-const COLUMNS: Readonly<Record<string, (evaluation: Evaluation, subject: Subject) => Cell>> = {
-  model: (_, { file }) => file,
-  hash: (_, { header }) => header.model.hash,
-  dataset: (_, { header }) => header.dataset.source,
-  images: ({ images }) => images,
-  skipped: ({ skipped }) => skipped.length,
-  top1: ({ top1 }) => top1,
-  top1_low: ({ top1Interval }) => top1Interval?.[0],
-  top1_high: ({ top1Interval }) => top1Interval?.[1],
-  top5: ({ top5 }) => top5,
-  map: ({ meanAveragePrecision }) => meanAveragePrecision,
-  ece: ({ ece }) => ece,
-  float_top1: ({ float }) => float?.top1,
-  agreement: ({ float }) => float?.agreement,
-  agreement_low: ({ float }) => float?.agreementInterval?.[0],
-  agreement_high: ({ float }) => float?.agreementInterval?.[1],
-  kl: ({ float }) => float?.kl,
-  kl_p50: ({ float }) => float?.klQuantiles?.p50,
-  kl_p90: ({ float }) => float?.klQuantiles?.p90,
-  kl_p99: ({ float }) => float?.klQuantiles?.p99,
-  sqnr_db: ({ float }) => float?.sqnrDb,
-  images_per_second: ({ imagesPerSecond }) => imagesPerSecond,
-  latency_p50_ms: ({ latencyMs }) => latencyMs?.p50,
+export const RESULT_CELLS: Cells<Result> = {
+  model: ({ file }) => file,
+  hash: ({ header }) => header.model.hash,
+  dataset: ({ header }) => header.dataset.source,
+  images: ({ evaluation: { images } }) => images,
+  skipped: ({ evaluation: { skipped } }) => skipped.length,
+  top1: ({ evaluation: { top1 } }) => top1,
+  top1_low: ({ evaluation: { top1Interval } }) => top1Interval?.[0],
+  top1_high: ({ evaluation: { top1Interval } }) => top1Interval?.[1],
+  top5: ({ evaluation: { top5 } }) => top5,
+  map: ({ evaluation: { meanAveragePrecision } }) => meanAveragePrecision,
+  ece: ({ evaluation: { ece } }) => ece,
+  float_top1: ({ evaluation: { float } }) => float?.top1,
+  agreement: ({ evaluation: { float } }) => float?.agreement,
+  agreement_low: ({ evaluation: { float } }) => float?.agreementInterval?.[0],
+  agreement_high: ({ evaluation: { float } }) => float?.agreementInterval?.[1],
+  kl: ({ evaluation: { float } }) => float?.kl,
+  kl_p50: ({ evaluation: { float } }) => float?.klQuantiles?.p50,
+  kl_p90: ({ evaluation: { float } }) => float?.klQuantiles?.p90,
+  kl_p99: ({ evaluation: { float } }) => float?.klQuantiles?.p99,
+  sqnr_db: ({ evaluation: { float } }) => float?.sqnrDb,
+  images_per_second: ({ evaluation: { imagesPerSecond } }) => imagesPerSecond,
+  latency_p50_ms: ({ evaluation: { latencyMs } }) => latencyMs?.p50,
 };
-const HEADER = Object.keys(COLUMNS).join(',');
+const HEADER = csvLine(Object.keys(RESULT_CELLS));
 
 /**
  * Appends a line; the header too where the file is new. Lines are written as a whole, by one call that appends: runs
@@ -44,12 +45,12 @@ const HEADER = Object.keys(COLUMNS).join(',');
  *
  * @throws InputError where the file cannot be written, or has other columns
  */
-export function appendResult(results: string, evaluation: Evaluation, subject: Subject): void {
-  const cells = Object.values(COLUMNS).map((cell) => csvField(String(cell(evaluation, subject) ?? '')));
+export function appendResult(results: string, result: Result): void {
+  const line = csvLine(Object.values(RESULT_CELLS).map((cell) => cell(result)));
   try {
-    if (!append(results, 'ax', `${HEADER}\n${cells.join(',')}\n`)) {
+    if (!append(results, 'ax', `${HEADER}\n${line}\n`)) {
       requireHeader(results);
-      append(results, 'a', `${cells.join(',')}\n`);
+      append(results, 'a', `${line}\n`);
     }
   } catch (error) {
     if (error instanceof InputError) throw error;

@@ -1,21 +1,24 @@
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { verify } from '../api/verify.js';
-import type { Verification } from '../api/verify.js';
+import type { Check, Verification } from '../api/verify.js';
 import { CheckError } from '../errors.js';
+import type { Headroom } from '../program/headroom.js';
+import { fold, rangeText } from './fold.js';
+import { addFormatOption, printRows } from './format.js';
+import type { Cells, FormatFlags } from './format.js';
 import { addMemoryOption, positiveInteger } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { Progress } from './progress.js';
 import { notice, print, printJson } from './render.js';
 import { table } from './table.js';
 
-interface Flags extends MemoryFlags {
+interface Flags extends MemoryFlags, FormatFlags {
   readonly against?: string;
   readonly images?: string;
   readonly minAgreement?: number;
   readonly noise: number;
   readonly seed: number;
-  readonly json?: boolean;
 }
 
 export function addVerifyCommand(program: Command): void {
@@ -27,9 +30,8 @@ export function addVerifyCommand(program: Command): void {
     .option('--images <dir>', 'images for that: a folder, or a list')
     .option('--min-agreement <share>', 'least share of images decided alike, like 0.98', share)
     .option('--noise <n>', 'images of noise to compare all backends on', positiveInteger, 4)
-    .option('--seed <n>', 'seed of the noise', positiveInteger, 1)
-    .option('--json', 'print everything as JSON');
-  addMemoryOption(command).action(run);
+    .option('--seed <n>', 'seed of the noise', positiveInteger, 1);
+  addMemoryOption(addFormatOption(command, 'each check')).action(run);
 }
 
 function share(text: string): number {
@@ -38,37 +40,50 @@ function share(text: string): number {
   throw new InvalidArgumentError('It must be a share between 0 and 1, or per cent like 98%.');
 }
 
-async function run(model: string, flags: Flags): Promise<void> {
+async function run(model: string, { format, ...request }: Flags): Promise<void> {
   const progress = new Progress();
   let result: Verification;
   try {
     result = await verify(model, {
-      ...flags,
+      ...request,
       onProgress: (_, done, total) => progress.update('Compare', done, total),
       onNotice: notice,
     });
   } finally {
     progress.stop();
   }
-  if (flags.json) printJson({ path: model, ...result });
-  else printVerification(result);
+  if (format === 'json') printJson({ path: model, ...result });
+  else if (format === 'table') printVerification(result);
+  else printRows(format, CELLS, result.checks);
   const failed = result.checks.filter(({ passed }) => !passed);
   if (failed.length > 0) throw new CheckError(`${model}: ${failed.map(({ detail }) => detail).join('; ')}`);
 }
 
+const CELLS: Cells<Check> = {
+  check: ({ name }) => name,
+  passed: ({ passed }) => passed,
+  detail: ({ detail }) => detail,
+};
+
 function printVerification({ checks, ops, engines }: Verification): void {
-  const bits = (part: { bits: number; width: number } | null) => (part === null ? '' : `${part.bits} of ${part.width}`);
   const right = (title: string) => ({ title, align: 'right' as const });
+  const bits = (parts: readonly (Headroom['product'] | null)[]): string => {
+    const most = rangeText(parts.map((part) => part?.bits ?? null));
+    return most === '' ? '' : `${most} of ${parts[0]!.width}`;
+  };
   print(
     table(
-      [{ title: 'layer' }, { title: 'op' }, right('sum, bits'), right('product, bits'), right('spare')],
-      ops.map(({ name, op, accumulator, product, spare }) => [
-        name,
-        op,
-        bits(accumulator),
-        bits(product),
-        spare === null ? '' : String(spare),
-      ]),
+      [{ title: 'layer' }, right('×'), { title: 'op' }, right('sum, bits'), right('product, bits'), right('spare')],
+      fold(ops, ({ op, accumulator, product }) => JSON.stringify([op, accumulator?.width, product?.width])).map(
+        ({ name, members }) => [
+          name,
+          members.length === 1 ? '' : String(members.length),
+          members[0]!.op,
+          bits(members.map(({ accumulator }) => accumulator)),
+          bits(members.map(({ product }) => product)),
+          rangeText(members.map(({ spare }) => spare)),
+        ],
+      ),
     ),
     '',
     table(

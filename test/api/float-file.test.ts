@@ -61,7 +61,7 @@ describe.each(TYPES)('the commands take a model in %s', (type) => {
     const evaluated = await run('eval', ...args);
     expect(evaluated.code, evaluated.stderr).toBe(0);
     expect(JSON.parse(evaluated.stdout).float.sqnrDb).toBeGreaterThan(10);
-    const benched = await run('bench', '-m', `${type}.ivit`, '--float', `${type}.onnx`, '-r', '1', '-o', 'json');
+    const benched = await run('bench', '-m', `${type}.ivit`, '--float', `${type}.onnx`, '-r', '1', '--format', 'json');
     expect(benched.code, benched.stderr).toBe(0);
     expect(benched.stderr).toMatch(/is measured as the same network in float32/);
     const rivals = JSON.parse(benched.stdout).results.filter((r: { runtime: string }) => /^onnx/.test(r.runtime));

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { InputError } from '../../src/errors.js';
 import { loadModel } from '../../src/program/file.js';
 import { encodeModel } from '../../src/program/model.js';
-import { REPOSITORY, ivit, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder } from '../cli/ivit.js';
+import { REPOSITORY, ivit, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder, unwrapped } from '../cli/ivit.js';
 import { tinyModel, tinyProgram } from '../program/tiny.js';
 import { sha256 } from './rehash.js';
 
@@ -32,7 +32,7 @@ function bash(line: string, env?: Record<string, string>) {
     ...{ cwd: folder.path(), encoding: 'utf8' },
     env: env ?? { ...process.env, NODE: process.execPath, IVIT: EXECUTABLE },
   });
-  return { status, stdout, stderr };
+  return { status, stdout, stderr: unwrapped(stderr) };
 }
 
 const RUN = '"$NODE" "$IVIT"';

@@ -20,12 +20,12 @@ describe('inspect', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/input +8×8×3 pixels, u8; shortest edge 9, bicubic, centre crop 8×8/);
     expect(stdout).toMatch(/outputs +logits 3 classes \(cat; dog; newt\)/);
-    const hash = /"hash":"(sha256:[0-9a-f]{64})"/.exec(await readFile(folder.path('tiny.ivit'), 'latin1'))![1];
+    const hash = /"hash":"sha256:([0-9a-f]{64})"/.exec(await readFile(folder.path('tiny.ivit'), 'latin1'))![1];
     expect(stdout).toMatch(new RegExp(`content +${hash}\n`));
-    expect(JSON.parse((await run('tiny.ivit', '--json')).stdout).hash).toBe(hash);
+    expect(JSON.parse((await run('tiny.ivit', '--json')).stdout).hash).toBe(`sha256:${hash}`);
     expect(stdout).toMatch(/settings +kernels lut, scales static/);
     // 8 outputs of 16 inputs at 4 bits: 64 bytes, then 32 of biases and 32 of multipliers.
-    expect(stdout).toMatch(/fc2 +linear +5×8 +i32 +4 +\d+…\d+ \/ 2\^18 +\d+ +640 +128 B\n/);
+    expect(stdout).toMatch(/fc2 +linear +5×8 i32 +4 +640 +128 B\n/);
   });
 
   test('--json of a .ivit: the bytes of all tensors add up to the file', async () => {

@@ -20,7 +20,10 @@ export interface Outcome {
   /** Exit code; null where a signal ended it. */
   readonly code: number | null;
   readonly stdout: string;
+  /** Each message in one line. */
   readonly stderr: string;
+  /** As it was printed: long messages go on in indented lines. */
+  readonly rawStderr: string;
 }
 
 export interface RunOptions {
@@ -51,9 +54,12 @@ export function ivit(args: readonly string[], options: RunOptions = {}): Promise
   child.stdin.end(options.input);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.on('close', (code) => resolve({ code, stdout, stderr: unwrapped(stderr), rawStderr: stderr }));
   });
 }
+
+/** Messages, each in one line. */
+export const unwrapped = (stderr: string): string => stderr.replace(/\n {2}(?=\S)/g, ' ');
 
 /** A folder for one test file, removed when its tests are done. */
 export function temporaryFolder(): {

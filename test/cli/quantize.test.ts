@@ -34,7 +34,7 @@ describe('quantize', () => {
     expect(stdout).toMatch(/parameters +5\.5 k/);
     expect(stdout).toMatch(/images +8\n/);
     expect(stdout).toMatch(/agreement +\d+\.\d % of 1 held-out images/);
-    expect(stdout).toMatch(/Next: ivit infer photo\.jpg -m model\.ivit\n$/);
+    expect(stdout).toMatch(/\n\nNext\n {2}ivit infer photo\.jpg -m model\.ivit\n$/);
     expect(code).toBe(0);
     expect(await folder.files()).toEqual(['model.ivit', 'model.onnx', 'photos', 'preprocessor_config.json']);
   });
@@ -198,7 +198,7 @@ describe('quantize refuses, writing nothing', () => {
       'an unknown kernel set',
       ['model.onnx', '--kernels', 'magic'],
       2,
-      /^error: option '--kernels <set>' argument 'magic' is invalid. Allowed choices are shift, lut, paper, ibert/,
+      /^error: option '--kernels <set>' argument 'magic' is invalid. It must be one of shift, lut, paper, ibert/,
     ],
     [
       'a pattern that matches no layer',

@@ -56,7 +56,7 @@ function node(script, args) {
     },
   );
   if (status !== 0) {
-    const said = stderr.trim().split('\n');
+    const said = stderr.trim().replaceAll('\n  ', ' ').split('\n');
     throw new Error(said.find((line) => line.startsWith('error:')) ?? said.at(-1));
   }
   return { result: JSON.parse(stdout), ...JSON.parse(readFileSync(usageFile, 'utf8')) };

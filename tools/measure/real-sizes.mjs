@@ -62,7 +62,8 @@ function ivit(...args) {
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
-  if (status !== 0) throw new Error(`ivit ${args[0]} of ${args[1]}: ${stderr.trim().split('\n').at(-1)}`);
+  if (status !== 0)
+    throw new Error(`ivit ${args[0]} of ${args[1]}: ${stderr.trim().replaceAll('\n  ', ' ').split('\n').at(-1)}`);
   return { result: JSON.parse(stdout), peak: JSON.parse(readFileSync(usageFile, 'utf8')).peak };
 }
 

@@ -1,5 +1,6 @@
 /** The command line's pre-processing flags, from text to values. */
 import { UsageError } from '../../errors.js';
+import { suggestion } from '../../names.js';
 import { MAX_CHANNELS } from '../image.js';
 import { MAX_EDGE } from './recipe.js';
 import type { ResizeRule, PerChannel, Size } from './recipe.js';
@@ -85,11 +86,15 @@ function parsePerChannel(text: string, flag: string, isValid: (x: number) => boo
 
 function parseInterpolation(text: string): Interpolation {
   if (text === 'bicubic' || text === 'bilinear') return text;
-  throw new UsageError(`Expected bicubic or bilinear for --interpolation but received ${text}`);
+  throw new UsageError(
+    `Expected bicubic or bilinear for --interpolation but received ${text}` + suggestion(text, ['bicubic', 'bilinear']),
+  );
 }
 
 function parsePreset(text: string): PresetName {
   const preset = PRESET_NAMES.find((name) => name === text);
   if (preset !== undefined) return preset;
-  throw new UsageError(`Expected one of ${PRESET_NAMES.join(', ')} for --preset but received ${text}`);
+  throw new UsageError(
+    `Expected one of ${PRESET_NAMES.join(', ')} for --preset but received ${text}${suggestion(text, PRESET_NAMES)}`,
+  );
 }

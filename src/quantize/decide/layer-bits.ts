@@ -1,6 +1,6 @@
 import { InputError } from '../../errors.js';
 import type { Graph, GraphNode } from '../../graph/types.js';
-import { editDistance } from '../../metrics/edit-distance.js';
+import { nearestNames } from '../../names.js';
 import type { PatternBits } from '../options.js';
 
 /** What has weights whose bits can be chosen. */
@@ -53,11 +53,7 @@ export function checkLayerBits(
   const names = graph.nodes.filter((node) => kinds.includes(node.op)).map((node) => node.name);
   for (const { pattern } of layerBits) {
     if (names.some((name) => matchesGlob(name, pattern))) continue;
-    const nearest = names
-      .map((name) => ({ name, distance: editDistance(name, pattern.replaceAll('*', '')) }))
-      .sort((a, b) => a.distance - b.distance)
-      .slice(0, LISTED)
-      .map(({ name }) => name);
+    const nearest = nearestNames(pattern.replaceAll('*', ''), names, LISTED);
     throw new InputError(
       `No linear layer is named ${pattern}; nearest are ${nearest.join(', ')} (* stands for any characters)`,
       { code: 'BAD_SETTING' },

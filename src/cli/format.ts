@@ -1,0 +1,49 @@
+/** In which form results are printed. */
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { csvLine } from './csv.js';
+import type { Cell } from './csv.js';
+import { choice } from './options.js';
+import { printLines } from './render.js';
+
+export const FORMATS = ['table', 'csv', 'jsonl', 'json'] as const;
+export type Format = (typeof FORMATS)[number];
+
+export interface FormatFlags {
+  readonly format: Format;
+}
+
+/** @param rows what a line of CSV, or of JSON Lines, stands for */
+export function addFormatOption(command: Command, rows: string): Command {
+  return command
+    .addOption(
+      choice('--format <form>', `how to print results; csv and jsonl give a line for ${rows}`, FORMATS).default(
+        'table',
+      ),
+    )
+    .addOption(new Option('--json', 'the same as --format json').implies({ format: 'json' }));
+}
+
+/** What stands in each column of a row. */
+export type Cells<T> = Readonly<Record<string, (row: T) => Cell>>;
+
+/** Prints rows as they come: as CSV under a line of names, or each as a JSON object. */
+export class RowPrinter<T> {
+  constructor(
+    private readonly format: 'csv' | 'jsonl',
+    private readonly cells: Cells<T>,
+  ) {
+    if (format === 'csv') printLines([csvLine(Object.keys(cells))]);
+  }
+
+  /** @param object what JSON shows, where it is more than the rows are */
+  print(rows: readonly T[], object?: object): void {
+    if (this.format === 'csv')
+      for (const row of rows) printLines([csvLine(Object.values(this.cells).map((cell) => cell(row)))]);
+    else for (const one of object === undefined ? rows : [object]) printLines([JSON.stringify(one)]);
+  }
+}
+
+export function printRows<T>(format: 'csv' | 'jsonl', cells: Cells<T>, rows: readonly T[]): void {
+  new RowPrinter(format, cells).print(rows);
+}

@@ -1,0 +1,57 @@
+/** The command line as a tree of commands: what help, completion, the man page and the schema are made from. */
+import { Command } from 'commander';
+import { VERSION } from '../api/version.js';
+import { complain } from './render.js';
+
+/** Each command's module, loaded when it is called, or when help lists them all: loading takes longer than errors. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  quantize: async () => (await import('./quantize.js')).addQuantizeCommand,
+  infer: async () => (await import('./infer.js')).addInferCommand,
+  eval: async () => (await import('./eval.js')).addEvalCommand,
+  merge: async () => (await import('./merge.js')).addMergeCommand,
+  verify: async () => (await import('./verify.js')).addVerifyCommand,
+  report: async () => (await import('./report.js')).addReportCommand,
+  inspect: async () => (await import('./inspect.js')).addInspectCommand,
+  diff: async () => (await import('./diff.js')).addDiffCommand,
+  label: async () => (await import('./label.js')).addLabelCommand,
+  export: async () => (await import('./export.js')).addExportCommand,
+  serve: async () => (await import('./serve.js')).addServeCommand,
+  bench: async () => (await import('./bench.js')).addBenchCommand,
+  doctor: async () => (await import('./doctor.js')).addDoctorCommand,
+  'build-native': async () => (await import('./build-native.js')).addBuildNativeCommand,
+};
+
+const DEBUG = ['--debug', 'show where an error comes from'] as const;
+
+export const EXIT_CODES =
+  'Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset),\n4 a check failed, 1 a fault of ivit.';
+
+/** The command that these arguments call; undefined: none that there is. */
+export function calledCommand(args: readonly string[]): string | undefined {
+  const called = args.find((argument) => !argument.startsWith('-'));
+  return called !== undefined && Object.hasOwn(COMMANDS, called) ? called : undefined;
+}
+
+/** @param only the one command that is needed; default: all */
+export async function createProgram(only?: string): Promise<Command> {
+  const program = new Command('ivit')
+    .description('Integer-only Vision Transformers: quantizes float ONNX models without training, and runs them.')
+    .version(VERSION)
+    .option(...DEBUG)
+    .addHelpText('after', `\nivit help COMMAND shows a command's options and examples.\n\n${EXIT_CODES}`)
+    .configureOutput({ outputError: (text) => complain('error', inOneLine(text)) })
+    .showHelpAfterError('(ivit --help lists the commands)')
+    .exitOverride();
+  for (const name of only === undefined ? Object.keys(COMMANDS) : [only]) (await COMMANDS[name]!())(program);
+  for (const command of program.commands)
+    command.option(...DEBUG).showHelpAfterError(`(ivit help ${command.name()} shows how to use it)`);
+  return program;
+}
+
+/** Commander's messages, which begin with `error: ` and end in a line that suggests something. */
+function inOneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\n\(Did you mean (.*)\?\)$/, '; did you mean $1?');
+}
