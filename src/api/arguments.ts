@@ -8,7 +8,7 @@ import { EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, WEIGHT_BITS } from '../quan
 import { UsageError } from '../errors.js';
 import { ENGINE, EXIF, FUNCTION, LONG_WORK, check, checkObject, oneOf, path, shaped, wholeNumber } from './checks.js';
 import type { Check, Checks } from './checks.js';
-import type { EvaluateRequest, QuantizeRequest, ReportRequest } from './requests.js';
+import type { CompareRequest, EvaluateRequest, QuantizeRequest, ReportRequest } from './requests.js';
 
 const listOf = ({ expected, accepts }: Check): Check => ({
   expected: `a list, of which each is ${expected}`,
@@ -102,15 +102,50 @@ const REPORT: Checks<ReportRequest> = {
   onNotice: FUNCTION,
 };
 
+const some = (check: Check): Check => ({
+  expected: `a list of one or more, of which each is ${check.expected}`,
+  accepts: (value) => listOf(check).accepts(value) && (value as unknown[]).length > 0,
+});
+
+const { numImages, preprocess, outputs, labels, threads } = QUANTIZE;
+
+const COMPARE: Checks<CompareRequest> = {
+  ...{ numImages, preprocess, outputs, labels, threads, ...LONG_WORK },
+  images: path,
+  dataset: path,
+  classMap: path,
+  limit: wholeNumber(1),
+  exif: EXIF,
+  kernels: some(oneOf(KERNEL_SETS)),
+  scales: some(oneOf(SCALE_MODES)),
+  efforts: some(oneOf(EFFORTS)),
+  output: path,
+  keep: path,
+  rounds: wholeNumber(1),
+  onForm: FUNCTION,
+  onNotice: FUNCTION,
+};
+
 /** @throws UsageError for the first argument that is not what it must be */
 export function checkQuantizeArguments(model: unknown, request: unknown): void {
   check('quantize', 'model', model, path);
   checkObject('quantize', request, QUANTIZE);
-  const { preprocess } = request as QuantizeRequest;
-  if (preprocess === undefined) return;
-  checkObject('quantize, preprocess', preprocess, PREPROCESS);
-  if (preprocess.cropPct !== undefined && preprocess.resize !== undefined)
-    throw new UsageError('quantize, preprocess: cropPct and resize both say how to resize: give one of them');
+  checkPreprocess('quantize', (request as QuantizeRequest).preprocess);
+}
+
+function checkPreprocess(call: string, asked: QuantizeRequest['preprocess']): void {
+  if (asked === undefined) return;
+  checkObject(`${call}, preprocess`, asked, PREPROCESS);
+  if (asked.cropPct !== undefined && asked.resize !== undefined)
+    throw new UsageError(`${call}, preprocess: cropPct and resize both say how to resize: give one of them`);
+}
+
+/** @throws UsageError as above */
+export function checkCompareArguments(model: unknown, request: unknown): void {
+  check('compare', 'model', model, path);
+  checkObject('compare', request, COMPARE);
+  for (const name of ['images', 'dataset'] as const) check('compare', name, (request as CompareRequest)[name], path);
+  checkPreprocess('compare', (request as CompareRequest).preprocess);
 }
 
 /** @throws UsageError as above */

@@ -1,7 +1,7 @@
 /** Commands that repeat what was done, as they can be typed into a shell. */
 import { DEFAULT_OPTIONS, type PatternBits } from '../quantize/index.js';
 import type { Provenance } from '../program/model.js';
-import type { QuantizeRequest } from './requests.js';
+import type { CompareRequest, QuantizeRequest } from './requests.js';
 
 /** An argument as it can be typed into a shell. */
 export function shellQuoted(argument: string): string {
@@ -40,8 +40,6 @@ function wordOptions(settings: { readonly [name in (typeof WORDS)[number]]?: str
 export function quantizeCommand(model: string, request: QuantizeRequest): string {
   const { output, outputs = [], images, numImages, stats, saveStats, labels, threads, report, preprocess } = request;
   const { layerBits = [], layerWeightBits = [], weightBits } = request;
-  const { size, resize, mean, std, cropPct, preset, interpolation } = preprocess ?? {};
-  const edges = (edge: { height: number; width: number }): string => `${edge.height}x${edge.width}`;
   return commandLine(
     'quantize',
     model,
@@ -57,6 +55,14 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
     ...option('save-stats', saveStats),
     ...option('report', report),
     ...option('threads', threads),
+    ...recipeOptions(preprocess),
+  );
+}
+
+function recipeOptions(preprocess: QuantizeRequest['preprocess']): string[] {
+  const { size, resize, mean, std, cropPct, preset, interpolation } = preprocess ?? {};
+  const edges = (edge: { height: number; width: number }): string => `${edge.height}x${edge.width}`;
+  return [
     ...option('size', size && edges(size)),
     ...option('crop-pct', cropPct),
     ...option('resize', resize && (resize.mode === 'shortest' ? resize.length : edges(resize))),
@@ -64,6 +70,31 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
     ...option('mean', mean?.join(',')),
     ...option('std', std?.join(',')),
     ...option('interpolation', interpolation),
+  ];
+}
+
+/** The command that compares the forms of a model as a request of the library does. */
+export function compareCommand(model: string, request: CompareRequest): string {
+  const { images, dataset, kernels, scales, output, keep, classMap, outputs = [], exif } = request;
+  return commandLine(
+    'compare',
+    model,
+    ...outputs.flatMap((name) => option('output', name)),
+    ...option('images', images),
+    ...option('num-images', request.numImages),
+    ...option('dataset', dataset),
+    ...option('class-map', classMap),
+    ...option('limit', request.limit),
+    ...option('exif', exif === 'apply' ? exif : undefined),
+    ...option('kernels', kernels?.join(',')),
+    ...option('scales', scales?.join(',')),
+    ...option('effort', request.efforts?.join(',')),
+    ...option('labels', request.labels),
+    ...option('keep', keep),
+    ...option('runs', request.rounds),
+    ...option('threads', request.threads),
+    ...recipeOptions(request.preprocess),
+    ...(output === undefined ? [] : ['-o', output]),
   );
 }
 

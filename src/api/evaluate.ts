@@ -58,7 +58,8 @@ async function evaluateLoaded(
   model: Model,
   request: EvaluateRequest,
 ): Promise<{ evaluation: Evaluation; evaluator: Evaluator; header: PartHeader }> {
-  const dataset = await datasetOf(model, request);
+  const { classes, labels } = model;
+  const dataset = await datasetOf({ name: model.file.provenance.source.name, classes, labels }, request);
   const digest = datasetDigest(request.dataset, dataset);
   const float = await floatSideOf(model, request, digest);
   try {
@@ -228,14 +229,23 @@ class RowMaker {
   }
 }
 
+/** The model that a dataset is opened for. */
+interface DatasetReader {
+  /** Of the float model's file. */
+  readonly name: string;
+  /** 0 where it has none. */
+  readonly classes: number;
+  readonly labels: readonly string[] | null;
+}
+
 /** @throws InputError where there is nothing to measure: no classes, and no float model to compare with */
-async function datasetOf(
-  model: Model,
-  { dataset: source, classMap, float, onNotice }: EvaluateRequest,
+export async function datasetOf(
+  model: DatasetReader,
+  { dataset: source, classMap, float, onNotice }: Pick<EvaluateRequest, 'dataset' | 'classMap' | 'float' | 'onNotice'>,
 ): Promise<Dataset> {
   if (model.classes === 0 && float === undefined) {
     throw new InputError(
-      `The model made from ${model.file.provenance.source.name} has no classes: accuracy cannot be measured. Give ` +
+      `The model made from ${model.name} has no classes: accuracy cannot be measured. Give ` +
         'the float model to compare its outputs with (--float), or quantize a model with its classifier.',
     );
   }

@@ -18,6 +18,8 @@ const KINDS = {
   'file of statistics': (start: Buffer) =>
     containerOf(inflated(start)).startsWith('{"__metadata__":{"format":"ivit statistics"'),
   'quantization report': (start: Buffer) => /^\{\s*"output"/.test(start.toString('latin1')),
+  comparison: (start: Buffer) =>
+    /^(# Comparison of|model,kernels,|<!doctype html>|\{\s*"comparison")/i.test(start.toString('latin1')),
   'report page': (start: Buffer) => /^<!doctype html>/i.test(start.toString('latin1')),
   'file of outputs': (start: Buffer) =>
     (start.toString('latin1').startsWith('PK\x03\x04') && start.includes('images.npy')) ||

@@ -23,7 +23,7 @@ import {
   quantizeGraph,
   resolveScheme,
 } from '../quantize/index.js';
-import type { GivenStatistics, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
+import type { FloatPasses, GivenStatistics, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
 import { SEED, drawImages } from './draw-images.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
@@ -51,32 +51,88 @@ import { VERSION } from './version.js';
 export async function quantize(model: string, given: QuantizeRequest = {}): Promise<QuantizeSummary> {
   checkQuantizeRequest(model, given);
   const request = watched(given);
-  const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
-  const synthetic = request.images === undefined;
   const start = performance.now();
-  const notice = request.onNotice ?? (() => undefined);
   const output = request.output ?? defaultOutput(model);
+  const prepared = await prepareQuantization(model, request);
+  const { imported, recipe, probe, subject, calibration } = prepared;
+  const { graph } = imported;
+  const { images, names, skipped, unread } = calibration;
+  const { bytes, result } = await quantizePrepared(prepared, request, output);
+  if (!prepared.synthetic && probe === null)
+    warnIfIndecisive(result.floatLogits, graph, request.onNotice ?? (() => undefined));
+  if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
+  const summary = {
+    output, // first: a report in JSON is known by it
+    bytes,
+    ...summarizeModel(imported, recipe, probe),
+    ...summarizeResult(result),
+    images: images.length,
+    synthetic: prepared.synthetic,
+    skipped,
+    unread,
+    seconds: (performance.now() - start) / 1000,
+  };
+  await reportQuantized(model, request, summary, { graph, images, names, result });
+  return summary;
+}
+
+/** What quantizations of one model with different options have in common. */
+export interface PreparedQuantization {
+  readonly model: string;
+  readonly imported: ImportedModel;
+  readonly recipe: PreprocessRecipe;
+  readonly probe: RecipeProbe | null;
+  readonly labels: readonly string[] | null;
+  readonly subject: StatisticsSubject;
+  /** Those given. */
+  readonly statistics: Statistics | undefined;
+  readonly calibration: Awaited<ReturnType<typeof calibrationImages>>;
+  /** Whether the images are made up. */
+  readonly synthetic: boolean;
+}
+
+/** Imports a model, settles its recipe, and reads the calibration images. */
+export async function prepareQuantization(model: string, request: QuantizeRequest): Promise<PreparedQuantization> {
+  const notice = request.onNotice ?? (() => undefined);
   const threads = request.threads ?? availableParallelism();
   const { imported, recipe, probe } = await importAndChooseRecipe(model, { ...request, threads }, notice);
   const { graph } = imported;
-  checkLayers(graph, options);
+  checkLayers(graph, { ...DEFAULT_OPTIONS, ...definedOptions(request) });
   const labels = await labelsOf(model, graph, request.labels);
-  const normalization = normalizationOf(recipe);
-  const sha256 = await hashFile(model);
-  const subject = statisticsSubject(sha256, graph, normalization.mean, normalization.std);
+  const { mean, std } = normalizationOf(recipe);
+  const subject = statisticsSubject(await hashFile(model), graph, mean, std);
   const statistics = await statisticsGiven(request.stats, subject, graph);
-  const { images, names, skipped, unread } = await calibrationImages(request, recipe, notice);
-  const result = await quantizeGraph({
+  const calibration = await calibrationImages(request, recipe, notice);
+  const synthetic = request.images === undefined;
+  return { model, imported, recipe, probe, labels, subject, statistics, calibration, synthetic };
+}
+
+/**
+ * Quantizes what was prepared, and writes it.
+ *
+ * @param passes of the float model, to be shared with quantizations that differ in kernels and scales alone
+ */
+export async function quantizePrepared(
+  prepared: PreparedQuantization,
+  request: QuantizeRequest,
+  output: string,
+  passes?: FloatPasses,
+): Promise<{ bytes: number; result: QuantizeResult }> {
+  const { model, imported, recipe, labels, statistics, synthetic } = prepared;
+  const { graph, parameters } = imported;
+  const { images } = prepared.calibration;
+  const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
+  const asked = {
     graph,
     images,
     synthetic,
-    normalization,
+    normalization: normalizationOf(recipe),
     options,
     statistics: howToObserve(statistics, synthetic, request),
-    threads,
+    threads: request.threads ?? availableParallelism(),
     onProgress: request.onProgress,
-  });
-  if (!synthetic && probe === null) warnIfIndecisive(result.floatLogits, graph, notice);
+  };
+  const result = await quantizeGraph(asked, passes);
   const statisticsImages = statistics === undefined ? null : result.statistics.get(graph.output)!.images;
   const bytes = await saveModel(output, {
     program: result.program,
@@ -86,27 +142,14 @@ export async function quantize(model: string, given: QuantizeRequest = {}): Prom
     logitScale: String(result.outputScale),
     provenance: {
       tool: `ivit ${VERSION}`,
-      source: { name: path.basename(model), sha256, bytes: imported.bytes, parameters: imported.parameters },
+      source: { name: path.basename(model), sha256: prepared.subject.sha256, bytes: imported.bytes, parameters },
       normalization: recordNormalization(recipe),
       settings: { ...recordSettings(options, statisticsImages), runtime: result.runtime },
       calibration: { images: images.length, source: synthetic ? 'synthetic' : 'images' },
       layers: result.layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: decibels(sqnrDb) })),
     },
   });
-  if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
-  const summary = {
-    output, // first: a report in JSON is known by it
-    bytes,
-    ...summarizeModel(imported, recipe, probe),
-    ...summarizeResult(result),
-    images: images.length,
-    synthetic,
-    skipped,
-    unread,
-    seconds: (performance.now() - start) / 1000,
-  };
-  await reportQuantized(model, request, summary, { graph, images, names, result });
-  return summary;
+  return { bytes, result };
 }
 
 /** Ranges come from statistics that are given, and from photographs; made-up images add nothing to given ones. */

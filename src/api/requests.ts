@@ -2,7 +2,7 @@
 import type { ExifMode } from '../images/decode.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import type { RowLabel } from '../metrics/image-row.js';
-import type { FitStage, QuantizeOptions } from '../quantize/index.js';
+import type { Effort, FitStage, KernelSet, QuantizeOptions, ScaleMode } from '../quantize/index.js';
 import type { LongWork } from './long-work.js';
 import type { Row, Shard } from './part-file.js';
 
@@ -49,6 +49,35 @@ export interface ReportRequest extends LongWork<'compare'> {
   readonly threads?: number;
   readonly onNotice?: (notice: string) => void;
 }
+
+export interface CompareRequest
+  extends
+    Pick<QuantizeRequest, 'numImages' | 'preprocess' | 'outputs' | 'labels' | 'threads' | 'onNotice'>,
+    LongWork<CompareStage> {
+  /** Calibration images, as of `quantize`. */
+  readonly images: string;
+  /** What all are measured on, as of `evaluate`. */
+  readonly dataset: string;
+  readonly classMap?: string;
+  readonly limit?: number;
+  readonly exif?: ExifMode;
+  /** Kernel sets; default: all. */
+  readonly kernels?: readonly KernelSet[];
+  /** Default: static alone. Kernels that do not go with one of them are left out with it. */
+  readonly scales?: readonly ScaleMode[];
+  /** Efforts; default: normal alone. */
+  readonly efforts?: readonly Effort[];
+  /** Path of a file to write: its ending tells the format, `.html`, `.md`, `.csv` or `.json`. */
+  readonly output?: string;
+  /** Folder to keep the quantized models in. */
+  readonly keep?: string;
+  /** Rounds of timing; in each, every form gets a turn. Default: 20. */
+  readonly rounds?: number;
+  /** Called with the name of each form before it is quantized. */
+  readonly onForm?: (name: string) => void;
+}
+
+export type CompareStage = QuantizeStage | 'evaluate' | 'functions' | 'time';
 
 export interface EvaluateRequest extends LongWork<'evaluate'> {
   /**

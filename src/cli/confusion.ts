@@ -5,7 +5,7 @@ import { labelText } from '../images/label-text.js';
 import type { ConfusionMeter } from '../metrics/confusion.js';
 import { packageRequire } from '../package-root.js';
 import { writeAtomically } from '../program/file.js';
-import { csvLine } from './csv.js';
+import { csvLine } from '../csv.js';
 
 /** About how many pixels a picture has on each side. */
 const EDGE = 1000;

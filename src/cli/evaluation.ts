@@ -5,7 +5,7 @@ import type { Interval } from '../metrics/interval.js';
 import type { RowLabel } from '../metrics/image-row.js';
 import type { Evaluation, FloatComparison } from '../api/evaluation.js';
 import type { Row } from '../api/part-file.js';
-import { csvLine } from './csv.js';
+import { csvLine } from '../csv.js';
 import { milliseconds, pairs, percent, print, significant, warn } from './render.js';
 import { similarityRows } from './similarity.js';
 import { table } from './table.js';

@@ -1,8 +1,8 @@
 /** In which form results are printed. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { csvLine } from './csv.js';
-import type { Cell } from './csv.js';
+import { csvLine } from '../csv.js';
+import type { Cell } from '../csv.js';
 import { choice } from './options.js';
 import { printLines } from './render.js';
 

@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   merge: async () => (await import('./merge.js')).addMergeCommand,
   verify: async () => (await import('./verify.js')).addVerifyCommand,
   report: async () => (await import('./report.js')).addReportCommand,
+  compare: async () => (await import('./compare.js')).addCompareCommand,
   inspect: async () => (await import('./inspect.js')).addInspectCommand,
   diff: async () => (await import('./diff.js')).addDiffCommand,
   label: async () => (await import('./label.js')).addLabelCommand,

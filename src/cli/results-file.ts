@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import { InputError } from '../errors.js';
 import type { Evaluation } from '../api/evaluation.js';
 import type { PartHeader } from '../api/part-file.js';
-import { csvLine } from './csv.js';
+import { csvLine } from '../csv.js';
 import type { Cells } from './format.js';
 
 /** A model's figures, and where they come from. */

@@ -5,6 +5,7 @@ import type { Graph, GraphNode } from '../graph/types.js';
 import type { Calibration } from './context.js';
 import { EFFORT_SETTINGS } from './effort.js';
 import { chooseSamples } from './fit/samples.js';
+import { FloatPasses } from './float-passes.js';
 import { separateOutputRows } from './output-rows.js';
 import { planGraph } from './plan/index.js';
 import type { QuantizeRequest } from './request.js';
@@ -24,11 +25,15 @@ export function observedNodes(graph: Graph): GraphNode[] {
   return observedGraph(graph).nodes.filter((node) => node.op !== 'constant' && node.op !== 'windows');
 }
 
-/** Runs the float model over the images, once. The caller closes the samples that it collects. */
+/**
+ * Runs the float model over the images, once, unless one of the passes will do. Whoever has the passes closes the
+ * samples that it collects.
+ */
 export async function calibrate(
   request: QuantizeRequest,
   { images, fitImages }: SplitImages,
   scheme: Scheme,
+  passes = new FloatPasses(),
 ): Promise<Calibration> {
   const {
     normalization,
@@ -40,20 +45,23 @@ export async function calibrate(
   const graph = scheme.techniques.separatesOutputRows ? separated : request.graph;
   const plan = planGraph(graph, scheme.inputs);
   const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);
-  const collected = await collect({
-    graph: separated,
-    images,
-    normalization,
-    statistics: {
-      nodes: new Set(observedNodes(request.graph).map((node) => node.id)),
-      images: observeImages ? fitImages : 0,
-      histograms: histograms || given !== undefined || (options.method !== 'minmax' && options.method !== 'momentum'),
-    },
-    samples: samples.wanted,
-    runtime: { threads },
-    listeners: { onProgress: (done, total) => request.onProgress?.('calibrate', done, total) },
+  const collected = await passes.get(scheme.techniques.separatesOutputRows, async () => {
+    const pass = await collect({
+      graph: separated,
+      images,
+      normalization,
+      statistics: {
+        nodes: new Set(observedNodes(request.graph).map((node) => node.id)),
+        images: observeImages ? fitImages : 0,
+        histograms: histograms || given !== undefined || (options.method !== 'minmax' && options.method !== 'momentum'),
+      },
+      samples: samples.wanted,
+      runtime: { threads },
+      listeners: { onProgress: (done, total) => request.onProgress?.('calibrate', done, total) },
+    });
+    for (const [id, statistics] of given ?? []) pass.statistics.get(id)!.merge(statistics);
+    return pass;
   });
-  for (const [id, statistics] of given ?? []) collected.statistics.get(id)!.merge(statistics);
   const { statistics: observed } = collected;
   const statistics = withDerived(graph, observed);
   return { graph, plan, images, fitImages, normalization, threads, samples, collected, observed, statistics };

@@ -12,6 +12,7 @@ import { askedWeightBits, checkLayerBits, WEIGHT_LAYERS } from './decide/layer-b
 import { NOTHING_MEASURED, measureSensitivities, type Sensitivities } from './decide/sensitivity.js';
 import { ValueEncodings } from './decide/value-encodings.js';
 import { EFFORT_SETTINGS } from './effort.js';
+import { FloatPasses } from './float-passes.js';
 import type { QuantizeOptions } from './options.js';
 import { separateOutputRows } from './output-rows.js';
 import type { QuantizeRequest, QuantizeResult } from './request.js';
@@ -20,9 +21,11 @@ import { resolveScheme, type Scheme } from './schemes/index.js';
 export type { Agreement } from '../metrics/agreement.js';
 export { calibrate, holdOut, observedGraph, observedNodes } from './calibration.js';
 export { EFFORT_SETTINGS } from './effort.js';
+export { FloatPasses } from './float-passes.js';
+export type { FunctionOp } from './functions.js';
 export { METHODS } from './decide/ranges.js';
 export { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, SCALE_MODES, WEIGHT_BITS } from './options.js';
-export type { LayerBits, PatternBits, QuantizeOptions, WeightBits } from './options.js';
+export type { Effort, KernelSet, LayerBits, PatternBits, QuantizeOptions, ScaleMode, WeightBits } from './options.js';
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
 export type { FitStage, GivenStatistics, QuantizeRequest, QuantizeResult } from './request.js';
 export { resolveScheme, type Scheme } from './schemes/index.js';
@@ -42,10 +45,11 @@ export function checkLayers(graph: Graph, { layerBits, layerWeightBits }: Quanti
 /**
  * Quantizes a float graph to an integer program.
  *
+ * @param shared passes that it shares with other quantizations, which the caller closes; default: its own
  * @throws InputError where there are too few images, or a layer cannot be expressed in integers; UsageError for options
  * that exclude each other
  */
-export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeResult> {
+export async function quantizeGraph(request: QuantizeRequest, shared?: FloatPasses): Promise<QuantizeResult> {
   const { graph, images, options, synthetic } = request;
   if (images.length < 2)
     throw new InputError(`${images.length} calibration image(s): at least 2 are needed, 64 or more advised`, {
@@ -53,11 +57,11 @@ export async function quantizeGraph(request: QuantizeRequest): Promise<QuantizeR
     });
   const scheme = resolveScheme(options, synthetic);
   checkLayers(graph, options);
-  const calibration = await calibrate(request, holdOut(images), scheme);
+  const passes = shared ?? new FloatPasses();
   try {
-    return await fitCalibrated(request, calibration, scheme);
+    return await fitCalibrated(request, await calibrate(request, holdOut(images), scheme, passes), scheme);
   } finally {
-    calibration.collected.samples.close();
+    if (shared === undefined) await passes.close();
   }
 }
 

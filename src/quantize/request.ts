@@ -5,6 +5,7 @@ import type { Agreement } from '../metrics/agreement.js';
 import type { OutputAgreement } from '../metrics/similarity.js';
 import type { Program } from '../program/types.js';
 import type { QuantizeOptions } from './options.js';
+import type { FunctionOp } from './functions.js';
 import type { AttentionReport, LayerReport } from './report.js';
 
 export interface QuantizeRequest {
@@ -40,6 +41,8 @@ export interface QuantizeResult {
   readonly layers: readonly LayerReport[];
   /** None with the published kernels. */
   readonly attentions: readonly AttentionReport[];
+  /** Softmax, activations and norms, as the program has them. */
+  readonly functions: readonly FunctionOp[];
   /** Of the classes' scores, or all numbers where there are none, against the float model, on the images held out. */
   readonly agreement: Agreement;
   /** The float model's outputs for every image. */

@@ -14,6 +14,20 @@ interface Found {
   readonly meter: ErrorMeter;
 }
 
+/** Real values of one step of a score, and of a weight; null: weights are divided by their sum. */
+interface SoftmaxUnits {
+  readonly scoreUnit: number;
+  readonly weightUnit: number | null;
+}
+
+/** Of the published Shiftmax S is about −1/x0. */
+function unitsOf({ softmax, fractionBits }: AttentionOp): SoftmaxUnits {
+  const scoreUnit = Math.LN2 * 2 ** -fractionBits;
+  if (typeof softmax === 'string') return { scoreUnit, weightUnit: null };
+  if (softmax.kind === 'ibert') return { scoreUnit, weightUnit: 2 ** -softmax.bits };
+  return { scoreUnit: -1 / softmax.x0, weightUnit: 2 ** (1 - softmax.bits) };
+}
+
 /** Softmax as the integer model computes it, beside the exact softmax of the same integer scores. */
 export class SoftmaxErrors {
   readonly #found = new Map<string, Found>();
@@ -21,15 +35,14 @@ export class SoftmaxErrors {
   readonly #distances = new Float64Array(OCTAVES * STEPS + 1);
   #curveKind: SoftmaxKind | null = null;
 
-  add(op: AttentionOp, sources: { readonly q: Int8Array; readonly k: Int8Array }): void {
-    const { softmax, keys, heads, rows, fractionBits } = op;
-    if (typeof softmax === 'string') this.#curveKind = softmax;
-    const kind = typeof softmax === 'string' ? softmax : softmax.kind;
-    const found = this.#found.get(op.name) ?? { kind, meter: new ErrorMeter() };
+  /** @param units of the scores and weights; default: what the op alone tells of them */
+  add(op: AttentionOp, sources: { readonly q: Int8Array; readonly k: Int8Array }, units = unitsOf(op)): void {
+    const { softmax, keys, heads, rows } = op;
+    const isOwn = typeof softmax === 'string';
+    if (isOwn) this.#curveKind = softmax;
+    const found = this.#found.get(op.name) ?? { kind: isOwn ? softmax : softmax.kind, meter: new ErrorMeter() };
     this.#found.set(op.name, found);
-    // Octaves for one step of a score: S·log2 e with the published Shiftmax, whose S is about −1/x0.
-    const isPaper = typeof softmax !== 'string' && softmax.kind === 'paper';
-    const octave = isPaper ? Math.LOG2E / -softmax.x0 : 2 ** -fractionBits;
+    const octave = Math.LOG2E * units.scoreUnit;
     const scores = new Int32Array(keys);
     const weights = new Int32Array(keys);
     for (let row = 0; row < rows; row += Math.max(1, Math.floor(rows / ROWS)))
@@ -39,7 +52,8 @@ export class SoftmaxErrors {
         const exact = Float64Array.from(scores, (s) => 2 ** ((s - max) * octave));
         const exactSum = exact.reduce((a, b) => a + b, 0);
         for (let j = 0; j < keys; j++) {
-          found.meter.add(exact[j] / exactSum, weights[j] / sum);
+          const weight = units.weightUnit === null ? weights[j] / sum : weights[j] * units.weightUnit;
+          found.meter.add(exact[j] / exactSum, weight);
           const at = Math.round((max - scores[j]) * octave * STEPS);
           if (at < this.#distances.length) this.#distances[at]++;
         }

@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   explain: ['program', 'kernels', 'engine'],
   report: ['graph', 'quantize', 'program', 'kernels', 'engine'],
   api: [
+    'bench',
     'onnx',
     'graph',
     'importer',

@@ -1,6 +1,8 @@
 import type { ActivationNode } from '../../graph/types.js';
-import { writtenScales } from '../decide/encoding.js';
+import { uniformScales, writtenScales } from '../decide/encoding.js';
+import { FINE_ACTIVATION } from '../functions.js';
 import type { NodeBuilder } from './definition.js';
+import { WIDE } from './program-builder.js';
 import { requantizeTo } from './requantization.js';
 
 /** Bits of the multipliers of 8-bit results: the products then stay within 32. */
@@ -9,7 +11,7 @@ const NARROW_BITS = 15;
 export const activation: NodeBuilder<ActivationNode> = {
   demand: () => 'activation',
   form: (_node, wanted) => (wanted === 'codes' || wanted === 'factor' ? wanted : 'wide'),
-  build(node, form, { builder, request }) {
+  build(node, form, { builder, request, functions }) {
     const { id, name, rows, cols } = node;
     const source = request.calibration.plan.nodes.get(node.x)!;
     const x = builder.inForm(node.x, 'activation', cols, source.name);
@@ -18,6 +20,11 @@ export const activation: NodeBuilder<ActivationNode> = {
     const bits = form === 'codes' && kernel.op === 'activation' ? NARROW_BITS : 31;
     const common = { name, rows, cols, out: target.out, x: x.value };
     const op = { ...kernel, ...common, ...requantizeTo(target, () => unit, name, bits) };
-    builder.define(id, form, op, writtenScales(target));
+    const { name: opName } = builder.define(id, form, op, writtenScales(target));
+    const finely = { out: WIDE, ...uniformScales(cols, FINE_ACTIVATION) };
+    functions.push({
+      ...{ function: 'activation', name: opName, kind: node.kind, input: { scale: x.scale, center: x.center } },
+      fine: { ...kernel, ...common, out: WIDE, ...requantizeTo(finely, () => unit, name) },
+    });
   },
 };

@@ -11,7 +11,7 @@ export const attention: NodeBuilder<AttentionNode> = {
   demand: () => 'operand',
   form: (_node, wanted) => (wanted === 'codes' ? 'codes' : 'wide'),
   build(node, form, context) {
-    const { builder, request, attentions } = context;
+    const { builder, request, attentions, functions } = context;
     const { encodings, scheme, sensitivities } = request;
     const { id, name, rows, cols, batch, heads, queries, keys, dim, valueDim, biasBatch, biasHeads } = node;
     const scales = encodings.operands.of(node);
@@ -36,6 +36,10 @@ export const attention: NodeBuilder<AttentionNode> = {
     };
     const emitted = builder.emit(op);
     builder.remember(id, form, emitted, writtenScales(target));
+    functions.push({
+      ...{ function: 'softmax', name: emitted.op.name, scoreUnit },
+      weightUnit: typeof softmax === 'string' ? null : weightUnit,
+    });
     if (scheme.kernels.softmaxKind === null) return;
     attentions.push({
       name: emitted.op.name,

@@ -1,5 +1,6 @@
 import type { GraphNode } from '../../graph/types.js';
 import type { Demand } from '../plan/types.js';
+import type { FunctionOp } from '../functions.js';
 import type { AttentionReport, LayerReport } from '../report.js';
 import type { InputScheme } from '../schemes/input-scheme.js';
 import type { LinearFits } from './linear-fits.js';
@@ -10,6 +11,7 @@ export interface BuildContext extends ProgramContext {
   readonly fits: LinearFits;
   readonly layers: LayerReport[];
   readonly attentions: AttentionReport[];
+  readonly functions: FunctionOp[];
 }
 
 /** What a node may see when its form is chosen. */

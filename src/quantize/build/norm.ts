@@ -2,9 +2,11 @@
 import type { L2NormNode, LayerNormNode } from '../../graph/types.js';
 import type { Op } from '../../program/types.js';
 import { writtenScales } from '../decide/encoding.js';
+import { FINE_NORM } from '../functions.js';
 import type { Demand } from '../plan/types.js';
 import type { BuildContext } from './definition.js';
 import { encodeFactorsAndOffsets } from './multipliers.js';
+import { WIDE } from './program-builder.js';
 
 interface Norm {
   readonly op: 'layerNorm' | 'paperNorm';
@@ -24,7 +26,7 @@ export const normForm = (_node: unknown, wanted: Demand): Demand =>
   wanted === 'codes' || wanted === 'operand' ? wanted : 'wide';
 
 export function buildNorm(node: LayerNormNode | L2NormNode, form: Demand, norm: Norm, context: BuildContext): void {
-  const { builder, request } = context;
+  const { builder, request, functions } = context;
   const { id, name, rows, cols } = node;
   const target = request.encodings.target(id, form, cols);
   const unit = norm.unit * 2 ** -30;
@@ -33,7 +35,14 @@ export function buildNorm(node: LayerNormNode | L2NormNode, form: Demand, norm: 
   const requantized = encodeFactorsAndOffsets(factors, offsets, name);
   const common = { name, rows, cols, out: target.out, x: builder.wide(node.x).value, ...requantized };
   const epsilon = BigInt(Math.round(norm.epsilon / builder.wideScale ** 2));
-  const op: Op =
-    norm.op === 'paperNorm' ? { op: norm.op, ...common } : { op: norm.op, ...common, center: norm.center, epsilon };
-  builder.define(id, form, op, writtenScales(target));
+  const asOp = (requantizing: typeof common): Op =>
+    norm.op === 'paperNorm'
+      ? { op: norm.op, ...requantizing }
+      : { op: norm.op, ...requantizing, center: norm.center, epsilon };
+  const { name: opName } = builder.define(id, form, asOp(common), writtenScales(target));
+  const finely = encodeFactorsAndOffsets(new Float64Array(cols).fill(unit / FINE_NORM), new Float64Array(cols), name);
+  functions.push({
+    ...{ function: 'norm', name: opName, center: norm.center, epsilon: norm.epsilon, unit: norm.unit },
+    ...{ inputUnit: builder.wideScale, fine: asOp({ ...common, out: WIDE, ...finely }) },
+  });
 }

@@ -89,9 +89,11 @@ export class ProgramBuilder {
     return { value: this.ops.length, op };
   }
 
-  /** Appends the op that makes a node's value, and remembers in which form it is. */
-  define(id: string, form: Demand, op: Op, scales: ChannelScales): void {
-    this.remember(id, form, this.emit(op), scales);
+  /** Appends the op that makes a node's value, and remembers in which form it is. @returns the op, named */
+  define(id: string, form: Demand, op: Op, scales: ChannelScales): Op {
+    const emitted = this.emit(op);
+    this.remember(id, form, emitted, scales);
+    return emitted.op;
   }
 
   /** The same for a value in the residual stream's form. */

@@ -1,6 +1,7 @@
 import { operandsOf } from '../../graph/nodes/index.js';
 import type { Program } from '../../program/types.js';
 import type { Calibration } from '../context.js';
+import type { FunctionOp } from '../functions.js';
 import type { AttentionReport, LayerReport } from '../report.js';
 import type { BuildContext } from './definition.js';
 import type { BuildRequest } from './program-context.js';
@@ -16,6 +17,7 @@ export interface BuiltProgram {
   readonly outputs: Int32Array[];
   readonly layers: LayerReport[];
   readonly attentions: AttentionReport[];
+  readonly functions: FunctionOp[];
 }
 
 /**
@@ -31,7 +33,7 @@ export async function buildProgram(
   const { graph, plan, images } = calibration;
   const { height, width, channels } = graph.input;
   const builder = new ProgramBuilder({ height, width, channels }, images, runner, encodings);
-  const context: BuildContext = { request, builder, fits: new LinearFits(), layers: [], attentions: [] };
+  const context: BuildContext = { request, builder, fits: new LinearFits(), layers: [], attentions: [], functions: [] };
   const ends = lastReads(calibration);
   for (const [i, node] of graph.nodes.entries()) {
     await builderOf(node).build(node, plan.form.get(node.id)!, context);
@@ -43,8 +45,8 @@ export async function buildProgram(
   const made = builder.valuesOf(output);
   const outputs = images.map((_, i) => (made.of(i).data as Int32Array).slice());
   const program: Program = { input: builder.input, ops: builder.ops, output };
-  const { layers, attentions } = context;
-  return { program, outputScale: builder.wideScale, outputs, layers, attentions };
+  const { layers, attentions, functions } = context;
+  return { program, outputScale: builder.wideScale, outputs, layers, attentions, functions };
 }
 
 /** By node: the values that nobody reads after it. */

@@ -1,13 +1,10 @@
 /** A report as one HTML page that needs nothing else: no network, no other file. */
 import type { Example, FunctionError, Ranked, ReportData } from '../types.js';
+import { renderDocument } from './document.js';
 import { decibels, escapeHtml, megabytes, percent, scrolledTable, short, tableRow } from './html.js';
 import { histogramSection, sensitivitySection, sqnrSection, tableSection } from './layers.js';
 import { curvePlot } from './plots.js';
 import { SCRIPT } from './script.js';
-import { STYLE } from './style.js';
-
-/** Nothing is asked of the network. */
-const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /** The figures as JSON, without the pictures: what `--report` writes to a `.json` file, and the page holds. */
 export function reportJson(data: ReportData): string {
@@ -15,34 +12,24 @@ export function reportJson(data: ReportData): string {
 }
 
 export function renderPage(data: ReportData): string {
-  const title = `${data.source}: integer model report`;
-  // Nothing in the figures may end the element that holds them.
-  const json = reportJson(data).replaceAll('<', '\\u003c');
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(title)}</title>
-<meta name="generator" content="ivit report">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<link rel="icon" href="data:,">
-<style>${STYLE}</style></head><body>
-<header><h1>${escapeHtml(title)}</h1><p class="dim">${escapeHtml(data.output)}, written by ${escapeHtml(data.tool)};
-${escapeHtml(data.analysis.about)}</p></header>
-<main>${[
-    adviceSection,
-    summarySection,
-    sqnrSection,
-    sensitivitySection,
-    exampleSection,
-    functionSection,
-    tableSection,
-    histogramSection,
-    repeatSection,
-  ]
-    .map((section) => section(data))
-    .join('\n')}</main>
-<script type="application/json" id="figures">${json}</script>
-<script>${SCRIPT}</script></body></html>
-`;
+  return renderDocument({
+    title: `${data.source}: integer model report`,
+    generator: 'ivit report',
+    lead: `${escapeHtml(data.output)}, written by ${escapeHtml(data.tool)};\n${escapeHtml(data.analysis.about)}`,
+    sections: [
+      adviceSection,
+      summarySection,
+      sqnrSection,
+      sensitivitySection,
+      exampleSection,
+      functionSection,
+      tableSection,
+      histogramSection,
+      repeatSection,
+    ].map((section) => section(data)),
+    json: reportJson(data),
+    script: SCRIPT,
+  });
 }
 
 function adviceSection({ advice }: ReportData): string {

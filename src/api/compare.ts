@@ -1,0 +1,166 @@
+/** One float model in several integer forms, side by side: the comparison of I-ViT's paper, on the user's own model. */
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { InputError, UsageError } from '../errors.js';
+import { classCount } from '../graph/output.js';
+import { writeAtomically } from '../program/file.js';
+import { DEFAULT_OPTIONS, EFFORT_SETTINGS, FloatPasses, KERNEL_SETS, resolveScheme } from '../quantize/index.js';
+import { renderComparison, COMPARISON_FORMATS } from '../report/comparison/index.js';
+import type { ComparisonData, ComparisonFormat } from '../report/comparison/index.js';
+import { checkCompareArguments } from './arguments.js';
+import { compareCommand } from './command.js';
+import { evaluateForms } from './compare-evaluation.js';
+import type { Combination, IntegerForm } from './compare-evaluation.js';
+import { datasetOf } from './evaluate.js';
+import { watched } from './long-work.js';
+import { checkOutputs } from './outputs.js';
+import type { OutputFile } from './outputs.js';
+import { prepareQuantization, quantizePrepared } from './quantize.js';
+import type { PreparedQuantization } from './quantize.js';
+import type { CompareRequest } from './requests.js';
+import { VERSION } from './version.js';
+
+/**
+ * Quantizes a model with each kernel set and way to scale, and measures all of them, the float model and ONNX Runtime's
+ * int8 forms of it in one pass over the images of a dataset.
+ *
+ *     const { models } = await compare('model.onnx', { images: 'photos/', dataset: 'val/' });
+ *
+ * @throws InputError where the model, the images or the dataset cannot be used, or an output cannot be written; nothing
+ * is written then, but for quantized files that are to be kept. The signal's reason where it is given up.
+ */
+export async function compare(model: string, given: CompareRequest): Promise<ComparisonData> {
+  checkCompareArguments(model, given);
+  const request = watched(given);
+  const start = performance.now();
+  const notice = request.onNotice ?? (() => undefined);
+  const format = request.output === undefined ? null : formatOf(request.output);
+  const combinations = combinationsOf(request, notice);
+  checkFiles(model, request, combinations);
+  const prepared = await prepareQuantization(model, quantizeRequest(request, mostImages(combinations)));
+  const { graph } = prepared.imported;
+  const subject = { name: path.basename(model), classes: classCount(graph), labels: prepared.labels };
+  const dataset = await datasetOf(subject, { ...request, float: model }); // before the long work
+  const folder = request.keep ?? mkdtempSync(path.join(tmpdir(), 'ivit-compare-'));
+  // An interrupt ends the process where it is.
+  const clean = (): void => {
+    if (request.keep === undefined) rmSync(folder, { recursive: true, force: true });
+  };
+  process.on('exit', clean);
+  try {
+    const forms = await quantizeAll(prepared, request, combinations, folder);
+    const compared = await evaluateForms({ model, request, prepared, dataset, forms });
+    const data: ComparisonData = {
+      comparison: path.basename(model),
+      command: compareCommand(model, request),
+      tool: `ivit ${VERSION}`,
+      calibration: { source: request.images, images: prepared.calibration.images.length },
+      ...compared,
+      seconds: (performance.now() - start) / 1000,
+    };
+    if (request.output !== undefined && format !== null)
+      writeAtomically(request.output, new TextEncoder().encode(renderComparison(data, format)));
+    return data;
+  } finally {
+    clean();
+    process.off('exit', clean);
+  }
+}
+
+/** @throws UsageError where the name's ending tells no format */
+function formatOf(file: string): ComparisonFormat {
+  const ending = path.extname(file).slice(1).toLowerCase();
+  const found = COMPARISON_FORMATS.find((one) => one === ending);
+  if (found !== undefined) return found;
+  const endings = COMPARISON_FORMATS.map((one) => `.${one}`).join(', ');
+  throw new UsageError(`The name of the output, ${file}, tells no format: let it end in one of ${endings}`);
+}
+
+/** @throws UsageError where no kernels go with any of the scales asked for */
+function combinationsOf(
+  { kernels = KERNEL_SETS, scales = [DEFAULT_OPTIONS.scales], efforts = [DEFAULT_OPTIONS.effort] }: CompareRequest,
+  notice: (text: string) => void,
+): Combination[] {
+  let refused: UsageError | undefined;
+  const found = [...new Set(kernels)].flatMap((set) =>
+    [...new Set(scales)].flatMap((mode): Combination[] => {
+      try {
+        resolveScheme({ ...DEFAULT_OPTIONS, kernels: set, scales: mode });
+        return [...new Set(efforts)].map((effort) => ({ kernels: set, scales: mode, effort }));
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error;
+        refused = error;
+        notice(`${set} with ${mode} scales is left out: ${error.message}`);
+        return [];
+      }
+    }),
+  );
+  if (found.length === 0 && refused !== undefined) throw refused;
+  return found;
+}
+
+/** Of several efforts, the one that takes most images: all are fitted to the same. */
+function mostImages(combinations: readonly Combination[]): Combination {
+  const imagesOf = ({ effort }: Combination): number => EFFORT_SETTINGS[effort].images;
+  return combinations.reduce((a, b) => (imagesOf(b) > imagesOf(a) ? b : a));
+}
+
+const isUsual = ({ effort }: Combination): boolean => effort === DEFAULT_OPTIONS.effort;
+
+const nameOf = (one: Combination): string => `${one.kernels} ${one.scales}${isUsual(one) ? '' : ` ${one.effort}`}`;
+
+const fileOf = (model: string, folder: string, one: Combination): string =>
+  path.join(folder, `${path.parse(model).name}-${nameOf(one).replaceAll(' ', '-')}.ivit`);
+
+function checkFiles(model: string, request: CompareRequest, combinations: readonly Combination[]): void {
+  const { images, dataset, labels, classMap, output, keep } = request;
+  for (const input of [model, images, dataset, labels, classMap])
+    if (input !== undefined && !existsSync(input) && !((input === images || input === dataset) && /[{*?[]/.test(input)))
+      throw new InputError(`No such file or folder: ${input}`);
+  if (keep !== undefined) {
+    const info = statSync(keep, { throwIfNoEntry: false });
+    if (info !== undefined && !info.isDirectory())
+      throw new InputError(`--keep ${keep} is a file: give a folder to keep the quantized models in`);
+  }
+  const kept = keep === undefined ? [] : combinations.map((one) => fileOf(model, keep, one));
+  if (keep !== undefined) mkdirSync(keep, { recursive: true });
+  checkOutputs(
+    [
+      { option: '-o', path: output, kind: 'comparison' },
+      ...kept.map((file): OutputFile => ({ option: '--keep', path: file, kind: '.ivit model' })),
+    ],
+    [model, images, dataset, labels, classMap],
+  );
+}
+
+function quantizeRequest(
+  { images, numImages, preprocess, outputs, labels, threads, onNotice, onProgress }: CompareRequest,
+  combination: Combination,
+) {
+  return { images, numImages, preprocess, outputs, labels, threads, onNotice, onProgress, ...combination };
+}
+
+/** One quantization after the other; what the float model tells of the images is found out once. */
+async function quantizeAll(
+  prepared: PreparedQuantization,
+  request: CompareRequest,
+  combinations: readonly Combination[],
+  folder: string,
+): Promise<IntegerForm[]> {
+  const passes = new Map(combinations.map(({ effort }) => [effort, new FloatPasses()]));
+  const forms: IntegerForm[] = [];
+  try {
+    for (const combination of combinations) {
+      const name = nameOf(combination);
+      request.onForm?.(name);
+      const file = fileOf(prepared.model, folder, combination);
+      const own = quantizeRequest(request, combination);
+      const { bytes, result } = await quantizePrepared(prepared, own, file, passes.get(combination.effort));
+      forms.push({ ...combination, name, file, bytes, functions: result.functions });
+    }
+  } finally {
+    for (const one of passes.values()) await one.close();
+  }
+  return forms;
+}
