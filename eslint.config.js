@@ -20,7 +20,7 @@ const integersOnly = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'native/build/', 'npm/', '**/*.mjs', 'coverage/'] },
+  { ignores: ['dist/', 'node_modules/', 'native/build/', 'npm/', 'docs/api/', '**/*.mjs', 'coverage/'] },
   ...tseslint.configs.recommended,
   {
     rules: {

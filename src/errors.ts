@@ -23,7 +23,9 @@ export type UsageErrorCode = 'CLOSED' | 'USAGE';
 /** The `code` of every error that is no fault of ivit. */
 export type ErrorCode = InputErrorCode | UsageErrorCode | 'CHECK_FAILED';
 
-interface CodeOptions<Code> extends ErrorOptions {
+/** How an error is made. */
+export interface CodeOptions<Code> extends ErrorOptions {
+  /** What it is about; default: that of `cause`. */
   readonly code?: Code;
 }
 

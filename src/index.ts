@@ -1,6 +1,6 @@
 /** `ivit` as a library: what the commands do, as functions. */
 export { CheckError, ExitCode, InputError, UsageError } from './errors.js';
-export type { ErrorCode, InputErrorCode, UsageErrorCode } from './errors.js';
+export type { CodeOptions, ErrorCode, InputErrorCode, UsageErrorCode } from './errors.js';
 export type { BackendName, EngineOptions } from './engine/types.js';
 export { digestOf } from './metrics/output-digest.js';
 export { decodeImage } from './api/decode.js';
@@ -47,5 +47,33 @@ export { realValues } from './metrics/results.js';
 export type { OutputInfo, OutputResult } from './metrics/results.js';
 export type { Prediction } from './metrics/predictions.js';
 export type { TailStep } from './metrics/output.js';
-export type { OutputAgreement } from './metrics/similarity.js';
+export type { OutputAgreement, OutputFigures } from './metrics/similarity.js';
 export type { Reals } from './metrics/tail.js';
+
+// What the types above are made of.
+export type { PartHeader } from './api/part-file.js';
+export type { PerChannel, ResizeRecipe, ResizeRule, Size } from './images/preprocess/recipe.js';
+export type { RecipeFlags } from './images/preprocess/flags.js';
+export type { Agreement, PairFigures } from './metrics/agreement.js';
+export type { ClassAccuracy, Confused } from './metrics/confusion.js';
+export type { FloatRow, ImageRow, RowLabel, SkippedRow } from './metrics/image-row.js';
+export type { Interval } from './metrics/interval.js';
+export type { Comparison, ModelOutput } from './metrics/output.js';
+export type { Quantiles } from './metrics/quantiles.js';
+export type { OutputSummary } from './metrics/results.js';
+export type { Headroom } from './program/headroom.js';
+export type { Provenance, StoredModel } from './program/model.js';
+export type { LayerBits, PatternBits, WeightBits } from './quantize/options.js';
+export type { AttentionReport, Extent, LayerReport } from './quantize/report.js';
+export type { FitStage } from './quantize/request.js';
+export type {
+  Curve,
+  Divergences,
+  Fidelity,
+  FunctionError,
+  IntegerHistogram,
+  LayerIntegers,
+  Ranked,
+  Speed,
+} from './report/types.js';
+export type { Interpolation } from './images/resample.js';

@@ -16,7 +16,9 @@ export interface MergeRequest {
 
 export interface MergedEvaluation {
   readonly evaluation: Evaluation;
+  /** @internal */
   readonly evaluator: Evaluator;
+  /** What the parts are of. */
   readonly header: PartHeader;
   /** The parts that were read. */
   readonly files: readonly string[];

@@ -20,6 +20,10 @@ export type { OutputInfo, OutputResult } from '../metrics/results.js';
 export type { OpDescription } from '../program/describe.js';
 export type { WebImage } from './image.js';
 export type { ModelInfo } from './protocol.js';
+export type { ResizeRecipe } from '../images/preprocess/recipe.js';
+export type { ModelOutput, TailStep } from '../metrics/output.js';
+export type { Provenance } from '../program/model.js';
+export type { Reals } from '../metrics/tail.js';
 export type { ModelSource, OnProgress } from './source.js';
 
 export interface WebOptions {
