@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { InputError } from '../errors.js';
-import { openDataset, readImages } from '../images/datasets/index.js';
+import { openDataset } from '../images/datasets/index.js';
+import { readImages } from '../images/datasets/read.js';
 import type { UnreadImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
 import type { PixelImage } from '../images/image.js';

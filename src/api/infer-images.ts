@@ -1,7 +1,8 @@
 /** Runs the images of a dataset through a model, in order, while the next are decoded. */
+import { availableParallelism } from 'node:os';
 import { InputError } from '../errors.js';
 import { losesColour } from '../images/channels.js';
-import { readImages } from '../images/datasets/index.js';
+import { readImages } from '../images/datasets/read.js';
 import type { Dataset, DatasetItem, StoredImage } from '../images/datasets/index.js';
 import { decodeOriented } from '../images/decode.js';
 import type { ExifMode } from '../images/decode.js';
@@ -56,11 +57,15 @@ const MAX_BATCH = 32;
  * Decodes and infers image by image, results in order. While one batch is inferred the next is decoded, by sharp's own
  * threads; resizing, which is JavaScript, happens in between, so that it does not disturb the measured times.
  *
+ * @param loading the first images are decoded while it loads
  * @throws InputError where the files that hold the images are damaged
  */
-export async function* inferInOrder(model: Model, choice: ImageChoice): AsyncGenerator<InferredItem> {
+export async function* inferInOrder(
+  loading: Model | Promise<Model>,
+  choice: ImageChoice,
+): AsyncGenerator<InferredItem> {
   const { dataset, indices } = choice;
-  const size = Math.min(MAX_BATCH, 2 * model.threads);
+  const size = Math.min(MAX_BATCH, 2 * availableParallelism());
   const stored = readImages(dataset, indices);
   const decode = (from: number): Promise<(Decoded | Skipped)[]> => {
     const decoding = decodeNext(stored, indices.slice(from, from + size), choice);
@@ -69,6 +74,7 @@ export async function* inferInOrder(model: Model, choice: ImageChoice): AsyncGen
   };
   try {
     let decoding = decode(0);
+    const model = await loading;
     for (let from = 0; from < indices.length; from += size) {
       const prepared = (await decoding).map((one) => ('reason' in one ? one : prepareItem(model, one)));
       decoding = decode(from + size);

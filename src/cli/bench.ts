@@ -83,7 +83,7 @@ async function run(flags: Flags): Promise<void> {
           'vary; measure again when they are done',
       );
     const profiles = flags.profile ? await profileAll(models, flags.threads, 3 * flags.runs) : [];
-    render(flags.format, { ...describeMachine(), othersShare }, results, profiles);
+    await render(flags.format, { ...describeMachine(), othersShare }, results, profiles);
   } finally {
     progress.stop();
   }
@@ -104,14 +104,14 @@ async function profileAll(
   return profiles;
 }
 
-function render(
+async function render(
   format: Format,
   machine: Machine & { readonly othersShare: number | null },
   results: readonly Compared[],
   profiles: readonly NamedProfile[],
-): void {
+): Promise<void> {
   if (format === 'json') return printJson({ machine, results, profiles, warnings: warningsTold() });
-  if (format !== 'table') return printRows(format, CELLS, results);
+  if (format !== 'table') return await printRows(format, CELLS, results);
   const { cpu, cores, memoryGB, platform, node } = machine;
   print(
     `${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'}, ${memoryGB} GB, ${platform}, Node ${node}`,

@@ -23,7 +23,7 @@ export function addDiffCommand(program: Command): void {
 async function run(a: string, b: string, { limit, format }: Flags): Promise<void> {
   const { same, ...parts } = await diffModels(a, b);
   if (format === 'json') return printJson({ a, b, same, ...parts });
-  if (format !== 'table') return printRows(format, CELLS, rowsOf(parts));
+  if (format !== 'table') return await printRows(format, CELLS, rowsOf(parts));
   if (same) {
     print('The same model: the hashes of their content are equal.');
     return;

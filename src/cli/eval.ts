@@ -86,7 +86,7 @@ async function run(flags: Flags): Promise<void> {
   await compileKernels(flags.backend);
   if (flags.float !== undefined && !isFloatLogits(flags.float)) noticeSlowRuntime();
   const { format } = flags;
-  const rows = format === 'csv' || format === 'jsonl' ? new RowPrinter(format, RESULT_CELLS) : null;
+  const rows = format === 'csv' || format === 'jsonl' ? await RowPrinter.open(format, RESULT_CELLS) : null;
   const found: object[] = [];
   for (const model of models) {
     if (models.length > 1 && format === 'table') print(...(found.length > 0 ? [''] : []), model);

@@ -1,7 +1,6 @@
 /** In which form results are printed. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { csvLine } from '../csv.js';
 import type { Cell } from '../csv.js';
 import { choice } from './options.js';
 import { printLines } from './render.js';
@@ -29,21 +28,28 @@ export type Cells<T> = Readonly<Record<string, (row: T) => Cell>>;
 
 /** Prints rows as they come: as CSV under a line of names, or each as a JSON object. */
 export class RowPrinter<T> {
-  constructor(
-    private readonly format: 'csv' | 'jsonl',
+  /** @param csvLine undefined: JSON Lines are printed */
+  private constructor(
     private readonly cells: Cells<T>,
+    private readonly csvLine: ((cells: readonly Cell[]) => string) | undefined,
   ) {
-    if (format === 'csv') printLines([csvLine(Object.keys(cells))]);
+    if (csvLine !== undefined) printLines([csvLine(Object.keys(cells))]);
+  }
+
+  static async open<T>(format: 'csv' | 'jsonl', cells: Cells<T>): Promise<RowPrinter<T>> {
+    // It takes long to load.
+    return new RowPrinter(cells, format === 'csv' ? (await import('../csv.js')).csvLine : undefined);
   }
 
   /** @param object what JSON shows, where it is more than the rows are */
   print(rows: readonly T[], object?: object): void {
-    if (this.format === 'csv')
-      for (const row of rows) printLines([csvLine(Object.values(this.cells).map((cell) => cell(row)))]);
+    const { csvLine, cells } = this;
+    if (csvLine !== undefined)
+      for (const row of rows) printLines([csvLine(Object.values(cells).map((cell) => cell(row)))]);
     else for (const one of object === undefined ? rows : [object]) printLines([JSON.stringify(one)]);
   }
 }
 
-export function printRows<T>(format: 'csv' | 'jsonl', cells: Cells<T>, rows: readonly T[]): void {
-  new RowPrinter(format, cells).print(rows);
+export async function printRows<T>(format: 'csv' | 'jsonl', cells: Cells<T>, rows: readonly T[]): Promise<void> {
+  (await RowPrinter.open(format, cells)).print(rows);
 }

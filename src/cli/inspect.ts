@@ -64,7 +64,7 @@ async function inspectIvit(file: string, { format, maxMemory }: Flags): Promise<
   const model = await loadModel(file, { maxMemory });
   const ops = describeProgram(model.program);
   const size = statSync(file).size;
-  if (format === 'csv' || format === 'jsonl') return printRows(format, OP_CELLS, ops);
+  if (format === 'csv' || format === 'jsonl') return await printRows(format, OP_CELLS, ops);
   if (format === 'json') {
     const { program, ...rest } = model;
     printJson({ path: file, bytes: size, formatVersion: FORMAT_VERSION, input: program.input, ...rest, ops });
@@ -128,7 +128,7 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
   const { graph, producer, opset, notices, bytes: size } = await importOrExplain(file, flags);
   const description = describeGraph(graph);
   const { format } = flags;
-  if (format === 'csv' || format === 'jsonl') return printRows(format, LAYER_CELLS, description.layers);
+  if (format === 'csv' || format === 'jsonl') return await printRows(format, LAYER_CELLS, description.layers);
   if (format === 'json') {
     printJson({ path: file, bytes: size, producer, opset, ...description, notices, problems: [] });
     return;
@@ -170,7 +170,7 @@ async function importOrExplain(file: string, flags: Flags): Promise<ImportedMode
     const { format } = flags;
     if (format === 'json') printJson({ path: file, problems: error.problems });
     else if (format === 'table') print(problemTable(error.problems));
-    else printRows(format, PROBLEM_CELLS, error.problems);
+    else await printRows(format, PROBLEM_CELLS, error.problems);
     const count = error.problems.length;
     throw new InputError(
       `${file} cannot be quantized: ${count === 1 ? 'one node of it is' : `${count} nodes of it are`} not supported`,

@@ -1,14 +1,12 @@
 /** The command line: parses, calls, and turns failures into one line and an exit code. */
 import { CommanderError } from 'commander';
 import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
+import { exitOnSignals } from './interrupt.js';
 import { calledCommand, createProgram } from './program.js';
 import { complain } from './render.js';
 
-/** 128 + the signal's number, as shells report it. */
-const INTERRUPTED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-
 async function main(): Promise<void> {
-  for (const [signal, code] of Object.entries(INTERRUPTED)) process.once(signal, () => process.exit(code));
+  exitOnSignals();
   process.stdout.on('error', endWithoutOutput);
   // Nobody hears what cannot be told: what the command does goes on.
   process.stderr.on('error', () => undefined);

@@ -48,7 +48,7 @@ async function run(parts: readonly string[], flags: Flags): Promise<void> {
   const result = { evaluation, file: name, header };
   if (resultsFile !== undefined) appendResult(resultsFile, result);
   warnOfSkipped(evaluation);
-  if (format === 'csv') return printRows(format, RESULT_CELLS, [result]);
+  if (format === 'csv') return await printRows(format, RESULT_CELLS, [result]);
   if (format !== 'table') {
     const json = { parts: files, overlapping, ...evaluationJson(evaluation, labels), warnings: warningsTold() };
     return format === 'json' ? printJson(json) : printLines([JSON.stringify(json)]);

@@ -54,7 +54,7 @@ async function run(model: string, { format, ...request }: Flags): Promise<void> 
   }
   if (format === 'json') printJson({ path: model, ...result });
   else if (format === 'table') printVerification(result);
-  else printRows(format, CELLS, result.checks);
+  else await printRows(format, CELLS, result.checks);
   const failed = result.checks.filter(({ passed }) => !passed);
   if (failed.length > 0) throw new CheckError(`${model}: ${failed.map(({ detail }) => detail).join('; ')}`);
 }

@@ -142,6 +142,6 @@ describe('the commands check before any work', () => {
 
   test.each(['--images', '--labels', '--stats'])('%s that is not there, before the model is read', async (option) => {
     const outcome = await ivit(['quantize', 'float.onnx', option, 'absent'], { cwd: folder.path() });
-    expect(outcome).toEqual({ code: 3, stdout: '', stderr: 'error: No such file or folder: absent\n' });
+    expect(outcome).toMatchObject({ code: 3, stdout: '', stderr: 'error: No such file or folder: absent\n' });
   });
 });

@@ -1,4 +1,7 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { parse } from 'csv-parse/sync';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeImage } from '../../src/images/decode.js';
@@ -99,8 +102,103 @@ describe('infer', () => {
   test('a broken image among good ones: the others are done, the exit code is 3', async () => {
     const { code, stdout, stderr } = await run('photos/a.png', 'photos/broken.jpg', 'photos/c.png', '--json');
     expect(JSON.parse(stdout)).toHaveLength(2);
-    expect(stderr).toMatch(/^error: Cannot decode photos\/broken\.jpg: .*\n$/);
+    expect(stderr).toMatch(
+      /^warning: Cannot decode photos\/broken\.jpg: .*\nerror: 1 of 3 images could not be used\n$/,
+    );
     expect(code).toBe(3);
+  });
+});
+
+describe('--format', () => {
+  test('csv: a line for each class', async () => {
+    const { code, stdout, stderr } = await run('photos/a.png', 'photos/b.png', '--format', 'csv', '--top', '2');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const rows: Record<string, string>[] = parse(stdout, { columns: true });
+    const json = JSON.parse((await run('photos/a.png', 'photos/b.png', '--json', '--top', '2')).stdout) as Result[];
+    expect(
+      rows.map(({ path, rank, class: index, label, probability }) => [path, rank, index, label, probability]),
+    ).toEqual(
+      json.flatMap(({ path, predictions }) =>
+        predictions.map(({ index, label, probability }, i) => [
+          path,
+          String(i + 1),
+          String(index),
+          label,
+          probability.toFixed(6),
+        ]),
+      ),
+    );
+  });
+
+  test('jsonl: an object for each image as it comes, and for what is none', async () => {
+    const { code, stdout } = await run('photos/a.png', 'photos/broken.jpg', 'photos/c.png', '--format', 'jsonl');
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Result);
+    expect(lines.map(({ path, error }) => [path, error !== undefined])).toEqual([
+      ['photos/a.png', false],
+      ['photos/broken.jpg', true],
+      ['photos/c.png', false],
+    ]);
+    const [{ predictions }] = JSON.parse((await run('photos/c.png', '--json')).stdout) as [Result];
+    expect(lines[2]!.predictions).toEqual(predictions);
+    expect(code).toBe(3);
+  });
+});
+
+interface Result {
+  readonly path: string;
+  readonly error?: string;
+  readonly predictions: readonly { readonly index: number; readonly label: string; readonly probability: number }[];
+}
+
+describe('--watch', () => {
+  test('classifies what is put into a folder once it is whole; a bad image is counted', async () => {
+    await mkdir(folder.path('inbox'));
+    const photo = await readFile(folder.path('photos', 'a.png'));
+    let step = 0;
+    const steps = [
+      async () => {
+        // Half of it now, the rest while it is watched.
+        await writeFile(folder.path('inbox', 'slow.png'), photo.subarray(0, photo.length / 2));
+        await writeFile(folder.path('inbox', 'notes.txt'), 'not looked at');
+        await setTimeout(150);
+        await appendFile(folder.path('inbox', 'slow.png'), photo.subarray(photo.length / 2));
+      },
+      () => writeFile(folder.path('inbox', 'broken.jpg'), 'no image'),
+    ];
+    const watching = ivit(['infer', '--watch', 'inbox', '-m', 'tiny.ivit', '--format', 'jsonl'], {
+      cwd: folder.path(),
+      onStderr: (text) => {
+        if (step === 0 && text.includes('Watching inbox')) void steps[step++]!();
+      },
+      onStdout: (text, kill) => {
+        const lines = text.split('\n').length - 1;
+        if (lines === 1 && step === 1) void steps[step++]!();
+        if (lines === 2) kill('SIGINT');
+      },
+    });
+    const { code, stdout, stderr } = await watching;
+    const [whole, broken] = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Result);
+    const [{ predictions }] = JSON.parse((await run('photos/a.png', '--json')).stdout) as [Result];
+    expect(whole).toMatchObject({ path: path.join('inbox', 'slow.png'), predictions });
+    expect(broken!.error).toMatch(/^Cannot decode inbox.broken\.jpg/);
+    expect(stderr).toMatch(/\nwarning: Cannot decode .*\nerror: 1 of 2 images could not be used\n$/);
+    expect(code).toBe(3);
+  });
+
+  test.each([
+    [['--watch', 'absent'], 3, /^error: There is no folder absent to watch: make it first\n$/],
+    [['--watch', 'empty', '--json'], 2, /--format jsonl/],
+    [['--watch', 'empty', '--save', 'x.npz'], 2, /--save/],
+  ])('refuses %j', async (args, code, message) => {
+    const outcome = await run(...args);
+    expect(outcome.stderr).toMatch(message);
+    expect(outcome).toMatchObject({ code, stdout: '' });
   });
 });
 
@@ -209,7 +307,7 @@ describe('--explain', () => {
 
 describe('infer refuses', () => {
   test.each<[string, string[], number, RegExp]>([
-    ['no image', [], 2, /^error: missing required argument 'images'/],
+    ['no image', [], 2, /^error: No image given: name files, /],
     ['an image that is not there', ['absent.png'], 3, /^error: Cannot decode absent\.png: no such file\n$/],
     ['a folder without images', ['empty'], 3, /^error: No image in empty or its subfolders\n$/],
     ['labels of another number', ['photos/a.png', '--labels', 'two.txt'], 3, /two\.txt has 2 labels, but .* 3 classes/],
@@ -217,7 +315,7 @@ describe('infer refuses', () => {
     ['a file that is no image', ['photos/broken.jpg'], 3, /^error: Cannot decode photos\/broken\.jpg: not an image/],
     ['a pattern that matches nothing', ['photos/*.gif'], 3, /^error: No file matches photos\/\*\.gif\n$/],
     ['an empty standard input', ['-'], 3, /^error: Cannot decode standard input: it is empty\n$/],
-    ['standard input twice', ['-', '-'], 2, /^error: Standard input \(-\) can be read once only\n$/],
+    ['standard input twice', ['-', '-'], 2, /^error: Standard input \(-\) can be read once only: name it once\n$/],
     ['a backend that is none', ['photos/a.png', '--backend', 'gpu'], 2, /It must be one of native, wasm, reference/],
     ['pixels in a file of another kind', ['photos/a.png', '--save-pixels', 'photos/b.png'], 2, /\.bin or \.raw/],
     ['a count that is none', ['photos/a.png', '--top', 'many'], 2, /whole number of at least 1/],

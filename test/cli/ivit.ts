@@ -31,6 +31,7 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: Uint8Array;
   /** Called with everything printed on standard error so far, to act at a moment of the run. */
+  readonly onStdout?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
@@ -44,7 +45,10 @@ export function ivit(args: readonly string[], options: RunOptions = {}): Promise
   });
   let stdout = '';
   let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    options.onStdout?.(stdout, (signal) => child.kill(signal));
+  });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
     options.onStderr?.(stderr, (signal) => child.kill(signal));

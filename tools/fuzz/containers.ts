@@ -6,7 +6,8 @@ import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { Header } from 'tar/header';
 import { openPart } from '../../src/api/part-file.js';
-import { openDataset, readImages } from '../../src/images/datasets/index.js';
+import { openDataset } from '../../src/images/datasets/index.js';
+import { readImages } from '../../src/images/datasets/read.js';
 import { Random } from '../../src/images/random.js';
 import { changeBytes, type Target } from './target.js';
 

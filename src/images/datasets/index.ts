@@ -2,7 +2,7 @@
  * Finds images: to calibrate on, and, with their classes, to evaluate on. A kind of dataset is one file and one line
  * here.
  */
-import { InputError, coded, withCode } from '../../errors.js';
+import { InputError, withCode } from '../../errors.js';
 import { cifar } from './cifar.js';
 import { areLabels, classFolders } from './class-folders.js';
 import { idx } from './idx.js';
@@ -11,11 +11,12 @@ import { labelFile } from './label-file.js';
 import { listImages } from './list.js';
 import { parquet } from './parquet.js';
 import { openSource } from './source.js';
-import type { DatasetContent, DatasetKind, DatasetOptions, Source, StoredImage } from './source.js';
+import type { DatasetContent, DatasetKind, DatasetOptions, Source } from './source.js';
 import { otherTable, tableFile } from './table-file.js';
 import { UnreadImages } from './unread.js';
 import { webDataset } from './web-dataset.js';
 
+export { isImageName } from './files.js';
 export { listImages } from './list.js';
 export { UnreadImages } from './unread.js';
 export type { DatasetItem, DatasetOptions, StoredImage } from './source.js';
@@ -65,24 +66,6 @@ async function open(source: string, options: DatasetOptions): Promise<Dataset> {
   if (classes === 'required' && dataset.items.every(({ label }) => label === null))
     throw new InputError(`${source} says no classes: the class of none of its ${dataset.items.length} images is there`);
   return dataset;
-}
-
-/**
- * The images of some items, in the order of `indices`, which ascend. One that cannot be read is given as the error.
- *
- * @throws InputError where the files that hold them are damaged
- */
-export async function* readImages(
-  { items, read }: Pick<Dataset, 'items' | 'read'>,
-  indices: readonly number[],
-): AsyncGenerator<StoredImage> {
-  if (read !== undefined)
-    try {
-      yield* read(indices);
-    } catch (error) {
-      throw coded(error, 'BAD_DATASET');
-    }
-  else for (const index of indices) yield items[index]!.path;
 }
 
 async function imagesAlone(source: string): Promise<Dataset> {

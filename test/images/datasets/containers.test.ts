@@ -7,7 +7,8 @@ import { parquetWriteBuffer } from 'hyparquet-writer';
 import { Header } from 'tar/header';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../../src/errors.js';
-import { openDataset, readImages } from '../../../src/images/datasets/index.js';
+import { openDataset } from '../../../src/images/datasets/index.js';
+import { readImages } from '../../../src/images/datasets/read.js';
 import type { DatasetOptions, StoredImage } from '../../../src/images/datasets/index.js';
 
 let folder: string;
