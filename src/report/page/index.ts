@@ -58,7 +58,7 @@ function summarySection(data: ReportData): string {
       : card(
           'Same decision',
           `<span id="agreement">${percent(top1Agreement)}</span>`,
-          `of ${images} images; 95 % interval ${percent(interval[0])} to ${percent(interval[1])}`,
+          `of ${images} images; 95\u00a0% interval ${interval.map(percent).join(' to ').replaceAll(' %', '\u00a0%')}`,
         ),
     card('SQNR of the outputs', `<span id="sqnr-db">${decibels(fidelity.sqnrDb)} dB</span>`, `on ${images} images`),
     kl === null
