@@ -8,7 +8,8 @@ export const addConst: NodeBuilder<AddConstNode> = {
   form: wideDemand,
   build({ id, name, rows, cols, x, value }, _form, { builder }) {
     const a = builder.wide(x).value;
-    const { value: b } = builder.emit(wideConstant({ name: `${name}.constant`, rows, cols, value }, builder.wideScale));
+    const constant = { name: `${name}.constant`, rows, cols, value };
+    const { value: b } = builder.emit(wideConstant(constant, builder.wideScale(id)));
     builder.defineWide(id, { op: 'add', name, rows, cols, out: WIDE, a, b });
   },
 };

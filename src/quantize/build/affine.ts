@@ -8,9 +8,11 @@ export const affine: NodeBuilder<AffineNode> = {
   form: wideDemand,
   build(node, _form, { builder }) {
     const { id, name, rows, cols } = node;
-    const offsets = Float64Array.from(node.shift, (t) => t / builder.wideScale);
-    const requantized = encodeFactorsAndOffsets(node.scale, offsets, name);
-    const x = builder.wide(node.x).value;
+    const { value: x, scale } = builder.wide(node.x);
+    const wideScale = builder.wideScale(id);
+    const factors = Float64Array.from(node.scale, (s) => (s * scale[0]) / wideScale);
+    const offsets = Float64Array.from(node.shift, (t) => t / wideScale);
+    const requantized = encodeFactorsAndOffsets(factors, offsets, name);
     builder.defineWide(id, { op: 'rescale', name, rows, cols, out: WIDE, x, ...requantized });
   },
 };

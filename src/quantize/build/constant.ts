@@ -8,7 +8,7 @@ export const constant: NodeBuilder<ConstantNode> = {
   demand: wideDemand,
   form: (_node, wanted) => (wanted === 'operand' || wanted === 'factor' || wanted === 'fixed' ? wanted : 'wide'),
   build(node, form, { builder, request }) {
-    if (form === 'wide') return builder.defineWide(node.id, wideConstant(node, builder.wideScale));
+    if (form === 'wide') return builder.defineWide(node.id, wideConstant(node, builder.wideScale(node.id)));
     const { id, name, rows, cols, value } = node;
     const { out, scale, center } = request.encodings.target(id, form, cols);
     const { lo, hi } = outputRange(out);
@@ -20,10 +20,10 @@ export const constant: NodeBuilder<ConstantNode> = {
   },
 };
 
-/** A constant in the residual stream's scale. */
+/** A constant as int32. */
 export function wideConstant(
   { name, rows, cols, value }: Pick<ConstantNode, 'name' | 'rows' | 'cols' | 'value'>,
-  wideScale: number,
+  scale: number,
 ): ConstantOp {
   return {
     op: 'constant',
@@ -31,6 +31,6 @@ export function wideConstant(
     rows,
     cols,
     out: WIDE,
-    data: Int32Array.from(value, (v) => Math.round(v / wideScale)),
+    data: Int32Array.from(value, (v) => Math.round(v / scale)),
   };
 }

@@ -16,14 +16,17 @@ export const divide: NodeBuilder<DivideNode> = {
     const { id, name, rows, cols } = node;
     const { encodings, calibration } = request;
     const target = encodings.target(id, form, cols);
-    const bits = fractionBits(calibration.statistics.get(id)!);
-    const operands = { a: builder.wide(node.a).value, b: broadcastOperand(name, node, builder.wide(node.b), builder) };
+    const [a, b] = [builder.wide(node.a), builder.wide(node.b)];
+    const unit = a.scale[0] / b.scale[0];
+    const bits = fractionBits(calibration.statistics.get(id)!, unit);
+    const operands = { a: a.value, b: broadcastOperand(name, node, b, builder) };
     const op = { op: 'divide' as const, name, rows, cols, out: target.out, ...operands, bits };
-    builder.define(id, form, { ...op, ...requantizeTo(target, () => 2 ** -bits, name) }, writtenScales(target));
+    builder.define(id, form, { ...op, ...requantizeTo(target, () => unit * 2 ** -bits, name) }, writtenScales(target));
   },
 };
 
-function fractionBits({ min, max }: ChannelStatistics): number {
-  const largest = Math.max(...max, ...min.map((v) => -v), 2 ** -MAX_QUOTIENT_BITS);
+/** @param unit of a quotient of integers */
+function fractionBits({ min, max }: ChannelStatistics, unit: number): number {
+  const largest = Math.max(Math.max(...max, ...min.map((v) => -v)) / unit, 2 ** -MAX_QUOTIENT_BITS);
   return Math.max(0, Math.min(MAX_QUOTIENT_BITS, QUOTIENT_BITS - Math.ceil(Math.log2(largest))));
 }

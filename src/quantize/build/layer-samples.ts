@@ -10,8 +10,8 @@ export interface Layer {
   readonly node: LinearNode;
   /** What it reads. */
   readonly input: Built;
-  /** An int32 value that it adds its result to, or null. */
-  readonly residual: ValueId | null;
+  /** An int32 value that it adds its result to, and its scale, or null. */
+  readonly residual: { readonly value: ValueId; readonly scale: number } | null;
   /** [rows, cols] added after the layer, or null: not part of what it is fitted to. */
   readonly border: Float32Array | null;
 }
@@ -74,13 +74,13 @@ export async function sampleTargets(
   const count = rowsOf.reduce((n, rows) => n + rows.length, 0);
   const target = await floatOutputs(node, 0, count, context);
   if (residual === null && border === null) return target;
-  const values = residual === null ? null : builder.valuesOf(residual);
+  const values = residual === null ? null : builder.valuesOf(residual.value);
   let s = 0;
   for (const [i, rows] of rowsOf.entries()) {
     const held = values?.of(i).data;
     for (const r of rows) {
       for (let n = 0; n < N; n++) {
-        if (held !== undefined) target[s * N + n] -= held[r * N + n] * builder.wideScale;
+        if (held !== undefined) target[s * N + n] -= held[r * N + n] * residual!.scale;
         if (border !== null) target[s * N + n] -= border[r * N + n];
       }
       s++;

@@ -48,7 +48,7 @@ export function linearOp(
       multiplier,
       shift,
       rowShift,
-      residual,
+      residual: residual?.value ?? null,
     },
   };
 }

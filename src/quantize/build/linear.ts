@@ -21,7 +21,8 @@ export const linear: NodeBuilder<LinearNode> = {
     // What is added to another value, or two planes' products to each other, is wide.
     const written = fused !== undefined || encodings.bits.weightPlanes(node) > 1 ? 'wide' : form;
     const target = encodings.target(node.id, written, node.cols);
-    const residual = fused === undefined ? null : builder.wide(fused.other).value;
+    const other = fused === undefined ? null : builder.wide(fused.other);
+    const residual = other === null ? null : { value: other.value, scale: other.scale[0] };
     const made = await buildLayer({ node, input, residual, border: null }, target, context);
     builder.remember(fused?.add ?? node.id, written, made, target);
   },
@@ -43,7 +44,8 @@ export async function buildLayer(
   let value = first;
   if (request.encodings.bits.weightPlanes(node) > 1) {
     const bias = new Float64Array(node.cols);
-    const second = { ...layer, node: { ...node, name: `${node.name}.second` }, residual: first };
+    const residual = { value: first, scale: target.scale[0] };
+    const second = { ...layer, node: { ...node, name: `${node.name}.second` }, residual };
     const uncentred = { ...target, center: new Float64Array(node.cols) };
     ({ value } = builder.emit(linearOp(second, { ...fit.residualPlane!, bias }, uncentred, sampled.unit)));
   }

@@ -10,8 +10,8 @@ export const mixRows: NodeBuilder<MixRowsNode> = {
     const step = stepOf(factors);
     const weight = Int16Array.from(factors, (factor) => Math.round(factor / step));
     const target = request.encodings.target(id, form, cols);
-    const requantized = requantizeTo(target, () => step * builder.wideScale, name, MULTIPLIER_BITS);
-    const source = builder.wide(x).value;
+    const { value: source, scale } = builder.wide(x);
+    const requantized = requantizeTo(target, () => step * scale[0], name, MULTIPLIER_BITS);
     builder.define(
       id,
       form,

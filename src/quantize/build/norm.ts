@@ -33,8 +33,9 @@ export function buildNorm(node: LayerNormNode | L2NormNode, form: Demand, norm: 
   const factors = Float64Array.from(norm.gamma, (g, c) => (g * unit) / target.scale[c]);
   const offsets = Float64Array.from(norm.beta, (b, c) => (b - target.center[c]) / target.scale[c]);
   const requantized = encodeFactorsAndOffsets(factors, offsets, name);
-  const common = { name, rows, cols, out: target.out, x: builder.wide(node.x).value, ...requantized };
-  const epsilon = BigInt(Math.round(norm.epsilon / builder.wideScale ** 2));
+  const { value: x, scale } = builder.wide(node.x);
+  const common = { name, rows, cols, out: target.out, x, ...requantized };
+  const epsilon = BigInt(Math.round(norm.epsilon / scale[0] ** 2));
   const asOp = (requantizing: typeof common): Op =>
     norm.op === 'paperNorm'
       ? { op: norm.op, ...requantizing }
@@ -43,6 +44,6 @@ export function buildNorm(node: LayerNormNode | L2NormNode, form: Demand, norm: 
   const finely = encodeFactorsAndOffsets(new Float64Array(cols).fill(unit / FINE_NORM), new Float64Array(cols), name);
   functions.push({
     ...{ function: 'norm', name: opName, center: norm.center, epsilon: norm.epsilon, unit: norm.unit },
-    ...{ inputUnit: builder.wideScale, fine: asOp({ ...common, out: WIDE, ...finely }) },
+    ...{ inputUnit: scale[0], fine: asOp({ ...common, out: WIDE, ...finely }) },
   });
 }

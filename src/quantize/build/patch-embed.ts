@@ -16,11 +16,11 @@ export const patchEmbed: NodeBuilder<PatchEmbedNode> = {
     const border = borderCorrection(node, input.center, builder.input);
     const inFeatures = input.cols;
     const linear: LinearNode = { op: 'linear', id, name, rows, cols, x: '', weight, bias, inFeatures };
-    const scales = uniformScales(cols, builder.wideScale);
+    const scales = uniformScales(cols, builder.wideScale(id));
     const made = await buildLayer({ node: linear, input, residual: null, border }, { out: WIDE, ...scales }, context);
     if (border === null) return builder.remember(id, 'wide', made, scales);
     const padding = { name: `${name}.padding`, rows, cols, value: border };
-    const { value: b } = builder.emit(wideConstant(padding, builder.wideScale));
+    const { value: b } = builder.emit(wideConstant(padding, builder.wideScale(id)));
     builder.defineWide(id, { op: 'add', name: `${name}.border`, rows, cols, out: WIDE, a: made.value, b });
   },
 };

@@ -17,7 +17,7 @@ export interface Built extends ChannelScales {
   readonly cols: number;
 }
 
-/** int32 in the residual stream's scale. */
+/** int32, as the residual stream is. */
 export const WIDE: Output = { type: 'i32' };
 
 const FORMS: readonly Demand[] = ['codes', 'operand', 'activation', 'factor', 'fixed', 'table', 'wide'];
@@ -65,8 +65,9 @@ export class ProgramBuilder {
     this.values.set(0, new KeptValues(images.map((pixels) => imageValue(input, pixels))));
   }
 
-  get wideScale(): number {
-    return this.encodings.wideScale;
+  /** The scale of a node's value in the residual stream's form. */
+  wideScale(id: string): number {
+    return this.encodings.wideScale(id);
   }
 
   /** Appends an op, under a name that no other has, and runs it on every image. */
@@ -98,7 +99,7 @@ export class ProgramBuilder {
 
   /** The same for a value in the residual stream's form. */
   defineWide(id: string, op: Op): void {
-    this.define(id, 'wide', op, uniformScales(op.cols, this.wideScale));
+    this.define(id, 'wide', op, uniformScales(op.cols, this.wideScale(id)));
   }
 
   /** A constant that stands for an array at a scale: made once. */
@@ -140,7 +141,7 @@ export class ProgramBuilder {
     const { out, scale } = encoding;
     const rows = (wide.rows * wide.cols) / scale.length;
     const common = { op: 'rescale' as const, name: `${name}.${form}`, rows, cols: scale.length, out, x: wide.value };
-    const requantization = requantizeTo(encoding, () => this.wideScale, name);
+    const requantization = requantizeTo(encoding, () => wide.scale[0], name);
     this.define(id, form, { ...common, ...requantization }, writtenScales(encoding));
     return this.built.get(key(id, form))!;
   }

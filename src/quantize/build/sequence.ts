@@ -41,12 +41,12 @@ export async function buildProgram(
     onProgress?.(i + 1, graph.nodes.length);
     await new Promise(setImmediate); // let signals and the progress bar through
   }
-  const { value: output } = builder.wide(graph.output);
+  const { value: output, scale } = builder.wide(graph.output);
   const made = builder.valuesOf(output);
   const outputs = images.map((_, i) => (made.of(i).data as Int32Array).slice());
   const program: Program = { input: builder.input, ops: builder.ops, output };
   const { layers, attentions, functions } = context;
-  return { program, outputScale: builder.wideScale, outputs, layers, attentions, functions };
+  return { program, outputScale: scale[0], outputs, layers, attentions, functions };
 }
 
 /** By node: the values that nobody reads after it. */

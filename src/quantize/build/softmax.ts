@@ -14,9 +14,10 @@ export const softmax: NodeBuilder<SoftmaxNode> = {
   build({ id, name, rows, cols, x }, form, { builder, request }) {
     const { scheme, encodings } = request;
     const target = encodings.target(id, form, cols);
-    const score = encodeMultipliers([builder.wideScale / SCORE_UNIT], name);
+    const { value, scale } = builder.wide(x);
+    const score = encodeMultipliers([scale[0] / SCORE_UNIT], name);
     const op = {
-      ...{ op: 'softmax' as const, name, rows, cols, out: target.out, x: builder.wide(x).value },
+      ...{ op: 'softmax' as const, name, rows, cols, out: target.out, x: value },
       ...{ kind: scheme.kernels.rowSoftmaxKind, fractionBits: SCORE_BITS },
       ...{ scoreMultiplier: score.multiplier[0], scoreShift: score.shift },
     };

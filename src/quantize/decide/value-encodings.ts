@@ -1,6 +1,5 @@
 /** The type and scales of every value, chosen from the statistics alone, before anything is quantized. */
 import type { ChannelStatistics } from '../../calibrate/statistics.js';
-import { WIDE_LIMIT } from '../../program/limits.js';
 import { activationReaders } from '../plan/queries.js';
 import type { Demand, Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
@@ -9,14 +8,9 @@ import { uniformScales, type Encoding } from './encoding.js';
 import { factorEncoding, tableEncoding } from './factor-encoding.js';
 import { InputEncodings } from './input-encodings.js';
 import { OperandEncodings } from './operand-encodings.js';
+import { WideScales } from './wide-scales.js';
 
-/**
- * Margin of the residual stream above the largest value seen: a rare token can be ten times larger than all those of
- * the calibration images (ViT-Tiny), and 24 bits leave a thousand steps to a value of 1/500 of the largest all the
- * same.
- */
-const WIDE_MARGIN = 32;
-/** Margin of an activation's 16-bit input, for the same rare tokens. */
+/** Margin of an activation's 16-bit input, for rare tokens (see `WideScales`). */
 const ACTIVATION_MARGIN = 4;
 /** Below minus this an activation gives next to nothing: SiLU(−8) = −0.003. Inputs may clip there. */
 const ACTIVATION_DEPTH = 8;
@@ -25,8 +19,7 @@ export class ValueEncodings {
   readonly bits: BitWidths;
   readonly operands: OperandEncodings;
   readonly inputs: InputEncodings;
-  /** Of the residual stream: one scale for all int32 values. */
-  readonly wideScale: number;
+  private readonly wideScales: WideScales;
 
   constructor(
     private readonly calibration: {
@@ -40,7 +33,16 @@ export class ValueEncodings {
     this.bits = new BitWidths(plan, scheme, sensitive);
     this.operands = new OperandEncodings(plan, statistics, scheme);
     this.inputs = new InputEncodings(plan, statistics, scheme, this.bits, this.operands);
-    this.wideScale = this.chooseWideScale();
+    this.wideScales = new WideScales(
+      plan,
+      statistics,
+      (node) => plan.form.get(node.id) === 'wide' || (node.op === 'linear' && this.bits.weightPlanes(node) > 1),
+    );
+  }
+
+  /** The scale of a value where it is int32. */
+  wideScale(id: string): number {
+    return this.wideScales.of(id);
   }
 
   /** The encoding of a value of `cols` columns that is made in the given form. */
@@ -68,19 +70,8 @@ export class ValueEncodings {
       case 'table':
         return tableEncoding(this.calibration.statistics.get(id)!, cols);
       case 'wide':
-        return { out: { type: 'i32' }, ...uniformScales(cols, this.wideScale) };
+        return { out: { type: 'i32' }, ...uniformScales(cols, this.wideScale(id)) };
     }
-  }
-
-  private chooseWideScale(): number {
-    const { plan, statistics } = this.calibration;
-    let largest = 0;
-    for (const [id, form] of plan.form) {
-      const node = plan.nodes.get(id)!;
-      if (form !== 'wide' && !(node.op === 'linear' && this.bits.weightPlanes(node) > 1)) continue;
-      largest = Math.max(largest, largestOf(statistics.get(id)!));
-    }
-    return ((largest || 1) * WIDE_MARGIN) / WIDE_LIMIT;
   }
 }
 
@@ -91,11 +82,4 @@ function activationBits({ max }: ChannelStatistics): number {
   const largest = max.reduce((a, b) => Math.max(a, b), 0);
   const bits = Math.floor(Math.log2(32768 / Math.max(largest * ACTIVATION_MARGIN, ACTIVATION_DEPTH)));
   return Math.max(6, Math.min(12, bits));
-}
-
-/** The largest absolute value seen. */
-function largestOf({ channels, min, max }: ChannelStatistics): number {
-  let largest = 0;
-  for (let c = 0; c < channels; c++) largest = Math.max(largest, -min[c], max[c]);
-  return largest;
 }

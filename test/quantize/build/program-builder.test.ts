@@ -9,7 +9,7 @@ const input = { height: 2, width: 2, channels: 1 };
 const images = [Uint8Array.of(1, 2, 3, 4), Uint8Array.of(5, 6, 7, 8)];
 /** Every value in 16 bits, steps of 1/4 of the residual stream's. */
 const encodings = {
-  wideScale: 0.25,
+  wideScale: () => 0.25,
   target: (_id: string, _form: string, cols: number) => ({ out: { type: 'i16' }, ...uniformScales(cols, 0.0625) }),
 } as unknown as ValueEncodings;
 
