@@ -104,23 +104,18 @@ export function momentsOf(values: Float32Array, channels: number): ChannelMoment
 }
 
 /**
- * Rows [rows, width] minus their weighted mean, times the root of their weight.
+ * Makes of rows [rows, width], in place, rows minus their weighted mean, times the root of their weight.
  *
  * @param rowWeight [rows]
+ * @returns the mean, [width]
  */
-export function centreRows(
-  rows: Float32Array,
-  width: number,
-  rowWeight: Float32Array,
-): { centred: Float32Array; mean: Float64Array } {
+export function centreRows(rows: Float32Array, width: number, rowWeight: Float32Array): Float64Array {
   const operands = new Operands();
   const [x, weight] = [operands.put(rows), operands.put(rowWeight)];
   const mean = operands.zeros(width * Float64Array.BYTES_PER_ELEMENT);
   exportsOf().centre(x, rowWeight.length, width, weight, mean, x);
-  return {
-    centred: operands.take(x, new Float32Array(rows.length)),
-    mean: operands.take(mean, new Float64Array(width)),
-  };
+  operands.take(x, rows);
+  return operands.take(mean, new Float64Array(width));
 }
 
 /**

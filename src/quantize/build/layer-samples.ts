@@ -2,6 +2,7 @@
 import { zeroPoint, type ValueId } from '../../program/value.js';
 import type { LinearNode } from '../../graph/types.js';
 import { transposed } from '../fit/linalg.js';
+import type { Wanted } from '../fit/output-errors.js';
 import type { ProgramContext } from './program-context.js';
 import type { Built } from './program-builder.js';
 
@@ -16,18 +17,24 @@ export interface Layer {
   readonly border: Float32Array | null;
 }
 
-/** The inputs of a layer on sampled rows of the images that are fitted to. */
+/** Rows of one image. */
+interface ImageRows {
+  readonly image: number;
+  readonly rows: Int32Array;
+}
+
+/** The inputs of a layer on sampled rows of the images that are fitted to: those of held-out images come last. */
 export interface SampledInputs {
   /** [rows, K]: integers less their zero point, of dynamic rows times their scales over `unit`. */
   readonly x: Float32Array;
   /** [rows]. */
   readonly rowWeight: Float32Array;
-  /** [rows]: 1 for those of every fifth image. */
-  readonly heldOut: Uint8Array;
+  /** Rows from here on are those of every fifth image. */
+  readonly heldFrom: number;
   /** Dynamic rows: a typical row scale, so that the Gram matrix's numbers stay moderate; else 1. */
   readonly unit: number;
-  /** The rows of each image. */
-  readonly rowsOf: readonly Int32Array[];
+  /** Which rows they are. */
+  readonly sampled: readonly ImageRows[];
 }
 
 /** One image in so many is held out of the fit, to choose the ridge strength on. */
@@ -38,55 +45,81 @@ export function sampleInputs({ node, input }: Layer, { builder, request }: Progr
   const K = node.inFeatures;
   const values = builder.valuesOf(input.value);
   const zero = zeroPoint(input.out);
-  const rowsOf = Array.from({ length: fitImages }, (_, i) => samples.rows(i, node.id));
-  const S = rowsOf.reduce((n, rows) => n + rows.length, 0);
+  const all = Array.from({ length: fitImages }, (_, image) => ({ image, rows: samples.rows(image, node.id) }));
+  const isHeld = ({ image }: ImageRows): boolean => image % HELD_OUT === HELD_OUT - 1;
+  const heldFrom = countRows(all.filter((one) => !isHeld(one)));
+  const sampled = [...all.filter((one) => !isHeld(one)), ...all.filter(isHeld)];
+  const S = countRows(sampled);
   const x = new Float32Array(S * K);
   const rowWeight = new Float32Array(S);
-  const heldOut = new Uint8Array(S);
   let unit = 1;
   if (input.out.type === 'rows') {
     let sum = 0;
-    for (const [i, rows] of rowsOf.entries()) for (const r of rows) sum += values.of(i).rowScale![r];
+    for (const { image, rows } of all) for (const r of rows) sum += values.of(image).rowScale![r];
     unit = sum / S;
   }
   let s = 0;
-  for (const [i, rows] of rowsOf.entries()) {
-    const { data, rowScale } = values.of(i);
+  for (const { image, rows } of sampled) {
+    const { data, rowScale } = values.of(image);
     for (const r of rows) {
       const scale = rowScale === null ? 1 : rowScale[r] / unit;
-      for (let k = 0; k < K; k++) x[s * K + k] = (data[r * K + k] - zero) * scale;
+      for (let k = 0, to = s * K, from = r * K; k < K; k++) x[to++] = (data[from++] - zero) * scale;
       rowWeight[s] = samples.weight(node.id, r);
-      heldOut[s] = i % HELD_OUT === HELD_OUT - 1 ? 1 : 0;
       s++;
     }
   }
-  return { x, rowWeight, heldOut, unit, rowsOf };
+  return { x, rowWeight, heldFrom, unit, sampled };
 }
 
-/** [rows, N]: what the layer should give, the float result less what the integer residual already holds. */
-export async function sampleTargets(
-  { node, residual, border }: Layer,
-  rowsOf: readonly Int32Array[],
-  context: ProgramContext,
-): Promise<Float32Array> {
-  const { builder } = context;
-  const { cols: N } = node;
-  const count = rowsOf.reduce((n, rows) => n + rows.length, 0);
-  const target = await floatOutputs(node, 0, count, context);
-  if (residual === null && border === null) return target;
+const countRows = (some: readonly ImageRows[]): number => some.reduce((n, { rows }) => n + rows.length, 0);
+
+/** What the float model has on the sampled rows; of outputs, less what the integer residual already holds. */
+export function sampleWanted(
+  { node, input, residual, border }: Layer,
+  { sampled, unit }: SampledInputs,
+  { builder, request }: ProgramContext,
+): Wanted {
+  const { samples, collected } = request.calibration;
+  const source = samples.targetOf(node.id);
+  const cols = source.isInput ? node.inFeatures : node.cols;
+  const value = new Float32Array(countRows(sampled) * cols);
+  const starts = startsOf(sampled);
+  let at = 0;
+  for (const { image, rows } of sampled) {
+    const start = starts[image] * cols;
+    value.set(collected.samples.read(source.id, start, start + rows.length * cols), at);
+    at += rows.length * cols;
+  }
+  if (source.isInput) {
+    const [shift, factor] = [input.center, input.scale.map((scale) => 1 / (scale * unit))];
+    for (let i = 0; i < value.length;) for (let k = 0; k < cols; k++, i++) value[i] = (value[i] - shift[k]) * factor[k];
+    return { inputs: value };
+  }
+  if (residual === null && border === null) return { outputs: value };
   const values = residual === null ? null : builder.valuesOf(residual.value);
   let s = 0;
-  for (const [i, rows] of rowsOf.entries()) {
-    const held = values?.of(i).data;
+  for (const { image, rows } of sampled) {
+    const held = values?.of(image).data;
     for (const r of rows) {
-      for (let n = 0; n < N; n++) {
-        if (held !== undefined) target[s * N + n] -= held[r * N + n] * residual!.scale;
-        if (border !== null) target[s * N + n] -= border[r * N + n];
+      for (let n = 0; n < cols; n++) {
+        if (held !== undefined) value[s * cols + n] -= held[r * cols + n] * residual!.scale;
+        if (border !== null) value[s * cols + n] -= border[r * cols + n];
       }
       s++;
     }
   }
-  return target;
+  return { outputs: value };
+}
+
+/** The first sampled row of each image, where rows are kept image by image. */
+function startsOf(sampled: readonly ImageRows[]): number[] {
+  const starts: number[] = [];
+  let start = 0;
+  for (const { image, rows } of [...sampled].sort((a, b) => a.image - b.image)) {
+    starts[image] = start;
+    start += rows.length;
+  }
+  return starts;
 }
 
 /**

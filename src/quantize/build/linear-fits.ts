@@ -2,7 +2,8 @@ import { ownerOf } from '../plan/queries.js';
 import { fitLinear, type Fit, type FitProblem } from '../fit/linear.js';
 import { productWithMean, type WeightPlane } from '../fit/weight-rounding.js';
 import type { ProgramContext } from './program-context.js';
-import { sampleTargets, type Layer, type SampledInputs } from './layer-samples.js';
+import { weighted, type Wanted } from '../fit/output-errors.js';
+import { sampleWanted, type Layer, type SampledInputs } from './layer-samples.js';
 import type { Built } from './program-builder.js';
 
 /** What a layer with tied weights takes over. */
@@ -12,6 +13,8 @@ interface Owned {
   /** See `SampledInputs`. */
   readonly unit: number;
 }
+
+const NOTHING_WANTED: Wanted = { outputs: new Float32Array(0) };
 
 /** The mean error of so many rows is taken to be half chance. */
 const ROWS_IN_DOUBT = 32;
@@ -26,16 +29,16 @@ export class LinearFits {
     const { node, input } = layer;
     const { scheme, products, encodings, calibration } = context.request;
     const options = { ...scheme.techniques.fit, weightBits: encodings.bits.weights(node) };
-    const problem = { ...sampled, ...floatWeights(layer, sampled.unit) };
-    const target = options.correctsBias ? await sampleTargets(layer, sampled.rowsOf, context) : new Float32Array(0);
+    const wanted = options.correctsBias ? sampleWanted(layer, sampled, context) : NOTHING_WANTED;
+    const problem = { ...sampled, ...floatWeights(layer, sampled.unit), wanted };
     const owner = ownerOf(calibration.plan, node);
     const owned = owner === null ? undefined : this.owned.get(owner.id);
     const planes = encodings.bits.weightPlanes(node);
     const use = planes > 1 ? 'own' : this.isTiedInPlanes(node.id, context) ? 'shared' : 'none';
     const fit =
       owned === undefined
-        ? await fitLinear({ ...problem, target }, products, options, use)
-        : refitBias(owned, input.scale, { x: sampled.x, target }, planes);
+        ? await fitLinear(problem, products, options, use)
+        : refitBias(owned, input.scale, problem, planes);
     this.owned.set(node.id, { fit, input, unit: sampled.unit });
     return fit;
   }
@@ -68,15 +71,13 @@ function floatWeights({ node, input }: Layer, unit: number): Pick<FitProblem, 'w
  * error on the rows given, as far as these are enough to tell.
  *
  * @param inputScale [K]
- * @param rows x [rows, K]: integers less their zero point; target [rows, N]
  */
 function refitBias(
   { fit, input, unit }: Owned,
   inputScale: Float64Array,
-  { x, target }: { readonly x: Float32Array; readonly target: Float32Array },
+  { x, wanted, weight, bias: floatBias }: FitProblem,
   planes: number,
 ): Fit {
-  const N = fit.scale.length;
   const K = inputScale.length;
   const rows = x.length / K;
   const rescaled = ({ scale, ...plane }: WeightPlane): WeightPlane => ({
@@ -85,11 +86,19 @@ function refitBias(
   });
   const first = rescaled(fit);
   const residualPlane = planes > 1 ? rescaled(fit.residualPlane!) : null;
-  const mean = new Float64Array(K);
-  x.forEach((v, i) => (mean[i % K] += v / rows));
-  const wanted = new Float64Array(N);
-  target.forEach((v, i) => (wanted[i % N] += v / rows));
-  const meanOutput = productWithMean(residualPlane === null ? [first] : [first, residualPlane], mean);
-  const bias = fit.bias.map((b, n) => b + ((wanted[n] - meanOutput[n] - b) * rows) / (rows + ROWS_IN_DOUBT));
+  const meanWanted =
+    'inputs' in wanted
+      ? weighted(weight, meanOf(wanted.inputs, K)).map((m, n) => m + floatBias[n])
+      : meanOf(wanted.outputs, fit.scale.length);
+  const meanOutput = productWithMean(residualPlane === null ? [first] : [first, residualPlane], meanOf(x, K));
+  const bias = fit.bias.map((b, n) => b + ((meanWanted[n] - meanOutput[n] - b) * rows) / (rows + ROWS_IN_DOUBT));
   return { ...first, residualPlane, bias, ridge: null, heldOutError: null };
+}
+
+/** The mean of rows of `width`. */
+function meanOf(rows: Float32Array, width: number): Float64Array {
+  const mean = new Float64Array(width);
+  const count = rows.length / width;
+  for (let i = 0; i < rows.length;) for (let c = 0; c < width; c++, i++) mean[c] += rows[i] / count;
+  return mean;
 }

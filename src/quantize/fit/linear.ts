@@ -1,8 +1,8 @@
 /** The fit of one linear layer: weights corrected, rounded, and the bias that leaves no mean error. */
 import { centreRows } from '../../calibrate/numerics.js';
 import type { Products } from '../../calibrate/products.js';
-import { transposed } from './linalg.js';
-import { NO_CORRECTION, correctWeights, type Correction } from './weight-correction.js';
+import { outputErrors, type Wanted } from './output-errors.js';
+import { NO_CORRECTION, correctWeights, type Correction, type Grams } from './weight-correction.js';
 import {
   productWithMean,
   roundCoded,
@@ -16,16 +16,15 @@ import {
 export interface FitProblem {
   /** [rows, K]: the integer input less its zero point (for dynamic rows times the row's scale). */
   readonly x: Float32Array;
-  /** [rows, N]: the wanted output, real values. */
-  readonly target: Float32Array;
+  readonly wanted: Wanted;
   /** [N, K] float weight for inputs in units of x. */
   readonly weight: Float64Array;
   /** [N]. */
   readonly bias: Float64Array;
   /** [rows]: importance of each. */
   readonly rowWeight: Float32Array;
-  /** [rows]: 1 for rows of held-out images, on which the regularisation is chosen. */
-  readonly heldOut: Uint8Array;
+  /** Rows from here on are of held-out images, on which the regularisation is chosen. */
+  readonly heldFrom: number;
 }
 
 /** Quantized weights and bias of a linear layer. */
@@ -61,7 +60,7 @@ const ROWS_PER_INPUT = 5;
 const ROWS_FOR_BIAS = 32;
 
 /**
- * Fits one linear layer to what it really sees (`FitProblem`): the weights are corrected (`correctWeights`), rounded
+ * Fits one linear layer to what it really sees (`FitProblem`, whose rows it centres in place): the weights are corrected (`correctWeights`), rounded
  * one input channel at a time with each rounding error passed on to the channels still to come (`roundInOrder`; where
  * they have fewer than 8 bits `roundCoded`), what
  * that leaves of them is rounded once more where there is a residual plane, and the bias makes the mean error zero.
@@ -72,22 +71,21 @@ export async function fitLinear(
   options: FitOptions,
   use: ResidualPlaneUse,
 ): Promise<Fit> {
-  const { weight, rowWeight, heldOut } = problem;
+  const { weight, rowWeight, heldFrom } = problem;
   const S = rowWeight.length;
   const K = problem.x.length / S;
   const N = problem.bias.length;
   if (!options.correctsBias) return roundedAsItIs(problem, K, options.weightBits);
 
-  const { centred: x, mean: meanX } = centreRows(problem.x, K, rowWeight);
-  const { centred: target, mean: meanT } = centreRows(problem.target, N, rowWeight);
-  const predicted = await products.plain(x, K, transposed(weight, N, K), N);
-  const residual = new Float32Array(target.length);
-  for (let i = 0; i < residual.length; i++) residual[i] = target[i] - predicted[i];
-
-  const gram = S >= ROWS_PER_INPUT * K ? new Float64Array(await products.transposed(x, K, x, K)) : null;
+  const { x } = problem;
+  const meanX = centreRows(x, K, rowWeight);
+  const errors = await outputErrors({ x, rowWeight, weight }, problem.wanted, problem.bias, products);
+  const split = { train: { from: 0, to: heldFrom }, held: { from: heldFrom, to: S } };
+  const grams = S >= ROWS_PER_INPUT * K ? await gramsOf(x, K, heldFrom, products) : null;
+  const gram = grams?.all ?? null;
   const { delta, ridge, heldOutError } =
-    options.ridges.length > 0 && gram !== null
-      ? await correctWeights({ x, target, residual, heldOut }, gram, options.ridges, products)
+    options.ridges.length > 0 && grams !== null
+      ? await correctWeights(grams, errors, split, options.ridges, products)
       : NO_CORRECTION;
   const corrected = delta === null ? weight : weight.map((w, i) => w + delta[i]);
 
@@ -108,8 +106,16 @@ export async function fitLinear(
   // The mean error of a few rows is mostly chance: it counts in proportion.
   const trust = S / (S + ROWS_FOR_BIAS);
   const meanOutput = productWithMean(use === 'own' ? [first, residualPlane!] : [first], meanX);
-  const bias = problem.bias.map((b, n) => b + trust * (meanT[n] - meanOutput[n] - b));
+  const bias = problem.bias.map((b, n) => b + trust * (errors.mean[n] - meanOutput[n]));
   return { ...first, residualPlane, bias, ridge, heldOutError };
+}
+
+/** @param x [rows, K]: centred; held-out rows are those from `heldFrom` on */
+async function gramsOf(x: Float32Array, K: number, heldFrom: number, products: Products): Promise<Grams> {
+  const [first, last] = [x.subarray(0, heldFrom * K), x.subarray(heldFrom * K)];
+  const train = await products.transposed(first, K, first, K);
+  const held = await products.transposed(last, K, last, K);
+  return { train, held, all: Float64Array.from(train, (v, i) => v + held[i]) };
 }
 
 /**

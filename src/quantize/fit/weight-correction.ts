@@ -2,17 +2,16 @@
 import type { Products } from '../../calibrate/products.js';
 import { cholesky, invertLower } from '../../calibrate/numerics.js';
 import { meanDiagonal } from './linalg.js';
+import type { OutputErrors, Rows } from './output-errors.js';
 
-/** Centred rows of a layer, weighted: what its correction is fitted to. */
-export interface CentredRows {
-  /** [rows, K]: its inputs. */
-  readonly x: Float32Array;
-  /** [rows, N]: the outputs wanted. */
-  readonly target: Float32Array;
-  /** [rows, N]: what the float weights leave of them. */
-  readonly residual: Float32Array;
-  /** [rows]: 1 for rows of held-out images, on which the ridge strength is chosen. */
-  readonly heldOut: Uint8Array;
+/** Gram matrices [K, K] of a layer's centred inputs. */
+export interface Grams {
+  /** Of the rows that weights are fitted to. */
+  readonly train: Float32Array;
+  /** Of those that the ridge strength is chosen on. */
+  readonly held: Float32Array;
+  /** Of both. */
+  readonly all: Float64Array;
 }
 
 export interface Correction {
@@ -33,43 +32,37 @@ export const NO_CORRECTION: Correction = { delta: null, ridge: null, heldOutErro
 const DAMPING = 1e-3;
 
 /**
- * The ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE of centred inputs X and residual E = T − X·Wᵀ. λ is the strength
+ * The ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE of centred inputs X and errors E = T − X·Wᵀ of the output. λ is the strength
  * that leaves the least error on the held-out rows; where none leaves less than the float weights do, these stay.
  *
- * @param gram [K, K] of all rows of x
+ * @param split where the held-out rows are, which follow the others
  * @param ridges strengths to try, as shares of the Gram matrix's diagonal
  */
 export async function correctWeights(
-  rows: CentredRows,
-  gram: Float64Array,
+  grams: Grams,
+  errors: OutputErrors,
+  split: { readonly train: Rows; readonly held: Rows },
   ridges: readonly number[],
   products: Products,
 ): Promise<Correction> {
-  const S = rows.heldOut.length;
-  const [K, N] = [rows.x.length / S, rows.target.length / S];
-  const held = part(rows, 1);
-  const train = part(rows, 0);
-  const gramHeld32 = await products.transposed(held.x, K, held.x, K);
-  const gramHeld = new Float64Array(gramHeld32);
-  const crossHeld = await products.transposed(held.residual, N, held.x, K);
-  const gramTrain = gram.map((v, i) => v - gramHeld[i]);
-  const crossTrain = await products.transposed(train.residual, N, train.x, K);
+  const K = Math.sqrt(grams.all.length);
+  const [crossTrain, crossHeld] = [await errors.cross(split.train), await errors.cross(split.held)];
+  const train = new Float64Array(grams.train);
   let least = 0;
   let ridge: number | null = null;
   for (const candidate of ridges) {
-    const delta = await ridgeSolution(gramTrain, crossTrain, K, candidate, products);
+    const delta = await ridgeSolution(train, crossTrain, K, candidate, products);
     if (delta === null) continue;
-    const change = errorChange(delta, await products.plain(delta, K, gramHeld32, K), crossHeld);
+    const change = errorChange(delta, await products.plain(delta, K, grams.held, K), crossHeld);
     if (change >= least) continue;
     least = change;
     ridge = candidate;
   }
-  const before = sumOfSquares(held.residual);
-  const energy = heldEnergy(rows.target, N, rows.heldOut);
-  const heldOutError = energy > 0 ? { before: before / energy, after: (before + least) / energy } : null;
+  const { error, wanted } = await errors.energies(split.held);
+  const heldOutError = wanted > 0 ? { before: error / wanted, after: (error + least) / wanted } : null;
   if (ridge === null) return { delta: null, ridge, heldOutError };
   const cross = crossTrain.map((v, i) => v + crossHeld[i]);
-  return { delta: await ridgeSolution(gram, cross, K, ridge, products), ridge, heldOutError };
+  return { delta: await ridgeSolution(grams.all, cross, K, ridge, products), ridge, heldOutError };
 }
 
 /**
@@ -97,30 +90,4 @@ function errorChange(delta: Float32Array, deltaGram: Float32Array, cross: Float3
   let change = 0;
   for (let i = 0; i < delta.length; i++) change += delta[i] * (deltaGram[i] - 2 * cross[i]);
   return change;
-}
-
-function sumOfSquares(values: Float32Array): number {
-  let sum = 0;
-  for (const v of values) sum += v * v;
-  return sum;
-}
-
-function heldEnergy(target: Float32Array, N: number, heldOut: Uint8Array): number {
-  let sum = 0;
-  heldOut.forEach((flag, r) => (sum += flag * sumOfSquares(target.subarray(r * N, (r + 1) * N))));
-  return sum;
-}
-
-/** The rows whose flag is as wanted. */
-function part({ x, residual, heldOut }: CentredRows, wanted: number): { x: Float32Array; residual: Float32Array } {
-  const [K, N] = [x.length / heldOut.length, residual.length / heldOut.length];
-  const count = heldOut.reduce((n, flag) => n + (flag === wanted ? 1 : 0), 0);
-  const picked = { x: new Float32Array(count * K), residual: new Float32Array(count * N) };
-  for (let r = 0, to = 0; r < heldOut.length; r++) {
-    if (heldOut[r] !== wanted) continue;
-    picked.x.set(x.subarray(r * K, (r + 1) * K), to * K);
-    picked.residual.set(residual.subarray(r * N, (r + 1) * N), to * N);
-    to++;
-  }
-  return picked;
 }
