@@ -31,6 +31,9 @@ interface CollectListeners {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** Makes the value that a node is given for an image: [rows, cols]. */
+export type GivenValue = (image: number) => Float32Array | Promise<Float32Array> | 'zeros';
+
 export interface CollectRequest {
   readonly graph: Graph;
   /** u8 HWC pixels of each image, of the graph's input size. */
@@ -39,8 +42,8 @@ export interface CollectRequest {
   readonly statistics: StatisticsRequest;
   /** Node id → which rows of its value to keep for image i. */
   readonly samples: ReadonlyMap<string, (image: number) => Int32Array>;
-  /** Node id → the value that it is given for image i, instead of computing it: [rows, cols]. */
-  readonly given?: ReadonlyMap<string, (image: number) => Float32Array | Promise<Float32Array>>;
+  /** Node id → the value that it is given, instead of computing it. */
+  readonly given?: ReadonlyMap<string, GivenValue>;
   readonly runtime: RuntimeSettings;
   readonly listeners?: CollectListeners;
 }
@@ -224,6 +227,6 @@ class Pass {
 }
 
 interface Feed {
-  readonly data: Float32Array;
+  readonly data: Float32Array | 'zeros';
   readonly shape: number[];
 }

@@ -6,7 +6,7 @@ import { InputError } from '../errors.js';
 import { packageRequire } from '../package-root.js';
 import { openOnThread } from './session-thread.js';
 import type { Observation, Observed } from './observation.js';
-import type { RawTensor, RuntimeName, Session, ThreadSession } from './session-thread.js';
+import type { FeedTensor, RawTensor, RuntimeName, Session, ThreadSession } from './session-thread.js';
 
 type Inputs = Readonly<Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>>;
 
@@ -49,8 +49,13 @@ export interface FloatModelPool extends FloatModel {
   /** Runs that may be asked for at once. */
   readonly lanes: number;
   /** Runs the model, of float32, and keeps of each output what is wanted. */
-  observe(inputs: Inputs, wanted: ReadonlyMap<string, Observation>): Promise<Map<string, Observed>>;
+  observe(inputs: ObservedInputs, wanted: ReadonlyMap<string, Observation>): Promise<Map<string, Observed>>;
 }
+
+/** The same as a run's inputs, or zeros. */
+type ObservedInputs = Readonly<
+  Record<string, { readonly data: Float32Array | 'zeros'; readonly shape: readonly number[] }>
+>;
 
 /** Models of more bytes are opened once, and not once a lane. */
 const LANE_BYTES = 1 << 27;
@@ -95,7 +100,11 @@ function asPooled(session: ThreadSession): Omit<FloatModelPool, 'runtime' | 'lan
   return {
     ...asFloatModel(session),
     async observe(inputs, wanted) {
-      return new Map(Object.entries(await session.observe(feedsOf(session, inputs), Object.fromEntries(wanted))));
+      const feeds = Object.entries(inputs).map(([name, { data, shape: dims }]): [string, FeedTensor] => [
+        name,
+        data === 'zeros' ? { type: 'zeros', dims } : { type: 'float32', data, dims },
+      ]);
+      return new Map(Object.entries(await session.observe(Object.fromEntries(feeds), Object.fromEntries(wanted))));
     },
   };
 }

@@ -11,6 +11,9 @@ export interface RawTensor {
   readonly dims: readonly number[];
 }
 
+/** What a model is given: zeros of float32 are made on the thread that reads them. */
+export type FeedTensor = RawTensor | { readonly type: 'zeros'; readonly dims: readonly number[] };
+
 export interface SessionDescription {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
@@ -27,7 +30,7 @@ export interface Session extends SessionDescription {
 /** A session on a thread of its own, which can also look at values of float32 without handing them over. */
 export interface ThreadSession extends Session {
   observe(
-    feeds: Readonly<Record<string, RawTensor>>,
+    feeds: Readonly<Record<string, FeedTensor>>,
     wanted: Readonly<Record<string, Observation>>,
   ): Promise<Record<string, Observed>>;
 }
@@ -45,7 +48,7 @@ export interface SessionCall {
     | { readonly kind: 'run'; readonly feeds: Readonly<Record<string, RawTensor>>; readonly outputs: readonly string[] }
     | {
         readonly kind: 'observe';
-        readonly feeds: Readonly<Record<string, RawTensor>>;
+        readonly feeds: Readonly<Record<string, FeedTensor>>;
         readonly wanted: Readonly<Record<string, Observation>>;
       }
     | { readonly kind: 'release' };
@@ -154,9 +157,12 @@ function compact<T extends string | RawTensor['data']>(data: T): T {
   return data.slice() as T;
 }
 
-function compacted(feeds: Readonly<Record<string, RawTensor>>): Record<string, RawTensor> {
+function compacted<T extends FeedTensor>(feeds: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(
-    Object.entries(feeds).map(([name, tensor]) => [name, { ...tensor, data: compact(tensor.data) }]),
+    Object.entries(feeds).map(([name, tensor]) => [
+      name,
+      tensor.type === 'zeros' ? tensor : { ...tensor, data: compact((tensor as RawTensor).data) },
+    ]),
   );
 }
 

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type * as Ort from 'onnxruntime-web';
 import { buffersOf, observe, type Observed } from './observation.js';
-import type { RawTensor, SessionCall, SessionDescription, ThreadData } from './session-thread.js';
+import type { FeedTensor, RawTensor, SessionCall, SessionDescription, ThreadData } from './session-thread.js';
 import { ThreadState } from './thread-state.js';
 
 /** The elements of a result, in memory that may go to another thread. */
@@ -34,6 +34,7 @@ async function answer(sessions: Sessions, { call, session, request }: SessionCal
 
 class Sessions {
   readonly #open = new Map<number, Ort.InferenceSession>();
+  #zeros = new Float32Array(0);
 
   constructor(
     private readonly ort: typeof Ort,
@@ -72,12 +73,18 @@ class Sessions {
     }
   }
 
-  #run(id: number, feeds: Readonly<Record<string, RawTensor>>, outputs: readonly string[]) {
+  #run(id: number, feeds: Readonly<Record<string, FeedTensor>>, outputs: readonly string[]) {
     const tensors = Object.entries(feeds).map(([name, tensor]) => [name, this.#toTensor(tensor)] as const);
     return this.#open.get(id)!.run(Object.fromEntries(tensors), outputs);
   }
 
-  #toTensor({ type, data, dims }: RawTensor): Ort.Tensor {
+  #toTensor(tensor: FeedTensor): Ort.Tensor {
+    if (tensor.type === 'zeros') {
+      const length = tensor.dims.reduce((product, size) => product * size, 1);
+      if (this.#zeros.length < length) this.#zeros = new Float32Array(length);
+      return new this.ort.Tensor('float32', this.#zeros.subarray(0, length), tensor.dims);
+    }
+    const { type, data, dims } = tensor as RawTensor;
     return new this.ort.Tensor(type as 'float32', data as Float32Array, dims);
   }
 

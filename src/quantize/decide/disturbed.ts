@@ -1,6 +1,6 @@
 /** The float model with errors added to its values, run from the part in which they are. */
 import { cutGraph } from '../../calibrate/parts.js';
-import type { Collected } from '../../calibrate/collect.js';
+import type { Collected, GivenValue } from '../../calibrate/collect.js';
 import { operandsOf, withOperands } from '../../graph/nodes/index.js';
 import type { ConstantNode, Graph, GraphNode } from '../../graph/types.js';
 import type { Calibration, Quantization } from '../context.js';
@@ -62,9 +62,8 @@ export function givenValues(
   { calibration }: Quantization,
   { inputs, candidates }: Segment,
   exact: Pick<Collected, 'samples' | 'logits'>,
-): Map<string, (run: number) => Float32Array | Promise<Float32Array>> {
+): Map<string, GivenValue> {
   const images = exact.logits.length;
-  const zeros = new Float32Array(candidates.reduce((most, { node }) => Math.max(most, node.rows * node.cols), 0));
   const valuesOf =
     (image: number): ValueOf =>
     (id) => {
@@ -72,9 +71,9 @@ export function givenValues(
       return exact.samples.read(id, image * rows * cols, (image + 1) * rows * cols);
     };
   let prepared: { readonly candidate: Candidate; readonly errorOf: ReturnType<Candidate['prepare']> } | null = null;
-  const addedTo = (place: Candidate, run: number): Float32Array | Promise<Float32Array> => {
+  const addedTo = (place: Candidate, run: number): ReturnType<GivenValue> => {
     const candidate = candidates[Math.floor(run / images)];
-    if (errorId(candidate) !== errorId(place)) return zeros.subarray(0, place.node.rows * place.node.cols);
+    if (errorId(candidate) !== errorId(place)) return 'zeros';
     if (prepared?.candidate !== candidate) prepared = { candidate, errorOf: candidate.prepare() };
     return prepared.errorOf(valuesOf(run % images));
   };

@@ -93,18 +93,23 @@ export async function weightsError(
  * Queries, keys and values are those of the float model.
  */
 export function softmaxError(node: AttentionNode, kind: SoftmaxKind, valueOf: ValueOf): Float32Array {
+  const [rounded, exact] = [new Float64Array(node.keys), new Float64Array(node.keys)];
   return attend(node, valueOf, (scores, query) => {
-    const [rounded, exact] = ([8, 12] as const).map((bits) => weigh(scores, query, kind, bits));
-    return rounded.map((w, j) => w - exact[j]);
+    weigh(scores, query, kind, 8, rounded);
+    weigh(scores, query, kind, 12, exact);
+    for (let j = 0; j < rounded.length; j++) rounded[j] -= exact[j];
+    return rounded;
   });
 }
 
-/** Softmax weights of one query's scores, their sum 1, as the integer kernels make them. */
-function weigh(scores: Float64Array, query: number, kind: SoftmaxKind, bits: SoftmaxBits): Float64Array {
-  const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
-  const weights = scores.map((x, j) =>
-    softmaxWeight(Math.round((most - x) / SCORE_UNIT), SCORE_BITS, kind, bits, softmaxDither(query, j, bits)),
-  );
-  const sum = weights.reduce((a, b) => a + b, 0);
-  return weights.map((w) => w / sum);
+/** Softmax weights of one query's scores, their sum 1, as the integer kernels make them, into `weights`. */
+function weigh(scores: Float64Array, query: number, kind: SoftmaxKind, bits: SoftmaxBits, weights: Float64Array): void {
+  let most = -Infinity;
+  for (const x of scores) most = Math.max(most, x);
+  let sum = 0;
+  for (let j = 0; j < scores.length; j++) {
+    const distance = Math.round((most - scores[j]) / SCORE_UNIT);
+    sum += weights[j] = softmaxWeight(distance, SCORE_BITS, kind, bits, softmaxDither(query, j, bits));
+  }
+  for (let j = 0; j < weights.length; j++) weights[j] /= sum;
 }
