@@ -31,7 +31,7 @@ interface CollectListeners {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Makes the value that a node is given for an image: [rows, cols]. */
+/** Makes the value that a node is given for an image: [rows, cols]; the caller takes the memory. */
 export type GivenValue = (image: number) => Float32Array | Promise<Float32Array> | 'zeros';
 
 export interface CollectRequest {
@@ -154,7 +154,7 @@ class Pass {
       const asked: Promise<Map<string, Observed>>[] = [];
       const ask = async (i: number): Promise<Map<string, Observed>> =>
         model.observe(
-          await this.#feeds(model, inputs, i),
+          await this.#feeds(model, inputs, readLater, i),
           new Map(outputs.map((id) => [id, this.#observation(id, i, carriedOn.includes(id))])),
         );
       for (const i of images.keys()) {
@@ -185,13 +185,23 @@ class Pass {
   }
 
   /** What a part reads for image i: values of other parts, [rows, cols], and the image where it begins with it. */
-  async #feeds(model: FloatModel, inputs: readonly string[], i: number): Promise<Record<string, Feed>> {
+  async #feeds(
+    model: FloatModel,
+    inputs: readonly string[],
+    readLater: ReadonlySet<string>,
+    i: number,
+  ): Promise<Record<string, Feed>> {
     const { graph, images, normalization } = this.#request;
     const { channels, height, width, name } = graph.input;
     const feeds: Record<string, Feed> = {};
+    // What is fed is gone.
+    const carried = (id: string): Float32Array => {
+      const value = this.#carried[i].get(id)!;
+      return readLater.has(id) ? value.slice() : value;
+    };
     for (const id of inputs) {
       const { rows, cols } = this.#node(id);
-      feeds[id] = { data: (await this.#given.get(id)?.(i)) ?? this.#carried[i].get(id)!, shape: [rows, cols] };
+      feeds[id] = { data: (await this.#given.get(id)?.(i)) ?? carried(id), shape: [rows, cols] };
     }
     if (model.inputNames.includes(name)) {
       const data = normalizePixels(images[i], channels, normalization.mean, normalization.std);

@@ -48,7 +48,7 @@ export async function openFloatModel(
 export interface FloatModelPool extends FloatModel {
   /** Runs that may be asked for at once. */
   readonly lanes: number;
-  /** Runs the model, of float32, and keeps of each output what is wanted. */
+  /** Runs the model, of float32, on inputs whose memory it takes, and keeps of each output what is wanted. */
   observe(inputs: ObservedInputs, wanted: ReadonlyMap<string, Observation>): Promise<Map<string, Observed>>;
 }
 

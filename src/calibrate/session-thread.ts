@@ -29,6 +29,7 @@ export interface Session extends SessionDescription {
 
 /** A session on a thread of its own, which can also look at values of float32 without handing them over. */
 export interface ThreadSession extends Session {
+  /** @param feeds their memory goes to the thread */
   observe(
     feeds: Readonly<Record<string, FeedTensor>>,
     wanted: Readonly<Record<string, Observation>>,
@@ -122,8 +123,12 @@ class SessionThread {
       ...description,
       run: (feeds, outputs) =>
         this.ask(session, { kind: 'run', feeds: compacted(feeds), outputs }) as Promise<Record<string, RawTensor>>,
-      observe: (feeds, wanted) =>
-        this.ask(session, { kind: 'observe', feeds: compacted(feeds), wanted }) as Promise<Record<string, Observed>>,
+      observe: (feeds, wanted) => {
+        const given = compacted(feeds);
+        return this.ask(session, { kind: 'observe', feeds: given, wanted }, buffersIn(given)) as Promise<
+          Record<string, Observed>
+        >;
+      },
       release: async () => void (await this.ask(session, { kind: 'release' })),
     };
   }
@@ -133,11 +138,11 @@ class SessionThread {
     if (this.runtime === 'onnxruntime-node') this.state.stop();
   }
 
-  private ask(session: number, request: SessionCall['request']): Promise<unknown> {
+  private ask(session: number, request: SessionCall['request'], transfer: ArrayBuffer[] = []): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.failure !== null) return reject(this.failure);
       const call = this.calls++;
-      this.worker.postMessage({ call, session, request } satisfies SessionCall);
+      this.worker.postMessage({ call, session, request } satisfies SessionCall, transfer);
       this.worker.ref();
       this.pending.set(call, { resolve, reject });
     });
@@ -164,6 +169,11 @@ function compacted<T extends FeedTensor>(feeds: Readonly<Record<string, T>>): Re
       tensor.type === 'zeros' ? tensor : { ...tensor, data: compact((tensor as RawTensor).data) },
     ]),
   );
+}
+
+function buffersIn(feeds: Readonly<Record<string, FeedTensor>>): ArrayBuffer[] {
+  const buffers = Object.values(feeds).flatMap((tensor) => ('data' in tensor ? [tensor.data.buffer] : []));
+  return [...new Set(buffers)].filter((buffer) => buffer instanceof ArrayBuffer);
 }
 
 /** By runtime, number of threads, which onnxruntime-web takes once, when it starts, and place among its like. */

@@ -18,7 +18,7 @@ export interface Segment {
 }
 
 /** Parts that a graph is cut into: what lies before the part of an error need not be computed again. */
-const SEGMENTS = 12;
+const SEGMENTS = 6;
 
 /** The graph's segments that have candidates. */
 export function segmentsOf(graph: Graph, candidates: readonly Candidate[]): Segment[] {

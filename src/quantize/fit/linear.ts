@@ -60,10 +60,10 @@ const ROWS_PER_INPUT = 5;
 const ROWS_FOR_BIAS = 32;
 
 /**
- * Fits one linear layer to what it really sees (`FitProblem`, whose rows it centres in place): the weights are corrected (`correctWeights`), rounded
- * one input channel at a time with each rounding error passed on to the channels still to come (`roundInOrder`; where
- * they have fewer than 8 bits `roundCoded`), what
- * that leaves of them is rounded once more where there is a residual plane, and the bias makes the mean error zero.
+ * Fits one linear layer to what it really sees (`FitProblem`, whose rows are centred in place): the weights are
+ * corrected (`correctWeights`), rounded one input channel at a time with each rounding error passed on to the channels
+ * still to come (`roundInOrder`; where they have fewer than 8 bits `roundCoded`), what that leaves of them is rounded
+ * once more where there is a residual plane, and the bias makes the mean error zero.
  */
 export async function fitLinear(
   problem: FitProblem,

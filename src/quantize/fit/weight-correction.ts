@@ -32,8 +32,9 @@ export const NO_CORRECTION: Correction = { delta: null, ridge: null, heldOutErro
 const DAMPING = 1e-3;
 
 /**
- * The ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE of centred inputs X and errors E = T − X·Wᵀ of the output. λ is the strength
- * that leaves the least error on the held-out rows; where none leaves less than the float weights do, these stay.
+ * The ridge solution ΔWᵀ = (XᵀX + λ·diag(XᵀX))⁻¹XᵀE of centred inputs X and errors E = T − X·Wᵀ of the output. λ is the
+ * strength that leaves the least error on the held-out rows; where none leaves less than the float weights do, these
+ * stay.
  *
  * @param split where the held-out rows are, which follow the others
  * @param ridges strengths to try, as shares of the Gram matrix's diagonal
