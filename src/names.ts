@@ -2,7 +2,7 @@
 import { editDistance } from './metrics/edit-distance.js';
 
 /** Letters to change, of those of a word, from which another word is meant. */
-const FAR = 0.4;
+const FAR = 0.5;
 /** How many names a list shows. */
 const SHOWN = 5;
 

@@ -8,6 +8,7 @@ import type { Compared, Machine, NamedProgram } from '../bench/compare.js';
 import { profileNative, profileWasm } from '../bench/profile.js';
 import type { Profile } from '../bench/profile.js';
 import { loadModel } from '../program/file.js';
+import { addExamples } from './examples.js';
 import { addFormatOption, printRows } from './format.js';
 import type { Cells, Format, FormatFlags } from './format.js';
 import { addMemoryOption, findModel, positiveInteger, threadCount } from './options.js';
@@ -39,6 +40,10 @@ export function addBenchCommand(program: Command): void {
     .option('-r, --runs <n>', 'rounds; in each, everything measured gets a turn', positiveInteger, 20)
     .option('--profile', "show where the time goes, and the native backend's share of the machine's peak");
   addMemoryOption(addFormatOption(command, 'each runtime')).action(run);
+  addExamples(command, {
+    'bench -m model.ivit --threads 1,2': 'latency and throughput',
+    'bench -m model.ivit --float model.onnx --profile': 'beside ONNX Runtime, with where the time goes',
+  });
 }
 
 function positiveIntegers(text: string): number[] {

@@ -1,14 +1,18 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.js';
+import { addExamples } from './examples.js';
 import { forgetFailure, loadBuilder, nativeFailure } from './kernels.js';
 import { print } from './render.js';
 
 export function addBuildNativeCommand(program: Command): void {
-  program
+  const command = program
     .command('build-native')
     .description('compile the native kernels with the C compiler of this machine ($CC, cc, gcc or clang)')
     .option('--verbose', "show the compiler's messages")
     .action(run);
+  addExamples(command, {
+    'build-native --verbose': "with the compiler's messages",
+  });
 }
 
 async function run({ verbose = false }: { verbose?: boolean }): Promise<void> {

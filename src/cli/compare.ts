@@ -9,6 +9,7 @@ import type { Effort, KernelSet, ScaleMode } from '../quantize/index.js';
 import { COMPARISON_FORMATS, kindFigures, renderComparison } from '../report/comparison/index.js';
 import type { ComparisonData, ComparisonFormat } from '../report/comparison/index.js';
 import { suggestion } from '../names.js';
+import { addExamples } from './examples.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import {
   addExifOption,
@@ -81,6 +82,10 @@ export function addCompareCommand(program: Command): void {
     .addOption(new Option('--json', 'the same as --format json').implies({ format: 'json' }));
   addExifOption(command, "they are not turned, as Python's datasets do not");
   addThreadsOption(addRecipeOptions(command)).action(run);
+  addExamples(command, {
+    'compare model.onnx --images photos/ --dataset val/ -o comparison.html':
+      'all kernel sets beside float and int8, as a page',
+  });
 }
 
 const listOf =

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { diffModels } from '../api/diff.js';
 import type { Difference, ModelDiff } from '../api/diff.js';
+import { addExamples } from './examples.js';
 import { addFormatOption, printRows } from './format.js';
 import type { Cells, FormatFlags } from './format.js';
 import { positiveInteger } from './options.js';
@@ -18,6 +19,9 @@ export function addDiffCommand(program: Command): void {
     .argument('<b.ivit>', 'another')
     .option('--limit <n>', 'how many ops and layers to show', positiveInteger, 20);
   addFormatOption(command, 'each difference').action(run);
+  addExamples(command, {
+    'diff a.ivit b.ivit': 'settings, sizes, bits and scales that differ',
+  });
 }
 
 async function run(a: string, b: string, { limit, format }: Flags): Promise<void> {

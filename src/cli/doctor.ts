@@ -7,6 +7,7 @@ import { defaultRuntime } from '../calibrate/runtime.js';
 import { compileWasm, findAddon, loadNativeKernels, prebuiltPackage } from '../engine/load.js';
 import { WASM_ISAS } from '../engine/wasm-module.js';
 import { packageFile, packageRequire } from '../package-root.js';
+import { addExamples } from './examples.js';
 import { BUILD_COMMAND, loadBuilder } from './kernels.js';
 import { bytes, pairs, print, printJson } from './render.js';
 
@@ -36,7 +37,7 @@ interface Part {
 }
 
 export function addDoctorCommand(program: Command): void {
-  program
+  const command = program
     .command('doctor')
     .description('say what runs models on this machine, why, and how to get what is faster')
     .option('--json', 'print the findings as JSON')
@@ -45,6 +46,9 @@ export function addDoctorCommand(program: Command): void {
       if (json) printJson(findings);
       else printFindings(findings);
     });
+  addExamples(command, {
+    doctor: 'what runs models here, and how to get what is faster',
+  });
 }
 
 async function examine(): Promise<Findings> {

@@ -8,6 +8,7 @@ import { partialName } from '../api/part-file.js';
 import { Model } from '../api/model.js';
 import { checkOutputs } from '../api/outputs.js';
 import { worstLayers } from '../quantize/index.js';
+import { addExamples } from './examples.js';
 import { RowPrinter, addFormatOption } from './format.js';
 import type { FormatFlags } from './format.js';
 import { addExifOption, addEngineOptions, engineOptions, findModel, positiveInteger } from './options.js';
@@ -77,6 +78,11 @@ export function addEvalCommand(program: Command): void {
   addFormatOption(command, 'each model');
   addExifOption(command, "they are not turned, as Python's datasets do not");
   addEngineOptions(command).action(run);
+  addExamples(command, {
+    'eval --dataset imagenet-val/ -m model.ivit': 'accuracy and speed',
+    'eval --dataset photos/ --float model.onnx': 'beside the float model, with classes or without',
+    'eval --dataset data.parquet -m a.ivit b.ivit --results-file results.csv': 'several models, a line of a table each',
+  });
 }
 
 async function run(flags: Flags): Promise<void> {

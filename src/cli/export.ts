@@ -3,6 +3,7 @@ import { exportModel } from '../api/export.js';
 import type { ExportRequest, ExportSummary } from '../api/export.js';
 import { EXPORT_TARGETS } from '../export/index.js';
 import type { OpBytes } from '../export/target.js';
+import { addExamples } from './examples.js';
 import { addMemoryOption, choice, positiveInteger } from './options.js';
 import { bytes, oneLine, pairs, print, printJson, warningsTold } from './render.js';
 import { table } from './table.js';
@@ -28,6 +29,10 @@ export function addExportCommand(program: Command): void {
     .option('--ram-report', 'list the working memory that each op needs')
     .option('--json', 'print the summary as JSON');
   addMemoryOption(command).action(run);
+  addExamples(command, {
+    'export model.ivit --to c -o model-c': 'C without floats',
+    'export model.ivit --to onnx': 'ONNX of integer operators',
+  });
 }
 
 const WEIGHTS = ['c', 'bin', 'section'];

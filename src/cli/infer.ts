@@ -9,6 +9,7 @@ import { checkOutputNames, checkPixelsName, outputFileKind, saveOutputs, savePix
 import type { SavedImage } from '../api/output-file.js';
 import { checkOutputs } from '../api/outputs.js';
 import type { StoredImage } from '../images/datasets/index.js';
+import { addExamples } from './examples.js';
 import { RowPrinter, addFormatOption } from './format.js';
 import type { FormatFlags } from './format.js';
 import { STANDARD_INPUT, expandImages } from './image-files.js';
@@ -49,6 +50,12 @@ export function addInferCommand(program: Command): void {
   addFormatOption(command, 'each class of each image (csv), or each image (jsonl)');
   addExifOption(command, 'they are turned');
   addModelOptions(command).action(run);
+  addExamples(command, {
+    'infer photo.jpg': 'the five likeliest classes',
+    'infer photos/ -m model.ivit --top 1 --format csv': 'a folder, as a table for other programs',
+    'infer --watch inbox/ --format jsonl': 'whatever is put into a folder, until Ctrl-C',
+    'infer photo.jpg --explain map.png': 'where the model looked',
+  });
 }
 
 async function run(patterns: readonly string[], flags: Flags): Promise<void> {

@@ -14,6 +14,7 @@ import { loadModel } from '../program/file.js';
 import { FORMAT_VERSION } from '../program/model.js';
 import { requireRegularFile } from '../regular-file.js';
 import { modelSummary, outputRows } from '../model-summary.js';
+import { addExamples } from './examples.js';
 import { fold } from './fold.js';
 import type { Fold } from './fold.js';
 import { addFormatOption, printRows } from './format.js';
@@ -37,6 +38,10 @@ export function addInspectCommand(program: Command): void {
     .option('--size <size>', 'input size N or HxW, where an ONNX model leaves it open')
     .option('--output <name>', 'an output of an ONNX model to take; may be repeated (default: all)', collectNames);
   addMemoryOption(addFormatOption(command, 'each op')).action(run);
+  addExamples(command, {
+    'inspect model.onnx': 'whether a model can be quantized, and its layers',
+    'inspect model.ivit --format csv': 'every op of an integer model, as a table for other programs',
+  });
 }
 
 async function run(model: string, flags: Flags): Promise<void> {

@@ -4,6 +4,7 @@ import { checkOutputs } from '../api/outputs.js';
 import { readLabels } from '../images/label-list.js';
 import { loadModel, saveModel } from '../program/file.js';
 import { classifierOf, outputSize } from '../metrics/output.js';
+import { addExamples } from './examples.js';
 import { addMemoryOption } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { print } from './render.js';
@@ -21,6 +22,9 @@ export function addLabelCommand(program: Command): void {
     .requiredOption('--labels <file>', 'class names: one a line, or JSON')
     .option('-o, --output <file>', 'the .ivit to write (default: the model itself)');
   addMemoryOption(command).action(run);
+  addExamples(command, {
+    'label model.ivit --labels names.txt': 'class names, one a line',
+  });
 }
 
 async function run(model: string, { labels: file, output, maxMemory }: Flags): Promise<void> {

@@ -1,8 +1,9 @@
 /** The command line: parses, calls, and turns failures into one line and an exit code. */
 import { CommanderError } from 'commander';
 import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
+import { namesConfig, withConfig } from './config.js';
 import { exitOnSignals } from './interrupt.js';
-import { calledCommand, createProgram } from './program.js';
+import { calledCommand, checkHelp, createProgram } from './program.js';
 import { complain } from './render.js';
 
 async function main(): Promise<void> {
@@ -12,7 +13,10 @@ async function main(): Promise<void> {
   process.stderr.on('error', () => undefined);
   try {
     const args = process.argv.slice(2);
-    await (await createProgram(calledCommand(args))).parseAsync(args, { from: 'user' });
+    checkHelp(args);
+    const called = calledCommand(args);
+    const all = namesConfig(args) ? withConfig(await createProgram(called), args) : args;
+    await (await createProgram(called)).parseAsync(all, { from: 'user' });
   } catch (error) {
     process.exitCode = report(error, process.argv.includes('--debug'));
   }

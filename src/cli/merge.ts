@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { mergeEvaluations } from '../api/merge.js';
 import { checkOutputs } from '../api/outputs.js';
+import { addExamples } from './examples.js';
 import { checkConfusionName, writeConfusion } from './confusion.js';
 import { PredictionTable, evaluationJson, printEvaluation, warnOfSkipped } from './evaluation.js';
 import { addFormatOption, printRows } from './format.js';
@@ -25,6 +26,10 @@ export function addMergeCommand(program: Command): void {
     .option('--classes', 'show the least accurate classes, and those that are confused most')
     .option('--results-file <file.csv>', 'append the figures to a table');
   addFormatOption(command, 'all parts').action(run);
+  addExamples(command, {
+    'merge parts/': 'the figures of all parts that ivit eval --out wrote into a folder',
+    'merge part-1.jsonl part-2.jsonl --confusion confusion.png': 'with the confusion matrix',
+  });
 }
 
 async function run(parts: readonly string[], flags: Flags): Promise<void> {

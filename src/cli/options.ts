@@ -47,8 +47,27 @@ export function threadCount(text: string): number {
   throw new InvalidArgumentError(`This machine takes at most ${MAX_THREADS} threads.`);
 }
 
-/** The names of an option that may be repeated. */
-export const collectNames = (text: string, earlier: readonly string[] = []): string[] => [...earlier, text];
+/** Parsers of whole numbers, with the least that each takes. */
+export const WHOLE_NUMBERS: ReadonlyMap<unknown, number> = new Map([
+  [positiveInteger, 1],
+  [atLeastTwo, 2],
+  [threadCount, 1],
+]);
+
+type Collector<T> = (text: string, earlier?: readonly T[]) => T[];
+const COLLECTORS = new WeakSet<object>();
+
+/** A parser of an option that may be repeated. */
+export function collecting<T>(parse: (text: string) => T): Collector<T> {
+  const collect: Collector<T> = (text, earlier = []) => [...earlier, parse(text)];
+  COLLECTORS.add(collect);
+  return collect;
+}
+
+export const isRepeatable = ({ variadic, parseArg }: Option): boolean =>
+  variadic || (parseArg !== undefined && COLLECTORS.has(parseArg));
+
+export const collectNames = collecting((name) => name);
 
 export function addThreadsOption(command: Command): Command {
   return command.option('--threads <n>', 'threads to use (default: all cores)', threadCount);

@@ -1,6 +1,9 @@
 /** The command line as a tree of commands: what help, completion, the man page and the schema are made from. */
 import { Command } from 'commander';
 import { VERSION } from '../api/version.js';
+import { UsageError } from '../errors.js';
+import { suggestion } from '../names.js';
+import { addConfigOption } from './config.js';
 import { complain } from './render.js';
 
 /** Each command's module, loaded when it is called, or when help lists them all: loading takes longer than errors. */
@@ -19,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   serve: async () => (await import('./serve.js')).addServeCommand,
   bench: async () => (await import('./bench.js')).addBenchCommand,
   doctor: async () => (await import('./doctor.js')).addDoctorCommand,
+  completion: async () => (await import('./completion.js')).addCompletionCommand,
   'build-native': async () => (await import('./build-native.js')).addBuildNativeCommand,
 };
 
@@ -33,6 +37,13 @@ export function calledCommand(args: readonly string[]): string | undefined {
   return called !== undefined && Object.hasOwn(COMMANDS, called) ? called : undefined;
 }
 
+/** @throws UsageError where help is asked for of no command */
+export function checkHelp([first, name]: readonly string[]): void {
+  if (first !== 'help' || name === undefined || name.startsWith('-') || Object.hasOwn(COMMANDS, name)) return;
+  const names = Object.keys(COMMANDS);
+  throw new UsageError(`There is no command ${name}${suggestion(name, names) || `; there are ${names.join(', ')}`}`);
+}
+
 /** @param only the one command that is needed; default: all */
 export async function createProgram(only?: string): Promise<Command> {
   const program = new Command('ivit')
@@ -44,8 +55,10 @@ export async function createProgram(only?: string): Promise<Command> {
     .showHelpAfterError('(ivit --help lists the commands)')
     .exitOverride();
   for (const name of only === undefined ? Object.keys(COMMANDS) : [only]) (await COMMANDS[name]!())(program);
-  for (const command of program.commands)
+  for (const command of program.commands) {
+    addConfigOption(command);
     command.option(...DEBUG).showHelpAfterError(`(ivit help ${command.name()} shows how to use it)`);
+  }
   return program;
 }
 

@@ -8,7 +8,8 @@ import type { QuantizeSummary } from '../api/summary.js';
 import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, PatternBits, WeightBits, QuantizeOptions } from '../quantize/index.js';
-import { addRecipeOptions, addThreadsOption, atLeastTwo, choice, collectNames } from './options.js';
+import { addExamples } from './examples.js';
+import { addRecipeOptions, addThreadsOption, atLeastTwo, choice, collectNames, collecting } from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { commandLine } from '../api/command.js';
 import { parseShard, shardFrom } from './shard.js';
@@ -107,6 +108,13 @@ export function addQuantizeCommand(program: Command): void {
     .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
     .option('--json', 'print the summary as JSON');
   addThreadsOption(addRecipeOptions(command)).action(run);
+  addExamples(command, {
+    'quantize model.onnx --images photos/': 'calibrate on photographs; writes model.ivit',
+    'quantize model.onnx --images photos/ --effort fast --report report.html':
+      'in seconds, with a page on what became of each layer',
+    "quantize model.onnx --weight-bits '6,blocks.*.mlp.*=4' -o small.ivit": 'a smaller file',
+    'quantize model.onnx --config ivit.json': 'with the options of a file',
+  });
 }
 
 async function run(model: string, flags: Flags): Promise<void> {
@@ -244,11 +252,11 @@ function warnIfPoor({ outputs, layers }: QuantizeSummary): void {
   );
 }
 
-function collectLayerBits(text: string, earlier: readonly LayerBits[] = []): LayerBits[] {
+const collectLayerBits = collecting((text): LayerBits => {
   const match = /^(.+)=(8|16)$/.exec(text);
   if (match === null) throw new InvalidArgumentError('It must be a name or pattern, =, and 8 or 16.');
-  return [...earlier, { pattern: match[1], bits: match[2] === '8' ? 8 : 16 }];
-}
+  return { pattern: match[1], bits: match[2] === '8' ? 8 : 16 };
+});
 
 type WidthFlags = Pick<QuantizeOptions, 'weightBits' | 'layerWeightBits'>;
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { report } from '../api/report.js';
 import type { ReportData } from '../report/index.js';
+import { addExamples } from './examples.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { addThreadsOption, positiveInteger } from './options.js';
 import { Progress } from './progress.js';
@@ -26,6 +27,9 @@ export function addReportCommand(program: Command): void {
     .option('--limit <n>', 'use only so many images, drawn at random', positiveInteger)
     .option('--json', 'print the summary as JSON');
   addThreadsOption(command).action(run);
+  addExamples(command, {
+    'report model.ivit --float model.onnx --images photos/ -o report.html': 'a page that needs no network',
+  });
 }
 
 async function run(model: string, { json, ...request }: Flags): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { serve } from '../api/serve.js';
+import { addExamples } from './examples.js';
 import { addEngineOptions, engineOptions, findModelIfAny } from './options.js';
 import type { EngineFlags } from './options.js';
 import { noticeSlowKernels } from './kernels.js';
@@ -21,6 +22,9 @@ export function addServeCommand(program: Command): void {
     .option('--port <n>', 'the port; 0 takes any that is free', portNumber, 8080)
     .option('--json', 'print the address and the model as JSON');
   addEngineOptions(command).action(run);
+  addExamples(command, {
+    'serve model.ivit': 'a page at http://127.0.0.1:8080/',
+  });
 }
 
 function portNumber(text: string): number {

@@ -4,6 +4,7 @@ import { verify } from '../api/verify.js';
 import type { Check, Verification } from '../api/verify.js';
 import { CheckError } from '../errors.js';
 import type { Headroom } from '../program/headroom.js';
+import { addExamples } from './examples.js';
 import { fold, rangeText } from './fold.js';
 import { addFormatOption, printRows } from './format.js';
 import type { Cells, FormatFlags } from './format.js';
@@ -32,6 +33,10 @@ export function addVerifyCommand(program: Command): void {
     .option('--noise <n>', 'images of noise to compare all backends on', positiveInteger, 4)
     .option('--seed <n>', 'seed of the noise', positiveInteger, 1);
   addMemoryOption(addFormatOption(command, 'each check')).action(run);
+  addExamples(command, {
+    'verify model.ivit': 'its proofs, and all backends on images of noise',
+    'verify model.ivit --against model.onnx --images photos/': "its decisions beside the float model's",
+  });
 }
 
 function share(text: string): number {
