@@ -310,11 +310,16 @@ export class Lowerer {
   }
 
   #view(expr: ViewExpr): Lowered {
+    const parts = expr.sources.map((source) => this.lower(source));
+    return this.joined(parts, expr.layout, expr.shape);
+  }
+
+  /** A rearrangement of several tensors laid end to end. */
+  joined(tensors: readonly Lowered[], layout: Layout, shape: readonly number[]): Lowered {
     const sources: string[] = [];
     const starts = new Map<string, number>();
     let end = 0;
-    const parts = expr.sources.map((source) => {
-      const inner = this.lower(source);
+    const parts = tensors.map((inner) => {
       for (const id of inner.sources)
         if (!starts.has(id)) {
           starts.set(id, end);
@@ -327,11 +332,11 @@ export class Lowerer {
         starts: inner.sources.map((id) => starts.get(id)!),
       };
     });
-    const layout = coarsen(
-      compose(expr.layout, parts),
+    const composed = coarsen(
+      compose(layout, parts),
       sources.map((id) => this.sizeOf(id)),
     );
-    return { shape: expr.shape, sources, layout };
+    return { shape, sources, layout: composed };
   }
 
   /** The pixels themselves, by a convolution that copies them: for whatever does not begin with patches. */

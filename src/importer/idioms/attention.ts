@@ -5,6 +5,7 @@ import { Unsupported } from '../problems.js';
 import type { Idiom } from './idiom.js';
 import { attentionOperators } from './attention-operators.js';
 import { chooseHeads, operand, viewOf } from './operand-views.js';
+import { scoreTerms, withTerms, type ScoreShape, type ScoreTerm } from './score-terms.js';
 import { softmaxInput } from './softmax.js';
 
 /** softmax(scale·q·kᵀ + bias)·v over any number of leading axes, wherever the scale and the bias come in. */
@@ -18,20 +19,27 @@ export const attention: Idiom = {
     if (softmax === null) return null;
     const [queries, keys] = probabilities.shape.slice(-2);
     const groups = sizeOf(expr.shape.slice(0, -2));
-    const scores = peelScores(softmax, groups);
+    const scores = peelScores(softmax, { groups, queries, keys });
     if (!scores || sizeOf(probabilities.shape) !== groups * queries * keys) return null;
 
-    const { product, scale, bias } = scores;
+    const { product, scale, bias, terms } = scores;
     const q = withoutFactor(product.inputs[0], groups, scale);
     const k = withoutFactor(product.inputs[1], groups, scale);
     const batchShape = product.shape.slice(0, -2);
-    const dim = q.shape.at(-1)!;
+    if (terms.length > 0 && (scale[0] === 0 || scale.some((factor) => factor !== scale[0]))) return null;
+    const innerDim = q.shape.at(-1)!;
     const valueDim = v.shape.at(-1)!;
     const swap = [...batchShape.keys(), batchShape.length + 1, batchShape.length];
-    const keysByDim = lowerer.broadcast(lowerer.lower(k), [...batchShape, dim, keys]);
+    const keysByDim = lowerer.broadcast(lowerer.lower(k), [...batchShape, innerDim, keys]);
+    const plain = {
+      q: lowerer.broadcast(lowerer.lower(q), [...batchShape, queries, innerDim]),
+      k: lowerer.rearranged(keysByDim, permute(keysByDim.shape, swap), [...batchShape, keys, innerDim]),
+    };
+    const whole = terms.length === 0 ? plain : withTerms(plain, terms, scale[0], lowerer);
+    const dim = whole.q.shape.at(-1)!;
     const operands = [
-      operand(q, lowerer.broadcast(lowerer.lower(q), [...batchShape, queries, dim]), queries, dim),
-      operand(k, lowerer.rearranged(keysByDim, permute(keysByDim.shape, swap), [...batchShape, keys, dim]), keys, dim),
+      operand(q, whole.q, queries, dim),
+      operand(k, whole.k, keys, dim),
       operand(v, lowerer.broadcast(lowerer.lower(v), [...expr.shape.slice(0, -2), keys, valueDim]), keys, valueDim),
     ];
     const hint = [expr.shape, product.shape].map((shape) => shape.at(-3) ?? 1).find((dim_) => dim_ > 1) ?? 1;
@@ -71,20 +79,35 @@ interface Scores {
   /** One factor for each of the leading axes' positions. */
   readonly scale: Float64Array;
   readonly bias: Float64Array | null;
+  /** Summands that the image changes. */
+  readonly terms: readonly ScoreTerm[];
 }
 
 /** Takes factors and summands off the scores until q·kᵀ is left. */
-function peelScores(softmaxInput: Expr, groups: number): Scores | null {
+function peelScores(softmaxInput: Expr, of: ScoreShape): Scores | null {
+  const { groups, queries, keys } = of;
+  const terms: ScoreTerm[] = [];
   const scale = new Float64Array(groups).fill(1);
   let bias: Float64Array | null = null;
   for (let expr = softmaxInput; ;) {
     if (!('inputs' in expr)) {
-      const inner = throughReshapes(expr);
-      if (inner === expr) return null;
-      expr = inner;
+      if (expr.op !== 'view' || !isReshape(expr)) return null;
+      [expr] = expr.sources;
       continue;
     }
-    if (expr.op === 'matmul') return sizeOf(expr.shape.slice(0, -2)) === groups ? { product: expr, scale, bias } : null;
+    if (expr.op === 'matmul') {
+      const isProduct = sizeOf(expr.shape.slice(0, -2)) === groups && expr.shape.at(-2) === queries;
+      return isProduct && expr.shape.at(-1) === keys ? { product: expr, scale, bias, terms } : null;
+    }
+    if (expr.op === 'add' && !expr.inputs.some(isConstant)) {
+      const { inputs, shape } = expr;
+      const found = inputs.map((input) => scoreTerms(input, shape, of, scale[0]));
+      const at = found.findIndex((some) => some !== null);
+      if (at < 0 || sizeOf(inputs[1 - at].shape) !== sizeOf(expr.shape)) return null;
+      terms.push(...found[at]!);
+      expr = inputs[1 - at];
+      continue;
+    }
     const [x, operand] = expr.inputs;
     if ((expr.op !== 'mul' && expr.op !== 'add') || !isConstant(operand) || sizeOf(expr.shape) !== sizeOf(x.shape))
       return null;
