@@ -23,22 +23,21 @@ export async function readSource(source: ModelSource, reading: Reading = {}): Pr
 }
 
 async function download(url: string, { onProgress, signal }: Reading): Promise<Uint8Array> {
-  let response: Response;
-  try {
-    response = await fetch(url, { signal });
-  } catch (error) {
+  const refuse = (error: unknown): never => {
     signal?.throwIfAborted();
     throw new InputError(`Cannot load ${url}: ${(error as Error).message}`, { cause: error, code: 'NOT_FOUND' });
-  }
-  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`, { code: 'NOT_FOUND' });
-  if (onProgress === undefined || response.body === null) return new Uint8Array(await response.arrayBuffer());
+  };
+  const response = await fetch(url, { signal }).catch(refuse);
+  if (!response.ok) refuse(new Error(`HTTP status ${response.status}`));
+  if (onProgress === undefined || response.body === null)
+    return new Uint8Array(await response.arrayBuffer().catch(refuse));
   // With a Content-Encoding the length is that of what is sent, not of what is read.
   const length = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
   const total = length === null ? null : Number(length);
   const parts: Uint8Array[] = [];
   let loaded = 0;
   const reader = response.body.getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+  for (let part = await reader.read().catch(refuse); !part.done; part = await reader.read().catch(refuse)) {
     const bytes = part.value as Uint8Array;
     parts.push(bytes);
     onProgress((loaded += bytes.length), total);

@@ -10,13 +10,22 @@ import { installPackage } from './install.js';
 const folder = temporaryFolder();
 
 const PROGRAM = `
-import { Model, decodeImage, evaluate, quantize } from 'ivit';
+import { Model, decodeImage, evaluate, quantize, type ErrorCode } from 'ivit';
 import { paper } from 'ivit/kernels';
 
 export async function classify(file: string): Promise<number> {
   const model: Model = await Model.load(file, { backend: 'wasm', threads: 2 });
   const { predictions } = await model.infer(await decodeImage('photo.jpg'));
   return predictions[0]!.index;
+}
+export async function stream(file: string, images: AsyncIterable<string>, signal: AbortSignal): Promise<ErrorCode[]> {
+  await using model = await Model.load(file, { signal, onProgress: (stage: 'read' | 'prepare', done, total) => {} });
+  const codes: ErrorCode[] = [];
+  for await (const { error, predictions } of model.inferAll(images, { signal })) {
+    if (error !== undefined) codes.push(error.code);
+    else predictions[0]!.probability.toFixed(2);
+  }
+  return codes;
 }
 export { evaluate, quantize, paper };
 `;
@@ -45,6 +54,28 @@ test.each([
   });
   expect(stdout).toBe('');
   expect(status).toBe(0);
+});
+
+const PAGE = `
+import { loadModel, type WebModel } from 'ivit/web';
+
+export async function classify(image: ImageData, signal: AbortSignal): Promise<number> {
+  using model: WebModel = await loadModel('model.ivit', { signal });
+  return model.predictions(await model.run(image))[0]!.index;
+}
+`;
+
+test('TypeScript takes a page, without the types of Node and without a library for its own disposal', () => {
+  writeFileSync(folder.path('app/page.ts'), PAGE);
+  const resolution = { module: 'esnext', moduleResolution: 'bundler', target: 'es2022' };
+  const compilerOptions = { ...resolution, lib: ['es2022', 'dom'], types: [], strict: true, noEmit: true };
+  writeFileSync(folder.path('app/tsconfig.page.json'), JSON.stringify({ compilerOptions, files: ['page.ts'] }));
+  const tsc = path.join(REPOSITORY, 'node_modules/typescript/bin/tsc');
+  const { stdout } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.page.json'], {
+    cwd: folder.path('app'),
+    encoding: 'utf8',
+  });
+  expect(stdout).toBe('');
 });
 
 const BUNDLED = `

@@ -111,6 +111,42 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     await page.close();
   });
 
+  test('loading can be given up at every moment; errors have codes; a model is disposed of', async () => {
+    const { page } = await open(true);
+    const found = await page.evaluate(async () => {
+      const { loadModel } = (globalThis as unknown as { ivit: Ivit }).ivit;
+      const file = '/scenes/scenes.ivit';
+      const bytes = new Uint8Array(await (await fetch(file)).arrayBuffer());
+      const reasonOf = (work: Promise<unknown>): Promise<unknown> => work.then(String, (reason: unknown) => reason);
+      const codeOf = (work: Promise<unknown>): Promise<string> =>
+        work.then(String, (error: { code: string }) => error.code);
+      const [downloading, starting] = [new AbortController(), new AbortController()];
+      const onProgress = (): void => downloading.abort('while it is read');
+      const reading = reasonOf(loadModel(file, { signal: downloading.signal, onProgress }));
+      const loading = reasonOf(loadModel(bytes, { signal: starting.signal }));
+      setTimeout(() => starting.abort('while it starts'));
+      const reasons = [
+        await reasonOf(loadModel(file, { signal: AbortSignal.abort('before') })),
+        await reading,
+        await loading,
+      ];
+      const later = new AbortController();
+      const model = await loadModel(bytes, { signal: later.signal });
+      later.abort('after');
+      const image = { data: new Uint8Array(3), width: 1, height: 1 };
+      const { length } = await model.run(image); // a signal that comes after loading changes nothing
+      const damaged = bytes.slice();
+      damaged[damaged.length - 1] ^= 1;
+      const codes = [await codeOf(loadModel(damaged)), await codeOf(loadModel('/absent.ivit'))];
+      (model as unknown as Record<symbol | string, () => void>)[Symbol.dispose ?? 'close']();
+      return { reasons, codes: [...codes, await codeOf(model.run(image))], length };
+    });
+    expect(found.reasons).toEqual(['before', 'while it is read', 'while it starts']);
+    expect(found.codes).toEqual(['BAD_IVIT', 'NOT_FOUND', 'CLOSED']);
+    expect(found.length).toBe(12);
+    await page.close();
+  });
+
   test('what is wrong is told: addresses, files, images, options', async () => {
     const { page } = await open(false);
     const errors = await page.evaluate(async () => {
