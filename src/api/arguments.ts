@@ -22,6 +22,7 @@ const numbers = (expected: string, accepts: (x: number) => boolean): Check => ({
     value.length <= MAX_CHANNELS &&
     value.every((x) => Number.isFinite(x) && accepts(x as number)),
 });
+const BOOLEAN: Check = { expected: 'true or false', accepts: (value) => typeof value === 'boolean' };
 const edge = wholeNumber(1, MAX_EDGE).accepts;
 
 const QUANTIZE: Checks<QuantizeRequest> = {
@@ -30,6 +31,7 @@ const QUANTIZE: Checks<QuantizeRequest> = {
   numImages: wholeNumber(2),
   stats: listOf(path),
   saveStats: path,
+  resume: BOOLEAN,
   report: path,
   preprocess: shaped('an object', () => true),
   outputs: listOf(path),
@@ -84,7 +86,7 @@ const EVALUATE: Checks<EvaluateRequest> = {
     ({ index, count }) => wholeNumber(1).accepts(count) && wholeNumber(1, count as number).accepts(index),
   ),
   out: path,
-  resume: { expected: 'true or false', accepts: (value) => typeof value === 'boolean' },
+  resume: BOOLEAN,
   ...LONG_WORK,
   onNotice: FUNCTION,
   exif: EXIF,

@@ -53,6 +53,7 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
     ...option('labels', labels),
     ...(stats === undefined ? [] : ['--stats', ...stats]),
     ...option('save-stats', saveStats),
+    ...(request.resume ? ['--resume'] : []),
     ...option('report', report),
     ...option('threads', threads),
     ...recipeOptions(preprocess),

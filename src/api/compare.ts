@@ -156,7 +156,7 @@ async function quantizeAll(
       request.onForm?.(name);
       const file = fileOf(prepared.model, folder, combination);
       const own = quantizeRequest(request, combination);
-      const { bytes, result } = await quantizePrepared(prepared, own, file, passes.get(combination.effort));
+      const { bytes, result } = await quantizePrepared(prepared, own, file, { passes: passes.get(combination.effort) });
       forms.push({ ...combination, name, file, bytes, functions: result.functions });
     }
   } finally {

@@ -12,6 +12,8 @@ export interface OutputFile {
   readonly kind: keyof typeof KINDS;
 }
 
+const RESUME_START = '{"format":"ivit resume"';
+
 /** What a file of each kind begins with: an existing file of another kind is not replaced. */
 const KINDS = {
   '.ivit model': (start: Buffer) => containerOf(start).startsWith('{"__metadata__":{"format":"ivit"'),
@@ -20,6 +22,8 @@ const KINDS = {
   'quantization report': (start: Buffer) => /^\{\s*"output"/.test(start.toString('latin1')),
   comparison: (start: Buffer) =>
     /^(# Comparison of|model,kernels,|<!doctype html>|\{\s*"comparison")/i.test(start.toString('latin1')),
+  // A kill may have cut it off anywhere.
+  'killed quantization': (start: Buffer) => RESUME_START.startsWith(start.toString('latin1', 0, RESUME_START.length)),
   'report page': (start: Buffer) => /^<!doctype html>/i.test(start.toString('latin1')),
   'file of outputs': (start: Buffer) =>
     (start.toString('latin1').startsWith('PK\x03\x04') && start.includes('images.npy')) ||

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -23,7 +24,7 @@ import {
   quantizeGraph,
   resolveScheme,
 } from '../quantize/index.js';
-import type { FloatPasses, GivenStatistics, QuantizeOptions, QuantizeResult } from '../quantize/index.js';
+import type { GivenStatistics, QuantizeOptions, QuantizeResult, Shared } from '../quantize/index.js';
 import { SEED, drawImages } from './draw-images.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
@@ -34,6 +35,7 @@ import { hashFile } from './hash.js';
 import { checkOutputs } from './outputs.js';
 import { watched } from './long-work.js';
 import { reportKind, reportQuantized } from './report.js';
+import { ResumeFile, resumeName } from './resume-file.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
 import type { Statistics, StatisticsSubject } from './statistics-file.js';
 import type { QuantizeRequest } from './requests.js';
@@ -57,7 +59,16 @@ export async function quantize(model: string, given: QuantizeRequest = {}): Prom
   const { imported, recipe, probe, subject, calibration } = prepared;
   const { graph } = imported;
   const { images, names, skipped, unread } = calibration;
-  const { bytes, result } = await quantizePrepared(prepared, request, output);
+  const kept = request.resume === true ? await openResume(prepared, request, output) : null;
+  if (kept === null && existsSync(resumeName(output)))
+    request.onNotice?.(`${resumeName(output)} is left of a killed run: give --resume to go on from it, or delete it.`);
+  const { bytes, result } = await quantizePrepared(prepared, request, output, { stages: kept ?? undefined }).catch(
+    (error: unknown) => {
+      kept?.close();
+      throw error;
+    },
+  );
+  kept?.remove();
   if (!prepared.synthetic && probe === null)
     warnIfIndecisive(result.floatLogits, graph, request.onNotice ?? (() => undefined));
   if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
@@ -110,13 +121,13 @@ export async function prepareQuantization(model: string, request: QuantizeReques
 /**
  * Quantizes what was prepared, and writes it.
  *
- * @param passes of the float model, to be shared with quantizations that differ in kernels and scales alone
+ * @param shared what it has in common with quantizations that differ in kernels and scales alone, or with a killed run
  */
 export async function quantizePrepared(
   prepared: PreparedQuantization,
   request: QuantizeRequest,
   output: string,
-  passes?: FloatPasses,
+  shared: Shared = {},
 ): Promise<{ bytes: number; result: QuantizeResult }> {
   const { model, imported, recipe, labels, statistics, synthetic } = prepared;
   const { graph, parameters } = imported;
@@ -132,7 +143,7 @@ export async function quantizePrepared(
     threads: request.threads ?? availableParallelism(),
     onProgress: request.onProgress,
   };
-  const result = await quantizeGraph(asked, passes);
+  const result = await quantizeGraph(asked, shared);
   const statisticsImages = statistics === undefined ? null : result.statistics.get(graph.output)!.images;
   const bytes = await saveModel(output, {
     program: result.program,
@@ -205,6 +216,28 @@ function summarizeResult({
   return { agreement, outputs, layers, attentions, runtime };
 }
 
+/** What a killed run left, or a new file for what this one's stages give. */
+async function openResume(
+  { subject, recipe, calibration }: PreparedQuantization,
+  request: QuantizeRequest,
+  output: string,
+): Promise<ResumeFile> {
+  const pixels = createHash('sha256');
+  for (const image of calibration.images) pixels.update(image);
+  const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
+  const { outputs, saveStats } = request;
+  const file = ResumeFile.open(resumeName(output), {
+    tool: `ivit ${VERSION}`,
+    model: subject.sha256,
+    images: `${calibration.images.length}, ${pixels.digest('hex')}`,
+    preprocessing: `${subject.preprocessing}, ${JSON.stringify(normalizationOf(recipe))}`,
+    settings: JSON.stringify({ ...options, outputs, histograms: saveStats !== undefined }),
+    statistics: await Promise.all((request.stats ?? []).map(hashFile)),
+  });
+  if (file.isResumed) request.onNotice?.(`Going on where a killed run ended: ${resumeName(output)}`);
+  return file;
+}
+
 /** The statistics of the files given; undefined where none are. */
 async function statisticsGiven(
   files: readonly string[] | undefined,
@@ -235,9 +268,11 @@ export function checkQuantizeRequest(model: string, request: QuantizeRequest): v
   for (const input of [request.images, request.labels, ...(request.stats ?? [])])
     if (input !== undefined && !existsSync(input) && !(input === request.images && /[{*?[]/.test(input)))
       throw new InputError(`No such file or folder: ${input}`, { code: 'NOT_FOUND' });
+  const output = request.output ?? defaultOutput(model);
   checkOutputs(
     [
-      { option: '-o', path: request.output ?? defaultOutput(model), kind: '.ivit model' },
+      { option: '-o', path: output, kind: '.ivit model' },
+      { option: '--resume', path: request.resume ? resumeName(output) : undefined, kind: 'killed quantization' },
       { option: '--save-stats', path: request.saveStats, kind: 'file of statistics' },
       { option: '--report', path: request.report, kind: reportKind(request.report ?? '') },
     ],

@@ -20,6 +20,11 @@ export interface QuantizeRequest extends Partial<QuantizeOptions>, LongWork<Quan
   readonly stats?: readonly string[];
   /** Path of a file to write the statistics to that ranges were chosen on. */
   readonly saveStats?: string;
+  /**
+   * Whether what each stage gives is kept in a file beside the output, with `.resume` to its name, until all is done:
+   * where a killed run left such a file, this one goes on from there, and gives the same bytes.
+   */
+  readonly resume?: boolean;
   /** Path of a report to write: a page where it ends in `.html`, else JSON. */
   readonly report?: string;
   /** What the files beside the model say otherwise, or not at all. */

@@ -20,7 +20,10 @@ export class RowStore {
    * @param memoryLimit bytes from which on they go to a file
    * @throws InputError where no temporary file can be made
    */
-  constructor(lengths: ReadonlyMap<string, number>, memoryLimit = MEMORY_LIMIT) {
+  constructor(
+    readonly lengths: ReadonlyMap<string, number>,
+    memoryLimit = MEMORY_LIMIT,
+  ) {
     let total = 0;
     for (const [name, length] of lengths) {
       this.#starts.set(name, total);

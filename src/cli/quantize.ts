@@ -43,6 +43,7 @@ interface Flags extends RecipeOptionValues, Partial<Omit<QuantizeOptions, 'weigh
   readonly labels?: string;
   readonly stats?: readonly string[];
   readonly saveStats?: string;
+  readonly resume?: boolean;
   readonly shard?: ShardFlag;
   readonly report?: string;
   readonly threads?: number;
@@ -104,6 +105,10 @@ export function addQuantizeCommand(program: Command): void {
       '--shard <i/n>',
       'only save statistics of the i-th of n parts of the images, or auto (see ivit eval); needs --save-stats',
       parseShard,
+    )
+    .option(
+      '--resume',
+      'keep what each stage gives beside the output until all is done, and go on where a killed run ended',
     )
     .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
     .option('--json', 'print the summary as JSON');
@@ -180,11 +185,11 @@ async function observeShard(model: string, flags: Flags, shard: ShardFlag): Prom
 }
 
 function requestOf(flags: Flags): QuantizeRequest {
-  const { out, output, images, numImages, stats, saveStats, report, labels, threads } = flags;
+  const { out, output, images, numImages, stats, saveStats, resume, report, labels, threads } = flags;
   const { kernels, scales, method, effort, weightBits, layerBits } = flags;
   return {
     ...outputsAsked(out, output),
-    ...{ images, numImages, stats, saveStats, report, labels, threads },
+    ...{ images, numImages, stats, saveStats, resume, report, labels, threads },
     ...{ kernels, scales, method, effort, ...weightBits, layerBits },
     preprocess: parseRecipeFlags(flags),
   };

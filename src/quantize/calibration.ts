@@ -10,6 +10,14 @@ import { separateOutputRows } from './output-rows.js';
 import { planGraph } from './plan/index.js';
 import type { QuantizeRequest } from './request.js';
 import type { Scheme } from './schemes/scheme.js';
+import { NOT_KEPT, getPass, putPass, type Stages } from './stages.js';
+
+/** What quantizations have in common with others, or with a run of theirs that was killed. */
+export interface Shared {
+  /** The caller closes them. */
+  readonly passes?: FloatPasses;
+  readonly stages?: Stages;
+}
 
 /** Images to fit to, then those that are held out: nothing is fitted to images from `fitImages` on. */
 export interface SplitImages<T = Uint8Array> {
@@ -33,7 +41,7 @@ export async function calibrate(
   request: QuantizeRequest,
   { images, fitImages }: SplitImages,
   scheme: Scheme,
-  passes = new FloatPasses(),
+  { passes = new FloatPasses(), stages = NOT_KEPT }: Shared = {},
 ): Promise<Calibration> {
   const {
     normalization,
@@ -46,6 +54,8 @@ export async function calibrate(
   const plan = planGraph(graph, scheme.inputs);
   const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);
   const collected = await passes.get(scheme.techniques.separatesOutputRows, async () => {
+    const kept = getPass(stages);
+    if (kept !== undefined) return kept;
     const pass = await collect({
       graph: separated,
       images,
@@ -60,11 +70,12 @@ export async function calibrate(
       listeners: { onProgress: (done, total) => request.onProgress?.('calibrate', done, total) },
     });
     for (const [id, statistics] of given ?? []) pass.statistics.get(id)!.merge(statistics);
+    putPass(stages, pass);
     return pass;
   });
   const { statistics: observed } = collected;
   const statistics = withDerived(graph, observed);
-  return { graph, plan, images, fitImages, normalization, threads, samples, collected, observed, statistics };
+  return { graph, plan, images, fitImages, normalization, threads, samples, collected, observed, statistics, stages };
 }
 
 /** Adds the statistics of constants, which no image changes, and of windows, which are the map's for every tap. */

@@ -7,6 +7,7 @@ import type { ValueEncodings } from './decide/value-encodings.js';
 import type { SampleRows } from './fit/samples.js';
 import type { Plan } from './plan/types.js';
 import type { Scheme } from './schemes/scheme.js';
+import type { Stages } from './stages.js';
 
 /** The float model, and its pass over the images, which any number of fits can share. */
 export interface Calibration {
@@ -26,6 +27,8 @@ export interface Calibration {
   readonly observed: ReadonlyMap<string, ChannelStatistics>;
   /** Of every value, constants included. */
   readonly statistics: ReadonlyMap<string, ChannelStatistics>;
+  /** Where what the stages give is kept. */
+  readonly stages: Stages;
 }
 
 /** A calibration, and what was decided on it. */

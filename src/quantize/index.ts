@@ -4,7 +4,7 @@ import { InputError } from '../errors.js';
 import type { Graph } from '../graph/types.js';
 import { compareOutputs } from './compare-outputs.js';
 import { buildProgram } from './build/sequence.js';
-import { calibrate, holdOut } from './calibration.js';
+import { calibrate, holdOut, type Shared } from './calibration.js';
 import type { Calibration, Quantization } from './context.js';
 import { NOTHING_SENSITIVE } from './decide/bit-widths.js';
 import { chooseSensitive } from './decide/choose-bits.js';
@@ -17,6 +17,7 @@ import type { QuantizeOptions } from './options.js';
 import { separateOutputRows } from './output-rows.js';
 import type { QuantizeRequest, QuantizeResult } from './request.js';
 import { resolveScheme, type Scheme } from './schemes/index.js';
+import { keptOr } from './stages.js';
 
 export type { Agreement } from '../metrics/agreement.js';
 export { calibrate, holdOut, observedGraph, observedNodes } from './calibration.js';
@@ -29,6 +30,8 @@ export type { Effort, KernelSet, LayerBits, PatternBits, QuantizeOptions, ScaleM
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
 export type { FitStage, GivenStatistics, QuantizeRequest, QuantizeResult } from './request.js';
 export { resolveScheme, type Scheme } from './schemes/index.js';
+export type { Shared } from './calibration.js';
+export type { Stages } from './stages.js';
 export type { Techniques } from './techniques.js';
 
 /**
@@ -45,11 +48,11 @@ export function checkLayers(graph: Graph, { layerBits, layerWeightBits }: Quanti
 /**
  * Quantizes a float graph to an integer program.
  *
- * @param shared passes that it shares with other quantizations, which the caller closes; default: its own
+ * @param shared what it has in common with others, or with a run that was killed
  * @throws InputError where there are too few images, or a layer cannot be expressed in integers; UsageError for options
  * that exclude each other
  */
-export async function quantizeGraph(request: QuantizeRequest, shared?: FloatPasses): Promise<QuantizeResult> {
+export async function quantizeGraph(request: QuantizeRequest, shared: Shared = {}): Promise<QuantizeResult> {
   const { graph, images, options, synthetic } = request;
   if (images.length < 2)
     throw new InputError(`${images.length} calibration image(s): at least 2 are needed, 64 or more advised`, {
@@ -57,11 +60,15 @@ export async function quantizeGraph(request: QuantizeRequest, shared?: FloatPass
     });
   const scheme = resolveScheme(options, synthetic);
   checkLayers(graph, options);
-  const passes = shared ?? new FloatPasses();
+  const passes = shared.passes ?? new FloatPasses();
   try {
-    return await fitCalibrated(request, await calibrate(request, holdOut(images), scheme, passes), scheme);
+    return await fitCalibrated(
+      request,
+      await calibrate(request, holdOut(images), scheme, { ...shared, passes }),
+      scheme,
+    );
   } finally {
-    if (shared === undefined) await passes.close();
+    if (shared.passes === undefined) await passes.close();
   }
 }
 
@@ -88,8 +95,9 @@ export async function fitCalibrated(
 /** What too few bits of inputs, weights and softmax weights do to the logits, where it matters which are the worst. */
 async function measure(quantization: Quantization, { options, onProgress }: QuantizeRequest): Promise<Sensitivities> {
   if (quantization.scheme.techniques.sensitiveWork === 0) return NOTHING_MEASURED;
-  return measureSensitivities(quantization, EFFORT_SETTINGS[options.effort].sensitivityRuns, (done, total) =>
-    onProgress?.('sensitivity', done, total),
+  const { sensitivityRuns } = EFFORT_SETTINGS[options.effort];
+  return keptOr(quantization.calibration.stages, 'sensitivities', () =>
+    measureSensitivities(quantization, sensitivityRuns, (done, total) => onProgress?.('sensitivity', done, total)),
   );
 }
 

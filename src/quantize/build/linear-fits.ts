@@ -1,5 +1,6 @@
 import { ownerOf } from '../plan/queries.js';
 import { fitLinear, type Fit, type FitProblem } from '../fit/linear.js';
+import { keptOr } from '../stages.js';
 import { productWithMean, type WeightPlane } from '../fit/weight-rounding.js';
 import type { ProgramContext } from './program-context.js';
 import { weighted, type Wanted } from '../fit/output-errors.js';
@@ -37,7 +38,7 @@ export class LinearFits {
     const use = planes > 1 ? 'own' : this.isTiedInPlanes(node.id, context) ? 'shared' : 'none';
     const fit =
       owned === undefined
-        ? await fitLinear(problem, products, options, use)
+        ? await keptOr(calibration.stages, `fit of ${node.id}`, () => fitLinear(problem, products, options, use))
         : refitBias(owned, input.scale, problem, planes);
     this.owned.set(node.id, { fit, input, unit: sampled.unit });
     return fit;
