@@ -96,6 +96,21 @@ export function addQuantizeCommand(program: Command): void {
       collectLayerBits,
     )
     .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
+    .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
+    .option('--json', 'print the summary as JSON');
+  addThreadsOption(addRecipeOptions(addKeepingOptions(command))).action(run);
+  addExamples(command, {
+    'quantize model.onnx --images photos/': 'calibrate on photographs; writes model.ivit',
+    'quantize model.onnx --images photos/ --effort fast --report report.html':
+      'in seconds, with a page on what became of each layer',
+    "quantize model.onnx --weight-bits '6,blocks.*.mlp.*=4' -o small.ivit": 'a smaller file',
+    'quantize model.onnx --config ivit.json': 'with the options of a file',
+  });
+}
+
+/** Options on what a run keeps for others, or for the same one after a kill. */
+function addKeepingOptions(command: Command): Command {
+  return command
     .option(
       '--stats <files...>',
       'choose ranges on statistics saved before, together with the images where there are any',
@@ -109,17 +124,7 @@ export function addQuantizeCommand(program: Command): void {
     .option(
       '--resume',
       'keep what each stage gives beside the output until all is done, and go on where a killed run ended',
-    )
-    .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
-    .option('--json', 'print the summary as JSON');
-  addThreadsOption(addRecipeOptions(command)).action(run);
-  addExamples(command, {
-    'quantize model.onnx --images photos/': 'calibrate on photographs; writes model.ivit',
-    'quantize model.onnx --images photos/ --effort fast --report report.html':
-      'in seconds, with a page on what became of each layer',
-    "quantize model.onnx --weight-bits '6,blocks.*.mlp.*=4' -o small.ivit": 'a smaller file',
-    'quantize model.onnx --config ivit.json': 'with the options of a file',
-  });
+    );
 }
 
 async function run(model: string, flags: Flags): Promise<void> {
