@@ -39,7 +39,7 @@ export interface ExportSummary extends Pick<Exported, 'summary' | 'memory'> {
 export async function exportModel(file: string, request: ExportRequest): Promise<ExportSummary> {
   const target = targetOf(request.to);
   checkOptions(target, request);
-  const name = request.name ?? identifierOf(path.basename(file).replace(/\.ivit$/i, ''));
+  const name = request.name ?? identifierOf(path.basename(file).replace(/\.(ivit|safetensors)$/i, ''));
   checkName(name);
   const output = request.output ?? (target.writes === 'folder' ? `${name}-${request.to}` : `${name}${target.writes}`);
   checkOutput(target, output, file, request.force === true);

@@ -58,7 +58,7 @@ async function run(flags: Flags): Promise<void> {
   for (const file of files) {
     const { maxMemory } = flags;
     models.push({
-      name: path.basename(file, '.ivit'),
+      name: path.basename(file).replace(/\.(ivit|safetensors)$/i, ''),
       program: (await loadModel(file, { maxMemory })).program,
       maxMemory,
     });

@@ -10,10 +10,7 @@ export function addCompletionCommand(program: Command): void {
     .command('completion')
     .description('print a script that completes commands, options and their values in a shell')
     .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(SHELLS)))
-    .action(async (shell: keyof typeof SHELLS) => {
-      const { createProgram } = await import('./program.js');
-      printLines([SHELLS[shell](await createProgram())]);
-    });
+    .action((shell: keyof typeof SHELLS) => printLines([SHELLS[shell](program)]));
   addExamples(command, {
     'completion bash >> ~/.bashrc': 'bash',
     'completion zsh > "${fpath[1]}/_ivit"': 'zsh, where compinit runs',

@@ -15,7 +15,7 @@ import type { FormatFlags } from './format.js';
 import { STANDARD_INPUT, expandImages } from './image-files.js';
 import { INFER_CELLS, printResult, resultOf, rowsOf, titleOf } from './infer-result.js';
 import type { ImageResult, Wanted } from './infer-result.js';
-import { noticeSlowKernels } from './kernels.js';
+import { engineText, noticeSlowKernels } from './kernels.js';
 import { addExifOption, addModelOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { ExifFlag, ModelFlags } from './options.js';
 import { notice, printJson, warn, warningsTold } from './render.js';
@@ -31,6 +31,7 @@ interface Flags extends ModelFlags, FormatFlags {
   readonly reals?: boolean;
   readonly explain?: string;
   readonly exif: ExifFlag;
+  readonly verbose?: boolean;
 }
 
 export function addInferCommand(program: Command): void {
@@ -46,7 +47,8 @@ export function addInferCommand(program: Command): void {
     .option('--save-pixels <file.bin>', 'write the pixels that the network reads: u8, all images end to end')
     .option('--save <file>', 'write every output to a .npz or .safetensors file, images stacked, as integers and scale')
     .option('--reals', 'save real numbers, as the float model gives them')
-    .option('--explain <out.png>', 'draw where the model looked, all images on one sheet');
+    .option('--explain <out.png>', 'draw where the model looked, all images on one sheet')
+    .option('--verbose', 'tell what runs the model, and why');
   addFormatOption(command, 'each class of each image (csv), or each image (jsonl)');
   addExifOption(command, 'they are turned');
   addModelOptions(command).action(run);
@@ -71,6 +73,7 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   const first = found.next();
   first.catch(() => undefined); // whoever waits for it gets the error
   const model = await loading;
+  if (flags.verbose === true) notice(engineText(model, flags.backend));
   try {
     const { format } = flags;
     const rows = format === 'csv' || format === 'jsonl' ? await RowPrinter.open(format, INFER_CELLS) : null;

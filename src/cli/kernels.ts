@@ -59,6 +59,20 @@ export function noticeSlowKernels(backend: BackendName | undefined): void {
   notice(`the WebAssembly kernels run, as the native ones, some times faster, do not load (${failure}): ${REMEDY}`);
 }
 
+/** What runs a model, and why. */
+export function engineText(
+  { backend, isa, threads }: { backend: BackendName; isa: string; threads: number },
+  asked: BackendName | undefined,
+): string {
+  const why =
+    asked !== undefined
+      ? 'as --backend asks'
+      : backend === 'native'
+        ? 'the fastest'
+        : `the fastest that loads: native kernels do not (${nativeFailure()})`;
+  return `The model runs on ${backend} (${isa}), ${threads} thread${threads === 1 ? '' : 's'}: ${why}.`;
+}
+
 const REMEDY = `\`${BUILD_COMMAND}\` compiles them where there is a C compiler; \`npx ivit doctor\` says more`;
 
 /** Says so in one line where the float model runs on the slower ONNX Runtime. */

@@ -31,10 +31,13 @@ const DEBUG = ['--debug', 'show where an error comes from'] as const;
 export const EXIT_CODES =
   'Exit codes: 0 done, 2 wrong usage, 3 bad input (model, image, dataset),\n4 a check failed, 1 a fault of ivit.';
 
-/** The command that these arguments call; undefined: none that there is. */
+/** Commands that tell of all others. */
+const NEED_ALL = ['completion'];
+
+/** The one command that is needed for these arguments; undefined: all are, or there is no such command. */
 export function calledCommand(args: readonly string[]): string | undefined {
   const called = args.find((argument) => !argument.startsWith('-'));
-  return called !== undefined && Object.hasOwn(COMMANDS, called) ? called : undefined;
+  return called !== undefined && Object.hasOwn(COMMANDS, called) && !NEED_ALL.includes(called) ? called : undefined;
 }
 
 /** @throws UsageError where help is asked for of no command */

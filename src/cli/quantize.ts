@@ -8,6 +8,7 @@ import type { QuantizeSummary } from '../api/summary.js';
 import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, PatternBits, WeightBits, QuantizeOptions } from '../quantize/index.js';
+import { decisionTable } from './decisions.js';
 import { addExamples } from './examples.js';
 import { addRecipeOptions, addThreadsOption, atLeastTwo, choice, collectNames, collecting } from './options.js';
 import type { RecipeOptionValues } from './options.js';
@@ -47,6 +48,7 @@ interface Flags extends RecipeOptionValues, Partial<Omit<QuantizeOptions, 'weigh
   readonly shard?: ShardFlag;
   readonly report?: string;
   readonly threads?: number;
+  readonly verbose?: boolean;
   readonly json?: boolean;
 }
 
@@ -64,7 +66,7 @@ export function addQuantizeCommand(program: Command): void {
     .command('quantize')
     .description('turn a float ONNX Vision Transformer into an integer-only .ivit model')
     .argument('<model.onnx>', 'the float model; external data is found beside it')
-    .option('-o, --out <file>', "the .ivit to write (default: the model's name with .ivit)")
+    .option('-o, --out <file>', 'the file to write: .ivit, or .safetensors for other readers (default: MODEL.ivit)')
     .option('--output <name>', 'an output of the model to take; may be repeated (default: all)', collectNames)
     .option('--images <dir>', 'calibration images: a folder, or a text list (default: synthetic images)')
     .option(
@@ -97,6 +99,7 @@ export function addQuantizeCommand(program: Command): void {
     )
     .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
     .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
+    .option('--verbose', 'tell the bits of each layer, and why')
     .option('--json', 'print the summary as JSON');
   addThreadsOption(addRecipeOptions(addKeepingOptions(command))).action(run);
   addExamples(command, {
@@ -128,7 +131,7 @@ function addKeepingOptions(command: Command): Command {
 }
 
 async function run(model: string, flags: Flags): Promise<void> {
-  const { json } = flags;
+  const { json, verbose } = flags;
   const request = requestOf(flags);
   if (flags.shard !== undefined) {
     await observeShard(model, flags, flags.shard);
@@ -150,7 +153,7 @@ async function run(model: string, flags: Flags): Promise<void> {
     progress.stop();
     warnIfPoor(summary);
     if (json) printJson(toJson(summary));
-    else printSummary(model, summary);
+    else printSummary(model, summary, verbose === true);
   } finally {
     progress.stop();
   }
@@ -202,7 +205,7 @@ function requestOf(flags: Flags): QuantizeRequest {
 
 /** What `-o` and `--output` ask for: a file that is given as `--output` is taken for one, as it once was. */
 function outputsAsked(out: string | undefined, given: readonly string[] = []): { output?: string; outputs: string[] } {
-  const isFile = (name: string): boolean => out === undefined && /\.ivit$/i.test(name);
+  const isFile = (name: string): boolean => out === undefined && /\.(ivit|safetensors)$/i.test(name);
   return { output: out ?? given.find(isFile), outputs: given.filter((name) => !isFile(name)) };
 }
 
@@ -210,7 +213,7 @@ function toJson({ layers: _, attentions: _attentions, ...summary }: QuantizeSumm
   return { ...summary, warnings: warningsTold() };
 }
 
-function printSummary(model: string, summary: QuantizeSummary): void {
+function printSummary(model: string, summary: QuantizeSummary, verbose: boolean): void {
   const { output, images, skipped } = summary;
   // What has more bits because it was found sensitive.
   const inputs = summary.layers.filter(({ inputBits, input }) => inputBits > 8 && input.sensitivity !== null);
@@ -235,6 +238,7 @@ function printSummary(model: string, summary: QuantizeSummary): void {
       ['time', seconds(summary.seconds)],
     ]),
   );
+  if (verbose) print('', decisionTable(summary.layers));
   printCommand('Next', commandLine('infer', 'photo.jpg', '-m', output));
 }
 

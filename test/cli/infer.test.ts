@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { parse } from 'csv-parse/sync';
@@ -107,6 +107,17 @@ describe('infer', () => {
     );
     expect(code).toBe(3);
   });
+});
+
+test('--verbose tells what runs the model, and why', async () => {
+  const asked = await run('photos/a.png', '--backend', 'wasm', '--threads', '1', '--verbose');
+  expect(asked.stderr).toMatch(/^note: The model runs on wasm \(.*\), 1 thread: as --backend asks\.\n$/);
+});
+
+test('a model under the name of a safetensors file', async () => {
+  await copyFile(folder.path('tiny.ivit'), folder.path('photos', 'tiny.safetensors'));
+  const named = await run('photos/a.png', '-m', 'photos/tiny.safetensors');
+  expect(named).toEqual(await run('photos/a.png', '-m', 'tiny.ivit'));
 });
 
 describe('--format', () => {

@@ -38,7 +38,7 @@ export interface RunOptions {
 /** Runs `ivit` with the given arguments. */
 export function ivit(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   if (!existsSync(path.join(REPOSITORY, 'dist/cli/main.js'))) throw new Error('dist/ is not there: npm run build');
-  const { IVIT_MODEL: _, ...environment } = process.env;
+  const { IVIT_MODEL: _, FORCE_COLOR: _forced, NO_COLOR: _none, ...environment } = process.env;
   const child = spawn(process.execPath, [EXECUTABLE, ...args], {
     cwd: options.cwd,
     env: { ...environment, ...options.env },

@@ -1,0 +1,79 @@
+/** At 80 columns everything can be read: no line of any command is longer, words such as paths apart. */
+import { writeFile } from 'node:fs/promises';
+import { beforeAll, expect, test } from 'vitest';
+import { ivit, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder } from './ivit.js';
+import { SCENES } from '../scenes.js';
+
+const folder = temporaryFolder();
+
+beforeAll(async () => {
+  await saveTinyOnnx(folder.path('float.onnx'));
+  await saveTinyModel(folder.path('other.ivit'));
+  await writeFile(folder.path('l.txt'), 'cat\ndog\nnewt\n');
+  for (const name of ['cat/1.png', 'cat/2.png', 'dog/3.png']) await savePhoto(folder.path('photos', name), 1, 20);
+  const made = await ivit(
+    [
+      'quantize',
+      'float.onnx',
+      '-o',
+      'model.ivit',
+      '--num-images',
+      '4',
+      '--effort',
+      'fast',
+      '--labels',
+      'l.txt',
+      '--verbose',
+    ],
+    {
+      cwd: folder.path(),
+    },
+  );
+  expect(tooLong(made)).toEqual([]);
+  expect(made.stdout).toMatch(/^ +layer +input +weight +SQNR +why\n/m);
+  expect(made.code).toBe(0);
+});
+
+/** Lines that could have been broken at a space and were not. */
+const tooLong = ({ stdout, rawStderr }: { stdout: string; rawStderr: string }): string[] =>
+  `${stdout}\n${rawStderr}`
+    .split('\n')
+    .filter((line) => [...line].length > 80 && /\S\s+\S/.test(line.slice(0, 81).trim()));
+
+test.concurrent.each([
+  ['inspect model.ivit', 0],
+  ['inspect float.onnx', 0],
+  [`inspect ${SCENES}/scenes.ivit`, 0],
+  [`inspect ${SCENES}/scenes_vit.onnx`, 0],
+  ['diff model.ivit other.ivit', 0],
+  ['verify model.ivit --noise 1', 0],
+  ['bench -m model.ivit -r 1 --float float.onnx --profile', 0],
+  ['eval -m model.ivit --dataset photos --float float.onnx --classes --layers', 0],
+  ['infer photos -m model.ivit --verbose', 0],
+  ['export model.ivit --to c --name wide --ram-report', 0],
+  ['doctor', 0],
+  ['infer photos/cat/1.png -m a-model-that-is-not-there-and-has-a-name.ivit --threads 1 --top 3', 3],
+  ['quantize float.onnx --kernels nothing-of-this-name', 2],
+  ['--help', 0],
+  ['help quantize', 0],
+  ['help eval', 0],
+  ['help infer', 0],
+  ['help bench', 0],
+] as const)('ivit %s', async (line, code) => {
+  const outcome = await ivit(line.split(' '), { cwd: folder.path() });
+  expect(tooLong(outcome)).toEqual([]);
+  expect({ code: outcome.code, stderr: outcome.code === code ? '' : outcome.stderr }).toEqual({ code, stderr: '' });
+});
+
+test('bold and dim letters: where asked for, never in a pipe by itself', async () => {
+  const run = (env: Record<string, string>) => ivit(['inspect', 'model.ivit'], { cwd: folder.path(), env });
+  const [plain, forced, refused] = await Promise.all([
+    run({}),
+    run({ FORCE_COLOR: '1' }),
+    run({ FORCE_COLOR: '1', NO_COLOR: '1' }),
+  ]);
+  expect(plain.stdout).not.toContain('\u001b');
+  expect(forced.stdout).toContain('\u001b[1mlayer\u001b[22m');
+  expect(forced.stdout.replaceAll(/\u001b\[\d+m/g, '')).toBe(plain.stdout);
+  expect(refused.stdout).toBe(plain.stdout);
+});
