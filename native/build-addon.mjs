@@ -20,12 +20,14 @@ const build = join(here, 'build');
 const target = join(build, 'Release', 'ivit.node');
 
 /** Folders whose C files are part of the add-on, besides those of this machine's architecture. */
-const COMMON = ['.', 'program', 'packing', 'node'];
+const COMMON = ['.', 'program', 'packing', 'node', 'float'];
 const ARCHITECTURES = { x64: ['x86'], arm64: ['arm'] };
 /** Folders of headers alone. */
 const HEADERS = ['lanes'];
 
 const FLAGS = ['-std=gnu11', '-O3', '-fPIC', '-pthread', '-DNODE_GYP_MODULE_NAME=ivit'];
+/** Floats, of native/float/ alone: each operation is rounded by itself, and roots need no library. */
+const FLOAT_FLAGS = ['-DIVIT_FLOAT', '-ffp-contract=off', '-fno-math-errno'];
 const LINK_FLAGS =
   process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-pthread'];
 
@@ -89,7 +91,7 @@ async function compileAll(compiler, folder, verbose) {
       const i = next++;
       const failure = await compile(
         compiler,
-        [...FLAGS, '-I', headers.include_dir, '-c', sources[i], '-o', objects[i]],
+        [...FLAGS, ...FLOAT_FLAGS, '-I', headers.include_dir, '-c', sources[i], '-o', objects[i]],
         verbose,
       );
       if (failure !== null) failures.push(failure);

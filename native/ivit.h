@@ -366,6 +366,11 @@ void ivit_portable_attention_pack(const ivit_attention *op, int32_t window, int3
 size_t ivit_portable_attention_scratch(const ivit_attention *op);
 void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                              const int8_t *q, const void *packed, void *out, void *scratch);
+/* Scores, in place, to weights that are divided by their sum. */
+typedef void ivit_weigh(const ivit_attention *op, int32_t max, int32_t *scores);
+/* Attention whose weights are made by `weigh`; NULL: by the op's exponential, and divided last. */
+void ivit_attend(const ivit_attention *op, ivit_weigh *weigh, int32_t window, int32_t head, int32_t query0,
+                 int32_t query1, const int8_t *q, const void *packed, void *out, void *scratch);
 /* src/kernels/paper-rows.ts: rows as for the row primitives. */
 void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                               void *scratch);

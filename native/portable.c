@@ -304,8 +304,8 @@ static void published_softmax(const ivit_attention *op, int32_t max, int32_t *sc
     paper_softmax(op, scores);
 }
 
-void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
-                             const int8_t *q, const void *packed, void *out, void *scratch) {
+void ivit_attend(const ivit_attention *op, ivit_weigh *weigh, int32_t window, int32_t head, int32_t query0,
+                 int32_t query1, const int8_t *q, const void *packed, void *out, void *scratch) {
   const int8_t *keys = packed;
   const int8_t *values = keys + (size_t)op->keys * (size_t)op->dim;
   int32_t *scores = scratch;
@@ -325,14 +325,13 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
       max = ivit_max(max, scores[j]);
     }
 
-    int is_published = ivit_is_published(op);
-    if (is_published) published_softmax(op, max, scores);
+    if (weigh) weigh(op, max, scores);
     int32_t sum = 0;
     for (int32_t i = 0; i < op->value_dim; i++) acc[i] = 0;
     const int8_t *value = values;
     for (int32_t j = 0; j < op->keys; j++, value += op->value_dim) {
       int32_t w = scores[j];
-      if (!is_published) {
+      if (!weigh) {
         int32_t dither = ivit_softmax_dither(query, j, op->softmax_bits);
         w = ivit_softmax_weight((uint32_t)max - (uint32_t)w, op->fraction_bits, op->softmax, op->softmax_bits, dither);
       }
@@ -341,14 +340,20 @@ void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t h
         for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
     }
 
-    int32_t factor = is_published ? 0 : ivit_sum_factor(sum, op->softmax_bits);
+    int32_t factor = weigh ? 0 : ivit_sum_factor(sum, op->softmax_bits);
     int32_t channel = head * op->value_dim;
     size_t at = (size_t)token * out_cols + (size_t)channel;
     for (int32_t i = 0; i < op->value_dim; i++) {
-      int64_t o = is_published ? acc[i] : ivit_shift_round((int64_t)acc[i] * factor, op->softmax_bits);
+      int64_t o = weigh ? acc[i] : ivit_shift_round((int64_t)acc[i] * factor, op->softmax_bits);
       ivit_store(&op->out, out, at + (size_t)i, ivit_requantize(&op->out, o, channel + i));
     }
   }
+}
+
+void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
+                             const int8_t *q, const void *packed, void *out, void *scratch) {
+  ivit_weigh *weigh = ivit_is_published(op) ? published_softmax : NULL;
+  ivit_attend(op, weigh, window, head, query0, query1, q, packed, out, scratch);
 }
 
 const ivit_isa ivit_isa_portable = {

@@ -5,12 +5,14 @@ import { classifierOf, describeOutput } from './metrics/output.js';
 import type { ModelOutput } from './metrics/output.js';
 import { bytes, large } from './number-format.js';
 import type { OpDescription } from './program/describe.js';
+import { NOT_INTEGER_ONLY } from './program/integer-only.js';
 import type { StoredModel } from './program/model.js';
 import type { Program } from './program/types.js';
 
 export interface SummarizedModel extends Omit<StoredModel, 'program' | 'logitScale'> {
   readonly input: Program['input'];
   readonly formatVersion: number;
+  readonly integerOnly: boolean;
   /** Of its file. */
   readonly bytes: number;
 }
@@ -37,6 +39,7 @@ export function modelSummary(model: SummarizedModel, ops: readonly OpDescription
     ],
     ['calibration', `${provenance.calibration.images} ${isSynthetic ? 'synthetic images' : 'images'}`],
     ['overflow', 'proven impossible for any image'],
+    ...(model.integerOnly ? [] : [['NOT integer-only', NOT_INTEGER_ONLY] as [string, string]]),
   ];
 }
 

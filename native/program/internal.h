@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 
 #include "../arith.h"
+#ifdef IVIT_FLOAT
+#include "../float/float.h"
+#endif
 #include "program.h"
 
 /* `group` rows in turn read one row of b. */
@@ -138,6 +141,9 @@ void heap_free(heap *h);
 
 /* The table whose attention runs an op. */
 static inline const ivit_isa *attention_isa(const ivit_program *program, const ivit_attention *op) {
+#ifdef IVIT_FLOAT
+  if (op->softmax == IVIT_SOFTMAX_FLOAT) return &ivit_isa_float;
+#endif
   return ivit_is_published(op) ? &ivit_isa_portable : program->isa;
 }
 

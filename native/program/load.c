@@ -208,6 +208,7 @@ static void read_rotate(ivit_program *program, step *s, const int32_t *w, const 
 static void read_row_op(ivit_program *program, step *s, const int32_t *w, const void *const *constants) {
   int32_t cols = s->cols;
   switch (s->kind) {
+    case IVIT_STEP_FLOAT_NORM:
     case IVIT_STEP_LAYER_NORM: {
       ivit_layer_norm *op = &s->as.layer_norm;
       op->cols = cols;
@@ -243,6 +244,7 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
       op->x0 = w[IVIT_PAPER_GELU_X0];
       break;
     }
+    case IVIT_STEP_FLOAT_GELU:
     case IVIT_STEP_IBERT_GELU: {
       ivit_ibert_gelu *op = &s->as.ibert_gelu;
       op->cols = cols;

@@ -92,6 +92,14 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
     case IVIT_STEP_IBERT_GELU:
       ivit_portable_ibert_gelu(&s->as.ibert_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
+#ifdef IVIT_FLOAT
+    case IVIT_STEP_FLOAT_NORM:
+      ivit_float_norm(&s->as.layer_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
+    case IVIT_STEP_FLOAT_GELU:
+      ivit_float_gelu(&s->as.ibert_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      break;
+#endif
     case IVIT_STEP_ADD:
       isa->add((size_t)rows * (size_t)s->cols, element_data(w, s->in[0], at), element_data(w, s->in[1], at), out);
       break;

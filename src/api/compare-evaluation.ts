@@ -148,7 +148,7 @@ async function evaluateWith(all: EvaluateFormsRequest, floats: readonly FloatFor
         functions: [],
       })),
       ...forms.map(({ name, kernels, scales, effort, bytes }, i) => ({
-        ...{ name, settings: { kernels, scales, effort }, engine, integerOnly: true, bytes },
+        ...{ name, settings: { kernels, scales, effort }, engine, integerOnly: models[i].integerOnly, bytes },
         ...common(floats.length + i),
         functions: functions[i],
       })),

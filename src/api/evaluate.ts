@@ -9,6 +9,7 @@ import { floatRow, rankOfLabel } from '../metrics/image-row.js';
 import type { ImageRow } from '../metrics/image-row.js';
 import { classifierOf } from '../metrics/output.js';
 import { firstPrediction } from '../metrics/predictions.js';
+import { NOT_INTEGER_ONLY } from '../program/integer-only.js';
 import { checkEvaluateArguments } from './arguments.js';
 import { digestOf } from '../metrics/output-digest.js';
 import { Evaluator } from './evaluation.js';
@@ -61,6 +62,7 @@ async function evaluateLoaded(
   const { classes, labels } = model;
   const dataset = await datasetOf({ name: model.file.provenance.source.name, classes, labels }, request);
   const digest = datasetDigest(request.dataset, dataset);
+  if (!model.integerOnly) request.onNotice?.(`WARNING: ${NOT_INTEGER_ONLY}`);
   const float = await floatSideOf(model, request, digest);
   try {
     const header = headerOf(model, request, dataset, { digest, float });

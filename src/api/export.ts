@@ -9,6 +9,7 @@ import type { Exported, ExportedFiles, ExportOptions, ExportTarget } from '../ex
 import { suggestion } from '../names.js';
 import { outputTarget, loadModel, writeAtomically } from '../program/file.js';
 import type { MemoryOptions } from '../program/budget.js';
+import { requireIntegers } from '../program/integer-only.js';
 import type { Program } from '../program/types.js';
 import { checkOutputs } from './outputs.js';
 
@@ -44,6 +45,7 @@ export async function exportModel(file: string, request: ExportRequest): Promise
   const output = request.output ?? (target.writes === 'folder' ? `${name}-${request.to}` : `${name}${target.writes}`);
   checkOutput(target, output, file, request.force === true);
   const model = await loadModel(file, request);
+  requireIntegers(model.program, 'exports hold integers alone');
   checkOps(model.program, target, request.to);
   const { weights, tile } = request;
   const exported = await target.write({ model, name, options: { weights, tile } });

@@ -10,6 +10,7 @@ import { UsageError } from '../errors.js';
 import type { PixelImage } from '../images/image.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { loadModel } from '../program/file.js';
+import { isIntegerOnly } from '../program/integer-only.js';
 import type { StoredModel } from '../program/model.js';
 import { elements } from '../program/value.js';
 import { classifierOf, outputOf, outputSize } from '../metrics/output.js';
@@ -67,6 +68,11 @@ export class Model {
 
   get threads(): number {
     return this.engine.threads;
+  }
+
+  /** Whether it runs on integers alone; false of `--kernels float`. */
+  get integerOnly(): boolean {
+    return isIntegerOnly(this.file.program);
   }
 
   get labels(): readonly string[] | null {

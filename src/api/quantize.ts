@@ -16,6 +16,7 @@ import { classifierOf, outputOf } from '../metrics/output.js';
 import { syntheticImage } from '../images/synthetic/index.js';
 import { decisiveness, isIndecisive } from '../metrics/information.js';
 import { saveModel } from '../program/file.js';
+import { isIntegerOnly, NOT_INTEGER_ONLY } from '../program/integer-only.js';
 import {
   DEFAULT_OPTIONS,
   EFFORT_SETTINGS,
@@ -144,6 +145,7 @@ export async function quantizePrepared(
     onProgress: request.onProgress,
   };
   const result = await quantizeGraph(asked, shared);
+  if (!isIntegerOnly(result.program)) request.onNotice?.(`WARNING: ${NOT_INTEGER_ONLY}`);
   const statisticsImages = statistics === undefined ? null : result.statistics.get(graph.output)!.images;
   const bytes = await saveModel(output, {
     program: result.program,

@@ -6,6 +6,7 @@ import { UsageError } from '../errors.js';
 import type { MemoryOptions } from '../program/budget.js';
 import { loadModel } from '../program/file.js';
 import { headroomOf, type Headroom } from '../program/headroom.js';
+import { requireIntegers } from '../program/integer-only.js';
 import type { IvitModel } from '../program/model.js';
 import { definitionOf } from '../program/ops/index.js';
 import { tensorsOf } from '../program/tensors.js';
@@ -59,6 +60,7 @@ export async function verify(file: string, given: VerifyRequest = {}): Promise<V
   if ((request.against === undefined) !== (request.images === undefined))
     throw new UsageError('--against needs --images, and --images needs --against');
   const model = await loadModel(file, request);
+  requireIntegers(model.program, 'there is nothing to prove');
   const ops = headroomOf(model.program);
   const { noise = 4, seed = 1 } = request;
   const compared = await compareEngines(model.program, probeImages(model.program, noise, seed), request);

@@ -8,6 +8,7 @@ import type { Compared, Machine, NamedProgram } from '../bench/compare.js';
 import { profileNative, profileWasm } from '../bench/profile.js';
 import type { Profile } from '../bench/profile.js';
 import { loadModel } from '../program/file.js';
+import { isIntegerOnly, NOT_INTEGER_ONLY } from '../program/integer-only.js';
 import { addExamples } from './examples.js';
 import { addFormatOption, printRows } from './format.js';
 import type { Cells, Format, FormatFlags } from './format.js';
@@ -63,6 +64,7 @@ async function run(flags: Flags): Promise<void> {
       maxMemory,
     });
   }
+  for (const { name, program } of models) if (!isIntegerOnly(program)) warn(`${name}: ${NOT_INTEGER_ONLY}`);
   await compileKernels(undefined);
   const progress = new Progress();
   try {

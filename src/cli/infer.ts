@@ -5,6 +5,7 @@ import type { ExplainImage } from '../api/explain.js';
 import { inferInOrder } from '../api/infer-images.js';
 import type { Inferred } from '../api/infer-images.js';
 import { Model } from '../api/model.js';
+import { NOT_INTEGER_ONLY } from '../program/integer-only.js';
 import { checkOutputNames, checkPixelsName, outputFileKind, saveOutputs, savePixels } from '../api/output-file.js';
 import type { SavedImage } from '../api/output-file.js';
 import { checkOutputs } from '../api/outputs.js';
@@ -74,6 +75,7 @@ async function run(patterns: readonly string[], flags: Flags): Promise<void> {
   first.catch(() => undefined); // whoever waits for it gets the error
   const model = await loading;
   if (flags.verbose === true) notice(engineText(model, flags.backend));
+  if (!model.integerOnly) warn(NOT_INTEGER_ONLY);
   try {
     const { format } = flags;
     const rows = format === 'csv' || format === 'jsonl' ? await RowPrinter.open(format, INFER_CELLS) : null;

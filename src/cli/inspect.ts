@@ -11,6 +11,7 @@ import { importWithRecipe } from '../api/recipe.js';
 import { describeProgram } from '../program/describe.js';
 import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
+import { isIntegerOnly } from '../program/integer-only.js';
 import { FORMAT_VERSION } from '../program/model.js';
 import { requireRegularFile } from '../regular-file.js';
 import { modelSummary, outputRows } from '../model-summary.js';
@@ -68,15 +69,25 @@ function isIvit(model: string): boolean {
 async function inspectIvit(file: string, { format, maxMemory }: Flags): Promise<void> {
   const model = await loadModel(file, { maxMemory });
   const ops = describeProgram(model.program);
+  const integerOnly = isIntegerOnly(model.program);
   const size = statSync(file).size;
   if (format === 'csv' || format === 'jsonl') return await printRows(format, OP_CELLS, ops);
   if (format === 'json') {
     const { program, ...rest } = model;
-    printJson({ path: file, bytes: size, formatVersion: FORMAT_VERSION, input: program.input, ...rest, ops });
+    printJson({
+      path: file,
+      bytes: size,
+      formatVersion: FORMAT_VERSION,
+      integerOnly,
+      input: program.input,
+      ...rest,
+      ops,
+    });
     return;
   }
   const { input } = model.program;
-  print(pairs(modelSummary({ ...model, input, formatVersion: FORMAT_VERSION, bytes: size }, ops)), '', opTable(ops));
+  const summary = { ...model, input, formatVersion: FORMAT_VERSION, integerOnly, bytes: size };
+  print(pairs(modelSummary(summary, ops)), '', opTable(ops));
   printCommand('Repeat with', commandOf(model.provenance));
 }
 

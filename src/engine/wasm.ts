@@ -1,6 +1,7 @@
 import { mostBytes, type MemoryOptions } from '../program/budget.js';
 import type { Op, Program } from '../program/types.js';
 import type { IntegerArray } from '../program/value.js';
+import { requireIntegers } from '../program/integer-only.js';
 import { clock } from './clock.js';
 import { encodeHeader, encodeLayout, encodeSteps } from './encode.js';
 import { memoryError } from './memory-error.js';
@@ -64,6 +65,7 @@ export class WasmProgram {
     private readonly work: Work,
     options: WasmOptions = {},
   ) {
+    requireIntegers(work, 'WebAssembly has integer kernels alone: take --backend native, or reference');
     const kernels = (this.kernels = instantiate(module));
     this.isa = readName(kernels.memory, kernels.ivit_isa_name());
     const tile = { rows: kernels.ivit_tile_rows(), cols: kernels.ivit_tile_cols() };

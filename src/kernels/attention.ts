@@ -1,3 +1,4 @@
+import { softmaxFloat } from '../float-kernels/index.js';
 import type { AttentionOp, PublishedSoftmax, SoftmaxBits, SoftmaxKind } from '../program/types.js';
 import { SCORE_LIMIT } from '../program/limits.js';
 import { floorDivide, requantize } from './dyadic.js';
@@ -126,6 +127,7 @@ export function weighRow(op: AttentionOp, scores: Int32Array, max: number, query
 }
 
 function weighPublished(scores: Int32Array, max: number, softmax: PublishedSoftmax, out: Int32Array): void {
+  if (softmax.kind === 'float') return softmaxFloat(scores, max, out);
   if (softmax.kind === 'ibert') return softmaxInteger(scores, max, softmax.bits, out);
   const x = scores.map((s) => Math.max(-PAPER_SCORE_LIMIT, Math.min(PAPER_SCORE_LIMIT, s)));
   shiftmaxRow(x, BigInt(softmax.x0), softmax.bits).forEach((w, j) => (out[j] = Number(w)));

@@ -2,7 +2,7 @@
  * The kernels of I-BERT (Kim et al., ICML 2021, arXiv 2101.01321), in the fixed scales that programs have: its
  * polynomials' integer constants are then constants here. I-LayerNorm's root is `integerSqrt` (its algorithm 4).
  */
-import { IBERT_SCORE_BITS, LEAST_IBERT_BITS } from '../program/limits.js';
+import { FINE_SCORE_BITS, LEAST_GELU_BITS } from '../program/limits.js';
 import { divideBig } from './dyadic.js';
 
 /** ⌊1.353/S⌋ and ⌊0.344/(0.3585·S²)⌋ of S = ln 2/2^10: ⌊ln 2/S⌋ is 2^10, and the range reduction a shift. */
@@ -27,9 +27,9 @@ const ERF_ONE = 28366;
  * @param d ≥ 0, below 2^32
  */
 export function expInteger(d: number): number {
-  const z = d >>> IBERT_SCORE_BITS;
+  const z = d >>> FINE_SCORE_BITS;
   if (z >= EXP_REACH) return 0;
-  const r = d & ((1 << IBERT_SCORE_BITS) - 1);
+  const r = d & ((1 << FINE_SCORE_BITS) - 1);
   return ((EXP_B - r) ** 2 + EXP_C) >> (z + EXP_SHIFT);
 }
 
@@ -67,8 +67,8 @@ export function softmaxInteger(x: Int32Array, max: number, bits: number, out: In
  * @returns GELU in units of S·0.2888·2^−14: within ±`IBERT_GELU_LIMIT`
  */
 export function geluInteger(x: number, f: number): number {
-  const [b, c] = [ERF_B[f - LEAST_IBERT_BITS], ERF_C[f - LEAST_IBERT_BITS]];
+  const [b, c] = [ERF_B[f - LEAST_GELU_BITS], ERF_C[f - LEAST_GELU_BITS]];
   const polynomial = (Math.min(Math.abs(x), b) - b) ** 2 - c;
   const erf = x === 0 ? 0 : x > 0 ? polynomial : -polynomial;
-  return x * (ERF_ONE - (erf >> (2 * (f - LEAST_IBERT_BITS))));
+  return x * (ERF_ONE - (erf >> (2 * (f - LEAST_GELU_BITS))));
 }

@@ -68,7 +68,7 @@ function showModel({ info, threads }: WebModel, name: string): void {
   const engine = `WebAssembly (${info.isa}), ${threads} thread${threads > 1 ? 's' : ''}`;
   const why = crossOriginIsolated ? '' : ': the page is not cross-origin isolated, which more need';
   modelStatus.textContent = `${name} is ready: ${engine}${why}.`;
-  summary.replaceChildren(...pairsOf(modelSummary(info, info.layers)));
+  summary.replaceChildren(...pairsOf(modelSummary({ ...info, integerOnly: true }, info.layers)));
   byId('about').hidden = false;
   const table = tableOf(
     `${info.layers.length} layers, in the order in which they run`,

@@ -57,11 +57,11 @@ export const MAX_GROUP_LENGTH = 1 << 24;
 /** Largest −x0 of the published kernels: their exponentials then stay within 2^30 (Shiftmax) and 2^38 (ShiftGELU). */
 export const MAX_X0 = 1 << 15;
 
-/** Fraction bits of i-softmax's scores. */
-export const IBERT_SCORE_BITS = 10;
-/** Fraction bits of i-GELU's input: its polynomial then keeps within 32 bits. */
-export const LEAST_IBERT_BITS = 6;
-export const MOST_IBERT_BITS = 12;
+/** Fraction bits of i-softmax's scores, and of those of softmax in float32. */
+export const FINE_SCORE_BITS = 10;
+/** Fraction bits of GELU's fixed-point input: the polynomial of i-GELU then keeps within 32 bits. */
+export const LEAST_GELU_BITS = 6;
+export const MOST_GELU_BITS = 12;
 /** Of i-GELU's result: |x| ≤ 32767 times erf + 1 ≤ 2 in units of 1/28366. */
 export const IBERT_GELU_LIMIT = 32767 * 2 * 28366;
 

@@ -11,6 +11,7 @@ import { decodeWeights, encodeWeights, isCoded } from './codebook.js';
 import { decodeContainer, encodeContainer, malformed, quote } from './container.js';
 import type { Container, Tensor, TensorData } from './container.js';
 import { jsonError, parseJsonOnce } from './json.js';
+import { isIntegerOnly } from './integer-only.js';
 import { checkOutputs, inOrder, isDefault, outputsByDefault, outputsSchema } from './output.js';
 import { packWeights, packedBits, packedLength, unpackWeights } from './pack.js';
 import { decimal, type TensorField } from './ops/definition.js';
@@ -116,6 +117,7 @@ const KEY = {
   outputs: 'outputs',
   labels: 'labels',
   logitScale: 'logitScale',
+  integerOnly: 'integerOnly',
   provenance: 'provenance',
 } as const;
 
@@ -136,6 +138,7 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
     [KEY.logitScale, model.logitScale],
     [KEY.provenance, JSON.stringify(parse(provenanceSchema, model.provenance, KEY.provenance))],
   ]);
+  if (!isIntegerOnly(model.program)) metadata.set(KEY.integerOnly, 'false');
   if (!isDefault(model.outputs, model.program)) metadata.set(KEY.outputs, JSON.stringify(model.outputs.map(inOrder)));
   if (model.labels !== null) metadata.set(KEY.labels, JSON.stringify(model.labels));
   const named = new Map<string, Tensor>();
@@ -187,6 +190,11 @@ function decodeFile(bytes: Uint8Array, digest: Digest, options: MemoryOptions): 
   for (const key of metadata.keys()) if (!known.has(key)) throw malformed(`it has unknown metadata ${quote(key)}`);
   const program = readProgram(container);
   checkProgram(program);
+  const mark = isIntegerOnly(program) ? undefined : 'false';
+  if (metadata.get(KEY.integerOnly) !== mark)
+    throw malformed(
+      `its ops ${mark === undefined ? 'are all of integers' : 'are not all of integers'}, and it says otherwise`,
+    );
   const model = {
     program,
     preprocess: parseResizeRecipe(parseJson(metadata, KEY.preprocess), 'the .ivit file'),

@@ -97,7 +97,7 @@ function isNormalized(ops: readonly Op[], id: number): boolean {
   const normalized = [false];
   for (const op of ops.slice(0, id)) {
     const passes = op.op === 'gather' || op.op === 'meanRows' || op.op === 'rescale';
-    const isNorm = op.op === 'layerNorm' || op.op === 'paperNorm';
+    const isNorm = op.op === 'layerNorm' || op.op === 'paperNorm' || op.op === 'floatNorm';
     normalized.push(isNorm || (passes && operandsOf(op).every((operand) => normalized[operand])));
   }
   return normalized[id];

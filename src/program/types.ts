@@ -19,7 +19,7 @@ export interface Program {
   readonly output: ValueId;
 }
 
-export type { Op, OpKind, OpOf } from './ops/index.js';
+export type { IntegerOpKind, Op, OpKind, OpOf } from './ops/index.js';
 export type { ActivationOp } from './ops/activation.js';
 export type { AddOp } from './ops/add.js';
 export type {
@@ -33,6 +33,8 @@ export type {
 export type { ConstantOp } from './ops/constant.js';
 export type { DepthwiseOp } from './ops/depthwise.js';
 export type { DivideOp } from './ops/divide.js';
+export type { FloatGeluOp } from './ops/float-gelu.js';
+export type { FloatNormOp } from './ops/float-norm.js';
 export type { GatherOp } from './ops/gather.js';
 export type { Geometry } from './ops/geometry.js';
 export type { GroupNormOp } from './ops/group-norm.js';

@@ -3,7 +3,7 @@ import type { RangeMethod } from './decide/ranges.js';
 
 export { WEIGHT_BITS };
 
-export const KERNEL_SETS = ['shift', 'lut', 'paper', 'ibert'] as const;
+export const KERNEL_SETS = ['shift', 'lut', 'paper', 'ibert', 'float'] as const;
 /** Which integer kernels stand for softmax, GELU and LayerNorm; see docs/architecture.md. */
 export type KernelSet = (typeof KERNEL_SETS)[number];
 

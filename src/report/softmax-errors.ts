@@ -24,7 +24,7 @@ interface SoftmaxUnits {
 function unitsOf({ softmax, fractionBits }: AttentionOp): SoftmaxUnits {
   const scoreUnit = Math.LN2 * 2 ** -fractionBits;
   if (typeof softmax === 'string') return { scoreUnit, weightUnit: null };
-  if (softmax.kind === 'ibert') return { scoreUnit, weightUnit: 2 ** -softmax.bits };
+  if (softmax.kind !== 'paper') return { scoreUnit, weightUnit: 2 ** -softmax.bits };
   return { scoreUnit: -1 / softmax.x0, weightUnit: 2 ** (1 - softmax.bits) };
 }
 

@@ -29,7 +29,7 @@ describe('quantize refuses', () => {
       /^quantize: threads must be a whole number from 1 to \d+, not /,
     ]),
     ['another effort', { effort: 'quick' }, /effort must be one of none, fast, normal, best, not "quick"/],
-    ['other kernels', { kernels: 'int8' }, /kernels must be one of shift, lut, paper, ibert/],
+    ['other kernels', { kernels: 'int8' }, /kernels must be one of shift, lut, paper, ibert, float/],
     ['other scales', { scales: null }, /scales must be one of static, dynamic, not null/],
     ['9 bits', { weightBits: 9 }, /weightBits must be one of 2, 3, 4, 5, 6, 7, 8, not 9/],
     ['bits as text', { weightBits: '8' }, /weightBits must be one of 2, 3, 4, 5, 6, 7, 8, not "8"/],

@@ -13,7 +13,13 @@ import { decodeModel } from '../../src/program/model.js';
 import { OP_KINDS, definitionOf, type OpKind } from '../../src/program/ops/index.js';
 import type { AttentionOp, LinearOp, MatmulOp, Op, Program } from '../../src/program/types.js';
 import { tensorsOf } from '../../src/program/tensors.js';
-import { tinyIbertProgram, tinyPaperProgram, tinyProductProgram, tinyProgram } from '../program/tiny.js';
+import {
+  tinyFloatProgram,
+  tinyIbertProgram,
+  tinyPaperProgram,
+  tinyProductProgram,
+  tinyProgram,
+} from '../program/tiny.js';
 import { GIANTS, fileOf } from './giants.js';
 import { sha256, withHeader, withTensors } from './rehash.js';
 
@@ -102,6 +108,7 @@ const small = (kind: string): Program => GIANTS[kind](2 ** 4);
 const tiny = tinyProgram();
 const paper = tinyPaperProgram();
 const ibert = tinyIbertProgram();
+const float = tinyFloatProgram();
 const products = tinyProductProgram();
 const nameOf = (program: Program, kind: OpKind) => program.ops.find(({ op }) => op === kind)!.name;
 
@@ -204,6 +211,14 @@ const ATTACKS: { readonly [K in OpKind]: readonly Attack[] } = {
     ...requantization(ibert, nameOf(ibert, 'ibertGelu')),
     attack(ibert, nameOf(ibert, 'ibertGelu'), 'fractionBits', 13, /fractionBits is 13/),
   ],
+  floatNorm: [
+    ...requantization(float, nameOf(float, 'floatNorm')),
+    attack(float, nameOf(float, 'floatNorm'), 'epsilon', String(2n ** 53n + 1n), /epsilon/),
+  ],
+  floatGelu: [
+    ...requantization(float, nameOf(float, 'floatGelu')),
+    attack(float, nameOf(float, 'floatGelu'), 'fractionBits', 5, /fractionBits is 5/),
+  ],
   multiply: [...requantization(small('multiply'), 'big'), ...requantization(products, nameOf(products, 'multiply'))],
   divide: [...requantization(small('divide'), 'big'), attack(divided, 'big', 'bits', 4)],
   lookup: [
@@ -267,7 +282,7 @@ const SHAPES = new Set(
 );
 
 test('every number of every op is attacked', () => {
-  const programs = [tiny, paper, ibert, products, scores, ...Object.keys(GIANTS).map(small)];
+  const programs = [tiny, paper, ibert, float, products, scores, ...Object.keys(GIANTS).map(small)];
   for (const kind of OP_KINDS) {
     const op = programs.flatMap(({ ops }) => ops).find((one) => one.op === kind)!;
     const definition = definitionOf(op);

@@ -198,7 +198,7 @@ describe('quantize refuses, writing nothing', () => {
       'an unknown kernel set',
       ['model.onnx', '--kernels', 'magic'],
       2,
-      /^error: option '--kernels <set>' argument 'magic' is invalid. It must be one of shift, lut, paper, ibert/,
+      /^error: option '--kernels <set>' argument 'magic' is invalid. It must be one of shift, lut, paper, ibert, float/,
     ],
     [
       'a pattern that matches no layer',

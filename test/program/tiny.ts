@@ -186,6 +186,21 @@ export function tinyIbertProgram(seed = 1): Program {
   return { ...program, ops };
 }
 
+/** The same with kernels in float32: a program that is not integer-only. */
+export function tinyFloatProgram(seed = 1): Program {
+  const program = tinyProgram(seed);
+  const ops = program.ops.map((op): Op => {
+    if (op.op === 'attention') {
+      return { ...op, softmax: { kind: 'float', bits: 16 }, softmaxBits: 8, fractionBits: 10 };
+    }
+    if (op.op === 'layerNorm') return { ...op, op: 'floatNorm' };
+    if (op.op !== 'activation') return op;
+    const { name, rows, cols, out, x, multiplier, offset, shift } = op;
+    return { op: 'floatGelu', name, rows, cols, out, x, fractionBits: 9, multiplier, offset, shift };
+  });
+  return { ...program, ops };
+}
+
 /** The patches again, by way of what combines two values or applies any function; 3 classes. */
 export function tinyProductProgram(seed = 1): Program {
   const tiny = tinyProgram(seed);

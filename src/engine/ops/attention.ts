@@ -10,7 +10,7 @@ import { requestView } from './views.js';
 import { OUTPUT_WORDS, VIEW_WORDS, countOf, outputWords, viewWords } from './words.js';
 
 /** The values of `ivit_softmax`. */
-export const SOFTMAXES = ['shift', 'quadratic', 'paper', 'ibert'] as const;
+export const SOFTMAXES = ['shift', 'quadratic', 'paper', 'ibert', 'float'] as const;
 
 export const attention: EngineOp<AttentionOp> = {
   run(op, [q, k, v]) {

@@ -7,6 +7,8 @@ import { constant } from './constant.js';
 import type { EngineOp } from './definition.js';
 import { depthwise } from './depthwise.js';
 import { divide } from './divide.js';
+import { floatGelu } from './float-gelu.js';
+import { floatNorm } from './float-norm.js';
 import { gather } from './gather.js';
 import { groupNorm } from './group-norm.js';
 import { ibertGelu } from './ibert-gelu.js';
@@ -51,6 +53,8 @@ const engineOps = {
   groupNorm,
   rotate,
   ibertGelu,
+  floatNorm,
+  floatGelu,
 } satisfies { [K in OpKind]: EngineOp<OpOf<K>> };
 
 /** How an op's kind is handled. */

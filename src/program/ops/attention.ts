@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { OpCheck } from '../check.js';
-import { IBERT_SCORE_BITS, MAX_ELEMENTS, MAX_X0, SCORE_BIAS_LIMIT } from '../limits.js';
+import { FINE_SCORE_BITS, MAX_ELEMENTS, MAX_X0, SCORE_BIAS_LIMIT } from '../limits.js';
 import { ACCUMULATOR_BITS, checkProducts, requantized, within } from '../proof.js';
 import type { OpBase } from '../value.js';
 import { integer, multiplierOf, padded, type OpDefinition } from './definition.js';
@@ -28,8 +28,14 @@ export interface IbertSoftmax {
   readonly bits: 8 | 16;
 }
 
+/** Softmax in float32 (see `softmaxFloat`): scores are in units of ln 2/2^10, weights of 2^−16. */
+export interface FloatSoftmax {
+  readonly kind: 'float';
+  readonly bits: 16;
+}
+
 /** A softmax whose weights are divided by their sum before they multiply V. */
-export type PublishedSoftmax = PaperSoftmax | IbertSoftmax;
+export type PublishedSoftmax = PaperSoftmax | IbertSoftmax | FloatSoftmax;
 
 /**
  * Attention of `batch` windows × `heads` heads, see `attendRow` for the exact steps:
@@ -54,7 +60,7 @@ export interface AttentionOp extends OpBase {
   readonly softmax: SoftmaxKind | PublishedSoftmax;
   /** Of the softmax's weights; 8 with a published one, which has its own. */
   readonly softmaxBits: SoftmaxBits;
-  /** 8 to 11; 10 with i-softmax; 0 with the published Shiftmax, whose scores are in units of S. */
+  /** 8 to 11; 10 with i-softmax and float32; 0 with the published Shiftmax, whose scores are in units of S. */
   readonly fractionBits: number;
   /** [heads]. */
   readonly scoreMultiplier: Int32Array;
@@ -86,6 +92,7 @@ export const attention: OpDefinition<AttentionOp> = {
       v.picklist(['shift', 'quadratic']),
       v.strictObject({ kind: v.literal('paper'), x0: integer, bits: v.picklist([8, 16]) }),
       v.strictObject({ kind: v.literal('ibert'), bits: v.picklist([8, 16]) }),
+      v.strictObject({ kind: v.literal('float'), bits: v.literal(16) }),
     ]),
     softmaxBits: v.picklist([8, 12]),
     fractionBits: integer,
@@ -137,6 +144,7 @@ export const attention: OpDefinition<AttentionOp> = {
     checkProducts(op, { multiplier: op.scoreMultiplier, shift: op.scoreShift }, score, 'a score');
     return attended;
   },
+  isFloat: ({ softmax }) => typeof softmax !== 'string' && softmax.kind === 'float',
   // Keys and values of each head are packed, as words of 16 bits at most; 24 rows of scores are at work at a time.
   memory({ batch, heads, keys, dim, valueDim }) {
     const [k, d, v] = [padded(keys), padded(dim), padded(valueDim)];
@@ -157,7 +165,7 @@ function validateSoftmax(op: AttentionOp, check: OpCheck): void {
   check.that(op.softmaxBits === 8, `softmaxBits is ${op.softmaxBits}, not 8`);
   check.that(softmax.bits === 8 || softmax.bits === 16, `its softmax has ${String(softmax.bits)} bits, not 8 or 16`);
   if (softmax.kind === 'paper') check.count('x0', softmax.x0, -MAX_X0, -1);
-  const fractionBits = softmax.kind === 'ibert' ? IBERT_SCORE_BITS : 0;
+  const fractionBits = softmax.kind === 'paper' ? 0 : FINE_SCORE_BITS;
   check.that(op.fractionBits === fractionBits, `fractionBits is ${op.fractionBits}, not ${fractionBits}`);
 }
 
@@ -167,6 +175,8 @@ function validateSoftmax(op: AttentionOp, check: OpCheck): void {
  * e ≤ 2^30, and each w is below 2^(bits−1).
  */
 function publishedWeights(keys: number, softmax: PublishedSoftmax): bigint {
+  // In float32 Σe of fewer than 2^23 keys is right within a half, so that Σw ≤ 2·2^16, and half a step more for each.
+  if (softmax.kind === 'float') return keys < 2 ** 23 ? (1n << 17n) + BigInt(keys) : BigInt(keys) << 16n;
   if (softmax.kind === 'ibert') return (1n << BigInt(softmax.bits)) - 1n;
   const { x0, bits } = softmax;
   const one = (1n << BigInt(bits - 1)) - 1n;

@@ -62,6 +62,8 @@ export interface OpDefinition<T extends OpBase> {
   bound(op: T, values: readonly ValueInfo[]): bigint;
   /** Whether sizes alone prove it, without a look at the weights. */
   isProvenBySize?(op: T, values: readonly ValueInfo[]): boolean;
+  /** Whether it computes in floating point; left out: it does not. */
+  isFloat?(op: T): boolean;
   /** What it takes beyond rows of its columns, which are counted for every op. Left out: nothing. */
   memory?(op: T): OpMemory;
   /** Multiply-accumulates for one image; 0 where left out. */

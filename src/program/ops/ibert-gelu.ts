@@ -1,4 +1,4 @@
-import { MOST_IBERT_BITS, LEAST_IBERT_BITS, IBERT_GELU_LIMIT } from '../limits.js';
+import { MOST_GELU_BITS, LEAST_GELU_BITS, IBERT_GELU_LIMIT } from '../limits.js';
 import { requantized } from '../proof.js';
 import { elements, type OpBase, type ValueId } from '../value.js';
 import { integer, multiplierOf, offsetOf, type OpDefinition } from './definition.js';
@@ -23,7 +23,7 @@ export const ibertGelu: OpDefinition<IbertGeluOp> = {
   validate(op, check, { values }) {
     check.type('x', values[op.x], 'i16');
     check.sameElements('x', values[op.x], elements(op));
-    check.count('fractionBits', op.fractionBits, LEAST_IBERT_BITS, MOST_IBERT_BITS);
+    check.count('fractionBits', op.fractionBits, LEAST_GELU_BITS, MOST_GELU_BITS);
     check.multipliers(op);
   },
   bound: (op) => requantized(op, BigInt(IBERT_GELU_LIMIT)),

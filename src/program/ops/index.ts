@@ -6,6 +6,8 @@ import { constant, type ConstantOp } from './constant.js';
 import type { OpDefinition } from './definition.js';
 import { depthwise, type DepthwiseOp } from './depthwise.js';
 import { divide, type DivideOp } from './divide.js';
+import { floatGelu, type FloatGeluOp } from './float-gelu.js';
+import { floatNorm, type FloatNormOp } from './float-norm.js';
 import { gather, type GatherOp } from './gather.js';
 import { groupNorm, type GroupNormOp } from './group-norm.js';
 import { ibertGelu, type IbertGeluOp } from './ibert-gelu.js';
@@ -49,9 +51,14 @@ export type Op =
   | MixRowsOp
   | GroupNormOp
   | RotateOp
-  | IbertGeluOp;
+  | IbertGeluOp
+  | FloatNormOp
+  | FloatGeluOp;
 
 export type OpKind = Op['op'];
+
+/** Those that no model has that is integer-only left out. */
+export type IntegerOpKind = Exclude<OpKind, 'floatNorm' | 'floatGelu'>;
 
 export type OpOf<K extends OpKind> = Extract<Op, { op: K }>;
 
@@ -81,6 +88,8 @@ const definitions = {
   groupNorm,
   rotate,
   ibertGelu,
+  floatNorm,
+  floatGelu,
 } satisfies { [K in OpKind]: OpDefinition<OpOf<K>> };
 
 export const OP_KINDS = Object.keys(definitions) as readonly OpKind[];

@@ -9,7 +9,7 @@ import { encodeFactorsAndOffsets } from './multipliers.js';
 import { WIDE } from './program-builder.js';
 
 interface Norm {
-  readonly op: 'layerNorm' | 'paperNorm';
+  readonly op: 'layerNorm' | 'paperNorm' | 'floatNorm';
   readonly center: boolean;
   /** [cols]. */
   readonly gamma: Float32Array;

@@ -1,5 +1,6 @@
 import type { KernelSet, QuantizeOptions } from '../options.js';
 import { INPUT_SCHEMES } from './inputs.js';
+import { floatKernels } from './float.js';
 import { ibertKernels } from './ibert.js';
 import type { KernelScheme } from './kernel-scheme.js';
 import { lutKernels, shiftKernels } from './own-kernels.js';
@@ -14,6 +15,7 @@ const KERNEL_SCHEMES: Readonly<Record<KernelSet, KernelScheme>> = {
   lut: lutKernels,
   paper: paperKernels,
   ibert: ibertKernels,
+  float: floatKernels,
 };
 
 /**

@@ -11,7 +11,7 @@ import type { Techniques } from '../techniques.js';
 export type ActivationKernel =
   | { readonly op: 'activation'; readonly knots: Int16Array; readonly spacing: number }
   | { readonly op: 'paperGelu'; readonly x0: number }
-  | { readonly op: 'ibertGelu'; readonly fractionBits: number };
+  | { readonly op: 'ibertGelu' | 'floatGelu'; readonly fractionBits: number };
 
 /** The softmax of one attention. */
 export interface SoftmaxKernel {
@@ -33,7 +33,7 @@ export interface AttentionOperands {
 export interface KernelScheme {
   /** @throws UsageError for options that do not go with these kernels */
   techniques(options: QuantizeOptions, synthetic: boolean): Techniques;
-  readonly normOp: 'layerNorm' | 'paperNorm';
+  readonly normOp: 'layerNorm' | 'paperNorm' | 'floatNorm';
   /** How the input of these activations is written, of `cols` columns; null: as 16-bit fixed point. */
   activationInput(
     readers: readonly ActivationNode[],

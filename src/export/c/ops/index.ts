@@ -1,6 +1,6 @@
 /** Every kind of op as C. */
 import type { Step } from '../../../engine/plan/types.js';
-import type { Op, OpKind, OpOf } from '../../../program/types.js';
+import type { IntegerOpKind, Op, OpKind, OpOf } from '../../../program/types.js';
 import { add, divide, multiply, rotate } from './binary.js';
 import type { COp } from './definition.js';
 import { constant, gather, patches, windows } from './layout.js';
@@ -33,15 +33,16 @@ const cOps = {
   groupNorm,
   rotate,
   ibertGelu,
-} satisfies { [K in OpKind]: COp<OpOf<K>> };
+} satisfies { [K in IntegerOpKind]: COp<OpOf<K>> };
 
 export const C_OP_KINDS = Object.keys(cOps) as OpKind[];
 
 /** The quantization of dynamic rows, a step of its own: û to codes and scales, each row read before it is written. */
 export const QUANTIZE = 'ivit_portable_quantize_rows';
 
+/** @param op one of integers, as all ops of a model that is integer-only */
 export function cOpOf({ op }: Op): COp<Op> {
-  return cOps[op] as unknown as COp<Op>;
+  return (cOps as unknown as Readonly<Record<OpKind, COp<Op>>>)[op];
 }
 
 export const scratchBytes = ({ op }: Step): number => (op === null ? 0 : (cOpOf(op).scratch?.(op) ?? 0));

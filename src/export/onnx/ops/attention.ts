@@ -1,7 +1,7 @@
 import { softmaxDither } from '../../../kernels/attention.js';
 import { expInteger } from '../../../kernels/ibert.js';
 import { shiftExponential } from '../../../kernels/paper-rows.js';
-import { IBERT_SCORE_BITS, SCORE_LIMIT } from '../../../program/limits.js';
+import { FINE_SCORE_BITS, SCORE_LIMIT } from '../../../program/limits.js';
 import type { AttentionOp, IbertSoftmax, PaperSoftmax, PublishedSoftmax, SoftmaxKind } from '../../../program/types.js';
 import { atMost, shiftPositive, shiftSigned } from '../arithmetic.js';
 import type { IntegerGraph, Tensor } from '../graph.js';
@@ -66,12 +66,14 @@ function attend(g: IntegerGraph, op: AttentionOp & { softmax: SoftmaxKind }, x: 
 }
 
 /** int32 [batch, heads, queries, keys]. */
-const publishedWeights = (g: IntegerGraph, x: Tensor, softmax: PublishedSoftmax): Tensor =>
-  softmax.kind === 'paper' ? shiftmaxWeights(g, x, softmax) : ibertWeights(g, x, softmax);
+function publishedWeights(g: IntegerGraph, x: Tensor, softmax: PublishedSoftmax): Tensor {
+  if (softmax.kind === 'float') throw new RangeError('Expected an attention of integers');
+  return softmax.kind === 'paper' ? shiftmaxWeights(g, x, softmax) : ibertWeights(g, x, softmax);
+}
 
 /** `softmaxInteger`. Its exponentials are a table. */
 function ibertWeights(g: IntegerGraph, x: Tensor, { bits }: IbertSoftmax): Tensor {
-  const reach = IBERT_REACH << IBERT_SCORE_BITS;
+  const reach = IBERT_REACH << FINE_SCORE_BITS;
   const table = BigInt64Array.from({ length: reach + 1 }, (_, d) => BigInt(expInteger(d)));
   const e = g.gather(g.constant(table, [table.length]), belowMaximum(g, x, 3, reach));
   const factors = g.binary('Div', g.scalar('int64', 2 ** 32 - 1), g.reduce('ReduceSum', e, 3));

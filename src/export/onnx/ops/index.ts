@@ -1,5 +1,5 @@
 /** How each kind of op is written in ONNX's integer operators. */
-import type { Op, OpKind, OpOf } from '../../../program/types.js';
+import type { IntegerOpKind, Op, OpKind, OpOf } from '../../../program/types.js';
 import { activation } from './activation.js';
 import { add } from './add.js';
 import { attention } from './attention.js';
@@ -51,6 +51,8 @@ const writers = {
   groupNorm,
   rotate,
   ibertGelu,
-} satisfies { [K in OpKind]: WriteOp<OpOf<K>> };
+} satisfies { [K in IntegerOpKind]: WriteOp<OpOf<K>> };
 
-export const writeOp: WriteOp<Op> = (g, op, operands, input) => (writers[op.op] as WriteOp<Op>)(g, op, operands, input);
+/** @param op one of integers, as all ops of a model that is integer-only */
+export const writeOp: WriteOp<Op> = (g, op, operands, input) =>
+  (writers as unknown as Readonly<Record<OpKind, WriteOp<Op>>>)[op.op](g, op, operands, input);
