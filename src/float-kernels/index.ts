@@ -65,7 +65,7 @@ export function geluFloat(x: number, f: number): number {
 }
 
 /**
- * LayerNorm without weight and bias of one row of D integers: (x − mean)/√(Σ(x − mean)² + ε), at least 1 under the root.
+ * LayerNorm without weight and bias of one row of D integers: (x − mean)/√(Σ(x − mean)² + ε), 1 or more under the root.
  *
  * @param center false: the mean counts as 0
  * @param epsilon round(ε·D/S²)
