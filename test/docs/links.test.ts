@@ -112,7 +112,8 @@ describe.skipIf(!isCheckout)('the README', () => {
     expect(commands.length).toBeGreaterThan(5);
     expect(commands.filter((name) => !named.includes(name))).toEqual([]);
     const called = [...readme.matchAll(/(?:npx|`|\$) ?ivit ([a-z][a-z-]*)/g)].map(([, name]) => name);
-    expect([...new Set(called)].filter((name) => !commands.includes(name))).toEqual([]);
+    // `help` is commander's own.
+    expect([...new Set(called)].filter((name) => ![...commands, 'help'].includes(name))).toEqual([]);
   });
 });
 
