@@ -2,10 +2,12 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { nativeFailure } from '../engine/load.js';
 import { InputError, UsageError } from '../errors.js';
 import { classCount } from '../graph/output.js';
 import { writeAtomically } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORT_SETTINGS, FloatPasses, KERNEL_SETS, resolveScheme } from '../quantize/index.js';
+import type { KernelSet } from '../quantize/index.js';
 import { renderComparison, COMPARISON_FORMATS } from '../report/comparison/index.js';
 import type { ComparisonData, ComparisonFormat } from '../report/comparison/index.js';
 import { checkCompareArguments } from './arguments.js';
@@ -77,13 +79,21 @@ function formatOf(file: string): ComparisonFormat {
   throw new UsageError(`The name of the output, ${file}, tells no format: let it end in one of ${endings}`);
 }
 
+/** All kernel sets; those in float32 only where the native kernels load, as WebAssembly has none of them. */
+function kernelsThatRun(notice: (text: string) => void): readonly KernelSet[] {
+  const failure = nativeFailure();
+  if (failure === null) return KERNEL_SETS;
+  notice(`float is left out: it needs the native kernels, which do not load (${failure})`);
+  return KERNEL_SETS.filter((set) => set !== 'float');
+}
+
 /** @throws UsageError where no kernels go with any of the scales asked for */
 function combinationsOf(
-  { kernels = KERNEL_SETS, scales = [DEFAULT_OPTIONS.scales], efforts = [DEFAULT_OPTIONS.effort] }: CompareRequest,
+  { kernels, scales = [DEFAULT_OPTIONS.scales], efforts = [DEFAULT_OPTIONS.effort] }: CompareRequest,
   notice: (text: string) => void,
 ): Combination[] {
   let refused: UsageError | undefined;
-  const found = [...new Set(kernels)].flatMap((set) =>
+  const found = [...new Set(kernels ?? kernelsThatRun(notice))].flatMap((set) =>
     [...new Set(scales)].flatMap((mode): Combination[] => {
       try {
         resolveScheme({ ...DEFAULT_OPTIONS, kernels: set, scales: mode });

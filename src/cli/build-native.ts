@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.js';
 import { addExamples } from './examples.js';
-import { forgetFailure, loadBuilder, nativeFailure } from './kernels.js';
+import { nativeFailure } from '../engine/load.js';
+import { forgetFailure, loadBuilder } from './kernels.js';
 import { print } from './render.js';
 
 export function addBuildNativeCommand(program: Command): void {

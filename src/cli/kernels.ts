@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { defaultRuntime } from '../calibrate/runtime.js';
-import { loadNativeKernels } from '../engine/load.js';
+import { nativeFailure } from '../engine/load.js';
 import type { BackendName } from '../engine/types.js';
 import { packageFile } from '../package-root.js';
 import { notice } from './render.js';
@@ -20,16 +20,6 @@ interface Builder {
 
 export function loadBuilder(): Promise<Builder> {
   return import(pathToFileURL(packageFile('native/build-addon.mjs')).href) as Promise<Builder>;
-}
-
-/** @returns null where the native kernels load, else why not */
-export function nativeFailure(): string | null {
-  try {
-    loadNativeKernels();
-    return null;
-  } catch (error) {
-    return (error as Error).message.split('\n', 1)[0];
-  }
 }
 
 /**

@@ -35,6 +35,16 @@ export function loadNativeKernels(): NativeKernels {
   return packageRequire()(findAddon()) as NativeKernels;
 }
 
+/** @returns null where the native kernels load, else why not */
+export function nativeFailure(): string | null {
+  try {
+    loadNativeKernels();
+    return null;
+  } catch (error) {
+    return (error as Error).message.split('\n', 1)[0];
+  }
+}
+
 /** @returns the path of the add-on's file. @throws Error where there is none */
 export function findAddon(): string {
   const compiled = packageFile(COMPILED_ADDON);
