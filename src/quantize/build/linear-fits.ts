@@ -3,7 +3,8 @@ import { fitLinear, type Fit, type FitProblem } from '../fit/linear.js';
 import { keptOr } from '../stages.js';
 import { productWithMean, type WeightPlane } from '../fit/weight-rounding.js';
 import type { ProgramContext } from './program-context.js';
-import { weighted, type Wanted } from '../fit/output-errors.js';
+import { timesVector } from '../fit/linalg.js';
+import type { Wanted } from '../fit/output-errors.js';
 import { sampleWanted, type Layer, type SampledInputs } from './layer-samples.js';
 import type { Built } from './program-builder.js';
 
@@ -89,7 +90,7 @@ function refitBias(
   const residualPlane = planes > 1 ? rescaled(fit.residualPlane!) : null;
   const meanWanted =
     'inputs' in wanted
-      ? weighted(weight, meanOf(wanted.inputs, K)).map((m, n) => m + floatBias[n])
+      ? timesVector(weight, meanOf(wanted.inputs, K)).map((m, n) => m + floatBias[n])
       : meanOf(wanted.outputs, fit.scale.length);
   const meanOutput = productWithMean(residualPlane === null ? [first] : [first, residualPlane], meanOf(x, K));
   const bias = fit.bias.map((b, n) => b + ((meanWanted[n] - meanOutput[n] - b) * rows) / (rows + ROWS_IN_DOUBT));

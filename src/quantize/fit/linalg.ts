@@ -13,3 +13,13 @@ export function transposed(matrix: ArrayLike<number>, rows: number, cols: number
   for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = matrix[r * cols + c];
   return out;
 }
+
+/** A·v of a matrix A [rows, cols] and a vector [cols]. */
+export function timesVector(matrix: ArrayLike<number>, vector: Float64Array): Float64Array {
+  const cols = vector.length;
+  return Float64Array.from({ length: matrix.length / cols }, (_, r) => {
+    let sum = 0;
+    for (let c = 0; c < cols; c++) sum += matrix[r * cols + c] * vector[c];
+    return sum;
+  });
+}

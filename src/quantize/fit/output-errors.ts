@@ -4,7 +4,7 @@
  */
 import { centreRows } from '../../calibrate/numerics.js';
 import type { Products } from '../../calibrate/products.js';
-import { transposed } from './linalg.js';
+import { timesVector, transposed } from './linalg.js';
 
 /** What the float model has on the rows that a layer is fitted to. */
 export type Wanted =
@@ -66,7 +66,7 @@ function errorsOfInputs(
   products: Products,
 ): OutputErrors {
   const K = weight.length / N;
-  const mean = weighted(weight, centreRows(exact, K, rowWeight));
+  const mean = timesVector(weight, centreRows(exact, K, rowWeight));
   const error = exact.map((u, i) => u - x[i]);
   const weight32 = new Float32Array(weight);
   /** Of A·Wᵀ, A [rows, K]. */
@@ -108,16 +108,6 @@ async function errorsOfOutputs(
       wanted: sumOfSquares(outputs.subarray(from * N, to * N)),
     }),
   };
-}
-
-/** W·v of weights [N, K]. */
-export function weighted(weight: Float64Array, vector: Float64Array): Float64Array {
-  const K = vector.length;
-  return Float64Array.from({ length: weight.length / K }, (_, n) => {
-    let sum = 0;
-    for (let k = 0; k < K; k++) sum += weight[n * K + k] * vector[k];
-    return sum;
-  });
 }
 
 function sumOfSquares(values: Float32Array): number {

@@ -5,7 +5,7 @@
 import { cholesky, roundInSteps, type WeightLevels } from '../../calibrate/numerics.js';
 import { forEachGroup, type Coding } from '../../program/codebook.js';
 import { binOf, fitCodebook, nearestLevels, tablesOf } from './codebook-fit.js';
-import { meanDiagonal } from './linalg.js';
+import { meanDiagonal, timesVector } from './linalg.js';
 
 /** Quantized weights of one layer, or the residual weight plane of one. */
 export interface WeightPlane {
@@ -150,14 +150,8 @@ function roundToNearestLevel(
 
 /** What planes of weights give for the mean input. */
 export function productWithMean(planes: readonly WeightPlane[], mean: Float64Array): Float64Array {
-  const K = mean.length;
   const output = new Float64Array(planes[0].scale.length);
-  for (const { quantized, scale } of planes) {
-    for (let n = 0; n < output.length; n++) {
-      let sum = 0;
-      for (let k = 0; k < K; k++) sum += quantized[n * K + k] * mean[k];
-      output[n] += sum * scale[n];
-    }
-  }
+  for (const { quantized, scale } of planes)
+    timesVector(quantized, mean).forEach((steps, n) => (output[n] += steps * scale[n]));
   return output;
 }
