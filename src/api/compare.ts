@@ -1,5 +1,5 @@
 /** One float model in several integer forms, side by side: the comparison of I-ViT's paper, on the user's own model. */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { nativeFailure } from '../engine/load.js';
@@ -15,6 +15,7 @@ import { compareCommand } from './command.js';
 import { evaluateForms } from './compare-evaluation.js';
 import type { Combination, IntegerForm } from './compare-evaluation.js';
 import { datasetOf } from './evaluate.js';
+import { checkInputs } from './inputs.js';
 import { watched } from './long-work.js';
 import { checkOutputs } from './outputs.js';
 import type { OutputFile } from './outputs.js';
@@ -125,9 +126,7 @@ const fileOf = (model: string, folder: string, one: Combination): string =>
 
 function checkFiles(model: string, request: CompareRequest, combinations: readonly Combination[]): void {
   const { images, dataset, labels, classMap, output, keep } = request;
-  for (const input of [model, images, dataset, labels, classMap])
-    if (input !== undefined && !existsSync(input) && !((input === images || input === dataset) && /[{*?[]/.test(input)))
-      throw new InputError(`No such file or folder: ${input}`);
+  checkInputs([model, images, dataset, labels, classMap], [images, dataset]);
   if (keep !== undefined) {
     const info = statSync(keep, { throwIfNoEntry: false });
     if (info !== undefined && !info.isDirectory())

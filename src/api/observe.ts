@@ -1,5 +1,4 @@
 /** Calibration in parts: statistics of some of the images, to be merged by `quantize` with `stats`. */
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { collect } from '../calibrate/collect.js';
 import { ChannelStatistics } from '../calibrate/statistics.js';
@@ -10,6 +9,7 @@ import { drawImages } from './draw-images.js';
 import { normalizationOf } from './float-input.js';
 import { hashFile } from './hash.js';
 import { watched } from './long-work.js';
+import { checkInputs } from './inputs.js';
 import { checkOutputs } from './outputs.js';
 import type { Shard } from './part-file.js';
 import type { SkippedImage } from './summary.js';
@@ -48,7 +48,7 @@ export async function observe(model: string, given: ObserveRequest): Promise<Obs
   const request = watched(given);
   const { saveStats, shard, onNotice: notice = () => undefined, onProgress } = request;
   const threads = request.threads ?? availableParallelism();
-  if (!existsSync(model)) throw new InputError(`No such file or folder: ${model}`, { code: 'NOT_FOUND' });
+  checkInputs([model], []);
   checkOutputs([{ option: '--save-stats', path: saveStats, kind: 'file of statistics' }], [model, request.images]);
   const { imported, recipe } = await importAndChooseRecipe(model, { ...request, threads }, notice);
   const { graph } = imported;

@@ -33,6 +33,7 @@ import { importAndChooseRecipe } from './recipe.js';
 import { checkQuantizeArguments } from './arguments.js';
 import { listed } from './command.js';
 import { hashFile } from './hash.js';
+import { checkInputs } from './inputs.js';
 import { checkOutputs } from './outputs.js';
 import { watched } from './long-work.js';
 import { reportKind, reportQuantized } from './report.js';
@@ -267,9 +268,7 @@ async function labelsOf(model: string, graph: Graph, file: string | undefined): 
 export function checkQuantizeRequest(model: string, request: QuantizeRequest): void {
   checkQuantizeArguments(model, request);
   resolveScheme({ ...DEFAULT_OPTIONS, ...definedOptions(request) }); // tells of options that exclude each other
-  for (const input of [request.images, request.labels, ...(request.stats ?? [])])
-    if (input !== undefined && !existsSync(input) && !(input === request.images && /[{*?[]/.test(input)))
-      throw new InputError(`No such file or folder: ${input}`, { code: 'NOT_FOUND' });
+  checkInputs([request.images, request.labels, ...(request.stats ?? [])], [request.images]);
   const output = request.output ?? defaultOutput(model);
   checkOutputs(
     [

@@ -7,9 +7,12 @@ import { byCodeUnits } from './files.js';
 /** More files than any dataset has. */
 const MAX_FILES = 100_000;
 
+/** Whether a text has the signs of a pattern; a file may have them in its name too. */
+export const looksLikePattern = (text: string): boolean => /[{*?[]/.test(text);
+
 /** Whether a text is a pattern, and no file has it for its name. */
 export async function isPattern(text: string): Promise<boolean> {
-  return /[{*?[]/.test(text) && (await stat(text).catch(() => undefined)) === undefined;
+  return looksLikePattern(text) && (await stat(text).catch(() => undefined)) === undefined;
 }
 
 /**
