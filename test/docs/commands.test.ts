@@ -40,7 +40,7 @@ const pages = PAGES.map((page) => ({ page, commands: commandsOf(textOf(page)) })
 );
 
 const folder = temporaryFolder();
-const MODELS = ['model', 'deit_tiny_patch16_224', 'small', 'scenes/scenes_vit'];
+const MODELS = ['model', 'deit_tiny_patch16_224', 'vit_tiny_patch16_224', 'small', 'scenes/scenes_vit'];
 const PHOTOS = ['photos', 'other-photos', 'calib-256', 'imagenet-val-500', 'val', 'scenes/calibration', 'scenes/test'];
 const IVITS = ['model', 'a', 'b', 'static', 'dynamic', 'scenes', 'small', 'deit_tiny_patch16_224'];
 const CLASSES = ['car', 'dog', 'sailboat'];
