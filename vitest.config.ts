@@ -7,6 +7,7 @@ import { defineConfig } from 'vitest/config';
 const NEEDS_BUILD = [
   'test/{api,attacks,bench,fuzz,cli,engine,native,package,web}/**/*.test.ts',
   'test/calibrate/{numerics,parts,statistics}.test.ts',
+  'test/images/datasets/{containers,parquet-process}.test.ts',
   'test/quantize/{build,decide,fit}/**/*.test.ts',
   'test/quantize/{output-rows,zoo,zoo2}.test.ts',
   'test/docs/{commands,library}.test.ts',

@@ -2,11 +2,9 @@
  * Parquet files as the Hugging Face Hub has them: a column of images, as bytes or as { bytes, path }, and one of
  * classes. A row group is read at a time.
  */
-import { open, stat } from 'node:fs/promises';
-import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
 import { InputError } from '../../errors.js';
-import { requireRegularFile } from '../../regular-file.js';
 import { classReader, numberReader } from './classes.js';
+import { ParquetProcess, type ParquetSummary } from './parquet-process.js';
 import { containersIn } from './source.js';
 import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Label, ReadImages, Source } from './source.js';
 
@@ -30,11 +28,13 @@ interface Columns {
 
 interface ParquetFile {
   readonly file: string;
-  readonly metadata: FileMetaData;
+  readonly summary: ParquetSummary;
   readonly columns: Columns;
   /** The item of its first row. */
   readonly first: number;
 }
+
+const reader = new ParquetProcess();
 
 export const parquet: DatasetKind = {
   wanted: '.parquet files with a column of images and one of classes',
@@ -56,94 +56,33 @@ export const parquet: DatasetKind = {
     const notices = new Set<string>();
     const opened: ParquetFile[] = [];
     for (const file of files) {
-      const metadata = await readMetadata(file);
-      const columns = await columnsOf(file, metadata);
-      opened.push({ file, metadata, columns, first: items.length });
+      const summary = await reader.open(file);
+      opened.push({ file, summary, columns: columnsOf(file, summary), first: items.length });
       const labels = options.classes === 'ignored' ? null : await readLabels(opened.at(-1)!, options, notices);
-      const count = Number(metadata.num_rows);
+      const count = rowsIn(summary);
       for (let row = 0; row < count; row++) items.push({ path: `${file}[${row}]`, label: labels?.[row] ?? null });
     }
     return { items, notices: [...notices], read: readerOf(opened) };
   },
 };
 
-/** Calls hyparquet, whose errors are of the file. */
-async function attempt<T>(file: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    const reason = (error as Error).message.split('\n')[0];
-    throw new InputError(`${file} is no Parquet file, or a damaged one: ${reason}`, { cause: error });
-  }
-}
-
-async function bufferOf(file: string): Promise<AsyncBuffer> {
-  requireRegularFile(file);
-  const { size } = await stat(file);
-  return {
-    byteLength: size,
-    slice(start: number, end = size): Promise<ArrayBuffer> {
-      const [from, to] = [start < 0 ? size + start : start, end < 0 ? size + end : end];
-      const reading = readRange(file, size, from, to);
-      // Of several that are asked for at once, hyparquet waits for one after the other.
-      reading.catch(() => undefined);
-      return reading;
-    },
-  };
-}
-
-async function readRange(file: string, size: number, from: number, to: number): Promise<ArrayBuffer> {
-  if (!(from >= 0 && to >= from && to <= size)) throw new RangeError(`it has no bytes ${from} to ${to}`);
-  const handle = await open(file);
-  try {
-    const bytes = new Uint8Array(to - from);
-    let at = 0;
-    while (at < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, at, bytes.length - at, from + at);
-      if (bytesRead === 0) throw new RangeError('it was cut off while it was read');
-      at += bytesRead;
-    }
-    return bytes.buffer;
-  } finally {
-    await handle.close();
-  }
-}
-
-async function readMetadata(file: string): Promise<FileMetaData> {
-  const { parquetMetadataAsync } = await import('hyparquet');
-  return attempt(file, async () => {
-    const metadata = await parquetMetadataAsync(await bufferOf(file));
-    const inGroups = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
-    if (Number(metadata.num_rows) !== inGroups || !(inGroups < 2 ** 31) || inGroups < 0)
-      throw new Error(`it has ${inGroups} rows in its groups, and says ${metadata.num_rows}`);
-    return metadata;
-  });
+function rowsIn({ groups }: ParquetSummary): number {
+  return groups.reduce((sum, { rows }) => sum + rows, 0);
 }
 
 /** @throws InputError where no column, or several, may be the images */
-async function columnsOf(file: string, metadata: FileMetaData): Promise<Columns> {
-  const { parquetSchema } = await import('hyparquet');
-  const columns = parquetSchema(metadata).children;
-  const holders = columns.filter(mayHoldImages);
-  const named = holders.filter(({ element }) => IMAGE_COLUMN.test(element.name));
+function columnsOf(file: string, summary: ParquetSummary): Columns {
+  const holders = summary.columns.filter(({ mayHoldImages }) => mayHoldImages);
+  const named = holders.filter(({ name }) => IMAGE_COLUMN.test(name));
   const [image] = named.length > 0 ? named : holders.length === 1 ? holders : [];
-  const names = columns.map(({ element }) => element.name);
+  const names = summary.columns.map(({ name }) => name);
   if (image === undefined) throw new InputError(`${file} has no column of images: its columns are ${names.join(', ')}`);
   const classes = CLASS_COLUMNS.map((pattern) => names.find((name) => pattern.test(name))).find(Boolean);
-  return { image: image.element.name, classes };
-}
-
-/** Bytes, or a group of bytes and path as `datasets.Image` writes it. */
-function mayHoldImages({ element, children }: SchemaTree): boolean {
-  const isBytes = ({ type, converted_type: converted }: SchemaTree['element']) =>
-    type === 'BYTE_ARRAY' && converted !== 'UTF8' && converted !== 'JSON';
-  if (children.length === 0) return isBytes(element);
-  return children.some((child) => child.element.name === 'bytes' && isBytes(child.element));
+  return { image: image.name, classes };
 }
 
 async function readLabels(
-  { file, metadata, columns: { classes } }: ParquetFile,
+  { file, summary, columns: { classes } }: ParquetFile,
   options: DatasetOptions,
   notices: Set<string>,
 ): Promise<(Label | null)[] | null> {
@@ -151,14 +90,13 @@ async function readLabels(
     if (options.classes === 'optional') return null;
     throw new InputError(`${file} has no column of classes (label, labels, class, fine_label, …)`);
   }
-  const { parquetReadObjects } = await import('hyparquet');
-  const { compressors } = await import('hyparquet-compressors');
-  const cells = await attempt(file, async () =>
-    (await parquetReadObjects({ file: await bufferOf(file), metadata, columns: [classes], compressors })).map(
-      (row) => row[classes] as unknown,
-    ),
-  );
-  const numbers = numberReader(namesOf(metadata, classes), options, `column ${classes} of ${file}`);
+  const cells: unknown[] = [];
+  for (const { rows, bytes } of summary.groups) {
+    const [from, to] = [cells.length, cells.length + rows];
+    const group = await reader.values(file, { column: classes, from, to, bytes: bytes[classes] ?? 0 });
+    for (let row = 0; row < rows; row++) cells.push(group[row]);
+  }
+  const numbers = numberReader(namesOf(summary, classes), options, `column ${classes} of ${file}`);
   numbers.notices.forEach((notice) => notices.add(notice));
   const texts = classReader(options);
   const one = (cell: unknown, where: string): number =>
@@ -172,10 +110,9 @@ async function readLabels(
 }
 
 /** The names of the classes that the `datasets` library wrote into the file. */
-function namesOf(metadata: FileMetaData, column: string): string[] | undefined {
-  const written = metadata.key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
+function namesOf({ huggingFace }: ParquetSummary, column: string): string[] | undefined {
   try {
-    const { info } = JSON.parse(written ?? '{}') as { info?: { features?: Record<string, Feature> } };
+    const { info } = JSON.parse(huggingFace ?? '{}') as { info?: { features?: Record<string, Feature> } };
     const feature = info?.features?.[column];
     const names = feature?.names ?? feature?.feature?.names;
     return Array.isArray(names) && names.every((name) => typeof name === 'string') ? names : undefined;
@@ -212,40 +149,23 @@ interface Group {
 
 function groupsOf(of: ParquetFile): Group[] {
   let start = of.first;
-  return of.metadata.row_groups.map((group) => {
-    const columns = group.columns.filter((one) => one.meta_data?.path_in_schema[0] === of.columns.image);
-    const bytes = columns.reduce((sum, one) => sum + Number(one.meta_data?.total_uncompressed_size ?? 0), 0);
-    const end = start + Number(group.num_rows);
-    const found = { of, bytes, start, end };
+  return of.summary.groups.map(({ rows, bytes }) => {
+    const end = start + rows;
+    const found = { of, bytes: bytes[of.columns.image] ?? 0, start, end };
     start = end;
     return found;
   });
 }
 
 async function* imagesIn({ of, bytes }: Group, wanted: readonly number[]): AsyncGenerator<Uint8Array | InputError> {
-  const { file, metadata, columns, first } = of;
+  const { file, columns, first } = of;
   if (bytes > MAX_GROUP_BYTES)
     throw new InputError(
       `${file} has ${bytes} bytes of images in one row group, which is read as a whole: write it again with smaller ` +
         'row groups (of 100 to 1000 images)',
     );
-  const { parquetReadObjects } = await import('hyparquet');
-  const { compressors } = await import('hyparquet-compressors');
-  const rowStart = wanted[0]! - first;
-  const rows = await attempt(file, async () =>
-    parquetReadObjects({
-      file: await bufferOf(file),
-      metadata,
-      columns: [columns.image],
-      rowStart,
-      rowEnd: wanted.at(-1)! - first + 1,
-      compressors,
-      utf8: false,
-    }),
-  );
-  for (const index of wanted) {
-    const cell = rows[index - first - rowStart]?.[columns.image] as unknown;
-    const image = cell instanceof Uint8Array ? cell : (cell as { bytes?: unknown } | null | undefined)?.bytes;
-    yield image instanceof Uint8Array ? image : new InputError(`${file}[${index - first}] holds no bytes of an image`);
-  }
+  const from = wanted[0]! - first;
+  const images = await reader.images(file, { column: columns.image, from, to: wanted.at(-1)! - first + 1, bytes });
+  for (const index of wanted)
+    yield images[index - first - from] ?? new InputError(`${file}[${index - first}] holds no bytes of an image`);
 }
