@@ -1,12 +1,6 @@
 /* Attention for an exported program: keys and values are read where they lie. */
 #include "export.h"
 
-static int32_t dot_signed(const int8_t *a, const int8_t *b, int32_t count) {
-  int32_t sum = 0;
-  for (int32_t i = 0; i < count; i++) sum += a[i] * b[i];
-  return sum;
-}
-
 /* The scores of a query; returns the largest. */
 static int32_t score_keys(const ivit_attention *op, int32_t window, int32_t head, int32_t query, const int8_t *row,
                           const int8_t *k, int32_t *scores) {
@@ -20,16 +14,27 @@ static int32_t score_keys(const ivit_attention *op, int32_t window, int32_t head
   return max;
 }
 
-/* acc = sum_j w[j]*v[j]. */
+/* acc = sum_j w[j]*v[j], over keys whose weight is not 0. */
 static void add_values(const ivit_attention *op, int32_t window, int32_t head, const int32_t *weights, const int8_t *v,
                        int32_t *acc) {
+  const int8_t *values[4];
+  int32_t w[4], held = 0;
   for (int32_t i = 0; i < op->value_dim; i++) acc[i] = 0;
   for (int32_t j = 0; j < op->keys; j++) {
-    const int8_t *value = v + ivit_locate(&op->v, window * op->keys + j, head);
-    const int32_t w = weights[j];
-    if (w)
-      for (int32_t i = 0; i < op->value_dim; i++) acc[i] += w * value[i];
+    if (!weights[j]) continue;
+    w[held] = weights[j];
+    values[held++] = v + ivit_locate(&op->v, window * op->keys + j, head);
+    if (held == 4) {
+      add_four(acc, w, values, op->value_dim);
+      held = 0;
+    }
   }
+  if (held == 0) return;
+  for (; held < 4; held++) {
+    w[held] = 0;
+    values[held] = values[0];
+  }
+  add_four(acc, w, values, op->value_dim);
 }
 
 /* Scratch: i32 [keys], i32 [value_dim]. */

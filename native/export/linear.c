@@ -30,17 +30,6 @@ static void decode_weights(const ivit_kept_linear *op, int32_t n, int8_t *codes)
   }
 }
 
-static int32_t dot_bytes(const uint8_t *x, const int8_t *w, int32_t count, int32_t sum) {
-  for (int32_t k = 0; k < count; k++) sum += x[k] * w[k];
-  return sum;
-}
-
-static int64_t dot_shorts(const int16_t *x, const int8_t *w, int32_t count) {
-  int64_t sum = 0;
-  for (int32_t k = 0; k < count; k++) sum += x[k] * w[k];
-  return sum;
-}
-
 /* bias[n] + sum_k (x[k] - zero)*w[k] of row r. */
 static int64_t accumulate(const ivit_kept_linear *op, const void *x, const int32_t *x_scale, int32_t r, int32_t n,
                           const int8_t *w) {

@@ -15,14 +15,15 @@ const SOURCES = [
   'portable_maps.c',
   'portable_layout.c',
   'export/export.h',
+  'export/dot.c',
   'export/linear.c',
   'export/attention.c',
   'export/rows.c',
 ];
 
-/** A definition at the margin of a source, with the comment above it. */
+/** A definition at the margin of a source, or forms of some to choose from, with the comment above. */
 interface Chunk {
-  /** What it defines: a function, a type, enumerators, a macro. */
+  /** What it defines: functions, a type, enumerators, a macro. */
   readonly names: readonly string[];
   readonly text: string;
   readonly isFunction: boolean;
@@ -67,14 +68,15 @@ function asStatic(text: string): string {
 
 /**
  * Takes a source apart. It relies on the formatter: what begins at the margin begins a definition, and a brace at the
- * margin ends it. Includes, conditions and declarations of functions are left out.
+ * margin ends it. Functions between `#if` and `#endif` are one chunk, with the headers that they include. Other
+ * includes and conditions, and declarations of functions, are left out.
  */
 function chunksOf(source: string): Chunk[] {
   const lines = source.split('\n');
   const chunks: Chunk[] = [];
   let comment: string[] = [];
   for (let i = 0; i < lines.length; i++) {
-    if (lines[i] === '' || /^#(?!define)/.test(lines[i])) {
+    if (lines[i] === '' || /^#(?!define|if )/.test(lines[i])) {
       comment = [];
       continue;
     }
@@ -101,6 +103,10 @@ function endOfComment(lines: readonly string[], from: number): number {
 
 function endOfDefinition(lines: readonly string[], from: number): number {
   let at = from;
+  if (lines[from].startsWith('#if ')) {
+    for (let depth = 1; depth > 0;) depth += /^#if/.test(lines[++at]) ? 1 : /^#endif/.test(lines[at]) ? -1 : 0;
+    return at;
+  }
   if (lines[from].startsWith('#define')) {
     while (lines[at].endsWith('\\')) at++;
     return at;
@@ -113,6 +119,7 @@ function endOfDefinition(lines: readonly string[], from: number): number {
 const isFunction = (line: string): boolean => /^[a-z]/.test(line) && !/^(typedef|enum|struct)\b/.test(line);
 
 function namesOf(text: string): string[] {
+  if (text.startsWith('#if ')) return [...text.matchAll(/^static .*?(\w+)\(/gm)].map(([, name]) => name);
   const macro = /^#define (\w+)/.exec(text);
   if (macro !== null) return macro[1].endsWith('_H') ? [] : [macro[1]];
   // A macro that defines a function.

@@ -1,9 +1,13 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, describe, test } from 'vitest';
 import { cTarget } from '../../../src/export/c/index.js';
+import { sliceSources } from '../../../src/export/c/sources.js';
 import { loadModel } from '../../../src/program/file.js';
 import { tinyPaperProgram, tinyProductProgram } from '../../program/tiny.js';
 import {
   MACHINES,
+  SCALAR_MACHINES,
   build,
   floatInstructions,
   missingTools,
@@ -12,7 +16,9 @@ import {
   undefinedSymbols,
 } from '../../../tools/measure/deploy/targets.js';
 import { SCENES_MODEL } from '../../scenes.js';
-import { exportProgram, unpack } from './compile.js';
+import { STRICT, exportProgram, unpack } from './compile.js';
+
+const DOT = readFileSync(path.join(import.meta.dirname, 'dot.c'), 'utf8');
 
 /** What a program may take from elsewhere: its weights, copying, and the compiler's arithmetic on integers. */
 const ALLOWED = new RegExp(
@@ -38,14 +44,30 @@ describe.each(MACHINES)('exported C on $name', (machine) => {
     expect(undefinedSymbols(folder, machine, 'model_memory.o')).toEqual([]);
   }, 120_000);
 
-  it('gives the integers of other ops', async () => {
-    for (const program of [tinyPaperProgram(), tinyProductProgram()]) {
-      const folder = unpack(await exportProgram(program, { tile: 2 }));
-      build(folder, machine, { name: 'model', optimize: '-O2' });
-      expect(runIn(folder, machine.run).match(/: ok$/gm)).toHaveLength(3);
-      expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
-    }
-  }, 120_000);
+  it('gives exact products of rows', () => {
+    const products = sliceSources(['dot_bytes', 'dot_signed', 'dot_shorts']);
+    const kernels = `#include <stddef.h>\n#include <stdint.h>\n${products}\n`;
+    const folder = unpack({
+      files: new Map([
+        ['dot_kernels.h', kernels],
+        ['dot.c', DOT],
+      ]),
+    });
+    const library = machine.specs === undefined ? [] : [`--specs=${machine.specs}`];
+    const flags = [...STRICT, '-O2', ...machine.flags, ...library];
+    runIn(folder, [machine.compiler, ...flags, '-c', 'dot.c']);
+    runIn(folder, [
+      machine.compiler,
+      ...ownFlags(machine),
+      '-o',
+      'test.elf',
+      'dot.o',
+      ...library,
+      ...machine.link(folder),
+    ]);
+    expect(runIn(folder, machine.run)).toMatch(/^2112 runs, 0 wrong$/m);
+    expect(floatInstructions(folder, machine, 'dot.o')).toEqual([]);
+  });
 
   it('would be found out if it had floats', () => {
     const folder = unpack({ files: new Map([['float.c', 'double f(double a, double b) { return a * b + a; }\n']]) });
@@ -56,4 +78,17 @@ describe.each(MACHINES)('exported C on $name', (machine) => {
 
   // Skipped tests say what they would need.
   test.runIf(missing.length > 0)(`is not tested: there is no ${missing.join(', no ')}`, () => undefined);
+});
+
+describe.each(SCALAR_MACHINES)('exported C on $name', (machine) => {
+  const it = test.skipIf(missingTools(machine).length > 0);
+
+  it('gives the integers of other ops', async () => {
+    for (const program of [tinyPaperProgram(), tinyProductProgram()]) {
+      const folder = unpack(await exportProgram(program, { tile: 2 }));
+      build(folder, machine, { name: 'model', optimize: '-O2' });
+      expect(runIn(folder, machine.run).match(/: ok$/gm)).toHaveLength(3);
+      expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
+    }
+  }, 120_000);
 });

@@ -19,6 +19,11 @@ static void fault(void) { _Exit(9); }
 static void reset(void) {
   static char test[] = "test";
   static char *names[] = {test, 0};
+#ifdef __ARM_FEATURE_MVE
+  /* CPACR: whoever runs may use Helium. */
+  *(volatile uint32_t *)0xe000ed88 |= 0xfu << 20;
+  __asm__ volatile("dsb\n isb");
+#endif
   for (volatile uint32_t *p = bss_begin; p < bss_end; p++) *p = 0;
   initialise_monitor_handles();
   exit(main(1, names));

@@ -1,10 +1,11 @@
 /**
  * What the C export of a model costs on microcontrollers: code, memory, stack, and instructions by kind of op, counted
- * by emulators whose clock follows instructions. Prints the tables of docs/deploy.md.
+ * by emulators whose clock follows instructions; and its time on this machine, by instruction set, in turns. Prints the
+ * tables of docs/deploy.md.
  *
  *   npm run deploy:cost -- [model.ivit]
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { lower, workOfProgram } from '../../../src/engine/plan/index.js';
@@ -14,7 +15,15 @@ import type { StoredModel } from '../../../src/program/model.js';
 import { SCENES_MODEL } from '../../../test/scenes.js';
 import { MACHINES, build, missingTools, runIn, type Machine } from './targets.js';
 
-const NAMES = ['Cortex-M4', 'Cortex-M55', 'rv32imc'];
+const NAMES = ['Cortex-M4', 'Cortex-M55', 'Cortex-M55, Helium', 'rv32imc'];
+const HOST_NAMES = ['x86-64, SSE2', 'x86-64, AVX2', 'x86-64, AVX-512 VNNI'];
+
+/** The same machine without the vectors of dot.c. */
+const portable = (machine: Machine, name: string): Machine => ({
+  ...machine,
+  name,
+  flags: [...machine.flags, '-DIVIT_PORTABLE'],
+});
 
 interface Cost {
   /** Bytes of the program and its kernels, without weights, by the compiler's option. */
@@ -25,6 +34,9 @@ interface Cost {
 }
 
 const OPTIONS = ['-Os', '-O2'];
+const ROUNDS = 7;
+/** That an export's test runs. */
+const TEST_IMAGES = 3;
 
 function measure(folder: string, machine: Machine): Cost {
   const code = new Map<string, number>();
@@ -80,11 +92,18 @@ const { files } = await cTarget.write({ model, name: 'model', options: {} });
 for (const [name, content] of files) writeFileSync(path.join(folder, name), content);
 const arena = /ARENA_BYTES (\d+)/.exec(String(files.get('model.h')))![1];
 
-const machines = MACHINES.filter(({ name }) => NAMES.includes(name)).filter((machine) => {
-  const missing = missingTools(machine);
-  if (missing.length > 0) process.stderr.write(`skipped: ${machine.name}: there is no ${missing.join(', no ')}\n`);
-  return missing.length === 0;
-});
+function those(names: readonly string[]): Machine[] {
+  const found = names.map((name) => MACHINES.find((machine) => machine.name === name)!);
+  return found.filter((machine) => {
+    const missing = missingTools(machine);
+    if (missing.length > 0) process.stderr.write(`skipped: ${machine.name}: there is no ${missing.join(', no ')}\n`);
+    return missing.length === 0;
+  });
+}
+
+const machines = those(NAMES).flatMap((machine) =>
+  machine.name === 'Cortex-M4' ? [portable(machine, 'Cortex-M4 without DSP'), machine] : [machine],
+);
 const costs = machines.map((machine) => ({ machine, cost: measure(folder, machine) }));
 
 head('machine', ...OPTIONS.map((option) => `code, ${option}`), 'arena', 'stack', 'instructions an image, -O2');
@@ -103,3 +122,30 @@ for (const [kind] of [...(kinds[0] ?? [])].sort(([, a], [, b]) => b - a)) {
   });
   print(kind, ...cells);
 }
+
+/** Milliseconds of this machine's processor for the test's three images: the best of some rounds, taken in turns. */
+function timesHere(hosts: readonly Machine[]): number[] {
+  const programs = hosts.map((machine, i) => {
+    build(folder, machine, { name: 'model', optimize: '-O2' });
+    renameSync(path.join(folder, 'test.elf'), path.join(folder, `host${i}`));
+    return `./host${i}`;
+  });
+  const best = hosts.map(() => Infinity);
+  for (let round = 0; round < ROUNDS; round++) {
+    programs.forEach((program, i) => {
+      const start = performance.now();
+      runIn(folder, [program]);
+      best[i] = Math.min(best[i], performance.now() - start);
+    });
+  }
+  return best;
+}
+
+const vectors = those(HOST_NAMES);
+const hosts = vectors.length === 0 ? [] : [portable(vectors[0], 'x86-64, portable'), ...vectors];
+const times = timesHere(hosts);
+process.stdout.write('\n');
+head('this machine', 'ms an image, -O2', 'times portable');
+hosts.forEach(({ name }, i) => {
+  print(name, (times[i] / TEST_IMAGES).toFixed(1), (times[0] / times[i]).toFixed(2));
+});

@@ -8,6 +8,7 @@
  *   npm run deploy -- --model deit.ivit --images photos        a model of one's own; NAME=FILE names its row
  *   npm run deploy -- --zoo                                    a model of each family of fixtures/zoo and zoo2
  *   npm run deploy -- --zoo=all --only gcc,sanitizers          all of them; some of the columns
+ *   npm run deploy -- --zoo=mixer_ts17,levit_ts17              those named
  *
  * --count N: images of each model, the first by name; of the zoos' models their own. --slow N: on machines that are
  * emulated, and on the reference.
@@ -46,15 +47,24 @@ function readArguments() {
   return { ...values, count: Number(count), slow: Number(slow) };
 }
 
+/** What `--zoo` means. */
+function named(zoo: string): string[] {
+  if (zoo === 'families' || zoo === 'all') return zooSubjects(zoo);
+  const all = zooSubjects('all');
+  const names = zoo.split(',');
+  const unknown = names.filter((name) => !all.includes(name));
+  if (unknown.length > 0) usage(`--zoo: there is no ${unknown.join(', no ')}; else it is families or all`);
+  return names;
+}
+
 function makers(values: ReturnType<typeof readArguments>): [string, Maker][] {
   const { model = [], images, zoo, count } = values;
-  if (zoo !== undefined && zoo !== 'families' && zoo !== 'all') usage(`--zoo=${zoo}: it is families or all`);
   if (model.length > 0 && images === undefined) usage('--model needs --images, a folder');
   const own = model.map((text): [string, Maker] => {
     const [, name = path.basename(text, '.ivit'), file] = /^(?:([^=]+)=)?(.*)$/.exec(text)!;
     return [name, () => subjectOf(name, file, images!, count)];
   });
-  const ofZoo = zoo === undefined ? [] : zooSubjects(zoo);
+  const ofZoo = zoo === undefined ? [] : named(zoo);
   if (own.length + ofZoo.length === 0) return [['scenes', () => fixture(count)]];
   return [...own, ...ofZoo.map((name): [string, Maker] => [name, () => zooSubject(name)])];
 }

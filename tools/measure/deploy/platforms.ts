@@ -156,7 +156,10 @@ function browser(id: string, title: string, isThere: boolean, run: RunPage): Pla
 }
 
 /** What `--only` calls the machines of targets.ts, in their order. */
-const MACHINE_IDS = ['gcc', 'clang', 'aarch64', 's390x', 'cortex-m4', 'cortex-m55', 'rv32imc', 'rv32imac', 'rv64imac'];
+const MACHINE_IDS = [
+  ...['gcc', 'clang', 'aarch64', 's390x', 'cortex-m4', 'cortex-m55', 'rv32imc', 'rv32imac', 'rv64imac'],
+  ...['sse2', 'avx2', 'vnni', 'dotprod', 'helium'],
+];
 
 export const PLATFORMS: readonly Platform[] = [
   engine('reference'),

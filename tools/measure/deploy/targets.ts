@@ -1,6 +1,6 @@
 /** Machines that exported C is built for and run on: natively or emulated by qemu. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Machine {
@@ -10,6 +10,8 @@ export interface Machine {
   readonly compiler: string;
   readonly emulator: string | null;
   readonly isBigEndian?: true;
+  /** What the processor at hand has to have, as Linux calls it. */
+  readonly needs?: string;
   /** How its compiler finds a C library for the test; left out: by itself. */
   readonly specs?: string;
   /** Of the exported files: no float unit where there is a choice. */
@@ -66,8 +68,8 @@ SECTIONS {
 const SEMIHOSTING = ['-semihosting-config', 'enable=on,target=native'];
 const QUIET = ['-nographic', '-monitor', 'none', '-serial', 'none'];
 
-function cortex(name: string, cpu: string, board: Board): Machine {
-  const flags = [`-mcpu=${cpu}`, '-mthumb', '-mfloat-abi=soft'];
+function cortex(name: string, cpu: string, board: Board, abi = 'soft'): Machine {
+  const flags = [`-mcpu=${cpu}`, '-mthumb', `-mfloat-abi=${abi}`];
   return {
     name,
     ...{ prefix: 'arm-none-eabi-', compiler: 'arm-none-eabi-gcc', emulator: 'qemu-system-arm', flags },
@@ -78,8 +80,8 @@ function cortex(name: string, cpu: string, board: Board): Machine {
       return ['-nostartfiles', '-Wl,--no-warn-rwx-segments', '-T', 'cortex-m.ld', start];
     },
     run: ['qemu-system-arm', '-M', board.name, ...QUIET, ...SEMIHOSTING, '-kernel', 'test.elf'],
-    // Of the float unit and of Helium, which has integers too.
-    floats: /^v/,
+    // Of the float unit; without Helium, whose integers a soft ABI has no registers for, all of its names.
+    floats: abi === 'soft' ? /^v/ : /^v\S*\.[bf]f?(16|32|64)/,
   };
 }
 
@@ -124,7 +126,16 @@ function linux(
   return { name, prefix, compiler: `${prefix}gcc`, emulator, flags, link: () => ['-static'], run, floats };
 }
 
-export const MACHINES: readonly Machine[] = [
+const MPS3: Board = {
+  ...{ name: 'mps3-an547', ram: { at: 0x70000000, bytes: 2 ** 22 }, weights: { at: 0x60000000, bytes: 2 ** 28 } },
+};
+
+/** Arithmetic on floats; moves and logic of whole registers have names of floats too. */
+const VECTOR_FLOATS =
+  /^v?(add|sub|mul|div|sqrt|min|max|cmp|u?comi|cvt|round|f?n?madd|f?n?msub|hadd|dp)\S*[sp][sdh]\b|%st|^f/;
+
+/** Without vectors. */
+export const SCALAR_MACHINES: readonly Machine[] = [
   linux('x86-64', '', null, ['-mgeneral-regs-only'], /%[xyz]mm|%st|^f/),
   { ...linux('x86-64, clang', '', null, ['-mgeneral-regs-only'], /%[xyz]mm|%st|^f/), compiler: 'clang' },
   linux(
@@ -138,13 +149,28 @@ export const MACHINES: readonly Machine[] = [
   cortex('Cortex-M4', 'cortex-m4+nofp', {
     ...{ name: 'mps2-an386', ram: { at: 0x20000000, bytes: 2 ** 22 }, weights: { at: 0x21000000, bytes: 2 ** 24 } },
   }),
-  cortex('Cortex-M55', 'cortex-m55+nofp+nomve', {
-    ...{ name: 'mps3-an547', ram: { at: 0x70000000, bytes: 2 ** 22 }, weights: { at: 0x60000000, bytes: 2 ** 28 } },
-  }),
+  cortex('Cortex-M55', 'cortex-m55+nofp+nomve', MPS3),
   riscv('rv32imc', 'ilp32', 32),
   riscv('rv32imac', 'ilp32', 32),
   riscv('rv64imac', 'lp64', 64),
 ];
+
+/** With vectors of integers. */
+export const VECTOR_MACHINES: readonly Machine[] = [
+  linux('x86-64, SSE2', '', null, [], VECTOR_FLOATS),
+  { ...linux('x86-64, AVX2', '', null, ['-mavx2'], VECTOR_FLOATS), needs: 'avx2' },
+  {
+    ...linux('x86-64, AVX-512 VNNI', '', null, ['-mavx2', '-mavx512vl', '-mavx512vnni'], VECTOR_FLOATS),
+    needs: 'avx512_vnni',
+  },
+  {
+    ...linux('AArch64, dot product', 'aarch64-linux-gnu-', 'qemu-aarch64', ['-march=armv8.2-a+dotprod'], /^f(?!mov)/),
+    run: ['qemu-aarch64', '-cpu', 'max', './test.elf'],
+  },
+  cortex('Cortex-M55, Helium', 'cortex-m55+nofp', MPS3, 'softfp'),
+];
+
+export const MACHINES: readonly Machine[] = [...SCALAR_MACHINES, ...VECTOR_MACHINES];
 
 /** This machine, with the checks of memory and of undefined behaviour. */
 export const SANITIZED: Machine = {
@@ -152,14 +178,25 @@ export const SANITIZED: Machine = {
   link: () => [],
 };
 
+const CPUINFO = '/proc/cpuinfo';
+const flagsOfProcessor = (): Set<string> =>
+  new Set(
+    existsSync(CPUINFO)
+      ? readFileSync(CPUINFO, 'utf8')
+          .match(/^flags.*$/m)?.[0]
+          .split(' ')
+      : [],
+  );
+
 /** What is not there to build for a machine, or to run it; none: it can be tested. */
-export function missingTools({ compiler, emulator, prefix, specs }: Machine): string[] {
+export function missingTools({ compiler, emulator, prefix, specs, needs }: Machine): string[] {
   const runs = (tool: string, ...args: string[]): boolean => spawnSync(tool, args, { stdio: 'ignore' }).status === 0;
   const tools = [compiler, `${prefix}objdump`, `${prefix}nm`, ...(emulator === null ? [] : [emulator])];
   const isOther = prefix === '' && process.arch !== 'x64';
   const hasLibrary = specs === undefined || runs(compiler, `--specs=${specs}`, '-E', '-x', 'c', '/dev/null');
   return [
     ...(isOther ? ['an x86-64 processor'] : []),
+    ...(needs === undefined || flagsOfProcessor().has(needs) ? [] : [`${needs} of the processor`]),
     ...tools.filter((tool) => !runs(tool, '--version')),
     ...(hasLibrary ? [] : [`C library for ${compiler} (${specs})`]),
   ];
