@@ -12,7 +12,7 @@ export { mergeEvaluations } from './api/merge.js';
 export type { MergeRequest, MergedEvaluation } from './api/merge.js';
 export type { Row, Shard } from './api/part-file.js';
 export { compare } from './api/compare.js';
-export type { CompareRequest, CompareStage } from './api/requests.js';
+export type { ComparePlan, CompareRequest, CompareStage } from './api/requests.js';
 export type { ComparedModel, ComparisonData, ComparisonFormat } from './report/comparison/index.js';
 export { diffModels } from './api/diff.js';
 export type { Difference, ModelDiff } from './api/diff.js';

@@ -124,6 +124,7 @@ const COMPARE: Checks<CompareRequest> = {
   output: path,
   keep: path,
   rounds: wholeNumber(1),
+  onPlan: FUNCTION,
   onForm: FUNCTION,
   onNotice: FUNCTION,
 };

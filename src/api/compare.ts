@@ -52,6 +52,10 @@ export async function compare(model: string, given: CompareRequest): Promise<Com
   };
   process.on('exit', clean);
   try {
+    request.onPlan?.({
+      forms: combinations.map((one) => ({ name: nameOf(one), effort: one.effort })),
+      images: Math.min(dataset.items.length, request.limit ?? Infinity),
+    });
     const forms = await quantizeAll(prepared, request, combinations, folder);
     const compared = await evaluateForms({ model, request, prepared, dataset, forms });
     const data: ComparisonData = {

@@ -47,6 +47,8 @@ export interface ProbeRequest {
   /** Whether the resize was assumed too. */
   readonly tryResize: boolean;
   readonly threads: number;
+  /** Told of the runs of the float model. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
@@ -58,14 +60,17 @@ export interface ProbeRequest {
 export async function probeRecipe(
   request: ProbeRequest,
 ): Promise<{ recipe: PreprocessRecipe; probe: RecipeProbe; notices: string[] }> {
-  const { graph, images, recipe, threads } = request;
+  const { graph, images, recipe, threads, onProgress } = request;
   const { channels } = graph.input;
   const model = await openFloatPool(graphToOnnx(graph), threads);
+  const runs = images.length * (PRESET_NAMES.length + (channels === 3 ? 1 : 0) + (request.tryResize ? 1 : 0));
+  let done = 0;
+  const tried = (count: number): void => onProgress?.((done += count), runs);
   try {
     const cropped = images.map((image) => applyRecipe(image, recipe, channels));
     const trials: RecipeTrial[] = [];
     for (const preset of PRESET_NAMES) {
-      trials.push({ preset, channels: 'RGB', resize: 'crop', ...(await trial(model, graph, cropped, preset)) });
+      trials.push({ preset, channels: 'RGB', resize: 'crop', ...(await trial(model, graph, cropped, preset, tried)) });
     }
     const ranked = [...trials].sort((a, b) => b.information - a.information);
     const byDefault = trials.find(({ preset }) => preset === 'imagenet')!;
@@ -73,12 +78,17 @@ export async function probeRecipe(
     const { preset } = best;
     if (channels === 3) {
       const swapped = cropped.map(swapChannels);
-      trials.push({ preset, channels: 'BGR', resize: 'crop', ...(await trial(model, graph, swapped, preset)) });
+      trials.push({ preset, channels: 'BGR', resize: 'crop', ...(await trial(model, graph, swapped, preset, tried)) });
     }
     if (request.tryResize) {
       const whole = { ...recipe, resize: { mode: 'exact', ...recipe.size } } as const;
       const squashed = images.map((image) => applyRecipe(image, whole, channels));
-      trials.push({ preset, channels: 'RGB', resize: 'squash', ...(await trial(model, graph, squashed, preset)) });
+      trials.push({
+        preset,
+        channels: 'RGB',
+        resize: 'squash',
+        ...(await trial(model, graph, squashed, preset, tried)),
+      });
     }
     return settle(request, best, trials, classCount(graph));
   } finally {
@@ -97,6 +107,7 @@ async function trial(
   graph: Graph,
   images: readonly Uint8Array[],
   preset: PresetName,
+  tried: (count: number) => void,
 ): Promise<Decisiveness> {
   const { channels, height, width } = graph.input;
   const { mean, std } = normalizationOf(preset, channels);
@@ -110,6 +121,7 @@ async function trial(
       return outputOf([...outputs.values()][0]!, classifier);
     });
     logits.push(...(await Promise.all(runs)));
+    tried(runs.length);
   }
   return decisiveness(logits);
 }

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError, withCode } from '../errors.js';
 import { someOf } from '../names.js';
+import { countKinds } from '../graph/describe.js';
 import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
@@ -197,11 +198,16 @@ function summarizeModel(
   imported: ImportedModel,
   recipe: PreprocessRecipe,
   recipeProbe: RecipeProbe | null,
-): Pick<QuantizeSummary, 'floatBytes' | 'parameters' | 'classes' | 'normalization' | 'modelNotices' | 'recipeProbe'> {
+): Pick<
+  QuantizeSummary,
+  'floatBytes' | 'parameters' | 'recognized' | 'classes' | 'normalization' | 'modelNotices' | 'recipeProbe'
+> {
+  const { graph, operators } = imported;
   return {
     floatBytes: imported.bytes,
+    recognized: { family: graph.family, operators, kinds: countKinds(graph) },
     parameters: imported.parameters,
-    classes: classCount(imported.graph),
+    classes: classCount(graph),
     normalization: { mean: recipe.mean, std: recipe.std, source: recipe.source },
     modelNotices: imported.notices,
     recipeProbe,

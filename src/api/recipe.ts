@@ -9,6 +9,7 @@ import { assumption, resolveRecipe } from '../images/preprocess/resolve.js';
 import { importModel } from '../importer/index.js';
 import type { ImportedModel } from '../importer/index.js';
 import { drawImages } from './draw-images.js';
+import type { QuantizeRequest } from './requests.js';
 import { probeRecipe } from './probe-recipe.js';
 import type { RecipeProbe } from './probe-recipe.js';
 
@@ -79,6 +80,7 @@ interface RecipeRequest {
   readonly preprocess?: RecipeFlags;
   readonly outputs?: readonly string[];
   readonly threads: number;
+  readonly onProgress?: QuantizeRequest['onProgress'];
 }
 
 /**
@@ -90,13 +92,16 @@ export async function importAndChooseRecipe(
   request: RecipeRequest,
   notice: (text: string) => void,
 ): Promise<{ imported: ImportedModel; recipe: PreprocessRecipe; probe: RecipeProbe | null }> {
+  const { onProgress } = request;
   const held: string[] = [];
+  onProgress?.('import', 0, 1);
   const { imported, recipe, assumed } = await importWithRecipe(
     model,
     request.preprocess ?? {},
     (text) => held.push(text),
     request.outputs,
   );
+  onProgress?.('import', 1, 1);
   const isOpen = assumed.includes('mean') && assumed.includes('std');
   const assumptionNotice = assumed.length > 0 ? assumption(recipe, assumed) : undefined;
   held.filter((text) => !isOpen || text !== assumptionNotice).forEach(notice);
@@ -112,7 +117,10 @@ export async function importAndChooseRecipe(
     return { imported, recipe, probe: null };
   }
   const tryResize = assumed.includes('resize');
-  const probed = await probeRecipe({ graph: imported.graph, images, recipe, tryResize, threads: request.threads });
+  const probed = await probeRecipe({
+    ...{ graph: imported.graph, images, recipe, tryResize, threads: request.threads },
+    onProgress: (done, total) => onProgress?.('recipe', done, total),
+  });
   probed.notices.forEach(notice);
   return { imported, recipe: probed.recipe, probe: probed.probe };
 }

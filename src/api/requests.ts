@@ -39,7 +39,8 @@ export interface QuantizeRequest extends Partial<QuantizeOptions>, LongWork<Quan
   readonly onNotice?: (notice: string) => void;
 }
 
-export type QuantizeStage = 'images' | FitStage | 'report';
+/** `import`: the float model is read; `recipe`: trials of the usual pre-processing, where nothing says it. */
+export type QuantizeStage = 'import' | 'recipe' | 'images' | FitStage | 'report';
 
 export interface ReportRequest extends LongWork<'compare'> {
   /** The float ONNX model that the `.ivit` file was made from. */
@@ -78,8 +79,17 @@ export interface CompareRequest
   readonly keep?: string;
   /** Rounds of timing; in each, every form gets a turn. Default: 20. */
   readonly rounds?: number;
+  /** Called with what is to be done, once that is known. */
+  readonly onPlan?: (plan: ComparePlan) => void;
   /** Called with the name of each form before it is quantized. */
   readonly onForm?: (name: string) => void;
+}
+
+export interface ComparePlan {
+  /** In the order in which they are quantized. */
+  readonly forms: readonly { readonly name: string; readonly effort: Effort }[];
+  /** How many images all are measured on. */
+  readonly images: number;
 }
 
 export type CompareStage = QuantizeStage | 'evaluate' | 'functions' | 'time';

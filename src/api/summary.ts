@@ -15,6 +15,12 @@ export interface QuantizeSummary {
   readonly bytes: number;
   readonly floatBytes: number;
   readonly parameters: number;
+  /** As what the importer recognised the float model's ONNX nodes: kinds of canonical nodes, and how many of each. */
+  readonly recognized: {
+    readonly family: string;
+    readonly operators: number;
+    readonly kinds: Readonly<Record<string, number>>;
+  };
   /** How many classes the model has; 0 where it gives features. */
   readonly classes: number;
   /** Images calibrated on, those held out included. */

@@ -16,7 +16,8 @@ import { addMemoryOption, findModel, positiveInteger, threadCount } from './opti
 import type { MemoryFlags } from './options.js';
 import { compileKernels } from './kernels.js';
 import { Progress } from './progress.js';
-import { large, milliseconds, notice, percent, print, printJson, significant, warn, warningsTold } from './render.js';
+import { large, milliseconds, percent, print, printJson, significant, warn, warningsTold } from './render.js';
+import { beginReading } from './stages.js';
 import { table } from './table.js';
 import type { Column } from './table.js';
 
@@ -53,20 +54,22 @@ function positiveIntegers(text: string): number[] {
   return counts;
 }
 
-async function run(flags: Flags): Promise<void> {
-  const files = flags.model ?? [findModel({})];
+async function loadAll(files: readonly string[], { maxMemory }: Flags): Promise<NamedProgram[]> {
   const models: NamedProgram[] = [];
   for (const file of files) {
-    const { maxMemory } = flags;
-    models.push({
-      name: path.basename(file).replace(/\.(ivit|safetensors)$/i, ''),
-      program: (await loadModel(file, { maxMemory })).program,
-      maxMemory,
-    });
+    const name = path.basename(file).replace(/\.(ivit|safetensors)$/i, '');
+    models.push({ name, program: (await loadModel(file, { maxMemory })).program, maxMemory });
   }
+  return models;
+}
+
+async function run(flags: Flags): Promise<void> {
+  const files = flags.model ?? [findModel({})];
+  const progress = new Progress();
+  beginReading(progress, [...files, ...(flags.float === undefined ? [] : [flags.float])]);
+  const models = await loadAll(files, flags).finally(() => progress.stop());
   for (const { name, program } of models) if (!isIntegerOnly(program)) warn(`${name}: ${NOT_INTEGER_ONLY}`);
   await compileKernels(undefined);
-  const progress = new Progress();
   try {
     const measure = (float?: string) =>
       compare({
@@ -74,14 +77,14 @@ async function run(flags: Flags): Promise<void> {
         float,
         threads: flags.threads,
         rounds: flags.runs,
-        onNotice: notice,
+        onNotice: progress.notice,
         onRound: (done) => progress.update('Measure', done, flags.runs),
       });
     const shareOfOthers = watchOthers();
     const { height, width } = models[0].program.input;
     const results = await (flags.float === undefined
       ? measure()
-      : withPlainFile(flags.float, [height, width], notice, measure));
+      : withPlainFile(flags.float, [height, width], progress.notice, measure));
     progress.stop();
     const othersShare = shareOfOthers();
     if (othersShare !== null && othersShare > BUSY)

@@ -1,7 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { compare } from '../api/compare.js';
-import type { CompareStage } from '../api/requests.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
 import type { Share } from '../metrics/comparison.js';
 import { EFFORTS, KERNEL_SETS, SCALE_MODES } from '../quantize/index.js';
@@ -22,7 +21,8 @@ import {
 } from './options.js';
 import type { ExifFlag, RecipeOptionValues } from './options.js';
 import { Progress } from './progress.js';
-import { bytes, notice, oneLine, print, printJson, printLines, seconds, significant, warningsTold } from './render.js';
+import { bytes, oneLine, print, printJson, printLines, seconds, significant, warningsTold } from './render.js';
+import { beginReading, compareSteps, stageName } from './stages.js';
 import { table } from './table.js';
 import type { Column } from './table.js';
 
@@ -44,19 +44,6 @@ interface Flags extends RecipeOptionValues {
   readonly format: 'table' | ComparisonFormat;
   readonly threads?: number;
 }
-
-/** Stages in which all forms are at work. */
-const OF_ALL: ReadonlySet<CompareStage> = new Set(['evaluate', 'functions', 'time']);
-const STAGES: Readonly<Record<CompareStage, string>> = {
-  images: 'Images   ',
-  calibrate: 'Calibrate',
-  sensitivity: 'Measure  ',
-  quantize: 'Quantize ',
-  report: 'Report   ',
-  evaluate: 'Evaluate ',
-  functions: 'Functions',
-  time: 'Time     ',
-};
 
 export function addCompareCommand(program: Command): void {
   const command = program
@@ -108,18 +95,17 @@ async function run(model: string, flags: Flags): Promise<void> {
   const progress = new Progress();
   let form = '';
   let data: ComparisonData;
+  beginReading(progress, [model]);
   try {
     data = await compare(model, {
       ...{ images, dataset, classMap, kernels, scales, numImages, limit, labels, keep, threads },
       ...{ efforts: effort, outputs: flags.output, rounds: flags.runs, preprocess: parseRecipeFlags(flags) },
       exif: exif === 'apply' ? 'apply' : 'ignore',
       output: out,
-      onForm: (name) => (form = ` ${name}`),
-      onProgress: (stage, done, total) => progress.update(STAGES[stage] + (OF_ALL.has(stage) ? '' : form), done, total),
-      onNotice(text) {
-        progress.stop();
-        notice(text);
-      },
+      onPlan: (plan) => progress.plan(compareSteps(plan)),
+      onForm: (name) => (form = name),
+      onProgress: (stage, done, total) => progress.update(stageName(stage, form), done, total),
+      onNotice: progress.notice,
     });
   } finally {
     progress.stop();

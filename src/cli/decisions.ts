@@ -1,7 +1,13 @@
-/** What the quantizer decided for each layer, and why: `quantize --verbose`. */
+/** What was made of the float model, what the quantizer decided for each layer, and why: `quantize --verbose`. */
+import type { QuantizeSummary } from '../api/summary.js';
 import type { LayerReport } from '../quantize/index.js';
 import { fold, rangeText } from './fold.js';
 import { table } from './table.js';
+
+export function recognizedText({ family, operators, kinds }: QuantizeSummary['recognized']): string {
+  const counts = Object.entries(kinds).map(([kind, count]) => `${count} ${kind}`);
+  return `Recognized in ${operators} ONNX nodes (${family}): ${counts.join(', ')}`;
+}
 
 export function decisionTable(layers: readonly LayerReport[]): string {
   const right = (title: string) => ({ title, align: 'right' as const });

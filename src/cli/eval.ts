@@ -17,12 +17,14 @@ import { checkConfusionName, writeConfusion } from './confusion.js';
 import { PredictionTable, evaluationJson, printEvaluation, warnOfSkipped } from './evaluation.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
-import { notice, print, printJson, warningsTold } from './render.js';
+import { print, printJson, warningsTold } from './render.js';
 import { RESULT_CELLS, appendResult, requireHeader } from './results-file.js';
 import type { Result } from './results-file.js';
 import { parseShard, shardFrom } from './shard.js';
 import type { ShardFlag } from './shard.js';
+import { beginReading, evaluationSteps } from './stages.js';
 import { table } from './table.js';
+import type { Step } from './time-left.js';
 
 /** How many layers --layers names. */
 const WORST_LAYERS = 10;
@@ -94,9 +96,9 @@ async function run(flags: Flags): Promise<void> {
   const { format } = flags;
   const rows = format === 'csv' || format === 'jsonl' ? await RowPrinter.open(format, RESULT_CELLS) : null;
   const found: object[] = [];
-  for (const model of models) {
+  for (const [i, model] of models.entries()) {
     if (models.length > 1 && format === 'table') print(...(found.length > 0 ? [''] : []), model);
-    const { json, result } = await evaluateModel(model, { ...flags, shard });
+    const { json, result } = await evaluateModel(model, { ...flags, shard }, evaluationSteps(i, models.length));
     found.push(json);
     rows?.print([result], { model, ...json });
   }
@@ -132,24 +134,32 @@ function checkFiles(models: readonly string[], flags: Flags): void {
   if (resultsFile !== undefined) requireHeader(resultsFile);
 }
 
-/** Evaluates one model; prints what is found where people read it. */
+/**
+ * Evaluates one model; prints what is found where people read it.
+ *
+ * @param steps this evaluation, and those that follow
+ */
 async function evaluateModel(
   file: string,
   flags: Omit<Flags, 'shard'> & { shard?: Shard },
+  steps: readonly Step[],
 ): Promise<{ json: object; result: Result }> {
   const { predictions, confusion, resultsFile, format } = flags;
-  const model = await Model.load(file, engineOptions(flags));
   const progress = new Progress();
+  progress.plan(steps);
+  let model: Model | undefined;
   const rows = new PredictionTable();
   try {
+    beginReading(progress, [file, ...(flags.float === undefined ? [] : [flags.float])]);
+    model = await Model.load(file, engineOptions(flags));
     const layers =
       flags.layers === undefined ? null : layersOf(model, flags.layers === true ? WORST_LAYERS : flags.layers);
     const { dataset, classMap, float, saveFloat, limit, shard, out, resume } = flags;
     const { evaluation, evaluator, header } = await evaluateRows(model, {
       ...{ dataset, classMap, float, saveFloat, limit, shard, out, resume },
       exif: flags.exif === 'apply' ? 'apply' : 'ignore',
-      onProgress: (_, done, total) => progress.update('Evaluate', done, total),
-      onNotice: notice,
+      onProgress: (_, done, total) => progress.update(steps[0].stage, done, total),
+      onNotice: progress.notice,
       onRow: (row) => {
         if (predictions !== undefined) rows.add(row);
       },
@@ -175,7 +185,7 @@ async function evaluateModel(
     return { json, result };
   } finally {
     progress.stop();
-    await model.close();
+    await model?.close();
   }
 }
 

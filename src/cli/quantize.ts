@@ -5,10 +5,10 @@ import { UsageError } from '../errors.js';
 import { observe } from '../api/observe.js';
 import { checkQuantizeRequest, quantize } from '../api/quantize.js';
 import type { QuantizeSummary } from '../api/summary.js';
-import type { QuantizeRequest, QuantizeStage } from '../api/requests.js';
+import type { QuantizeRequest } from '../api/requests.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
 import type { LayerBits, PatternBits, WeightBits, QuantizeOptions } from '../quantize/index.js';
-import { decisionTable } from './decisions.js';
+import { decisionTable, recognizedText } from './decisions.js';
 import { addExamples } from './examples.js';
 import { addRecipeOptions, addThreadsOption, atLeastTwo, choice, collectNames, collecting } from './options.js';
 import type { RecipeOptionValues } from './options.js';
@@ -18,10 +18,10 @@ import type { ShardFlag } from './shard.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
 import { similarityRows } from './similarity.js';
+import { beginReading, quantizeSteps, stageName } from './stages.js';
 import {
   bytes,
   large,
-  notice,
   oneLine,
   pairs,
   percent,
@@ -52,13 +52,6 @@ interface Flags extends RecipeOptionValues, Partial<Omit<QuantizeOptions, 'weigh
   readonly json?: boolean;
 }
 
-const STAGES: Readonly<Record<QuantizeStage, string>> = {
-  images: 'Images   ',
-  calibrate: 'Calibrate',
-  sensitivity: 'Measure  ',
-  quantize: 'Quantize ',
-  report: 'Report   ',
-};
 const WORST_LAYERS = 5;
 
 export function addQuantizeCommand(program: Command): void {
@@ -99,7 +92,7 @@ export function addQuantizeCommand(program: Command): void {
     )
     .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
     .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
-    .option('--verbose', 'tell the bits of each layer, and why')
+    .option('--verbose', 'tell what was recognized in the model, and the bits of each layer and why')
     .option('--json', 'print the summary as JSON');
   addThreadsOption(addRecipeOptions(addKeepingOptions(command))).action(run);
   addExamples(command, {
@@ -141,14 +134,13 @@ async function run(model: string, flags: Flags): Promise<void> {
   await compileKernels(undefined);
   noticeSlowRuntime();
   const progress = new Progress();
+  progress.plan(quantizeSteps(flags.effort ?? DEFAULT_OPTIONS.effort, flags.report !== undefined));
+  beginReading(progress, [model]);
   try {
     const summary = await quantize(model, {
       ...request,
-      onProgress: (stage, done, total) => progress.update(STAGES[stage], done, total),
-      onNotice: (text) => {
-        progress.stop();
-        notice(text);
-      },
+      onProgress: (stage, done, total) => progress.update(stageName(stage), done, total),
+      onNotice: progress.notice,
     });
     progress.stop();
     warnIfPoor(summary);
@@ -168,15 +160,13 @@ async function observeShard(model: string, flags: Flags, shard: ShardFlag): Prom
     throw new UsageError('--shard only saves statistics: -o, --report and --stats are for the run that merges them');
   const { numImages, preprocess, outputs, threads } = requestOf(flags);
   const progress = new Progress();
+  beginReading(progress, [model]);
   try {
     const summary = await observe(model, {
       ...{ images, saveStats, numImages, preprocess, outputs, threads },
       shard: shard === 'auto' ? shardFrom(process.env) : shard,
-      onProgress: (stage, done, total) => progress.update(STAGES[stage], done, total),
-      onNotice: (text) => {
-        progress.stop();
-        notice(text);
-      },
+      onProgress: (stage, done, total) => progress.update(stageName(stage), done, total),
+      onNotice: progress.notice,
     });
     progress.stop();
     const { shard: part, skipped } = summary;
@@ -238,7 +228,7 @@ function printSummary(model: string, summary: QuantizeSummary, verbose: boolean)
       ['time', seconds(summary.seconds)],
     ]),
   );
-  if (verbose) print('', decisionTable(summary.layers));
+  if (verbose) print('', recognizedText(summary.recognized), '', decisionTable(summary.layers));
   printCommand('Next', commandLine('infer', 'photo.jpg', '-m', output));
 }
 

@@ -5,7 +5,8 @@ import { addExamples } from './examples.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { addThreadsOption, positiveInteger } from './options.js';
 import { Progress } from './progress.js';
-import { notice, oneLine, pairs, percent, print, printJson, significant, warningsTold } from './render.js';
+import { oneLine, pairs, percent, print, printJson, significant, warningsTold } from './render.js';
+import { beginReading } from './stages.js';
 
 interface Flags {
   readonly float: string;
@@ -36,15 +37,13 @@ async function run(model: string, { json, ...request }: Flags): Promise<void> {
   await compileKernels(undefined);
   noticeSlowRuntime();
   const progress = new Progress();
+  beginReading(progress, [model, request.float]);
   let data: ReportData;
   try {
     data = await report(model, {
       ...request,
       onProgress: (_, done, total) => progress.update('Compare', done, total),
-      onNotice(text) {
-        progress.stop();
-        notice(text);
-      },
+      onNotice: progress.notice,
     });
   } finally {
     progress.stop();

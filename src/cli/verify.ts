@@ -11,7 +11,8 @@ import type { Cells, FormatFlags } from './format.js';
 import { addMemoryOption, positiveInteger } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { Progress } from './progress.js';
-import { notice, print, printJson } from './render.js';
+import { print, printJson } from './render.js';
+import { beginReading } from './stages.js';
 import { table } from './table.js';
 
 interface Flags extends MemoryFlags, FormatFlags {
@@ -47,12 +48,13 @@ function share(text: string): number {
 
 async function run(model: string, { format, ...request }: Flags): Promise<void> {
   const progress = new Progress();
+  beginReading(progress, [model]);
   let result: Verification;
   try {
     result = await verify(model, {
       ...request,
       onProgress: (_, done, total) => progress.update('Compare', done, total),
-      onNotice: notice,
+      onNotice: progress.notice,
     });
   } finally {
     progress.stop();

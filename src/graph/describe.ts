@@ -37,6 +37,16 @@ export interface GraphDescription {
   readonly folded: readonly string[];
 }
 
+/** How many nodes of each kind a graph has, most first; activations by their function. */
+export function countKinds({ nodes }: Pick<Graph, 'nodes'>): Readonly<Record<string, number>> {
+  const counts = new Map<string, number>();
+  for (const node of nodes) {
+    const kind = node.op === 'activation' ? node.kind : node.op;
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return Object.fromEntries([...counts].sort(([, a], [, b]) => b - a));
+}
+
 /** What `ivit inspect` shows of a canonical graph. */
 export function describeGraph(graph: Graph): GraphDescription {
   const layers = graph.nodes.map(describeNode);

@@ -41,6 +41,8 @@ export interface ImportedModel {
   readonly opset: number;
   /** Size of the ONNX file and its external data. */
   readonly bytes: number;
+  /** How many ONNX nodes it was made from. */
+  readonly operators: number;
   /** Number of weights and biases in the canonical graph. */
   readonly parameters: number;
   /** What was left out or taken off, for the user to read. */
@@ -95,6 +97,7 @@ async function importFile(path: string, options: ImportOptions): Promise<Importe
       producer: [model.producer, model.producerVersion].filter(Boolean).join(' '),
       opset: model.opsets.get('') ?? 0,
       bytes: fileBytes + tensors.externalBytes,
+      operators: live.nodes.length,
       parameters: describeGraph(graph).parameters,
     };
   } finally {

@@ -20,7 +20,7 @@ export interface Outcome {
   /** Exit code; null where a signal ended it. */
   readonly code: number | null;
   readonly stdout: string;
-  /** Each message in one line. */
+  /** Each message in one line; without those on progress, which come or do not as time has it. */
   readonly stderr: string;
   /** As it was printed: long messages go on in indented lines. */
   readonly rawStderr: string;
@@ -58,7 +58,9 @@ export function ivit(args: readonly string[], options: RunOptions = {}): Promise
   child.stdin.end(options.input);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr: unwrapped(stderr), rawStderr: stderr }));
+    child.on('close', (code) =>
+      resolve({ code, stdout, stderr: unwrapped(stderr).replace(/^progress: .*\n/gm, ''), rawStderr: stderr }),
+    );
   });
 }
 

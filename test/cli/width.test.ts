@@ -30,6 +30,9 @@ beforeAll(async () => {
     },
   );
   expect(tooLong(made)).toEqual([]);
+  const recognized = /^Recognized in \d+ ONNX nodes \(vit\): (.*(?:\n {2}.*)*)\n/m.exec(made.stdout)?.[1];
+  const kinds = ['5 linear', '3 layerNorm', '1 attention', '1 gelu'];
+  expect(recognized?.split(/,\s+/)).toEqual(expect.arrayContaining(kinds));
   expect(made.stdout).toMatch(/^ +layer +input +weight +SQNR +why\n/m);
   expect(made.code).toBe(0);
 });
