@@ -3,6 +3,7 @@ import type { DecodeOptions } from '../images/decode.js';
 import { MAX_CHANNELS } from '../images/image.js';
 import type { RecipeFlags } from '../images/preprocess/flags.js';
 import { PRESET_NAMES } from '../images/preprocess/presets.js';
+import { INTERPOLATIONS } from '../images/resample.js';
 import { MAX_EDGE } from '../images/preprocess/recipe.js';
 import { EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, WEIGHT_BITS } from '../quantize/index.js';
 import { UsageError } from '../errors.js';
@@ -72,7 +73,7 @@ const PREPROCESS: Checks<RecipeFlags> = {
   preset: oneOf(PRESET_NAMES),
   mean: numbers('a list of numbers, one for each channel', () => true),
   std: numbers('a list of positive numbers, one for each channel', (x) => x > 0),
-  interpolation: oneOf(['bicubic', 'bilinear']),
+  interpolation: oneOf(INTERPOLATIONS),
 };
 
 const EVALUATE: Checks<EvaluateRequest> = {

@@ -28,6 +28,13 @@ function valuesOf(option: Option): readonly string[] | 'path' | 'none' | 'other'
 const isPath = (flags: string): boolean =>
   /[<[](?:.*\.\w+|file|files|dir|path|parts|images|model)(?:\.\.\.)?[>\]]/.test(flags);
 
+/** What a command takes beside options: words of a list, which may be none, or paths. */
+function operandsOf({ registeredArguments }: Command): readonly string[] | 'path' {
+  return registeredArguments.some(({ argChoices }) => argChoices === undefined)
+    ? 'path'
+    : registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
+}
+
 const optionsOf = (command: Command): Option[] => [...command.createHelp().visibleOptions(command)];
 const namesOf = ({ short, long }: Option): string[] => [short, long].filter((name) => name != null);
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
@@ -47,16 +54,16 @@ function bashScript(program: Command): string {
       return [`        ${namesOf(option).join('|')}) ${reply}; return ;;`];
     });
     const words = optionsOf(command).flatMap(namesOf).join(' ');
-    const choices = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
+    const operands = operandsOf(command);
     return [
       `    ${command.name()})`,
       '      case "$prev" in',
       ...withValues,
       '      esac',
       `      if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W ${quoted(words)} -- "$cur"))`,
-      choices.length > 0
-        ? `      else COMPREPLY=($(compgen -W ${quoted(choices.join(' '))} -- "$cur")); fi ;;`
-        : '      else COMPREPLY=($(compgen -f -- "$cur")); fi ;;',
+      operands === 'path'
+        ? '      else COMPREPLY=($(compgen -f -- "$cur")); fi ;;'
+        : `      else COMPREPLY=($(compgen -W ${quoted(operands.join(' '))} -- "$cur")); fi ;;`,
     ];
   };
   const names = commands.map((command) => command.name()).join(' ');
@@ -94,9 +101,10 @@ function zshScript(program: Command): string {
       return namesOf(option).map((name) => quoted(`${name}[${described(option.description)}]${value}`));
     });
   const commandCase = (command: Command): string[] => {
-    const choices = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
-    const rest = choices.length > 0 ? `'1:value:(${choices.join(' ')})'` : "'*:file:_files'";
-    return [`    ${command.name()}) _arguments ${[...optionSpecs(command), rest].join(' \\\n        ')} ;;`];
+    const operands = operandsOf(command);
+    const rest =
+      operands === 'path' ? ["'*:file:_files'"] : operands.length === 0 ? [] : [`'1:value:(${operands.join(' ')})'`];
+    return [`    ${command.name()}) _arguments ${[...optionSpecs(command), ...rest].join(' \\\n        ')} ;;`];
   };
   return [
     '#compdef ivit',
@@ -145,11 +153,9 @@ function fishScript(program: Command): string {
     ...optionsOf(program).map((option) => optionLine(option, '__fish_use_subcommand')),
     ...commands.flatMap((command) => {
       const condition = `__fish_seen_subcommand_from ${command.name()}`;
-      const choices = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
-      return [
-        ...optionsOf(command).map((option) => optionLine(option, condition)),
-        ...(choices.length > 0 ? [line('-n', quoted(condition), '-f', '-a', quoted(choices.join(' ')))] : []),
-      ];
+      const operands = operandsOf(command);
+      const words = operands === 'path' ? [] : [line('-n', quoted(condition), '-f', '-a', quoted(operands.join(' ')))];
+      return [...optionsOf(command).map((option) => optionLine(option, condition)), ...words];
     }),
   ].join('\n');
 }

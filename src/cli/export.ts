@@ -20,7 +20,7 @@ export function addExportCommand(program: Command): void {
     .command('export')
     .description('write an integer model in a form that runs elsewhere, with the same integers')
     .argument('<model.ivit>', 'the model')
-    .requiredOption('--to <target>', `what to write: ${targets.join('; ')}`)
+    .addOption(choice('--to <target>', `what to write: ${targets.join('; ')}`, TARGETS).makeOptionMandatory())
     .option('-o, --out <path>', "the folder, or file, to write (default: by the model's name)")
     .option('--name <name>', "name of files and functions (default: the model's)")
     .option('--force', 'write into a folder that is not empty, over files of the same names')
@@ -35,6 +35,7 @@ export function addExportCommand(program: Command): void {
   });
 }
 
+const TARGETS = Object.keys(EXPORT_TARGETS);
 const WEIGHTS = ['c', 'bin', 'section'];
 
 async function run(model: string, { out, ramReport, json, ...request }: Flags): Promise<void> {

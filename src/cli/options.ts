@@ -7,6 +7,8 @@ import { BACKENDS } from '../engine/types.js';
 import type { BackendName, EngineOptions } from '../engine/types.js';
 import { UsageError } from '../errors.js';
 import type { RecipeFlagTexts } from '../images/preprocess/flags.js';
+import { PRESET_NAMES } from '../images/preprocess/presets.js';
+import { INTERPOLATIONS } from '../images/resample.js';
 import { suggestion } from '../names.js';
 
 export interface MemoryFlags {
@@ -105,10 +107,10 @@ export function addRecipeOptions(command: Command): Command {
     .option('--size <size>', 'input size N or HxW, where the model leaves it open')
     .option('--crop-pct <share>', 'share of the resized image that the centre crop keeps')
     .option('--resize <size>', 'shorter edge N, or exactly HxW, before the crop')
-    .option('--preset <name>', 'usual mean and std: imagenet, inception, clip or raw')
+    .addOption(choice('--preset <name>', 'usual mean and std', PRESET_NAMES))
     .option('--mean <r,g,b>', 'mean that the float model subtracts, for pixels of 0 to 1')
     .option('--std <r,g,b>', 'standard deviation that it divides by')
-    .option('--interpolation <name>', 'bicubic or bilinear');
+    .addOption(choice('--interpolation <name>', 'how images are resized', INTERPOLATIONS));
 }
 
 export type ExifFlag = 'auto' | 'apply' | 'ignore';

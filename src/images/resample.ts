@@ -6,7 +6,8 @@
 import type { PixelImage } from './image.js';
 
 /** The filters of torchvision's and timm's pipelines; bicubic is Keys' with a = −½. */
-export type Interpolation = 'bicubic' | 'bilinear';
+export const INTERPOLATIONS = ['bicubic', 'bilinear'] as const;
+export type Interpolation = (typeof INTERPOLATIONS)[number];
 
 /** A rectangle of pixels. */
 export interface Window {

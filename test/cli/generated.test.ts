@@ -1,8 +1,7 @@
-/** What is made from the commands themselves: the manual page, the schema of files of options, completion, examples. */
-import { spawnSync } from 'node:child_process';
+/** What is made from the commands themselves: the manual page, the schema of files of options, examples. */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { configSchema } from '../../src/cli/config.js';
 import { examplesOf } from '../../src/cli/examples.js';
 import { manPage } from '../../src/cli/man-page.js';
@@ -30,48 +29,6 @@ test('every command has examples, and each of them parses', async () => {
       expect(`  ${example.command}`.length, example.command).toBeLessThanOrEqual(80);
     }
   }
-});
-
-describe('completion', () => {
-  /** What bash offers for the last of these words. */
-  async function completed(...words: string[]): Promise<string[]> {
-    const { stdout: script } = await ivit(['completion', 'bash']);
-    const line = words.map((word) => `'${word}'`).join(' ');
-    const call = `COMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _ivit; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { stdout, stderr } = spawnSync('bash', ['-c', `${script}\n${call}`], {
-      cwd: folder.path(),
-      encoding: 'utf8',
-    });
-    expect(stderr).toBe('');
-    return stdout.trimEnd().split('\n');
-  }
-
-  beforeAll(async () => {
-    await writeFile(folder.path('a file.onnx'), '');
-    await writeFile(folder.path('model.onnx'), '');
-  });
-
-  test.runIf(process.platform === 'linux')('bash: commands, options, values and files', async () => {
-    const { commands } = await createProgram();
-    expect((await completed('ivit', '')).slice(0, commands.length)).toEqual(commands.map((one) => one.name()));
-    expect(await completed('ivit', 'quantize', '--ker')).toEqual(['--kernels']);
-    expect(await completed('ivit', 'infer', '--backend', '')).toEqual(['native', 'wasm', 'reference']);
-    expect(await completed('ivit', 'quantize', 'mod')).toEqual(['model.onnx']);
-    expect(await completed('ivit', 'completion', 'f')).toEqual(['fish']);
-  });
-
-  test('zsh and fish: every command and every option', async () => {
-    for (const shell of ['zsh', 'fish']) {
-      const { stdout } = await ivit(['completion', shell]);
-      for (const command of (await createProgram()).commands) {
-        expect(stdout).toContain(command.name());
-        for (const { long } of command.options)
-          expect(stdout).toContain(shell === 'zsh' ? `${long}[` : `-l ${long!.slice(2)}`);
-      }
-      const check = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' });
-      if (check.error === undefined) expect(check.stderr).toBe('');
-    }
-  });
 });
 
 describe('--config', () => {

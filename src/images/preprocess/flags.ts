@@ -1,10 +1,8 @@
 /** The command line's pre-processing flags, from text to values. */
 import { UsageError } from '../../errors.js';
-import { suggestion } from '../../names.js';
 import { MAX_CHANNELS } from '../image.js';
 import { MAX_EDGE } from './recipe.js';
 import type { ResizeRule, PerChannel, Size } from './recipe.js';
-import { PRESET_NAMES } from './presets.js';
 import type { PresetName } from './presets.js';
 import type { Interpolation } from '../resample.js';
 
@@ -23,17 +21,17 @@ export interface RecipeFlags {
 }
 
 /**
- * The flags as typed:
+ * The flags as typed, words of a list checked:
  * `--size N|HxW --crop-pct P --resize N|HxW --preset NAME --mean R,G,B --std R,G,B --interpolation NAME`.
  */
 export interface RecipeFlagTexts {
   readonly size?: string;
   readonly cropPct?: string;
   readonly resize?: string;
-  readonly preset?: string;
+  readonly preset?: PresetName;
   readonly mean?: string;
   readonly std?: string;
-  readonly interpolation?: string;
+  readonly interpolation?: Interpolation;
 }
 
 /** @throws UsageError naming the flag that is not understood */
@@ -46,10 +44,10 @@ export function parseRecipeFlags(texts: RecipeFlagTexts): RecipeFlags {
     ...(size !== undefined && { size: parseSize(size, '--size').size }),
     ...(cropPct !== undefined && { cropPct: parseCropPct(cropPct) }),
     ...(resize !== undefined && { resize: parseResize(resize) }),
-    ...(preset !== undefined && { preset: parsePreset(preset) }),
+    ...(preset !== undefined && { preset }),
     ...(mean !== undefined && { mean: parsePerChannel(mean, '--mean', (x) => Number.isFinite(x)) }),
     ...(std !== undefined && { std: parsePerChannel(std, '--std', (x) => Number.isFinite(x) && x > 0) }),
-    ...(interpolation !== undefined && { interpolation: parseInterpolation(interpolation) }),
+    ...(interpolation !== undefined && { interpolation }),
   };
 }
 
@@ -81,20 +79,5 @@ function parsePerChannel(text: string, flag: string, isValid: (x: number) => boo
   const kind = flag === '--std' ? 'positive numbers' : 'numbers';
   throw new UsageError(
     `Expected ${kind}, one for each channel such as R,G,B (or one for all), for ${flag} but received ${text}`,
-  );
-}
-
-function parseInterpolation(text: string): Interpolation {
-  if (text === 'bicubic' || text === 'bilinear') return text;
-  throw new UsageError(
-    `Expected bicubic or bilinear for --interpolation but received ${text}` + suggestion(text, ['bicubic', 'bilinear']),
-  );
-}
-
-function parsePreset(text: string): PresetName {
-  const preset = PRESET_NAMES.find((name) => name === text);
-  if (preset !== undefined) return preset;
-  throw new UsageError(
-    `Expected one of ${PRESET_NAMES.join(', ')} for --preset but received ${text}${suggestion(text, PRESET_NAMES)}`,
   );
 }

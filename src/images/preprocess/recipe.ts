@@ -4,6 +4,7 @@ import { InputError } from '../../errors.js';
 import { withChannels } from '../channels.js';
 import type { PixelImage } from '../image.js';
 import { centerCrop, centerOffset, resize, roundHalfToEven } from '../resample.js';
+import { INTERPOLATIONS } from '../resample.js';
 import type { Interpolation } from '../resample.js';
 
 export interface Size {
@@ -112,7 +113,7 @@ export const ResizeRecipeSchema = v.strictObject({
     v.strictObject({ mode: v.literal('exact'), height: edge, width: edge }),
     v.strictObject({ mode: v.literal('cover'), height: edge, width: edge }),
   ]),
-  interpolation: v.picklist(['bicubic', 'bilinear']),
+  interpolation: v.picklist(INTERPOLATIONS),
 });
 
 /** @throws InputError naming the field at fault; `where` names the file */

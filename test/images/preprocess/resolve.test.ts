@@ -115,7 +115,6 @@ describe('flags', () => {
     [{ mean: '1,,2' }, '--mean'],
     [{ std: '0' }, '--std'],
     [{ std: '0.2,x,0.2' }, '--std'],
-    [{ interpolation: 'lanczos' }, '--interpolation'],
   ])('%j is refused', (texts, flag) => {
     expect(() => parseRecipeFlags(texts)).toThrow(UsageError);
     expect(() => parseRecipeFlags(texts)).toThrow(flag);
