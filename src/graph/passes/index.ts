@@ -5,11 +5,20 @@ import { foldAffine } from './fold-affine.js';
 import { gatherFirst } from './gather-first.js';
 import { joinHeads } from './join-heads.js';
 import { mergeGathers } from './merge-gathers.js';
+import { mixInPlace } from './mix-in-place.js';
 import { partOperands } from './part-operands.js';
 import type { Pass } from './pass.js';
 import { splitLinear } from './split-linear.js';
 
-const passes: readonly Pass[] = [foldAffine, splitLinear, joinHeads, gatherFirst, mergeGathers, partOperands];
+const passes: readonly Pass[] = [
+  foldAffine,
+  splitLinear,
+  joinHeads,
+  gatherFirst,
+  mergeGathers,
+  mixInPlace,
+  partOperands,
+];
 
 /**
  * Rewrites canonical nodes until no pass finds anything more to do.
