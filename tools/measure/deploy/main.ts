@@ -147,6 +147,7 @@ for (const [name, make] of subjects) {
     wrong.push(name);
   }
 }
+for (const { close } of platforms) await close?.();
 if (wrong.length > 0) process.exitCode = 1;
 process.stdout.write(`\n${summary(subjects.length)}\n`);
 if (skipped.length > 0) process.stdout.write(`\nNot run: ${skipped.join('; ')}\n`);

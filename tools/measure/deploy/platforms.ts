@@ -26,6 +26,8 @@ export interface Platform {
   missing(): string | null;
   /** The digest of each of a subject's images. */
   digests(subject: Subject): Promise<string[]>;
+  /** Ends what it keeps from one subject to the next. */
+  close?(): Promise<void>;
 }
 
 function engine(backend: BackendName): Platform {
@@ -107,32 +109,40 @@ const RUN = `
   model.close();
   return digests;`;
 
-/** Opens a page in a browser, and runs RUN there. */
-type RunPage = (url: string, file: string, images: readonly string[]) => Promise<string[]>;
+/** A browser that opens pages one after the other, and runs RUN in each. */
+interface Browser {
+  run(url: string, file: string, images: readonly string[]): Promise<string[]>;
+  close(): Promise<void>;
+}
 
-const runChromium: RunPage = async (url, file, images) => {
+async function startChromium(): Promise<Browser> {
   const chromium = await launch();
-  try {
-    const { page } = await openPage(chromium, url);
-    return await page.evaluate<string[]>(
-      `(async (...args) => {${RUN}})(${JSON.stringify([file, images]).slice(1, -1)})`,
-    );
-  } finally {
-    await chromium.close();
-  }
-};
+  return {
+    async run(url, file, images) {
+      const { page } = await openPage(chromium, url);
+      try {
+        return await page.evaluate(`(async (...args) => {${RUN}})(${JSON.stringify([file, images]).slice(1, -1)})`);
+      } finally {
+        await page.close();
+      }
+    },
+    close: () => chromium.close(),
+  };
+}
 
-const runFirefox: RunPage = async (url, file, images) => {
+async function startFirefox(): Promise<Browser> {
   const firefox = await Firefox.launch();
-  try {
-    await firefox.open(url);
-    return await firefox.evaluate<string[]>(RUN, file, images);
-  } finally {
-    await firefox.close();
-  }
-};
+  return {
+    async run(url, file, images) {
+      await firefox.open(url);
+      return await firefox.evaluate<string[]>(RUN, file, images);
+    },
+    close: () => firefox.close(),
+  };
+}
 
-function browser(id: string, title: string, isThere: boolean, run: RunPage): Platform {
+function browser(id: string, title: string, isThere: boolean, start: () => Promise<Browser>): Platform {
+  let started: Promise<Browser> | null = null;
   return {
     ...{ id, title, isSlow: false },
     missing() {
@@ -146,11 +156,15 @@ function browser(id: string, title: string, isThere: boolean, run: RunPage): Pla
         writeFileSync(path.join(folder, 'model.ivit'), fileOf(subject));
         subject.images.forEach((image, i) => writeFileSync(path.join(folder, `${i}.bin`), image));
         const images = subject.images.map((_, i) => `/model/${i}.bin`);
-        return await run(server.url, '/model/model.ivit', images);
+        started ??= start();
+        return await (await started).run(server.url, '/model/model.ivit', images);
       } finally {
         await server.close();
         rmSync(folder, { recursive: true, force: true });
       }
+    },
+    async close() {
+      await (await started?.catch(() => null))?.close();
     },
   };
 }
@@ -168,6 +182,6 @@ export const PLATFORMS: readonly Platform[] = [
   ...MACHINES.map((machine, i) => exportedC(MACHINE_IDS[i], machine)),
   exportedC('sanitizers', SANITIZED),
   onnxRuntime,
-  browser('chromium', 'Chromium', hasChromium, runChromium),
-  browser('firefox', 'Firefox', hasFirefox, runFirefox),
+  browser('chromium', 'Chromium', hasChromium, startChromium),
+  browser('firefox', 'Firefox', hasFirefox, startFirefox),
 ];
