@@ -1,6 +1,7 @@
 /** The page: a model and images are opened, and what the model says of them is shown. */
 import { OP_COLUMNS, modelSummary, opCells } from '../model-summary.js';
 import { digestOf, loadModel, type ModelSource, type WebModel } from '../web/index.js';
+import { attentionPart } from './attention.js';
 import { benchmark } from './benchmark.js';
 import { decode } from './decoder.js';
 import { byId, pairsOf, tableOf } from './dom.js';
@@ -25,6 +26,11 @@ let queue: Promise<void> = Promise.resolve();
 
 function enqueue(work: () => Promise<void>): void {
   queue = queue.then(work, work);
+}
+
+/** The same, with what it gives. */
+function later<T>(work: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => enqueue(() => work().then(resolve, reject)));
 }
 
 async function openModel(source: ModelSource, name: string): Promise<void> {
@@ -100,15 +106,21 @@ function runAll(some: readonly ResultCard[]): void {
 }
 
 async function run(card: ResultCard): Promise<void> {
-  if (model === null) return;
+  const running = model;
+  if (running === null) return;
   try {
     const { image, notes } = await decode(card.file);
-    const pixels = await model.prepare(image);
+    const pixels = await running.prepare(image);
     const start = performance.now();
-    const values = await model.run(pixels);
+    const values = await running.run(pixels);
     const ms = performance.now() - start;
     const { width, height } = image;
-    card.show({ outputs: model.results(values, TOP), digest: digestOf(values), ms, width, height, notes });
+    const seen = { pixels, ...running.info.input };
+    const attention =
+      running.info.hasAttention && [1, 3].includes(seen.channels)
+        ? attentionPart(seen, () => later(() => running.attention(pixels)))
+        : null;
+    card.show({ outputs: running.results(values, TOP), digest: digestOf(values), ms, width, height, notes, attention });
   } catch (error) {
     card.fail((error as Error).message);
   }

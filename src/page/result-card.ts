@@ -11,6 +11,8 @@ export interface Result {
   readonly width: number;
   readonly height: number;
   readonly notes: readonly string[];
+  /** Where the model looked; null: it does not tell. */
+  readonly attention: HTMLElement | null;
 }
 
 /** The place of an image in the list: its name and picture, and soon its result. */
@@ -38,12 +40,13 @@ export class ResultCard {
     this.#body.replaceChildren(element('p', { className: 'error' }, [message]));
   }
 
-  show({ outputs, digest, ms, width, height, notes }: Result): void {
+  show({ outputs, digest, ms, width, height, notes, attention }: Result): void {
     this.#body.replaceChildren(
       element('p', { className: 'quiet' }, [`${width}×${height} pixels, ${milliseconds(ms)}`]),
       ...outputs.filter(({ isClasses }) => isClasses).map((output) => classList(output, outputs.length > 1)),
       ...(isOnlyClassifier(outputs) ? [] : [summaryTable(outputs)]),
       ...notes.map((note) => element('p', { className: 'warning' }, [note])),
+      ...(attention === null ? [] : [attention]),
       digestLine(digest, this.file.name),
     );
   }

@@ -1,13 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** `ivit/web`: runs `.ivit` models in browsers, without Node. */
 import { UsageError } from '../errors.js';
+import type { ImageMap } from '../explain/image-map.js';
 import { digestBytes } from '../metrics/digest.js';
 import { classifierOf, outputOf } from '../metrics/output.js';
 import { rank, type Prediction } from '../metrics/predictions.js';
 import { resultsOf, type OutputResult } from '../metrics/results.js';
 import { pixelImage, type WebImage } from './image.js';
 import { Pool } from './pool.js';
-import type { ModelInfo } from './protocol.js';
+import type { ModelInfo, Source } from './protocol.js';
 import { sha256 } from './sha256.js';
 import { baseUrl, readSource, type ModelSource, type OnProgress } from './source.js';
 import { WorkerClient } from './worker-client.js';
@@ -17,6 +18,7 @@ export type { InputErrorCode, UsageErrorCode } from '../errors.js';
 export type { Prediction } from '../metrics/predictions.js';
 export { realValues } from '../metrics/results.js';
 export type { OutputInfo, OutputResult } from '../metrics/results.js';
+export type { ImageMap } from '../explain/image-map.js';
 export type { OpDescription } from '../program/describe.js';
 export type { WebImage } from './image.js';
 export type { ModelInfo } from './protocol.js';
@@ -83,6 +85,8 @@ export async function loadModel(source: ModelSource, options: WebOptions = {}): 
 /** A model that is ready to run. */
 class WebModel {
   readonly #pool: Pool;
+  /** The worker that has all of the model. */
+  readonly #first: WorkerClient;
   /** Images that are computed at a time. */
   readonly threads: number;
 
@@ -91,6 +95,7 @@ class WebModel {
     workers: readonly WorkerClient[],
   ) {
     this.#pool = new Pool(workers);
+    this.#first = workers[0];
     this.threads = workers.length;
   }
 
@@ -109,11 +114,24 @@ class WebModel {
    * @param image of any size; or the bytes that `prepare` gives
    */
   async run(image: WebImage | Uint8Array): Promise<Int32Array> {
-    if (!(image instanceof Uint8Array)) return this.#pool.ask('run', { image: pixelImage(image) });
+    return this.#pool.ask('run', this.#sourceOf(image));
+  }
+
+  /**
+   * Where the model looked: attention rollout of its own integer weights, and what each head of the last block took;
+   * null where `info.hasAttention` is false, as attention does not reach over all of the image. It takes some times as
+   * long as `run`.
+   */
+  async attention(image: WebImage | Uint8Array): Promise<readonly ImageMap[] | null> {
+    return this.#pool.ask('attention', this.#sourceOf(image), this.#first);
+  }
+
+  #sourceOf(image: WebImage | Uint8Array): Source {
+    if (!(image instanceof Uint8Array)) return { image: pixelImage(image) };
     const { height, width, channels } = this.info.input;
     if (image.length !== height * width * channels)
       throw new UsageError(`Pixels are ${image.length} bytes, not ${height}×${width}×${channels}`);
-    return this.#pool.ask('run', { pixels: image });
+    return { pixels: image };
   }
 
   /** Several images, as many at a time as there are threads; results in order. */

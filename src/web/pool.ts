@@ -2,6 +2,8 @@ import type { RequestKind, Requests } from './protocol.js';
 import type { WorkerClient } from './worker-client.js';
 
 interface Job {
+  /** The worker that alone can do it; undefined: any. */
+  readonly only: WorkerClient | undefined;
   run(worker: WorkerClient): Promise<void>;
   readonly reject: (error: Error) => void;
 }
@@ -18,11 +20,11 @@ export class Pool {
     this.#idle = [...workers];
   }
 
-  ask<K extends RequestKind>(kind: K, ask: Requests[K]['asks']): Promise<Requests[K]['gives']> {
+  ask<K extends RequestKind>(kind: K, ask: Requests[K]['asks'], only?: WorkerClient): Promise<Requests[K]['gives']> {
     return new Promise((resolve, reject) => {
       if (this.#closed !== null) return reject(this.#closed);
       const run = (worker: WorkerClient): Promise<void> => worker.ask(kind, ask).then(resolve, reject);
-      this.#queue.push({ run, reject });
+      this.#queue.push({ only, run, reject });
       this.#dispatch();
     });
   }
@@ -34,15 +36,15 @@ export class Pool {
   }
 
   #dispatch(): void {
-    while (this.#idle.length > 0 && this.#queue.length > 0) {
-      const worker = this.#idle.pop()!;
-      void this.#queue
-        .shift()!
-        .run(worker)
-        .then(() => {
-          this.#idle.push(worker);
-          this.#dispatch();
-        });
+    for (const worker of [...this.#idle]) {
+      const at = this.#queue.findIndex(({ only }) => only === undefined || only === worker);
+      if (at < 0) continue;
+      this.#idle.splice(this.#idle.indexOf(worker), 1);
+      const [job] = this.#queue.splice(at, 1);
+      void job.run(worker).then(() => {
+        this.#idle.push(worker);
+        this.#dispatch();
+      });
     }
   }
 }

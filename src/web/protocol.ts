@@ -2,6 +2,7 @@
 import type { InputErrorCode } from '../errors.js';
 import type { Snapshot } from '../engine/wasm.js';
 import type { WasmIsa } from '../engine/wasm-module.js';
+import type { ImageMap } from '../explain/image-map.js';
 import type { PixelImage } from '../images/image.js';
 import type { OpDescription } from '../program/describe.js';
 import type { StoredModel } from '../program/model.js';
@@ -17,6 +18,8 @@ export interface ModelInfo extends Omit<StoredModel, 'program'> {
   readonly layers: readonly OpDescription[];
   /** The instruction set that runs: `relaxed-dot` or `simd128`. */
   readonly isa: string;
+  /** Attention reaches over all of the image, so that `attention` tells where the model looked. */
+  readonly hasAttention: boolean;
 }
 
 /** An image for the network: of any size, or `pixels` that are prepared. */
@@ -38,6 +41,8 @@ export interface Requests {
   attach: { readonly asks: { readonly snapshot: Snapshot; readonly info: ModelInfo }; readonly gives: null };
   prepare: { readonly asks: { readonly image: PixelImage }; readonly gives: Uint8Array };
   run: { readonly asks: Source; readonly gives: Int32Array };
+  /** Of the worker that has loaded the model. */
+  attention: { readonly asks: Source; readonly gives: readonly ImageMap[] | null };
 }
 
 export type RequestKind = keyof Requests;

@@ -1,12 +1,13 @@
 /** Loads and runs a model apart from the page, so that the page stays awake. One request is answered at a time. */
 import { InputError } from '../errors.js';
 import { compileFastest } from '../engine/wasm-module.js';
-import { WasmProgram } from '../engine/wasm.js';
+import { WasmProgram, createWasmRunner } from '../engine/wasm.js';
 import type { Snapshot } from '../engine/wasm.js';
 import { workOfProgram } from '../engine/plan/index.js';
 import { imageData } from '../engine/values.js';
 import { clock } from '../engine/clock.js';
 import type { WasmExports } from '../engine/wasm-exports.js';
+import { attentionMaps, tokenLayout, type ImageMap } from '../explain/index.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { describeProgram } from '../program/describe.js';
 import { FORMAT_VERSION, decodeModel } from '../program/model.js';
@@ -25,6 +26,8 @@ const scope = globalThis as unknown as {
 interface Loaded {
   readonly info: ModelInfo;
   run(pixels: Uint8Array): Int32Array;
+  /** Copies have none. */
+  attention?(pixels: Uint8Array): ImageMap[] | null;
 }
 
 let loaded: Loaded | null = null;
@@ -34,9 +37,13 @@ const handlers: { [K in RequestKind]: (ask: Requests[K]['asks']) => Promise<Requ
     const compiling = compileFastest(async (isa) => fetchBytes(wasm[isa]));
     compiling.catch(() => undefined); // what is wrong with the file is told first
     const model = decodeModel(bytes, sha256, { maxMemory });
-    const program = new WasmProgram(await compiling, workOfProgram(model.program), { maxMemory, workers: copies });
-    const info = infoOf(model, bytes.length, program.isa);
-    loaded = { info, run: (pixels) => program.run([imageData(pixels)]).data as Int32Array };
+    const module = await compiling;
+    const program = new WasmProgram(module, workOfProgram(model.program), { maxMemory, workers: copies });
+    const layout = tokenLayout(model.program);
+    const info = infoOf(model, { bytes: bytes.length, isa: program.isa, hasAttention: layout !== null });
+    const attention = (pixels: Uint8Array) =>
+      layout === null ? null : attentionMaps(model.program, layout, createWasmRunner(module), pixels);
+    loaded = { info, run: (pixels) => program.run([imageData(pixels)]).data as Int32Array, attention };
     return { info, snapshot: copies > 0 ? program.snapshot() : null };
   },
   async attach({ snapshot, info }) {
@@ -47,6 +54,10 @@ const handlers: { [K in RequestKind]: (ask: Requests[K]['asks']) => Promise<Requ
   async run(source) {
     const model = current();
     return model.run(prepare(model, source));
+  },
+  async attention(source) {
+    const model = current();
+    return model.attention?.(prepare(model, source)) ?? null;
   },
 };
 
@@ -86,8 +97,6 @@ function attach({ module, memory, context, input, output, outputLength }: Snapsh
   };
 }
 
-function infoOf(model: StoredModel, bytes: number, isa: string): ModelInfo {
-  const { program, ...rest } = model;
-  const layers = describeProgram(program);
-  return { ...rest, input: program.input, formatVersion: FORMAT_VERSION, bytes, layers, isa };
+function infoOf({ program, ...rest }: StoredModel, own: Pick<ModelInfo, 'bytes' | 'isa' | 'hasAttention'>): ModelInfo {
+  return { ...rest, ...own, input: program.input, formatVersion: FORMAT_VERSION, layers: describeProgram(program) };
 }

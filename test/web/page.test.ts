@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { explain } from '../../src/api/explain.js';
+import { Model } from '../../src/api/model.js';
 import { serve, type Serving } from '../../src/api/serve.js';
+import { overlaid } from '../../src/explain/overlay.js';
+import { decodeImage } from '../../src/images/decode.js';
 import { saveModel } from '../../src/program/file.js';
 import { ivit, REPOSITORY } from '../cli/ivit.js';
 import { tinyModel } from '../program/tiny.js';
@@ -160,6 +164,29 @@ describe.skipIf(!hasChromium)('the page', () => {
     expect((await digests(page))[0]).toBe(GOLDEN_DIGESTS['key/00.jpg']);
     await page.setInputFiles('#model-file', SCENES_MODEL);
     await page.getByText('4 images are done').waitFor({ timeout: 60_000 });
+  });
+
+  test('where the model looked, as infer --explain draws it', async () => {
+    const model = await Model.load(SCENES_MODEL);
+    const pixels = await model.prepare(await decodeImage(IMAGES[0]));
+    const [maps] = await explain(model, [{ title: '', pixels }]);
+    await model.close();
+    const { page, complaints } = await open(serving.url);
+    await isReady(page);
+    await page.setInputFiles('#image-files', IMAGES[0]);
+    await page.getByText('The image is done').waitFor({ timeout: 60_000 });
+    expect(await page.locator('.maps canvas').count()).toBe(0); // worked out when somebody wants it
+    await page.getByText('Where it looked').focus();
+    await page.keyboard.press('Enter');
+    await page.locator('.maps canvas').first().waitFor({ timeout: 60_000 });
+    expect(await page.locator('.maps figcaption').allTextContents()).toEqual(maps.map(({ title }) => title));
+    const drawn = await page.evaluate<number[][]>(`[...document.querySelectorAll('.maps canvas')].map((canvas) => {
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return [...data].filter((_, i) => i % 4 !== 3);
+    })`);
+    expect(drawn).toEqual(maps.map((map) => [...overlaid(pixels, map, { height: 64, width: 64 })]));
+    expect(new Set(drawn.map(String)).size).toBe(maps.length);
+    expect(complaints).toEqual([]);
   });
 
   test('a model that is no classifier: a summary of each output, as infer gives it', async () => {
