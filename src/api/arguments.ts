@@ -23,6 +23,10 @@ const numbers = (expected: string, accepts: (x: number) => boolean): Check => ({
     value.length <= MAX_CHANNELS &&
     value.every((x) => Number.isFinite(x) && accepts(x as number)),
 });
+const orNull = ({ expected, accepts }: Check): Check => ({
+  expected: `${expected}, or null`,
+  accepts: (value) => value === null || accepts(value),
+});
 const BOOLEAN: Check = { expected: 'true or false', accepts: (value) => typeof value === 'boolean' };
 const edge = wholeNumber(1, MAX_EDGE).accepts;
 
@@ -51,6 +55,11 @@ const QUANTIZE: Checks<QuantizeRequest> = {
       ({ pattern, bits }) => typeof pattern === 'string' && pattern !== '' && WEIGHT_BITS.includes(bits as 8),
     ),
   ),
+  targetBits: orNull({
+    expected: 'a number of 2 to 8',
+    accepts: (value) => typeof value === 'number' && value >= 2 && value <= 8,
+  }),
+  targetSize: orNull(wholeNumber(1)),
   layerBits: listOf(
     shaped(
       '{ pattern, bits: 8 or 16 }',

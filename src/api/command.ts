@@ -49,6 +49,8 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
     ...option('num-images', numImages),
     ...wordOptions(request),
     ...weightBitsOption(weightBits, listed(layerWeightBits)),
+    ...option('target-bits', request.targetBits ?? undefined),
+    ...option('target-size', request.targetSize ?? undefined),
     ...layerBits.flatMap(({ pattern, bits }) => option('layer-bits', `${pattern}=${bits}`)),
     ...option('labels', labels),
     ...(stats === undefined ? [] : ['--stats', ...stats]),
@@ -112,6 +114,8 @@ export function commandOf({ source, settings, calibration }: Provenance): string
     ...option('num-images', calibration.images),
     ...wordOptions(settings),
     ...weightBitsOption(settings['weightBits'], settings['layerWeightBits']),
+    ...option('target-bits', settings['targetBits']),
+    ...option('target-size', settings['targetSize']),
     ...(layerBits === undefined ? [] : layerBits.split(',').flatMap((text) => option('layer-bits', text))),
   );
 }

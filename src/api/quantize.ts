@@ -17,6 +17,7 @@ import { classifierOf, outputOf } from '../metrics/output.js';
 import { syntheticImage } from '../images/synthetic/index.js';
 import { decisiveness, isIndecisive } from '../metrics/information.js';
 import { saveModel } from '../program/file.js';
+import { encodeModel, type IvitModel } from '../program/model.js';
 import { isIntegerOnly, NOT_INTEGER_ONLY } from '../program/integer-only.js';
 import {
   DEFAULT_OPTIONS,
@@ -144,28 +145,34 @@ export async function quantizePrepared(
     options,
     statistics: howToObserve(statistics, synthetic, request),
     threads: request.threads ?? availableParallelism(),
+    sizeOf: (built: QuantizeResult) => encodeModel(modelOf(built), () => NO_DIGEST).length,
     onProgress: request.onProgress,
   };
-  const result = await quantizeGraph(asked, shared);
-  if (!isIntegerOnly(result.program)) request.onNotice?.(`WARNING: ${NOT_INTEGER_ONLY}`);
-  const statisticsImages = statistics === undefined ? null : result.statistics.get(graph.output)!.images;
-  const bytes = await saveModel(output, {
-    program: result.program,
+  const statisticsImages = (built: QuantizeResult): number | null =>
+    statistics === undefined ? null : built.statistics.get(graph.output)!.images;
+  const modelOf = (built: QuantizeResult): IvitModel => ({
+    program: built.program,
     preprocess: { size: recipe.size, resize: recipe.resize, interpolation: recipe.interpolation },
     outputs: graph.outputs,
     labels,
-    logitScale: String(result.outputScale),
+    logitScale: String(built.outputScale),
     provenance: {
       tool: `ivit ${VERSION}`,
       source: { name: path.basename(model), sha256: prepared.subject.sha256, bytes: imported.bytes, parameters },
       normalization: recordNormalization(recipe),
-      settings: { ...recordSettings(options, statisticsImages), runtime: result.runtime },
+      settings: { ...recordSettings(options, statisticsImages(built)), runtime: built.runtime },
       calibration: { images: images.length, source: synthetic ? 'synthetic' : 'images' },
-      layers: result.layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: decibels(sqnrDb) })),
+      layers: built.layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: decibels(sqnrDb) })),
     },
   });
+  const result = await quantizeGraph(asked, shared);
+  if (!isIntegerOnly(result.program)) request.onNotice?.(`WARNING: ${NOT_INTEGER_ONLY}`);
+  const bytes = await saveModel(output, modelOf(result));
   return { bytes, result };
 }
+
+/** Stands for a hash where only the size of a file is asked for. */
+const NO_DIGEST = '0'.repeat(64);
 
 /** Ranges come from statistics that are given, and from photographs; made-up images add nothing to given ones. */
 function howToObserve(
@@ -363,12 +370,14 @@ function decibels(value: number): string {
  * @param statisticsImages how many images the ranges were chosen on, where statistics were given; else null
  */
 function recordSettings(
-  { layerBits, layerWeightBits, ...simple }: QuantizeOptions,
+  { layerBits, layerWeightBits, targetBits, targetSize, ...simple }: QuantizeOptions,
   statisticsImages: number | null,
 ): Record<string, string> {
   const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
   if (layerBits.length > 0) settings['layerBits'] = listed(layerBits);
   if (layerWeightBits.length > 0) settings['layerWeightBits'] = listed(layerWeightBits);
+  if (targetBits !== null) settings['targetBits'] = String(targetBits);
+  if (targetSize !== null) settings['targetSize'] = String(targetSize);
   if (statisticsImages !== null) settings['statisticsImages'] = String(statisticsImages);
   return settings;
 }

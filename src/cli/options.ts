@@ -84,6 +84,16 @@ function memorySize(text: string): number {
   throw new InvalidArgumentError('It must be a size like 512M or 4G.');
 }
 
+const FILE_UNITS = { '': 1, k: 1e3, m: 1e6, g: 1e9, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30 };
+
+/** `4MB` (10^6 bytes each), `3.9M`, `3.7MiB`, or bytes. */
+export function fileSize(text: string): number {
+  const [, digits, unit] = /^(\d{1,12}(?:\.\d{1,6})?) ?((?:[kmg]i?)?)b?$/i.exec(text) ?? [];
+  const size = Math.floor(Number(digits) * FILE_UNITS[unit?.toLowerCase() as keyof typeof FILE_UNITS]);
+  if (size >= 1) return size;
+  throw new InvalidArgumentError('It must be a size like 4MB, 900kB or 3.7MiB.');
+}
+
 export function addMemoryOption(command: Command): Command {
   return command.option(
     '--max-memory <size>',

@@ -10,7 +10,7 @@ import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, wo
 import type { LayerBits, PatternBits, WeightBits, QuantizeOptions } from '../quantize/index.js';
 import { decisionTable, recognizedText } from './decisions.js';
 import { addExamples } from './examples.js';
-import { addRecipeOptions, addThreadsOption, atLeastTwo, choice, collectNames, collecting } from './options.js';
+import { addRecipeOptions, addThreadsOption, atLeastTwo, choice, collectNames, collecting, fileSize } from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { commandLine } from '../api/command.js';
 import { parseShard, shardFrom } from './shard.js';
@@ -85,6 +85,12 @@ export function addQuantizeCommand(program: Command): void {
         .default({ weightBits: DEFAULT_OPTIONS.weightBits, layerWeightBits: [] }, String(DEFAULT_OPTIONS.weightBits))
         .argParser((text) => parseWeightBits(text)),
     )
+    .option(
+      '--target-bits <n>',
+      'bits of a weight on average, such as 4.5: each layer gets as many as it needs',
+      averageBits,
+    )
+    .option('--target-size <size>', 'the same by what the file may take, such as 4MB', fileSize)
     .option(
       '--layer-bits <name=bits>',
       'input bits (8 or 16) of the layers a pattern matches; may be repeated',
@@ -184,11 +190,11 @@ async function observeShard(model: string, flags: Flags, shard: ShardFlag): Prom
 
 function requestOf(flags: Flags): QuantizeRequest {
   const { out, output, images, numImages, stats, saveStats, resume, report, labels, threads } = flags;
-  const { kernels, scales, method, effort, weightBits, layerBits } = flags;
+  const { kernels, scales, method, effort, weightBits, layerBits, targetBits, targetSize } = flags;
   return {
     ...outputsAsked(out, output),
     ...{ images, numImages, stats, saveStats, resume, report, labels, threads },
-    ...{ kernels, scales, method, effort, ...weightBits, layerBits },
+    ...{ kernels, scales, method, effort, ...weightBits, layerBits, targetBits, targetSize },
     preprocess: parseRecipeFlags(flags),
   };
 }
@@ -254,6 +260,12 @@ function warnIfPoor({ outputs, layers }: QuantizeSummary): void {
       'Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ' +
       `${worst.join(', ')}`,
   );
+}
+
+function averageBits(text: string): number {
+  const bits = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && bits >= 2 && bits <= 8) return bits;
+  throw new InvalidArgumentError('It must be a number of 2 to 8, such as 4.5.');
 }
 
 const collectLayerBits = collecting((text): LayerBits => {

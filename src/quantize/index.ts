@@ -10,6 +10,7 @@ import { NOTHING_SENSITIVE } from './decide/bit-widths.js';
 import { chooseSensitive } from './decide/choose-bits.js';
 import { askedWeightBits, checkLayerBits, WEIGHT_LAYERS } from './decide/layer-bits.js';
 import { NOTHING_MEASURED, measureSensitivities, type Sensitivities } from './decide/sensitivity.js';
+import { errorOf } from './decide/share-bits.js';
 import { ValueEncodings } from './decide/value-encodings.js';
 import { EFFORT_SETTINGS } from './effort.js';
 import { FloatPasses } from './float-passes.js';
@@ -17,7 +18,8 @@ import type { QuantizeOptions } from './options.js';
 import { separateOutputRows } from './output-rows.js';
 import type { QuantizeRequest, QuantizeResult } from './request.js';
 import { resolveScheme, type Scheme } from './schemes/index.js';
-import { keptOr } from './stages.js';
+import { keptOr, named } from './stages.js';
+import { buildToTarget } from './target.js';
 
 export type { Agreement } from '../metrics/agreement.js';
 export { calibrate, holdOut, observedGraph, observedNodes } from './calibration.js';
@@ -83,10 +85,24 @@ export async function fitCalibrated(
     const undecided = new ValueEncodings(calibration, scheme, NOTHING_SENSITIVE);
     const sensitivities = await measure({ calibration, scheme, encodings: undecided, products }, request);
     const { sensitiveWork, poorWork } = scheme.techniques;
-    const weightBits = askedWeightBits(calibration.graph, scheme.layerWeightBits);
-    const sensitive = chooseSensitive(sensitivities, sensitiveWork, poorWork);
-    const encodings = new ValueEncodings(calibration, scheme, { ...sensitive, weightBits });
-    return await build({ calibration, scheme, encodings, products }, sensitivities, request);
+    const buildWith = (weightBits: ReadonlyMap<string, number>, errors: Sensitivities, own = calibration) => {
+      const sensitive = chooseSensitive(errors, sensitiveWork, poorWork);
+      const encodings = new ValueEncodings(own, scheme, { ...sensitive, weightBits });
+      return build({ calibration: own, scheme, encodings, products }, errors, request);
+    };
+    const { graph, stages } = calibration;
+    const { target } = scheme;
+    if (target === null) return await buildWith(askedWeightBits(graph, scheme.layerWeightBits), sensitivities);
+    const { widths: layers } = sensitivities;
+    return await buildToTarget({
+      ...{ graph, target, layers, sizeOf: request.sizeOf },
+      build: (bits, attempt) =>
+        buildWith(
+          bits,
+          { ...sensitivities, otherWeights: errorOf(layers, bits) },
+          { ...calibration, stages: attempt === 1 ? stages : named(stages, `build ${attempt}: `) },
+        ),
+    });
   } finally {
     await products.close();
   }
@@ -94,8 +110,10 @@ export async function fitCalibrated(
 
 /** What too few bits of inputs, weights and softmax weights do to the logits, where it matters which are the worst. */
 async function measure(quantization: Quantization, { options, onProgress }: QuantizeRequest): Promise<Sensitivities> {
-  if (quantization.scheme.techniques.sensitiveWork === 0) return NOTHING_MEASURED;
-  const { sensitivityRuns } = EFFORT_SETTINGS[options.effort];
+  const { techniques, target } = quantization.scheme;
+  if (techniques.sensitiveWork === 0 && target === null) return NOTHING_MEASURED;
+  // Layers that share bits are some half of the candidates then.
+  const sensitivityRuns = EFFORT_SETTINGS[options.effort].sensitivityRuns * (target === null ? 1 : 2);
   return keptOr(quantization.calibration.stages, 'sensitivities', () =>
     measureSensitivities(quantization, sensitivityRuns, (done, total) => onProgress?.('sensitivity', done, total)),
   );

@@ -31,12 +31,20 @@ export interface QuantizeOptions {
   readonly scales: ScaleMode;
   readonly method: RangeMethod;
   readonly effort: Effort;
-  /** Bits of every linear layer's weights. */
+  /** Bits of every linear layer's weights, unless there is a target. */
   readonly weightBits: WeightBits;
   /** Of those of some layers. */
   readonly layerWeightBits: readonly PatternBits<WeightBits>[];
   readonly layerBits: readonly LayerBits[];
+  /** Bits of a weight that the model may have on average, 2 to 8: each layer gets what it needs; null: no target. */
+  readonly targetBits: number | null;
+  /** Bytes that the file may have, to the same end; null: no target. */
+  readonly targetSize: number | null;
 }
+
+/** Whether layers share out a number of bits or bytes. */
+export const hasTarget = ({ targetBits, targetSize }: QuantizeOptions): boolean =>
+  targetBits !== null || targetSize !== null;
 
 export const DEFAULT_OPTIONS: QuantizeOptions = {
   kernels: 'shift',
@@ -46,4 +54,6 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
   weightBits: 8,
   layerWeightBits: [],
   layerBits: [],
+  targetBits: null,
+  targetSize: null,
 };

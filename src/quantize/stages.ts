@@ -11,6 +11,12 @@ export interface Stages {
 
 export const NOT_KEPT: Stages = { get: () => undefined, put: () => undefined };
 
+/** The same, under names of their own. */
+export const named = (stages: Stages, prefix: string): Stages => ({
+  get: (name) => stages.get(prefix + name),
+  put: (name, value) => stages.put(prefix + name, value),
+});
+
 /** What a stage gives: what was kept of it, or what it makes now. */
 export async function keptOr<T>(stages: Stages, name: string, make: () => T | Promise<T>): Promise<T> {
   const known = stages.get(name) as T | undefined;

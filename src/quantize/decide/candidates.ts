@@ -7,9 +7,11 @@ import { inputSource, rowsNeeded } from '../plan/queries.js';
 import type { Plan } from '../plan/types.js';
 import type { Quantization } from '../context.js';
 import { askedBits } from './layer-bits.js';
+import { MEASURED_BITS } from './share-bits.js';
 import { quantizationError, softmaxError, weightChange, weightsError, type ValueOf } from './rounding-errors.js';
 
-export type Kind = 'inputs' | 'softmax' | 'weights';
+/** `planes`: the weights that a residual plane would make finer; `widths`: those that share a target of bits. */
+export type Kind = 'inputs' | 'softmax' | 'planes' | 'widths';
 
 /** What could get more bits. */
 export interface Candidate {
@@ -29,7 +31,12 @@ export interface Candidate {
 
 /** All that could get more bits. */
 export function findCandidates(quantization: Quantization): Candidate[] {
-  return [...inputCandidates(quantization), ...softmaxCandidates(quantization), ...weightCandidates(quantization)];
+  return [
+    ...inputCandidates(quantization),
+    ...softmaxCandidates(quantization),
+    ...planeCandidates(quantization),
+    ...widthCandidates(quantization),
+  ];
 }
 
 /** Multiply-adds of the rows of a layer that reach the output. */
@@ -91,27 +98,51 @@ function softmaxCandidates({ calibration, encodings, scheme }: Quantization): Ca
 const READ_MACS = 24;
 
 /** The linear layers of so few rows that a second plane of weights costs little but its place in the file. */
-function weightCandidates(quantization: Quantization): Candidate[] {
-  const { calibration, encodings, scheme, products } = quantization;
-  const { graph, plan, statistics } = calibration;
-  const { weightBits } = scheme.techniques.fit;
-  return graph.nodes
-    .filter((node) => node.op === 'linear')
+function planeCandidates(quantization: Quantization): Candidate[] {
+  const { weightBits } = quantization.scheme.techniques.fit;
+  return linearNodes(quantization)
     .filter((node) => mayHaveResidualPlane(node, quantization))
-    .map((node) => {
-      const { scale } = encodings.inputs.of(node);
-      return {
-        kind: 'weights',
-        node,
-        macs: macsOf(plan, node) + READ_MACS * node.weight.length,
-        bytes: (node.weight.length * RESIDUAL_PLANE_BITS) / 8,
-        sources: [node.x],
-        prepare: () => {
-          const change = weightChange(node, { weightBits, inputScale: scale });
-          return (valueOf) => weightsError(node, change, statistics.get(node.x)!, valueOf, products);
-        },
-      };
-    });
+    .map((node) => ({
+      kind: 'planes',
+      node,
+      macs: macsOf(quantization.calibration.plan, node) + READ_MACS * node.weight.length,
+      bytes: (node.weight.length * RESIDUAL_PLANE_BITS) / 8,
+      ...ofRoundedWeights(node, weightBits, quantization),
+    }));
+}
+
+/** All linear layers that reach the output, where there is a target: those with tied weights count with their owner. */
+function widthCandidates(quantization: Quantization): Candidate[] {
+  const { calibration, scheme } = quantization;
+  if (scheme.target === null) return [];
+  return linearNodes(quantization)
+    .filter((node) => rowsNeeded(calibration.plan, node) > 0)
+    .map((node) => ({
+      kind: 'widths',
+      node,
+      macs: 0,
+      bytes: 0,
+      ...ofRoundedWeights(node, MEASURED_BITS, quantization),
+    }));
+}
+
+const linearNodes = ({ calibration }: Quantization): LinearNode[] =>
+  calibration.graph.nodes.filter((node) => node.op === 'linear');
+
+/** What weights of so many bits add to a layer's output. */
+function ofRoundedWeights(
+  node: LinearNode,
+  weightBits: number,
+  { calibration, encodings, products }: Quantization,
+): Pick<Candidate, 'sources' | 'prepare'> {
+  const { scale } = encodings.inputs.of(node);
+  return {
+    sources: [node.x],
+    prepare: () => {
+      const change = weightChange(node, { weightBits, inputScale: scale });
+      return (valueOf) => weightsError(node, change, calibration.statistics.get(node.x)!, valueOf, products);
+    },
+  };
 }
 
 export function mayHaveResidualPlane(node: LinearNode, { calibration, encodings, scheme }: Quantization): boolean {

@@ -24,7 +24,7 @@ const FILE_COST = 1 / 2;
  * half the share that it adds to the file's weights.
  */
 export function chooseSensitive(
-  { inputs, softmax, weights, otherWeights, work, weightBytes }: Sensitivities,
+  { inputs, softmax, weights, otherWeights, work, weightBytes }: Omit<Sensitivities, 'widths'>,
   most: number,
   mostOfPoor = most,
 ): Omit<Sensitive, 'weightBits'> {

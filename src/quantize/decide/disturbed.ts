@@ -5,7 +5,7 @@ import { operandsOf, withOperands } from '../../graph/nodes/index.js';
 import type { ConstantNode, Graph, GraphNode } from '../../graph/types.js';
 import type { Calibration, Quantization } from '../context.js';
 import { moves } from '../plan/queries.js';
-import type { Candidate } from './candidates.js';
+import type { Candidate, Kind } from './candidates.js';
 import type { ValueOf } from './rounding-errors.js';
 
 /** What follows a place of the graph, and the errors that are added to the values made there. */
@@ -83,11 +83,14 @@ export function givenValues(
   ]);
 }
 
+/** Whether an error is one of a layer's output, not of a value's codes. */
+const isOfWeights = (kind: Kind): boolean => kind === 'planes' || kind === 'widths';
+
 /**
  * The constant that stands for an error, to be given; softmax weights' errors are those of the attention's output, as
  * its quantized values' are.
  */
-const errorId = ({ kind, node }: Candidate): string => `${node.id}#${kind === 'weights' ? 'weights' : 'codes'}`;
+const errorId = ({ kind, node }: Candidate): string => `${node.id}#${isOfWeights(kind) ? 'weights' : 'codes'}`;
 const roundedId = (id: string): string => `${id}#rounded`;
 const exactId = (id: string): string => `${id}#exact`;
 
@@ -99,8 +102,8 @@ export function withErrors({ calibration }: Quantization, { nodes: following, in
   const { graph, plan } = calibration;
   const errorsOf = (some: readonly Candidate[]) =>
     new Map(some.map((candidate) => [candidate.node.id, errorId(candidate)]));
-  const ofValues = errorsOf(candidates.filter(({ kind }) => kind !== 'weights'));
-  const weights = errorsOf(candidates.filter(({ kind }) => kind === 'weights'));
+  const ofValues = errorsOf(candidates.filter(({ kind }) => !isOfWeights(kind)));
+  const weights = errorsOf(candidates.filter(({ kind }) => isOfWeights(kind)));
   const readsQuantized = (node: GraphNode): boolean =>
     node.op === 'linear' || (moves(node) && plan.form.get(node.id) === 'codes');
   /** Adds an error to `x`, as a node of the given id. */

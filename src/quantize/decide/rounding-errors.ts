@@ -6,7 +6,7 @@ import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import { softmaxDither, softmaxWeight } from '../../kernels/attention.js';
 import type { SoftmaxBits, SoftmaxKind } from '../../program/types.js';
 import { transposed } from '../fit/linalg.js';
-import { roundToNearest } from '../fit/weight-rounding.js';
+import { roundCoded, roundToNearest } from '../fit/weight-rounding.js';
 import { SCORE_BITS, SCORE_UNIT } from '../build/scores.js';
 import { QUANTIZED_LIMIT, type Encoding } from './encoding.js';
 
@@ -44,14 +44,16 @@ export interface WeightRounding {
   readonly inputScale: Float64Array;
 }
 
-/** Weights [N, K] rounded to the nearest of so many bits. */
+/** Weights [N, K] rounded to the nearest of so many bits; fewer than 8 are coded, as they will be. */
 export function roundedWeights(
-  { weight, cols: N, inFeatures: K }: LinearNode,
+  { weight, cols: N }: Pick<LinearNode, 'weight' | 'cols'>,
   { weightBits, inputScale }: WeightRounding,
 ): Float32Array {
+  const K = inputScale.length;
   const scaled = new Float64Array(weight.length);
   for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) scaled[n * K + k] = weight[n * K + k] * inputScale[k];
-  const { quantized, scale } = roundToNearest(scaled, N, K, weightBits);
+  const { quantized, scale } =
+    weightBits < 8 ? roundCoded(scaled, null, K, weightBits) : roundToNearest(scaled, N, K, weightBits);
   const rounded = new Float32Array(weight.length);
   for (let n = 0; n < N; n++) {
     for (let k = 0; k < K; k++) rounded[n * K + k] = (quantized[n * K + k] * scale[n]) / inputScale[k];

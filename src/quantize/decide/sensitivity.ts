@@ -1,11 +1,13 @@
 /** What too few bits do to the logits, measured in the float model. */
 import { collect, NO_STATISTICS, type Collected } from '../../calibrate/collect.js';
-import type { Graph, GraphNode } from '../../graph/types.js';
+import type { GraphNode, LinearNode, PatchEmbedNode } from '../../graph/types.js';
 import { RelativeError } from '../compare-outputs.js';
 import type { Calibration, Quantization } from '../context.js';
 import { findCandidates, macsOf, mayHaveResidualPlane, type Candidate, type Kind } from './candidates.js';
 import { allRowsOf, givenValues, segmentsOf, withErrors, type Segment } from './disturbed.js';
+import { askedWeightBits, WEIGHT_LAYERS } from './layer-bits.js';
 import { roundedWeights } from './rounding-errors.js';
+import { MEASURED_BITS, type SharingLayer } from './share-bits.js';
 
 /** Where the error of a model with 8-bit inputs, weights and softmax weights would come from. */
 export interface Sensitivities {
@@ -15,6 +17,8 @@ export interface Sensitivities {
   readonly softmax: ReadonlyMap<string, Sensitivity>;
   /** Of weights, by the id of the linear layer. */
   readonly weights: ReadonlyMap<string, Sensitivity>;
+  /** The layers that share the target's bits; none where there is no target. */
+  readonly widths: readonly SharingLayer[];
   /** What rounding the weights of all other layers does, as a share of the logits' energy. */
   readonly otherWeights: number;
   /** Multiply-adds of all linear layers. */
@@ -37,6 +41,7 @@ export const NOTHING_MEASURED: Sensitivities = {
   inputs: new Map(),
   softmax: new Map(),
   weights: new Map(),
+  widths: [],
   otherWeights: 0,
   work: 0,
   weightBytes: 0,
@@ -54,7 +59,7 @@ export async function measureSensitivities(
   runs: number,
   onProgress?: (done: number, total: number) => void,
 ): Promise<Sensitivities> {
-  const { calibration } = quantization;
+  const { calibration, scheme } = quantization;
   const candidates = findCandidates(quantization);
   if (candidates.length === 0) return NOTHING_MEASURED;
   const fitted = calibration.images.slice(0, calibration.fitImages);
@@ -85,8 +90,9 @@ export async function measureSensitivities(
     return {
       inputs: of('inputs'),
       softmax: of('softmax'),
-      weights: of('weights'),
-      otherWeights: await errorOfOtherWeights(quantization, { ...sample, exact }),
+      weights: of('planes'),
+      widths: await sharingLayers(quantization, of('widths'), { ...sample, exact }),
+      otherWeights: scheme.target === null ? await errorOfOtherWeights(quantization, { ...sample, exact }) : 0,
       ...sizesOf(quantization),
     };
   } finally {
@@ -129,11 +135,59 @@ async function addErrors(
   samples.close();
 }
 
-async function errorOfOtherWeights(quantization: Quantization, { images, common, exact }: Sample): Promise<number> {
-  const error = new RelativeError(quantization.calibration.graph);
+/** What rounding the weights of all layers does that may have no residual plane. */
+function errorOfOtherWeights(quantization: Quantization, sample: Sample): Promise<number> {
+  const { weightBits } = quantization.scheme.techniques.fit;
+  const isOther = (node: GraphNode): boolean => node.op === 'linear' && !mayHaveResidualPlane(node, quantization);
+  return errorOfRounded(quantization, sample, weightBits, isOther);
+}
+
+/** The layers with weights of their own, and what rounding these does, to those too who share them. */
+async function sharingLayers(
+  quantization: Quantization,
+  measured: ReadonlyMap<string, Sensitivity>,
+  sample: Sample,
+): Promise<SharingLayer[]> {
+  const { calibration, scheme } = quantization;
+  if (scheme.target === null) return [];
+  const asked = askedWeightBits(calibration.graph, scheme.layerWeightBits);
+  const layers: SharingLayer[] = [];
+  for (const node of calibration.graph.nodes) {
+    if (!hasWeights(node) || (node.op === 'linear' && node.weightsOf !== undefined)) continue;
+    const { id } = node;
+    const sharers = calibration.graph.nodes.filter((other) => other.op === 'linear' && other.weightsOf === id);
+    const error =
+      node.op === 'linear'
+        ? [node, ...sharers].reduce((sum, one) => sum + (measured.get(one.id)?.error ?? 0), 0)
+        : await errorOfRounded(quantization, sample, MEASURED_BITS, (other) => other === node);
+    layers.push({ id, count: node.weight.length, cols: node.cols, error, asked: asked.get(id) });
+  }
+  return layers;
+}
+
+type WeightNode = LinearNode | PatchEmbedNode;
+const hasWeights = (node: GraphNode): node is WeightNode => WEIGHT_LAYERS.includes(node.op);
+
+/** What rounding the weights of some layers to the nearest of so many bits does to the outputs, all together. */
+async function errorOfRounded(
+  quantization: Quantization,
+  { images, common, exact }: Sample,
+  weightBits: number,
+  isRounded: (node: GraphNode) => boolean,
+): Promise<number> {
+  const { encodings, calibration } = quantization;
+  const scaleOf = (node: WeightNode): Float64Array =>
+    node.op === 'linear'
+      ? encodings.inputs.of(node).scale
+      : new Float64Array(node.weight.length / node.cols).fill(1);
+  const nodes = calibration.graph.nodes.map((node): GraphNode => {
+    if (!hasWeights(node) || !isRounded(node)) return node;
+    return { ...node, weight: roundedWeights(node, { weightBits, inputScale: scaleOf(node) }) };
+  });
+  const error = new RelativeError(calibration.graph);
   const { samples } = await collect({
     ...common,
-    graph: withRoundedWeights(quantization),
+    graph: { ...calibration.graph, nodes },
     images,
     samples: new Map(),
     listeners: { onOutput: (values, image) => error.add(exact.logits[image], values) },
@@ -146,18 +200,6 @@ async function errorOfOtherWeights(quantization: Quantization, { images, common,
 function spread<T>(list: readonly T[], count: number): T[] {
   if (count >= list.length) return [...list];
   return Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)]);
-}
-
-/** The graph with the weights of its other linear layers rounded to nearest. */
-function withRoundedWeights(quantization: Quantization): Graph {
-  const { calibration, encodings, scheme } = quantization;
-  const { graph } = calibration;
-  const { weightBits } = scheme.techniques.fit;
-  const nodes = graph.nodes.map((node): GraphNode => {
-    if (node.op !== 'linear' || mayHaveResidualPlane(node, quantization)) return node;
-    return { ...node, weight: roundedWeights(node, { weightBits, inputScale: encodings.inputs.of(node).scale }) };
-  });
-  return { ...graph, nodes };
 }
 
 function sizesOf({ calibration, scheme }: Quantization): Pick<Sensitivities, 'work' | 'weightBytes'> {

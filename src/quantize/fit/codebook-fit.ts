@@ -2,7 +2,7 @@
 import { CODED_LIMIT, FACTORS, forEachGroup, groupsOf, levelsOf, type Coding } from '../../program/codebook.js';
 
 /** Inputs that share a factor: 4 bits of it are an eighth of a bit a weight. */
-const GROUP_SIZE = 32;
+export const GROUP_SIZE = 32;
 /** Weights that the codebook is fitted to. */
 const SAMPLED_WEIGHTS = 1 << 16;
 /** Rounds in which factors are chosen, and then levels. */

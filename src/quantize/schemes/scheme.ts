@@ -12,4 +12,6 @@ export interface Scheme {
   readonly layerBits: QuantizeOptions['layerBits'];
   /** Weight bits that the user asks for, of some layers. */
   readonly layerWeightBits: QuantizeOptions['layerWeightBits'];
+  /** What the weights of all layers together may take; null: each has the bits that are asked for. */
+  readonly target: Pick<QuantizeOptions, 'targetBits' | 'targetSize'> | null;
 }

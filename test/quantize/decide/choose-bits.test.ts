@@ -12,7 +12,7 @@ describe('the choice', () => {
   });
   const values = fc.array(value, { maxLength: 30 });
   const share = fc.double({ min: 0, max: 0.5, noNaN: true });
-  const nothing: Sensitivities = {
+  const nothing: Omit<Sensitivities, 'widths'> = {
     inputs: new Map(),
     softmax: new Map(),
     weights: new Map(),

@@ -1,0 +1,111 @@
+/** Bits for the weights of each layer that make all of them, or the file, as large as the user allows. */
+import { InputError } from '../errors.js';
+import type { Graph, GraphNode } from '../graph/types.js';
+import { errorOf, shareBits, type CostOf, type SharingLayer } from './decide/share-bits.js';
+import { GROUP_SIZE } from './fit/codebook-fit.js';
+import { FACTOR_BITS, groupsOf } from '../program/codebook.js';
+import type { QuantizeResult } from './request.js';
+import type { Scheme } from './schemes/scheme.js';
+
+type Bits = ReadonlyMap<string, number>;
+
+/** A file may be built anew so often: the first one's other bytes are a guess. */
+const MOST_BUILDS = 3;
+/** Another build must promise so much less error. */
+const WORTH_A_BUILD = 0.03;
+/** Bytes by which the header may differ from that of the build before. */
+const SLACK = 1024;
+
+/** What a target is reached with. */
+export interface TargetRequest {
+  readonly graph: Graph;
+  readonly target: NonNullable<Scheme['target']>;
+  readonly layers: readonly SharingLayer[];
+  /** Builds the program with such bits. */
+  readonly build: (bits: Bits, attempt: number) => Promise<QuantizeResult>;
+  /** Bytes of the file that will hold a program. */
+  readonly sizeOf?: (result: QuantizeResult) => number;
+}
+
+/**
+ * Builds the program whose weights take the bits or bytes that they may.
+ *
+ * @throws InputError where 2 bits for every weight are too many
+ */
+export async function buildToTarget(request: TargetRequest): Promise<QuantizeResult> {
+  const { targetBits, targetSize } = request.target;
+  if (targetSize !== null) return buildToSize(request, targetSize);
+  const { layers, build } = request;
+  const total = Math.floor(targetBits! * layers.reduce((sum, { count }) => sum + count, 0));
+  const bits = shareBits(layers, ({ count }, width) => count * width, total);
+  if (bits !== null) return build(bits, 1);
+  throw new InputError(
+    `The weights cannot have ${targetBits} bits on average: those of some layers are asked to have more. ` +
+      'Ask for fewer (--weight-bits), or for more on average (--target-bits).',
+    { code: 'BAD_SETTING' },
+  );
+}
+
+/** Bits that a layer takes in the file; below 8 its weights are coded, with factors and a codebook. */
+const storedBits: CostOf = ({ count, cols }, bits) => {
+  if (bits === 8) return count * bits;
+  return count * bits + FACTOR_BITS * cols * groupsOf(count / cols, GROUP_SIZE) + 8 * 2 ** bits;
+};
+
+async function buildToSize(
+  { graph, layers, build, sizeOf }: TargetRequest,
+  targetSize: number,
+): Promise<QuantizeResult> {
+  if (sizeOf === undefined) throw new RangeError('a target of bytes needs to know how large a file will be');
+  const share = (otherBytes: number): Bits => {
+    const bits = shareBits(layers, storedBits, (targetSize - otherBytes - SLACK) * 8);
+    if (bits !== null) return bits;
+    const least = layers.reduce((sum, layer) => sum + storedBits(layer, layer.asked ?? 2), 0) / 8 + otherBytes + SLACK;
+    throw new InputError(
+      `A file of ${targetSize} bytes is too small for this model: with the fewest bits it takes about ` +
+        `${Math.ceil(least / 1000)} kB (--target-size)`,
+      { code: 'BAD_SETTING' },
+    );
+  };
+  let bits = share(guessOtherBytes(graph));
+  for (let attempt = 1; ; attempt++) {
+    const result = await build(bits, attempt);
+    const size = sizeOf(result);
+    const weights = layers.reduce((sum, layer) => sum + storedBits(layer, bits.get(layer.id)!), 0) / 8;
+    const next = share(size - weights);
+    const isWorthIt = errorOf(layers, next) < (1 - WORTH_A_BUILD) * errorOf(layers, bits);
+    if (size <= targetSize && (attempt === MOST_BUILDS || !isWorthIt)) return result;
+    if (attempt === MOST_BUILDS)
+      throw new InputError(`No file of ${targetSize} bytes came out, but of ${size}; ask for a little more`, {
+        code: 'BAD_SETTING',
+      });
+    bits = next;
+  }
+}
+
+/** What an op takes in the header and the provenance, about. */
+const OP_BYTES = 450;
+
+/** What a file takes beside weights, about: the first build tells it. */
+function guessOtherBytes({ nodes }: Graph): number {
+  return nodes.reduce((sum, node) => sum + OP_BYTES + tensorBytes(node), 0);
+}
+
+/** Multipliers, offsets and biases of a node, its weights left out. */
+function tensorBytes(node: GraphNode): number {
+  switch (node.op) {
+    case 'constant':
+      return 4 * node.value.length;
+    case 'linear':
+    case 'patchEmbed':
+      return 8 * node.cols;
+    case 'gather':
+      return 4 * node.index.length;
+    case 'add':
+    case 'windows':
+    case 'maxPool':
+      return 0;
+    default:
+      return 12 * node.cols;
+  }
+}
