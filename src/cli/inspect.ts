@@ -12,7 +12,6 @@ import { describeProgram } from '../program/describe.js';
 import type { OpDescription } from '../program/describe.js';
 import { loadModel } from '../program/file.js';
 import { isIntegerOnly } from '../program/integer-only.js';
-import { FORMAT_VERSION } from '../program/model.js';
 import { requireRegularFile } from '../regular-file.js';
 import { modelSummary, outputRows } from '../model-summary.js';
 import { addExamples } from './examples.js';
@@ -77,7 +76,6 @@ async function inspectIvit(file: string, { format, maxMemory }: Flags): Promise<
     printJson({
       path: file,
       bytes: size,
-      formatVersion: FORMAT_VERSION,
       integerOnly,
       input: program.input,
       ...rest,
@@ -86,7 +84,7 @@ async function inspectIvit(file: string, { format, maxMemory }: Flags): Promise<
     return;
   }
   const { input } = model.program;
-  const summary = { ...model, input, formatVersion: FORMAT_VERSION, integerOnly, bytes: size };
+  const summary = { ...model, input, integerOnly, bytes: size };
   print(pairs(modelSummary(summary, ops)), '', opTable(ops));
   printCommand('Repeat with', commandOf(model.provenance));
 }

@@ -13,6 +13,7 @@ import type { Container, Tensor, TensorData } from './container.js';
 import { jsonError, parseJsonOnce } from './json.js';
 import { isIntegerOnly } from './integer-only.js';
 import { checkOutputs, inOrder, isDefault, outputsByDefault, outputsSchema } from './output.js';
+import { narrowed, storedTypes, widened } from './narrow.js';
 import { packWeights, packedBits, packedLength, unpackWeights } from './pack.js';
 import { decimal, type TensorField } from './ops/definition.js';
 import { parseOutline, splitProgram, tensorFields, tiedWeights } from './schema.js';
@@ -22,7 +23,9 @@ import { validateProgram } from './validate.js';
 import { checkWork } from './work.js';
 
 /** Raised whenever older readers would misread what newer writers write. */
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
+/** Those that this reader knows: a file of version 3 is one of version 4 that has no tensor in a narrower type. */
+const READ_VERSIONS: readonly string[] = ['3', String(FORMAT_VERSION)];
 
 /** Everything inference needs (program, preprocess), and what people want to know about it. */
 export interface IvitModel {
@@ -43,6 +46,8 @@ export interface IvitModel {
 
 /** A model that was read from a file. */
 export interface StoredModel extends IvitModel {
+  /** Version of the file's format. */
+  readonly formatVersion: number;
   /** `sha256:` and 64 hexadecimal digits: the hash of the file's content. Two files of one hash are the same model. */
   readonly hash: string;
 }
@@ -148,7 +153,7 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
       if (held === undefined) continue;
       const data = field === 'weight' && op.op === 'linear' && isCoded(op) ? encodeWeights(op) : held;
       const bits = packedBits(op, field);
-      const tensor = { dtype, shape: shape ?? [data.length], data };
+      const tensor = { shape: shape ?? [data.length], ...narrowed(dtype, data) };
       named.set(`${op.name}.${field}`, bits === null ? tensor : pack(data as Int8Array, bits));
     }
   });
@@ -160,7 +165,8 @@ export function encodeModel(model: IvitModel, digest: Digest): Uint8Array {
 
 /**
  * Reads a `.ivit` file. Every number is checked: the program that comes out is valid and proven free of overflow.
- * Its arrays are views on `bytes` (but for weights of fewer than 8 bits, which are unpacked).
+ * Its arrays are views on `bytes`, but for weights of fewer than 8 bits, which are unpacked, and tensors in a narrower
+ * type than their field's, which are widened.
  *
  * @param bytes the whole file; its buffer position must be a multiple of 8
  * @throws InputError with a one-line reason
@@ -178,9 +184,9 @@ function decodeFile(bytes: Uint8Array, digest: Digest, options: MemoryOptions): 
   const { metadata } = container;
   if (metadata.get(KEY.format) !== 'ivit') throw malformed('it is a safetensors file, but not one of ivit');
   const version = metadata.get(KEY.version);
-  if (version !== String(FORMAT_VERSION)) {
+  if (version === undefined || !READ_VERSIONS.includes(version)) {
     throw new InputError(
-      `The file has format version ${quote(String(version))}; this ivit reads version ${FORMAT_VERSION}. Quantize ` +
+      `The file has format version ${quote(String(version))}; this ivit reads ${READ_VERSIONS.join(' and ')}. Quantize ` +
         'the model again with this ivit, or use the one that wrote it.',
     );
   }
@@ -204,6 +210,7 @@ function decodeFile(bytes: Uint8Array, digest: Digest, options: MemoryOptions): 
     labels: metadata.has(KEY.labels) ? parse(labelsSchema, parseJson(metadata, KEY.labels), KEY.labels) : null,
     logitScale: text(metadata, KEY.logitScale),
     provenance: parse(provenanceSchema, parseJson(metadata, KEY.provenance), KEY.provenance),
+    formatVersion: Number(version),
     hash: text(metadata, KEY.hash),
   };
   checkRest(model);
@@ -269,14 +276,15 @@ function readTensor(op: OpOutline, field: TensorField, name: string, tensor: Ten
     throw malformed(`it has no tensor ${quote(name)}`);
   }
   const { dtype, shape } = storedForm(op, field);
-  if (tensor.dtype !== dtype) throw malformed(`tensor ${quote(name)} is ${tensor.dtype}, not ${dtype}`);
+  if (!storedTypes(dtype).includes(tensor.dtype))
+    throw malformed(`tensor ${quote(name)} is ${tensor.dtype}, not ${storedTypes(dtype).join(', ')}`);
   const isExpected = shape === null ? tensor.shape.length === 1 : shape.join() === tensor.shape.join();
   if (!isExpected)
     throw malformed(
       `tensor ${quote(name)} has shape [${tensor.shape.join(', ')}], not [${(shape ?? ['any']).join(', ')}]`,
     );
   const bits = packedBits(op, field.field);
-  return bits === null ? tensor.data : unpackWeights(tensor.data as Uint8Array, countOf(field), bits);
+  return bits === null ? widened(dtype, tensor.data) : unpackWeights(tensor.data as Uint8Array, countOf(field), bits);
 }
 
 /** A tensor's type and shape in the file. */

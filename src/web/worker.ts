@@ -10,7 +10,7 @@ import type { WasmExports } from '../engine/wasm-exports.js';
 import { attentionMaps, tokenLayout, type ImageMap } from '../explain/index.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
 import { describeProgram } from '../program/describe.js';
-import { FORMAT_VERSION, decodeModel } from '../program/model.js';
+import { decodeModel } from '../program/model.js';
 import type { StoredModel } from '../program/model.js';
 import type { Answer, ModelInfo, Request, RequestKind, Requests, Source } from './protocol.js';
 import { sha256 } from './sha256.js';
@@ -98,5 +98,5 @@ function attach({ module, memory, context, input, output, outputLength }: Snapsh
 }
 
 function infoOf({ program, ...rest }: StoredModel, own: Pick<ModelInfo, 'bytes' | 'isa' | 'hasAttention'>): ModelInfo {
-  return { ...rest, ...own, input: program.input, formatVersion: FORMAT_VERSION, layers: describeProgram(program) };
+  return { ...rest, ...own, input: program.input, layers: describeProgram(program) };
 }

@@ -1,7 +1,9 @@
 /** Changes a `.ivit` file and gives it a valid hash again: what an attacker does. */
 import { createHash } from 'node:crypto';
 import { decodeContainer, encodeContainer } from '../../src/program/container.js';
-import type { TensorData } from '../../src/program/container.js';
+import type { Dtype, TensorData } from '../../src/program/container.js';
+import { storedTypes, widened } from '../../src/program/narrow.js';
+import { parseOutline, tensorFields } from '../../src/program/schema.js';
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -33,10 +35,23 @@ export function withHeader(bytes: Uint8Array, change: (json: string) => string):
   return rehashed(Buffer.concat([header, bytes.subarray(8 + length)]));
 }
 
-/** The file with other tensors: `change` gets the data of each, by name, to write into. */
+/**
+ * The file with other tensors: `change` gets the data of each, by name, to write into, as wide as any number of its
+ * field needs.
+ */
 export function withTensors(bytes: Uint8Array, change: (tensors: ReadonlyMap<string, TensorData>) => void): Uint8Array {
   const { metadata, tensors } = decodeContainer(bytes);
-  const copies = new Map([...tensors].map(([name, t]) => [name, { ...t, data: t.data.slice() as TensorData }]));
+  const widths = new Map<string, Dtype>(
+    parseOutline(metadata.get('program')!).ops.flatMap((op) =>
+      tensorFields(op).map(({ field, dtype }) => [`${op.name}.${field}`, dtype] as const),
+    ),
+  );
+  const copies = new Map(
+    [...tensors].map(([name, t]) => {
+      const dtype = storedTypes(widths.get(name)!).length > 1 ? widths.get(name)! : t.dtype;
+      return [name, { ...t, dtype, data: widened(dtype, t.data).slice() as TensorData }];
+    }),
+  );
   change(new Map([...copies].map(([name, { data }]) => [name, data])));
   return rehashed(encodeContainer({ metadata, tensors: copies }));
 }

@@ -277,7 +277,7 @@ describe('the model', () => {
       ['headless.ivit', whole.subarray(0, 50), /truncated/],
       ['empty.ivit', new Uint8Array(0), /it has only 0 bytes/],
       ['damaged.ivit', damaged, /does not match its hash/],
-      ['newer.ivit', newer, /format version "9"; this ivit reads version 3/],
+      ['newer.ivit', newer, /format version "9"; this ivit reads 3 and 4/],
       ['photo.ivit', await readFile(folder.path('photos', 'a.png')), /Not a valid \.ivit file/],
     ];
     for (const [name, content, reason] of cases) {

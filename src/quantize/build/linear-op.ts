@@ -30,11 +30,8 @@ export function linearOp(
   const isCarried = carried.quantized !== plane.quantized;
   const weight =
     plane.coding !== null && isCarried ? toLevels(carried.quantized, plane.coding, node.inFeatures) : carried.quantized;
-  const { multiplier, shift } = encodeMultipliers(
-    carried.steps.map((u, n) => u / target.scale[n]),
-    node.name,
-    input.out.type === 'i16' ? MULTIPLIER_BITS_16 : 31,
-  );
+  const factors = carried.steps.map((u, n) => u / target.scale[n]);
+  const { multiplier, shift } = encodeMultipliers(factors, node.name, multiplierBits(plane.bits, factors, input));
   return {
     ...{ op: 'linear', name: node.name, rows: node.rows, cols: node.cols, out: target.out, x: input.value },
     ...{ weight, inFeatures: node.inFeatures, weightBits: plane.bits },
@@ -51,6 +48,20 @@ export function linearOp(
       residual: residual?.value ?? null,
     },
   };
+}
+
+/** Where weights have few bits: such multipliers take half the bytes, */
+const SMALL_MULTIPLIER_BITS = 15;
+/** as long as the least of them keeps this many: an error of 1/512 is far below that of such weights. */
+const LEAST_SMALL_BITS = 8;
+
+/** Bits of a layer's largest multiplier. @param factors what multipliers stand for */
+function multiplierBits(weightBits: number, factors: Float64Array, { out }: Layer['input']): number {
+  const whole = out.type === 'i16' ? MULTIPLIER_BITS_16 : 31;
+  if (weightBits === 8) return whole;
+  const positive = factors.filter((f) => f > 0);
+  const [least, most] = [Math.min(...positive), Math.max(...positive)];
+  return most / least < 2 ** (SMALL_MULTIPLIER_BITS - LEAST_SMALL_BITS) ? SMALL_MULTIPLIER_BITS : whole;
 }
 
 /** The accumulators of a layer: quantized weights [N, K], and the real value of one step of each channel [N]. */

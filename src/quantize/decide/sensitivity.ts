@@ -177,9 +177,7 @@ async function errorOfRounded(
 ): Promise<number> {
   const { encodings, calibration } = quantization;
   const scaleOf = (node: WeightNode): Float64Array =>
-    node.op === 'linear'
-      ? encodings.inputs.of(node).scale
-      : new Float64Array(node.weight.length / node.cols).fill(1);
+    node.op === 'linear' ? encodings.inputs.of(node).scale : new Float64Array(node.weight.length / node.cols).fill(1);
   const nodes = calibration.graph.nodes.map((node): GraphNode => {
     if (!hasWeights(node) || !isRounded(node)) return node;
     return { ...node, weight: roundedWeights(node, { weightBits, inputScale: scaleOf(node) }) };

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { cTarget } from '../../../src/export/c/index.js';
 import type { Exported, ExportOptions } from '../../../src/export/target.js';
+import { FORMAT_VERSION } from '../../../src/program/model.js';
 import { outputsByDefault } from '../../../src/program/output.js';
 import type { Program } from '../../../src/program/types.js';
 import { tinyModel } from '../../program/tiny.js';
@@ -28,7 +29,8 @@ export const STRICT = [
 ];
 
 export function exportProgram(program: Program, options: ExportOptions = {}): Promise<Exported> {
-  const model = { ...tinyModel(), program, outputs: outputsByDefault(program), hash: `sha256:${'0'.repeat(64)}` };
+  const stored = { formatVersion: FORMAT_VERSION, hash: `sha256:${'0'.repeat(64)}` };
+  const model = { ...tinyModel(), program, outputs: outputsByDefault(program), ...stored };
   return Promise.resolve(cTarget.write({ model, name: 'model', options }));
 }
 
