@@ -23,10 +23,12 @@ const numbers = (expected: string, accepts: (x: number) => boolean): Check => ({
     value.length <= MAX_CHANNELS &&
     value.every((x) => Number.isFinite(x) && accepts(x as number)),
 });
-const orNull = ({ expected, accepts }: Check): Check => ({
-  expected: `${expected}, or null`,
-  accepts: (value) => value === null || accepts(value),
-});
+function isTarget(value: unknown): boolean {
+  const [[name, number] = [], ...others] = Object.entries(value as object);
+  if (others.length > 0) return false;
+  if (name === 'bits') return typeof number === 'number' && number >= 2 && number <= 8;
+  return name === 'bytes' && wholeNumber(1).accepts(number);
+}
 const BOOLEAN: Check = { expected: 'true or false', accepts: (value) => typeof value === 'boolean' };
 const edge = wholeNumber(1, MAX_EDGE).accepts;
 
@@ -55,11 +57,10 @@ const QUANTIZE: Checks<QuantizeRequest> = {
       ({ pattern, bits }) => typeof pattern === 'string' && pattern !== '' && WEIGHT_BITS.includes(bits as 8),
     ),
   ),
-  targetBits: orNull({
-    expected: 'a number of 2 to 8',
-    accepts: (value) => typeof value === 'number' && value >= 2 && value <= 8,
-  }),
-  targetSize: orNull(wholeNumber(1)),
+  target: {
+    expected: '{ bits: 2 to 8 } or { bytes }',
+    accepts: (value) => value === null || isTarget(value),
+  },
   layerBits: listOf(
     shaped(
       '{ pattern, bits: 8 or 16 }',

@@ -1,5 +1,5 @@
 /** Commands that repeat what was done, as they can be typed into a shell. */
-import { DEFAULT_OPTIONS, type PatternBits } from '../quantize/index.js';
+import { DEFAULT_OPTIONS, type PatternBits, type Target } from '../quantize/index.js';
 import type { Provenance } from '../program/model.js';
 import type { CompareRequest, QuantizeRequest } from './requests.js';
 
@@ -28,6 +28,11 @@ function weightBitsOption(bits: number | string | undefined, patterns = ''): str
   return all.length === 0 ? [] : option('weight-bits', all.join(','));
 }
 
+const targetOption = (target: Target | null): string[] => {
+  if (target === null) return [];
+  return 'bits' in target ? option('target-bits', target.bits) : option('target-size', target.bytes);
+};
+
 /** Settings that are one word each. */
 const WORDS = ['kernels', 'scales', 'method', 'effort'] as const;
 
@@ -49,8 +54,7 @@ export function quantizeCommand(model: string, request: QuantizeRequest): string
     ...option('num-images', numImages),
     ...wordOptions(request),
     ...weightBitsOption(weightBits, listed(layerWeightBits)),
-    ...option('target-bits', request.targetBits ?? undefined),
-    ...option('target-size', request.targetSize ?? undefined),
+    ...targetOption(request.target ?? null),
     ...layerBits.flatMap(({ pattern, bits }) => option('layer-bits', `${pattern}=${bits}`)),
     ...option('labels', labels),
     ...(stats === undefined ? [] : ['--stats', ...stats]),

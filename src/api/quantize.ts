@@ -145,7 +145,6 @@ export async function quantizePrepared(
     options,
     statistics: howToObserve(statistics, synthetic, request),
     threads: request.threads ?? availableParallelism(),
-    sizeOf: (built: QuantizeResult) => encodeModel(modelOf(built), () => NO_DIGEST).length,
     onProgress: request.onProgress,
   };
   const statisticsImages = (built: QuantizeResult): number | null =>
@@ -165,7 +164,8 @@ export async function quantizePrepared(
       layers: built.layers.map(({ name, sqnrDb }) => ({ name, sqnrDb: decibels(sqnrDb) })),
     },
   });
-  const result = await quantizeGraph(asked, shared);
+  const sizeOf = (built: QuantizeResult): number => encodeModel(modelOf(built), () => NO_DIGEST).length;
+  const result = await quantizeGraph(asked, { ...shared, sizeOf });
   if (!isIntegerOnly(result.program)) request.onNotice?.(`WARNING: ${NOT_INTEGER_ONLY}`);
   const bytes = await saveModel(output, modelOf(result));
   return { bytes, result };
@@ -370,14 +370,14 @@ function decibels(value: number): string {
  * @param statisticsImages how many images the ranges were chosen on, where statistics were given; else null
  */
 function recordSettings(
-  { layerBits, layerWeightBits, targetBits, targetSize, ...simple }: QuantizeOptions,
+  { layerBits, layerWeightBits, target, ...simple }: QuantizeOptions,
   statisticsImages: number | null,
 ): Record<string, string> {
   const settings = Object.fromEntries(Object.entries(simple).map(([key, value]) => [key, String(value)]));
   if (layerBits.length > 0) settings['layerBits'] = listed(layerBits);
   if (layerWeightBits.length > 0) settings['layerWeightBits'] = listed(layerWeightBits);
-  if (targetBits !== null) settings['targetBits'] = String(targetBits);
-  if (targetSize !== null) settings['targetSize'] = String(targetSize);
+  if (target !== null && 'bits' in target) settings['targetBits'] = String(target.bits);
+  if (target !== null && 'bytes' in target) settings['targetSize'] = String(target.bytes);
   if (statisticsImages !== null) settings['statisticsImages'] = String(statisticsImages);
   return settings;
 }

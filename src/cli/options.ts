@@ -86,12 +86,15 @@ function memorySize(text: string): number {
 
 const FILE_UNITS = { '': 1, k: 1e3, m: 1e6, g: 1e9, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30 };
 
+/** No model is as small: who asks for 4 bytes means another unit. */
+const LEAST_FILE = 1000;
+
 /** `4MB` (10^6 bytes each), `3.9M`, `3.7MiB`, or bytes. */
 export function fileSize(text: string): number {
   const [, digits, unit] = /^(\d{1,12}(?:\.\d{1,6})?) ?((?:[kmg]i?)?)b?$/i.exec(text) ?? [];
   const size = Math.floor(Number(digits) * FILE_UNITS[unit?.toLowerCase() as keyof typeof FILE_UNITS]);
-  if (size >= 1) return size;
-  throw new InvalidArgumentError('It must be a size like 4MB, 900kB or 3.7MiB.');
+  if (size >= LEAST_FILE) return size;
+  throw new InvalidArgumentError('It must be a size like 4MB, 900kB or 3.7MiB, of 1 kB or more.');
 }
 
 export function addMemoryOption(command: Command): Command {

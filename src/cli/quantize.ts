@@ -10,7 +10,15 @@ import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, wo
 import type { LayerBits, PatternBits, WeightBits, QuantizeOptions } from '../quantize/index.js';
 import { decisionTable, recognizedText } from './decisions.js';
 import { addExamples } from './examples.js';
-import { addRecipeOptions, addThreadsOption, atLeastTwo, choice, collectNames, collecting, fileSize } from './options.js';
+import {
+  addRecipeOptions,
+  addThreadsOption,
+  atLeastTwo,
+  choice,
+  collectNames,
+  collecting,
+  fileSize,
+} from './options.js';
 import type { RecipeOptionValues } from './options.js';
 import { commandLine } from '../api/command.js';
 import { parseShard, shardFrom } from './shard.js';
@@ -35,7 +43,10 @@ import {
   warningsTold,
 } from './render.js';
 
-interface Flags extends RecipeOptionValues, Partial<Omit<QuantizeOptions, 'weightBits' | 'layerWeightBits'>> {
+interface Flags
+  extends RecipeOptionValues, Partial<Omit<QuantizeOptions, 'weightBits' | 'layerWeightBits' | 'target'>> {
+  readonly targetBits?: number;
+  readonly targetSize?: number;
   readonly weightBits?: WidthFlags;
   readonly out?: string;
   readonly output?: readonly string[];
@@ -191,10 +202,14 @@ async function observeShard(model: string, flags: Flags, shard: ShardFlag): Prom
 function requestOf(flags: Flags): QuantizeRequest {
   const { out, output, images, numImages, stats, saveStats, resume, report, labels, threads } = flags;
   const { kernels, scales, method, effort, weightBits, layerBits, targetBits, targetSize } = flags;
+  if (targetBits !== undefined && targetSize !== undefined)
+    throw new UsageError('--target-bits and --target-size say the same in two ways: give one of them');
+  const size = targetSize === undefined ? undefined : { bytes: targetSize };
+  const target = targetBits === undefined ? size : { bits: targetBits };
   return {
     ...outputsAsked(out, output),
     ...{ images, numImages, stats, saveStats, resume, report, labels, threads },
-    ...{ kernels, scales, method, effort, ...weightBits, layerBits, targetBits, targetSize },
+    ...{ kernels, scales, method, effort, ...weightBits, layerBits, target },
     preprocess: parseRecipeFlags(flags),
   };
 }

@@ -186,8 +186,8 @@ function decodeFile(bytes: Uint8Array, digest: Digest, options: MemoryOptions): 
   const version = metadata.get(KEY.version);
   if (version === undefined || !READ_VERSIONS.includes(version)) {
     throw new InputError(
-      `The file has format version ${quote(String(version))}; this ivit reads ${READ_VERSIONS.join(' and ')}. Quantize ` +
-        'the model again with this ivit, or use the one that wrote it.',
+      `The file has format version ${quote(String(version))}; this ivit reads ${READ_VERSIONS.join(' and ')}. ` +
+        'Quantize the model again with this ivit, or use the one that wrote it.',
     );
   }
   checkHash(bytes, metadata, digest);

@@ -8,12 +8,14 @@ import { chooseSamples } from './fit/samples.js';
 import { FloatPasses } from './float-passes.js';
 import { separateOutputRows } from './output-rows.js';
 import { planGraph } from './plan/index.js';
-import type { QuantizeRequest } from './request.js';
+import type { QuantizeRequest, QuantizeResult } from './request.js';
 import type { Scheme } from './schemes/scheme.js';
 import { NOT_KEPT, getPass, putPass, type Stages } from './stages.js';
 
-/** What quantizations have in common with others, or with a run of theirs that was killed. */
+/** What quantizations have in common with others, or with a run that was killed; and where the result goes. */
 export interface Shared {
+  /** Bytes of the file that will hold a program: needed where these are the target. */
+  readonly sizeOf?: (result: QuantizeResult) => number;
   /** The caller closes them. */
   readonly passes?: FloatPasses;
   readonly stages?: Stages;

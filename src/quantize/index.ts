@@ -19,7 +19,7 @@ import { separateOutputRows } from './output-rows.js';
 import type { QuantizeRequest, QuantizeResult } from './request.js';
 import { resolveScheme, type Scheme } from './schemes/index.js';
 import { keptOr, named } from './stages.js';
-import { buildToTarget } from './target.js';
+import { buildToTarget, checkTargetSize } from './target.js';
 
 export type { Agreement } from '../metrics/agreement.js';
 export { calibrate, holdOut, observedGraph, observedNodes } from './calibration.js';
@@ -28,7 +28,16 @@ export { FloatPasses } from './float-passes.js';
 export type { FunctionOp } from './functions.js';
 export { METHODS } from './decide/ranges.js';
 export { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, SCALE_MODES, WEIGHT_BITS } from './options.js';
-export type { Effort, KernelSet, LayerBits, PatternBits, QuantizeOptions, ScaleMode, WeightBits } from './options.js';
+export type {
+  Effort,
+  KernelSet,
+  LayerBits,
+  PatternBits,
+  QuantizeOptions,
+  ScaleMode,
+  Target,
+  WeightBits,
+} from './options.js';
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
 export type { FitStage, GivenStatistics, QuantizeRequest, QuantizeResult } from './request.js';
 export { resolveScheme, type Scheme } from './schemes/index.js';
@@ -39,12 +48,14 @@ export type { Techniques } from './techniques.js';
 /**
  * Checks that options fit a graph.
  *
- * @throws InputError for bits of layers that it does not have
+ * @throws InputError for bits of layers that it does not have, and a size that it cannot have
  */
-export function checkLayers(graph: Graph, { layerBits, layerWeightBits }: QuantizeOptions): void {
+export function checkLayers(graph: Graph, options: QuantizeOptions): void {
+  const { layerBits, layerWeightBits } = options;
   const separated = separateOutputRows(graph);
   checkLayerBits(separated, layerBits, ['linear']);
   checkLayerBits(separated, layerWeightBits, WEIGHT_LAYERS);
+  checkTargetSize(separated, options);
 }
 
 /**
@@ -64,11 +75,8 @@ export async function quantizeGraph(request: QuantizeRequest, shared: Shared = {
   checkLayers(graph, options);
   const passes = shared.passes ?? new FloatPasses();
   try {
-    return await fitCalibrated(
-      request,
-      await calibrate(request, holdOut(images), scheme, { ...shared, passes }),
-      scheme,
-    );
+    const calibration = await calibrate(request, holdOut(images), scheme, { ...shared, passes });
+    return await fitCalibrated(request, calibration, scheme, shared.sizeOf);
   } finally {
     if (shared.passes === undefined) await passes.close();
   }
@@ -79,6 +87,7 @@ export async function fitCalibrated(
   request: QuantizeRequest,
   calibration: Calibration,
   scheme: Scheme,
+  sizeOf?: Shared['sizeOf'],
 ): Promise<QuantizeResult> {
   const products = await openProducts(calibration.threads);
   try {
@@ -95,7 +104,7 @@ export async function fitCalibrated(
     if (target === null) return await buildWith(askedWeightBits(graph, scheme.layerWeightBits), sensitivities);
     const { widths: layers } = sensitivities;
     return await buildToTarget({
-      ...{ graph, target, layers, sizeOf: request.sizeOf },
+      ...{ graph, target, layers, sizeOf },
       build: (bits, attempt) =>
         buildWith(
           bits,

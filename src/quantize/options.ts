@@ -36,15 +36,12 @@ export interface QuantizeOptions {
   /** Of those of some layers. */
   readonly layerWeightBits: readonly PatternBits<WeightBits>[];
   readonly layerBits: readonly LayerBits[];
-  /** Bits of a weight that the model may have on average, 2 to 8: each layer gets what it needs; null: no target. */
-  readonly targetBits: number | null;
-  /** Bytes that the file may have, to the same end; null: no target. */
-  readonly targetSize: number | null;
+  /** What all weights together may take, each layer as many bits as it needs; null: as many as `weightBits` says. */
+  readonly target: Target | null;
 }
 
-/** Whether layers share out a number of bits or bytes. */
-export const hasTarget = ({ targetBits, targetSize }: QuantizeOptions): boolean =>
-  targetBits !== null || targetSize !== null;
+/** Bits of a weight on average, 2 to 8; or bytes of the whole file. */
+export type Target = { readonly bits: number } | { readonly bytes: number };
 
 export const DEFAULT_OPTIONS: QuantizeOptions = {
   kernels: 'shift',
@@ -54,6 +51,5 @@ export const DEFAULT_OPTIONS: QuantizeOptions = {
   weightBits: 8,
   layerWeightBits: [],
   layerBits: [],
-  targetBits: null,
-  targetSize: null,
+  target: null,
 };

@@ -19,8 +19,6 @@ export interface QuantizeRequest {
   readonly statistics?: GivenStatistics;
   /** Threads for the float model; default 1. */
   readonly threads?: number;
-  /** Bytes of the file that will hold a program: needed where `targetSize` is given. */
-  readonly sizeOf?: (result: QuantizeResult) => number;
   readonly onProgress?: (stage: FitStage, done: number, total: number) => void;
 }
 

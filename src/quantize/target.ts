@@ -1,11 +1,13 @@
 /** Bits for the weights of each layer that make all of them, or the file, as large as the user allows. */
 import { InputError } from '../errors.js';
 import type { Graph, GraphNode } from '../graph/types.js';
+import { askedWeightBits, ownWeights } from './decide/layer-bits.js';
 import { errorOf, shareBits, type CostOf, type SharingLayer } from './decide/share-bits.js';
 import { GROUP_SIZE } from './fit/codebook-fit.js';
 import { FACTOR_BITS, groupsOf } from '../program/codebook.js';
+import type { Shared } from './calibration.js';
+import type { QuantizeOptions, Target } from './options.js';
 import type { QuantizeResult } from './request.js';
-import type { Scheme } from './schemes/scheme.js';
 
 type Bits = ReadonlyMap<string, number>;
 
@@ -19,12 +21,12 @@ const SLACK = 1024;
 /** What a target is reached with. */
 export interface TargetRequest {
   readonly graph: Graph;
-  readonly target: NonNullable<Scheme['target']>;
+  readonly target: Target;
   readonly layers: readonly SharingLayer[];
   /** Builds the program with such bits. */
   readonly build: (bits: Bits, attempt: number) => Promise<QuantizeResult>;
   /** Bytes of the file that will hold a program. */
-  readonly sizeOf?: (result: QuantizeResult) => number;
+  readonly sizeOf: Shared['sizeOf'];
 }
 
 /**
@@ -33,15 +35,40 @@ export interface TargetRequest {
  * @throws InputError where 2 bits for every weight are too many
  */
 export async function buildToTarget(request: TargetRequest): Promise<QuantizeResult> {
-  const { targetBits, targetSize } = request.target;
-  if (targetSize !== null) return buildToSize(request, targetSize);
-  const { layers, build } = request;
-  const total = Math.floor(targetBits! * layers.reduce((sum, { count }) => sum + count, 0));
+  const { layers, build, target } = request;
+  if ('bytes' in target) return buildToSize(request, target.bytes);
+  const total = Math.floor(target.bits * layers.reduce((sum, { count }) => sum + count, 0));
   const bits = shareBits(layers, ({ count }, width) => count * width, total);
   if (bits !== null) return build(bits, 1);
   throw new InputError(
-    `The weights cannot have ${targetBits} bits on average: those of some layers are asked to have more. ` +
+    `The weights cannot have ${target.bits} bits on average: those of some layers are asked to have more. ` +
       'Ask for fewer (--weight-bits), or for more on average (--target-bits).',
+    { code: 'BAD_SETTING' },
+  );
+}
+
+/**
+ * Checks, before any work, that a file can be as small as it is to be.
+ *
+ * @throws InputError where even half of what it takes beside weights would be too much
+ */
+export function checkTargetSize(graph: Graph, { target, layerWeightBits }: QuantizeOptions): void {
+  if (target === null || !('bytes' in target)) return;
+  const asked = askedWeightBits(graph, layerWeightBits);
+  const layers = ownWeights(graph).map(({ id, weight, cols }) => ({
+    ...{ id, cols, count: weight.length, error: 0, asked: asked.get(id) },
+  }));
+  const other = guessOtherBytes(graph);
+  if (leastBytes(layers) + other / 2 > target.bytes) throw tooSmall(target.bytes, leastBytes(layers) + other);
+}
+
+const leastBytes = (layers: readonly SharingLayer[]): number =>
+  layers.reduce((sum, layer) => sum + storedBits(layer, layer.asked ?? 2), 0) / 8;
+
+function tooSmall(targetSize: number, least: number): InputError {
+  return new InputError(
+    `A file of ${targetSize} bytes is too small for this model: with the fewest bits it takes about ` +
+      `${Math.ceil(least / 1000)} kB (--target-size)`,
     { code: 'BAD_SETTING' },
   );
 }
@@ -60,12 +87,7 @@ async function buildToSize(
   const share = (otherBytes: number): Bits => {
     const bits = shareBits(layers, storedBits, (targetSize - otherBytes - SLACK) * 8);
     if (bits !== null) return bits;
-    const least = layers.reduce((sum, layer) => sum + storedBits(layer, layer.asked ?? 2), 0) / 8 + otherBytes + SLACK;
-    throw new InputError(
-      `A file of ${targetSize} bytes is too small for this model: with the fewest bits it takes about ` +
-        `${Math.ceil(least / 1000)} kB (--target-size)`,
-      { code: 'BAD_SETTING' },
-    );
+    throw tooSmall(targetSize, leastBytes(layers) + otherBytes + SLACK);
   };
   let bits = share(guessOtherBytes(graph));
   for (let attempt = 1; ; attempt++) {

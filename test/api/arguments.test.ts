@@ -32,6 +32,8 @@ describe('quantize refuses', () => {
     ['other kernels', { kernels: 'int8' }, /kernels must be one of shift, lut, paper, ibert, float/],
     ['other scales', { scales: null }, /scales must be one of static, dynamic, not null/],
     ['9 bits', { weightBits: 9 }, /weightBits must be one of 2, 3, 4, 5, 6, 7, 8, not 9/],
+    ['9 bits on average', { target: { bits: 9 } }, /target must be { bits: 2 to 8 } or { bytes }/],
+    ['a size as text', { target: { bytes: '4MB' } }, /target must be { bits: 2 to 8 } or { bytes }/],
     ['bits as text', { weightBits: '8' }, /weightBits must be one of 2, 3, 4, 5, 6, 7, 8, not "8"/],
     ['layer bits as text', { layerBits: ['head=8'] }, /layerBits must be a list, of which each is \{ pattern, bits/],
     ['one image', { numImages: 1 }, /numImages must be a whole number of at least 2, not 1/],

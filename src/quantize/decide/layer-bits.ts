@@ -1,10 +1,18 @@
 import { InputError } from '../../errors.js';
-import type { Graph, GraphNode } from '../../graph/types.js';
+import type { Graph, GraphNode, LinearNode, PatchEmbedNode } from '../../graph/types.js';
 import { nearestNames } from '../../names.js';
 import type { PatternBits } from '../options.js';
 
 /** What has weights whose bits can be chosen. */
 export const WEIGHT_LAYERS: readonly GraphNode['op'][] = ['linear', 'patchEmbed'];
+
+type WeightNode = LinearNode | PatchEmbedNode;
+
+export const hasWeights = (node: GraphNode): node is WeightNode => WEIGHT_LAYERS.includes(node.op);
+
+/** The layers whose weights no other layer has before them. */
+export const ownWeights = ({ nodes }: Graph): WeightNode[] =>
+  nodes.filter(hasWeights).filter((node) => node.op !== 'linear' || node.weightsOf === undefined);
 
 /** Layer names that an error lists. */
 const LISTED = 5;

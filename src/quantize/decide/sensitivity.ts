@@ -5,7 +5,7 @@ import { RelativeError } from '../compare-outputs.js';
 import type { Calibration, Quantization } from '../context.js';
 import { findCandidates, macsOf, mayHaveResidualPlane, type Candidate, type Kind } from './candidates.js';
 import { allRowsOf, givenValues, segmentsOf, withErrors, type Segment } from './disturbed.js';
-import { askedWeightBits, WEIGHT_LAYERS } from './layer-bits.js';
+import { askedWeightBits, hasWeights, ownWeights } from './layer-bits.js';
 import { roundedWeights } from './rounding-errors.js';
 import { MEASURED_BITS, type SharingLayer } from './share-bits.js';
 
@@ -152,8 +152,7 @@ async function sharingLayers(
   if (scheme.target === null) return [];
   const asked = askedWeightBits(calibration.graph, scheme.layerWeightBits);
   const layers: SharingLayer[] = [];
-  for (const node of calibration.graph.nodes) {
-    if (!hasWeights(node) || (node.op === 'linear' && node.weightsOf !== undefined)) continue;
+  for (const node of ownWeights(calibration.graph)) {
     const { id } = node;
     const sharers = calibration.graph.nodes.filter((other) => other.op === 'linear' && other.weightsOf === id);
     const error =
@@ -165,9 +164,6 @@ async function sharingLayers(
   return layers;
 }
 
-type WeightNode = LinearNode | PatchEmbedNode;
-const hasWeights = (node: GraphNode): node is WeightNode => WEIGHT_LAYERS.includes(node.op);
-
 /** What rounding the weights of some layers to the nearest of so many bits does to the outputs, all together. */
 async function errorOfRounded(
   quantization: Quantization,
@@ -176,7 +172,7 @@ async function errorOfRounded(
   isRounded: (node: GraphNode) => boolean,
 ): Promise<number> {
   const { encodings, calibration } = quantization;
-  const scaleOf = (node: WeightNode): Float64Array =>
+  const scaleOf = (node: LinearNode | PatchEmbedNode): Float64Array =>
     node.op === 'linear' ? encodings.inputs.of(node).scale : new Float64Array(node.weight.length / node.cols).fill(1);
   const nodes = calibration.graph.nodes.map((node): GraphNode => {
     if (!hasWeights(node) || !isRounded(node)) return node;

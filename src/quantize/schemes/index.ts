@@ -1,5 +1,5 @@
 import { UsageError } from '../../errors.js';
-import { DEFAULT_OPTIONS, hasTarget, type KernelSet, type QuantizeOptions } from '../options.js';
+import { DEFAULT_OPTIONS, type KernelSet, type QuantizeOptions } from '../options.js';
 import { INPUT_SCHEMES } from './inputs.js';
 import { floatKernels } from './float.js';
 import { ibertKernels } from './ibert.js';
@@ -28,14 +28,11 @@ const KERNEL_SCHEMES: Readonly<Record<KernelSet, KernelScheme>> = {
 export function resolveScheme(options: QuantizeOptions, synthetic = false): Scheme {
   const kernels = KERNEL_SCHEMES[options.kernels];
   const techniques = kernels.techniques(options, synthetic);
-  const { scales, layerBits, layerWeightBits, weightBits, targetBits, targetSize } = options;
-  if (targetBits !== null && targetSize !== null)
-    throw new UsageError('--target-bits and --target-size say the same in two ways: give one of them');
-  if (hasTarget(options) && weightBits !== DEFAULT_OPTIONS.weightBits)
+  const { scales, layerBits, layerWeightBits, weightBits, target } = options;
+  if (target !== null && weightBits !== DEFAULT_OPTIONS.weightBits)
     throw new UsageError(
       `--weight-bits ${weightBits} is for all layers, a target shares bits out among them: give one of them, or ` +
         'patterns (--weight-bits head=8)',
     );
-  const target = hasTarget(options) ? { targetBits, targetSize } : null;
   return { kernels, inputs: INPUT_SCHEMES[scales], techniques, layerBits, layerWeightBits, target };
 }

@@ -3,7 +3,7 @@ import { activationKnots } from '../../kernels/prepare.js';
 import type { SoftmaxKind } from '../../program/types.js';
 import { SCORE_BITS, SCORE_UNIT } from '../build/scores.js';
 import { EFFORT_SETTINGS } from '../effort.js';
-import { hasTarget, type QuantizeOptions } from '../options.js';
+import type { QuantizeOptions } from '../options.js';
 import { FEW_ROWS, plainTechniques, type Techniques } from '../techniques.js';
 import type { KernelScheme } from './kernel-scheme.js';
 import { INPUT_SCHEMES } from './inputs.js';
@@ -31,7 +31,7 @@ function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
     perChannelInputs: true,
     fewRows: FEW_ROWS,
     // Who asks for fewer bits wants a small file.
-    residualPlanes: options.weightBits === 8 && options.layerWeightBits.length === 0 && !hasTarget(options),
+    residualPlanes: options.weightBits === 8 && options.layerWeightBits.length === 0 && options.target === null,
     sensitiveWork: INPUT_SCHEMES[options.scales].sensitiveWork,
     poorWork: INPUT_SCHEMES[options.scales].poorWork,
   };

@@ -13,5 +13,5 @@ export interface Scheme {
   /** Weight bits that the user asks for, of some layers. */
   readonly layerWeightBits: QuantizeOptions['layerWeightBits'];
   /** What the weights of all layers together may take; null: each has the bits that are asked for. */
-  readonly target: Pick<QuantizeOptions, 'targetBits' | 'targetSize'> | null;
+  readonly target: QuantizeOptions['target'];
 }
