@@ -53,9 +53,11 @@ const WHAT: Readonly<Record<keyof FloatSubject, string>> = {
 /** What logits for a model's own float file would be of. */
 export function floatSubject(model: Model, dataset: string): FloatSubject {
   const { preprocess, provenance, outputs, program } = model.file;
+  // The numbers alone: where they were found changes nothing.
+  const { mean, std, scale } = provenance.normalization;
   return {
     model: provenance.source.sha256,
-    preprocessing: JSON.stringify({ ...preprocess, channels: program.input.channels, ...provenance.normalization }),
+    preprocessing: JSON.stringify({ ...preprocess, channels: program.input.channels, mean, std, scale }),
     outputs: JSON.stringify(distinctOutputs(outputs).map((output) => [output.name, outputSize(output)])),
     dataset,
   };

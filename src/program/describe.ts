@@ -1,4 +1,6 @@
 import { proveBounds } from './bounds.js';
+import type { Dtype, TensorData } from './container.js';
+import { narrowed } from './narrow.js';
 import { definitionOf } from './ops/index.js';
 import { packedBits, packedLength } from './pack.js';
 import { splitProgram, tensorFields } from './schema.js';
@@ -19,7 +21,7 @@ export interface OpDescription {
   readonly parameters: number;
   /** Multiply-accumulates for one image. */
   readonly macs: number;
-  /** Of its tensors in the file. */
+  /** Of its tensors in a file of the present version. */
   readonly bytes: number;
 }
 
@@ -38,7 +40,7 @@ export function describeProgram(program: Program): OpDescription[] {
     parameters: definitionOf(op).parameters?.(op) ?? 0,
     macs: definitionOf(op).macs?.(op) ?? 0,
     bytes: tensorFields(op).reduce(
-      (sum, { field }) => sum + bytesOf(op, field, tensors[i].get(field)?.byteLength ?? 0),
+      (sum, { field, dtype }) => sum + bytesOf(op, field, storedBytes(dtype, tensors[i].get(field))),
       0,
     ),
   }));
@@ -54,6 +56,9 @@ function scaleOf(op: Op): OpDescription['scale'] {
   }
   return { least, greatest, c: op.shift };
 }
+
+const storedBytes = (dtype: Dtype, data: TensorData | undefined): number =>
+  data === undefined ? 0 : narrowed(dtype, data).data.byteLength;
 
 function bytesOf(op: Op, field: string, inMemory: number): number {
   const bits = packedBits(op, field);

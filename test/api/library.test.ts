@@ -52,7 +52,7 @@ test('quantize, load, evaluate', async () => {
   });
   expect(summary).toMatchObject({ output: folder.path('float.ivit'), images: 5, synthetic: false, skipped: [] });
   expect(summary.bytes).toBe((await readFile(summary.output)).length);
-  expect([...stages]).toEqual(['images', 'calibrate', 'sensitivity', 'quantize']);
+  expect([...stages]).toEqual(['import', 'images', 'calibrate', 'sensitivity', 'quantize']);
   expect(notices, notices.join('\n')).toHaveLength(1);
 
   const model = await Model.load(summary.output);

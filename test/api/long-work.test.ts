@@ -51,7 +51,7 @@ function expectWhole(told: readonly Told[], stages: readonly string[]): void {
   }
 }
 
-const STAGES = ['images', 'calibrate', 'sensitivity', 'quantize', 'report'] as const;
+const STAGES = ['import', 'images', 'calibrate', 'sensitivity', 'quantize', 'report'] as const;
 
 describe('quantize', () => {
   test('tells of every stage', async () => {

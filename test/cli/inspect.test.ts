@@ -25,7 +25,7 @@ describe('inspect', () => {
     expect(JSON.parse((await run('tiny.ivit', '--json')).stdout).hash).toBe(`sha256:${hash}`);
     expect(stdout).toMatch(/settings +kernels lut, scales static/);
     // 8 outputs of 16 inputs at 4 bits: 64 bytes, then 32 of biases and 32 of multipliers.
-    expect(stdout).toMatch(/fc2 +linear +5×8 i32 +4 +640 +128 B\n/);
+    expect(stdout).toMatch(/fc2 +linear +5×8 i32 +4 +640 +112 B\n/);
   });
 
   test('--json of a .ivit: the bytes of all tensors add up to the file', async () => {
@@ -63,7 +63,7 @@ describe('inspect', () => {
 
   test('tells a .ivit under another name from an ONNX', async () => {
     await saveTinyModel(folder.path('model.bin'));
-    expect((await run('model.bin', '--json')).stdout).toContain('"formatVersion": 3');
+    expect((await run('model.bin', '--json')).stdout).toContain('"formatVersion": 4');
     await rename(folder.path('model.bin'), folder.path('other.bin'));
     const { code, stderr } = await run('absent.bin');
     expect(code).toBe(3);
