@@ -27,6 +27,7 @@ function isTarget(value: unknown): boolean {
   const [[name, number] = [], ...others] = Object.entries(value as object);
   if (others.length > 0) return false;
   if (name === 'bits') return typeof number === 'number' && number >= 2 && number <= 8;
+  if (name === 'drop') return typeof number === 'number' && number >= 0 && number <= 100;
   return name === 'bytes' && wholeNumber(1).accepts(number);
 }
 const BOOLEAN: Check = { expected: 'true or false', accepts: (value) => typeof value === 'boolean' };
@@ -58,7 +59,7 @@ const QUANTIZE: Checks<QuantizeRequest> = {
     ),
   ),
   target: {
-    expected: '{ bits: 2 to 8 } or { bytes }',
+    expected: '{ bits: 2 to 8 }, { bytes } or { drop: 0 to 100 }',
     accepts: (value) => value === null || isTarget(value),
   },
   layerBits: listOf(

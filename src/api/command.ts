@@ -30,6 +30,7 @@ function weightBitsOption(bits: number | string | undefined, patterns = ''): str
 
 const targetOption = (target: Target | null): string[] => {
   if (target === null) return [];
+  if ('drop' in target) return option('max-drop', target.drop);
   return 'bits' in target ? option('target-bits', target.bits) : option('target-size', target.bytes);
 };
 
@@ -120,6 +121,7 @@ export function commandOf({ source, settings, calibration }: Provenance): string
     ...weightBitsOption(settings['weightBits'], settings['layerWeightBits']),
     ...option('target-bits', settings['targetBits']),
     ...option('target-size', settings['targetSize']),
+    ...option('max-drop', settings['maxDrop']),
     ...(layerBits === undefined ? [] : layerBits.split(',').flatMap((text) => option('layer-bits', text))),
   );
 }

@@ -377,6 +377,7 @@ function recordSettings(
   if (layerBits.length > 0) settings['layerBits'] = listed(layerBits);
   if (layerWeightBits.length > 0) settings['layerWeightBits'] = listed(layerWeightBits);
   if (target !== null && 'bits' in target) settings['targetBits'] = String(target.bits);
+  if (target !== null && 'drop' in target) settings['maxDrop'] = String(target.drop);
   if (target !== null && 'bytes' in target) settings['targetSize'] = String(target.bytes);
   if (statisticsImages !== null) settings['statisticsImages'] = String(statisticsImages);
   return settings;

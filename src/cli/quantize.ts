@@ -7,7 +7,7 @@ import { checkQuantizeRequest, quantize } from '../api/quantize.js';
 import type { QuantizeSummary } from '../api/summary.js';
 import type { QuantizeRequest } from '../api/requests.js';
 import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
-import type { LayerBits, PatternBits, WeightBits, QuantizeOptions } from '../quantize/index.js';
+import type { LayerBits, PatternBits, Target, WeightBits, QuantizeOptions } from '../quantize/index.js';
 import { decisionTable, recognizedText } from './decisions.js';
 import { addExamples } from './examples.js';
 import {
@@ -47,6 +47,7 @@ interface Flags
   extends RecipeOptionValues, Partial<Omit<QuantizeOptions, 'weightBits' | 'layerWeightBits' | 'target'>> {
   readonly targetBits?: number;
   readonly targetSize?: number;
+  readonly maxDrop?: number;
   readonly weightBits?: WidthFlags;
   readonly out?: string;
   readonly output?: readonly string[];
@@ -87,7 +88,25 @@ export function addQuantizeCommand(program: Command): void {
       ),
     )
     .addOption(choice('--method <name>', 'how calibration chooses ranges', METHODS).default(DEFAULT_OPTIONS.method))
-    .addOption(choice('--effort <level>', 'seconds against accuracy', EFFORTS).default(DEFAULT_OPTIONS.effort))
+    .addOption(choice('--effort <level>', 'seconds against accuracy', EFFORTS).default(DEFAULT_OPTIONS.effort));
+  addBitsOptions(command)
+    .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
+    .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
+    .option('--verbose', 'tell what was recognized in the model, and the bits of each layer and why')
+    .option('--json', 'print the summary as JSON');
+  addThreadsOption(addRecipeOptions(addKeepingOptions(command))).action(run);
+  addExamples(command, {
+    'quantize model.onnx --images photos/': 'calibrate on photographs; writes model.ivit',
+    'quantize model.onnx --images photos/ --effort fast --report report.html':
+      'in seconds, with a page on what became of each layer',
+    "quantize model.onnx --weight-bits '6,blocks.*.mlp.*=4' -o small.ivit": 'a smaller file',
+    'quantize model.onnx --config ivit.json': 'with the options of a file',
+  });
+}
+
+/** How many bits weights and inputs get. */
+function addBitsOptions(command: Command): Command {
+  return command
     .addOption(
       new Option(
         '--weight-bits <n>',
@@ -103,22 +122,16 @@ export function addQuantizeCommand(program: Command): void {
     )
     .option('--target-size <size>', 'the same by what the file may take, such as 4MB', fileSize)
     .option(
+      '--max-drop <points>',
+      'the same by the share of held-out images, in per cent, that may be decided otherwise than by the float model; ' +
+        'searches the fewest bits',
+      perCent,
+    )
+    .option(
       '--layer-bits <name=bits>',
       'input bits (8 or 16) of the layers a pattern matches; may be repeated',
       collectLayerBits,
-    )
-    .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
-    .option('--report <file>', 'write what became of each layer and image: a page (.html), or JSON')
-    .option('--verbose', 'tell what was recognized in the model, and the bits of each layer and why')
-    .option('--json', 'print the summary as JSON');
-  addThreadsOption(addRecipeOptions(addKeepingOptions(command))).action(run);
-  addExamples(command, {
-    'quantize model.onnx --images photos/': 'calibrate on photographs; writes model.ivit',
-    'quantize model.onnx --images photos/ --effort fast --report report.html':
-      'in seconds, with a page on what became of each layer',
-    "quantize model.onnx --weight-bits '6,blocks.*.mlp.*=4' -o small.ivit": 'a smaller file',
-    'quantize model.onnx --config ivit.json': 'with the options of a file',
-  });
+    );
 }
 
 /** Options on what a run keeps for others, or for the same one after a kill. */
@@ -201,17 +214,26 @@ async function observeShard(model: string, flags: Flags, shard: ShardFlag): Prom
 
 function requestOf(flags: Flags): QuantizeRequest {
   const { out, output, images, numImages, stats, saveStats, resume, report, labels, threads } = flags;
-  const { kernels, scales, method, effort, weightBits, layerBits, targetBits, targetSize } = flags;
-  if (targetBits !== undefined && targetSize !== undefined)
-    throw new UsageError('--target-bits and --target-size say the same in two ways: give one of them');
-  const size = targetSize === undefined ? undefined : { bytes: targetSize };
-  const target = targetBits === undefined ? size : { bits: targetBits };
+  const { kernels, scales, method, effort, weightBits, layerBits } = flags;
+  const target = targetOf(flags);
   return {
     ...outputsAsked(out, output),
     ...{ images, numImages, stats, saveStats, resume, report, labels, threads },
     ...{ kernels, scales, method, effort, ...weightBits, layerBits, target },
     preprocess: parseRecipeFlags(flags),
   };
+}
+
+/** @throws UsageError for more than one */
+function targetOf({ targetBits, targetSize, maxDrop }: Flags): Target | undefined {
+  const given = [
+    targetBits === undefined ? [] : { bits: targetBits },
+    targetSize === undefined ? [] : { bytes: targetSize },
+    maxDrop === undefined ? [] : { drop: maxDrop },
+  ].flat();
+  if (given.length > 1)
+    throw new UsageError('--target-bits, --target-size and --max-drop are three ways to one thing: give one of them');
+  return given[0];
 }
 
 /** What `-o` and `--output` ask for: a file that is given as `--output` is taken for one, as it once was. */
@@ -275,6 +297,12 @@ function warnIfPoor({ outputs, layers }: QuantizeSummary): void {
       'Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ' +
       `${worst.join(', ')}`,
   );
+}
+
+function perCent(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value <= 100) return value;
+  throw new InvalidArgumentError('It must be a number of 0 to 100, in per cent, such as 0.5.');
 }
 
 function averageBits(text: string): number {

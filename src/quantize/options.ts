@@ -40,8 +40,11 @@ export interface QuantizeOptions {
   readonly target: Target | null;
 }
 
-/** Bits of a weight on average, 2 to 8; or bytes of the whole file. */
-export type Target = { readonly bits: number } | { readonly bytes: number };
+/**
+ * Bits of a weight on average, 2 to 8; or bytes of the whole file; or the fewest with which at most `drop` per cent
+ * of the images held out are decided otherwise than by the float model.
+ */
+export type Target = { readonly bits: number } | { readonly bytes: number } | { readonly drop: number };
 
 export const DEFAULT_OPTIONS: QuantizeOptions = {
   kernels: 'shift',

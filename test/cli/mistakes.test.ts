@@ -51,6 +51,7 @@ const MISTAKES: readonly (readonly [string, readonly string[], number, RegExp])[
   ['a target of another unit', [...QUANTIZE, '--target-size', '4 bits'], 2, /It must be a size like 4MB/],
   ['bits on average beyond 8', [...QUANTIZE, '--target-bits', '16'], 2, /It must be a number of 2 to 8/],
   ['two targets', [...QUANTIZE, '--target-bits', '4', '--target-size', '1MB'], 2, /give one of them/],
+  ['a drop of a word', [...QUANTIZE, '--max-drop', 'half'], 2, /It must be a number of 0 to 100/],
   [
     'a target beside bits',
     [...QUANTIZE, '--target-bits', '4', '--weight-bits', '6'],

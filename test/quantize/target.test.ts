@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { InputError } from '../../src/errors.js';
 import { buildToTarget } from '../../src/quantize/target.js';
 import type { QuantizeResult } from '../../src/quantize/index.js';
@@ -71,4 +71,31 @@ test('fewer bits than are asked for some layers are refused', async () => {
     /--weight-bits.*--target-bits/,
   );
   expect(build).not.toHaveBeenCalled();
+});
+
+describe('the fewest bits that keep the decisions', () => {
+  /** A builder of models that decide as the float model does from so many bits of all weights on. */
+  const deciding = (least: number) =>
+    vi.fn((bits: ReadonlyMap<string, number>) => {
+      const mean = layers.reduce((sum, { id, count }) => sum + count * bits.get(id)!, 0) / 96_000;
+      return Promise.resolve({
+        mean,
+        agreement: { top1Agreement: mean >= least ? 1 : 0.9 },
+      } as never as QuantizeResult);
+    });
+  const toDrop = (build: ReturnType<typeof deciding>, drop: number) =>
+    buildToTarget({ graph, layers, build, sizeOf: undefined, target: { drop } });
+
+  test.each([2, 3.1, 5, 8])('%d bits', async (least) => {
+    const build = deciding(least);
+    const { mean } = (await toDrop(build, 0.5)) as never as { mean: number };
+    expect(mean).toBeGreaterThanOrEqual(least);
+    expect(mean).toBeLessThan(least + 1);
+    expect(build.mock.calls.length).toBeLessThanOrEqual(5);
+  });
+
+  test('where none do', async () => {
+    await expect(toDrop(deciding(9), 0.5)).rejects.toThrow(/Even with 8 bits, more than 0.5 %/);
+    expect(await toDrop(deciding(9), 10)).toBeDefined();
+  });
 });
