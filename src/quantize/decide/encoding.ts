@@ -14,6 +14,9 @@ export const QUANTIZED_LIMIT = 127;
 /** The same for 16 bits. */
 export const QUANTIZED_LIMIT_16 = 32767;
 
+/** Fraction bits of an activation's input that are enough for its curve; values near to zero have more. */
+export const CURVE_BITS = 12;
+
 /** The type and scales of a value. */
 export type Encoding = { readonly out: Output } & ChannelScales;
 

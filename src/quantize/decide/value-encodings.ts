@@ -4,7 +4,7 @@ import { activationReaders } from '../plan/queries.js';
 import type { Demand, Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
 import { BitWidths, type Sensitive } from './bit-widths.js';
-import { uniformScales, type Encoding } from './encoding.js';
+import { CURVE_BITS, uniformScales, type Encoding } from './encoding.js';
 import { factorEncoding, tableEncoding } from './factor-encoding.js';
 import { InputEncodings } from './input-encodings.js';
 import { OperandEncodings } from './operand-encodings.js';
@@ -14,6 +14,10 @@ import { WideScales } from './wide-scales.js';
 const ACTIVATION_MARGIN = 4;
 /** Below minus this an activation gives next to nothing: SiLU(−8) = −0.003. Inputs may clip there. */
 const ACTIVATION_DEPTH = 8;
+/** Activations of values that, with their margin, are all below this get more fraction bits than others. */
+const SMALL = 2 ** -4;
+/** More are of no use: nothing else keeps values that small. */
+const MOST_FRACTION_BITS = 60;
 
 export class ValueEncodings {
   readonly bits: BitWidths;
@@ -77,9 +81,12 @@ export class ValueEncodings {
 
 /**
  * Fraction bits of an activation's i16 input: its range is that of the positive values, which activations hand through.
+ * `CURVE_BITS` are too few where all that comes is near to zero.
  */
-function activationBits({ max }: ChannelStatistics): number {
+function activationBits({ min, max }: ChannelStatistics): number {
+  const bitsFor = (reach: number): number => Math.floor(Math.log2(32768 / reach));
   const largest = max.reduce((a, b) => Math.max(a, b), 0);
-  const bits = Math.floor(Math.log2(32768 / Math.max(largest * ACTIVATION_MARGIN, ACTIVATION_DEPTH)));
-  return Math.max(6, Math.min(12, bits));
+  const all = min.reduce((a, b) => Math.max(a, -b), largest) * ACTIVATION_MARGIN;
+  if (all > 0 && all < SMALL) return Math.min(MOST_FRACTION_BITS, bitsFor(all));
+  return Math.max(6, Math.min(CURVE_BITS, bitsFor(Math.max(largest * ACTIVATION_MARGIN, ACTIVATION_DEPTH))));
 }

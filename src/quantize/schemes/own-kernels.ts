@@ -2,6 +2,7 @@ import { activations } from '../../graph/activations.js';
 import { activationKnots } from '../../kernels/prepare.js';
 import type { SoftmaxKind } from '../../program/types.js';
 import { SCORE_BITS, SCORE_UNIT } from '../build/scores.js';
+import { CURVE_BITS } from '../decide/encoding.js';
 import { EFFORT_SETTINGS } from '../effort.js';
 import type { QuantizeOptions } from '../options.js';
 import { FEW_ROWS, plainTechniques, type Techniques } from '../techniques.js';
@@ -13,6 +14,9 @@ import { INPUT_SCHEMES } from './inputs.js';
  * photographs in part only. With 0.1 to 10, dynamic scales and no data cost ViT-Tiny 4 dB.
  */
 const SYNTHETIC_RIDGES = [100];
+
+/** Half of the knots then cover all inputs of 16 bits, and H(a) = a/2, as it is of small values, fits at each. */
+const WIDEST_SPACING = 10;
 
 /** Every technique switched on, as hard as the effort says, or none. */
 function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
@@ -50,8 +54,10 @@ function ownKernels(softmaxKind: SoftmaxKind, isExact: boolean): KernelScheme {
     activation: ({ kind }, input) => {
       const { evenPart, shiftForm, reachBits } = activations[kind];
       const fractionBits = -Math.log2(input.scale[0]);
-      const spacing = fractionBits + reachBits - 6;
-      const knots = activationKnots(isExact ? evenPart : (shiftForm ?? evenPart), fractionBits, spacing);
+      const spacing = Math.min(WIDEST_SPACING, fractionBits + reachBits - 6);
+      // The shift form errs by more than values near to zero are.
+      const form = isExact || fractionBits > CURVE_BITS ? evenPart : (shiftForm ?? evenPart);
+      const knots = activationKnots(form, fractionBits, spacing);
       return { kernel: { op: 'activation', knots, spacing }, unit: input.scale[0] };
     },
     softmaxKind,

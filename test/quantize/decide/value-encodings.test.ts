@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { DEFAULT_OPTIONS, quantizeGraph } from '../../../src/quantize/index.js';
+import { importAndCompare } from '../../importer/idioms/stem.js';
+import { floats, random } from '../../onnx/build.js';
+import { nodesOf } from '../../onnx/graph-builder.js';
+import '../../build-kernels.js';
+
+/** u8 pixels, 8×8×3. */
+const images = Array.from({ length: 16 }, (_, i) => {
+  let state = i + 1;
+  return Uint8Array.from({ length: 192 }, () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24);
+});
+
+test.each([
+  ['Gelu', 'g = Gelu(d)', 'lut'],
+  ['Gelu', 'g = Gelu(d)', 'shift'],
+  ['SiLU', 's = Sigmoid(d)\ng = Mul(d, s)', 'lut'],
+  ['Relu', 'g = Relu(d)', 'lut'],
+] as const)('%s of values near to zero has bits enough (%s, %s)', async (_, activation, kernels) => {
+  for (const factor of [1e-5, 1e-9]) {
+    const { graph } = await importAndCompare({
+      opset: 20,
+      nodes: nodesOf(`d = Mul(x, small)\n${activation}\ny = MatMul(g, w)`),
+      initializers: { w: random([8, 8], 6), small: floats([], [factor]) },
+    });
+    const normalization = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] };
+    const options = { ...DEFAULT_OPTIONS, kernels };
+    const { agreement } = await quantizeGraph({ graph, images, normalization, options });
+    expect(agreement!.sqnrDb).toBeGreaterThan(25);
+  }
+});
