@@ -23,6 +23,7 @@ import {
   DEFAULT_OPTIONS,
   EFFORT_SETTINGS,
   checkLayers,
+  holdOut,
   observedNodes,
   quantizeGraph,
   resolveScheme,
@@ -63,6 +64,7 @@ export async function quantize(model: string, given: QuantizeRequest = {}): Prom
   const { imported, recipe, probe, subject, calibration } = prepared;
   const { graph } = imported;
   const { images, names, skipped, unread } = calibration;
+  warnIfFewHeldOut(request, images);
   const kept = request.resume === true ? await openResume(prepared, request, output) : null;
   if (kept === null && existsSync(resumeName(output)))
     request.onNotice?.(`${resumeName(output)} is left of a killed run: give --resume to go on from it, or delete it.`);
@@ -181,6 +183,18 @@ function howToObserve(
   { saveStats }: QuantizeRequest,
 ): GivenStatistics {
   return { given, observeImages: given === undefined || !synthetic, histograms: saveStats !== undefined };
+}
+
+/** Where one image held out is more than the decisions that may be lost, these cannot be told. */
+function warnIfFewHeldOut({ target, onNotice }: QuantizeRequest, images: readonly Uint8Array[]): void {
+  if (target == null || !('drop' in target)) return;
+  const { images: all, fitImages } = holdOut(images);
+  const held = all.length - fitImages;
+  if (100 / held > target.drop)
+    onNotice?.(
+      `WARNING: a drop of ${target.drop} % cannot be told from ${held} held-out images: one of them is ` +
+        `${(100 / held).toFixed(1)} %. An eighth of the images are held out: give more (--num-images).`,
+    );
 }
 
 /** Fewer tell nothing. */

@@ -40,6 +40,26 @@ describe('Model', () => {
   });
 });
 
+test('a drop that so few images cannot tell is told', async () => {
+  const notices: string[] = [];
+  const { output, bytes } = await quantize(folder.path('float.onnx'), {
+    output: folder.path('least.ivit'),
+    images: folder.path('photos'),
+    numImages: 4,
+    effort: 'none',
+    target: { drop: 20 },
+    preprocess: { preset: 'inception' },
+    onNotice: (notice) => notices.push(notice),
+  });
+  expect(notices.join('\n')).toMatch(
+    /WARNING: a drop of 20 % cannot be told from 4 held-out images: one of them is 25/,
+  );
+  expect((await readFile(output)).length).toBe(bytes);
+  const model = await Model.load(output);
+  expect(model.file.provenance.settings).toMatchObject({ maxDrop: '20', weightBits: '8' });
+  await model.close();
+});
+
 test('quantize, load, evaluate', async () => {
   const stages = new Set<string>();
   const notices: string[] = [];
