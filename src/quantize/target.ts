@@ -140,7 +140,7 @@ async function buildToSize(
 }
 
 /** What an op takes in the header and the provenance, about. */
-const OP_BYTES = 450;
+const OP_BYTES = 490;
 
 /** What a file takes beside weights, about: the first build tells it. */
 function guessOtherBytes({ nodes }: Graph): number {
@@ -154,9 +154,13 @@ function tensorBytes(node: GraphNode): number {
       return 4 * node.value.length;
     case 'linear':
     case 'patchEmbed':
-      return 8 * node.cols;
+      return 6 * node.cols;
+    case 'activation':
+      return 6 * node.cols;
+    case 'attention':
+      return 4 * node.cols;
     case 'gather':
-      return 4 * node.index.length;
+      return 2 * node.index.length;
     case 'add':
     case 'windows':
     case 'maxPool':
