@@ -2,6 +2,7 @@ import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import type { Program } from '../program/types.js';
 import { integerContender, onnxContender, onnxForms } from './contenders.js';
 import { measure } from './measure.js';
+import { peerContender } from './peer.js';
 import type { Contender, Timing } from './measure.js';
 
 /** An integer model under its name. */
@@ -15,6 +16,8 @@ export interface ComparisonRequest {
   readonly models: readonly NamedProgram[];
   /** The float model, for ONNX Runtime. */
   readonly float?: string;
+  /** Commands of other programs, as `peerContender` takes them. */
+  readonly peers: readonly string[];
   readonly threads: readonly number[];
   readonly rounds: number;
   readonly onNotice: (text: string) => void;
@@ -51,17 +54,18 @@ const RIVALS = { native: 'onnxruntime-node', wasm: 'onnxruntime-web' } as const;
 
 /** Times the integer models on every backend, and the float model's forms on ONNX Runtime, in interleaved turns. */
 export async function compare(request: ComparisonRequest): Promise<Compared[]> {
-  const contenders = await gather(request);
+  const contenders: Contender[] = [];
   try {
+    await gather(request, contenders);
+    for (const peer of request.peers) contenders.push(await peerContender(peer));
     return relate(await measure(contenders, request.rounds, request.onRound));
   } finally {
     for (const contender of contenders) await contender.close();
   }
 }
 
-/** Whoever can take part on this machine; the others are named in a notice. */
-async function gather({ models, float, threads, onNotice }: ComparisonRequest): Promise<Contender[]> {
-  const contenders: Contender[] = [];
+/** Adds whoever can take part on this machine; the others are named in a notice. */
+async function gather({ models, float, threads, onNotice }: ComparisonRequest, contenders: Contender[]): Promise<void> {
   const attempt = async (what: string, make: () => Promise<Contender>): Promise<boolean> => {
     try {
       contenders.push(await make());
@@ -85,11 +89,10 @@ async function gather({ models, float, threads, onNotice }: ComparisonRequest): 
       }
     }
   }
-  return contenders;
 }
 
 function relate(timings: readonly Timing[]): Compared[] {
-  const medianOf = (runtime: string, threads: number, isWanted: (precision: string) => boolean): number =>
+  const medianOf = (runtime: string, threads: number | null, isWanted: (precision: string) => boolean): number =>
     timings
       .filter((t) => t.runtime === runtime && t.threads === threads && isWanted(t.precision))
       .reduce((least, { median }) => Math.min(least, median), Infinity);

@@ -6,7 +6,8 @@ export interface Contender {
   readonly runtime: string;
   /** `static`, `dynamic` (ivit); `float`, `int8 static`, `int8 conv`, … (ONNX Runtime). */
   readonly precision: string;
-  readonly threads: number;
+  /** null: it is not known. */
+  readonly threads: number | null;
   /** How near it is to the float model, in dB; null: that is not known, or it is that model. */
   readonly sqnrDb: number | null;
   /** One image. */
@@ -20,7 +21,7 @@ export interface Contender {
 export interface Timing {
   readonly runtime: string;
   readonly precision: string;
-  readonly threads: number;
+  readonly threads: number | null;
   readonly sqnrDb: number | null;
   readonly median: number;
   readonly least: number;
@@ -53,7 +54,7 @@ export async function measure(
     for (const [i, contender] of contenders.entries()) {
       for (let run = 0; run < WARM_RUNS; run++) await contender.run();
       for (let run = 0; run < TIMED_RUNS; run++) times[i].push(await time(() => contender.run()));
-      const count = MANY * contender.threads;
+      const count = MANY * (contender.threads ?? 1);
       rates[i].push((1000 * count) / (await time(() => contender.runMany(count))));
       await sleep(PAUSE);
     }

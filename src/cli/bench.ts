@@ -12,11 +12,11 @@ import { isIntegerOnly, NOT_INTEGER_ONLY } from '../program/integer-only.js';
 import { addExamples } from './examples.js';
 import { addFormatOption, printRows } from './format.js';
 import type { Cells, Format, FormatFlags } from './format.js';
-import { addMemoryOption, findModel, positiveInteger, threadCount } from './options.js';
+import { addMemoryOption, collectNames, findModel, positiveInteger, threadCount } from './options.js';
 import type { MemoryFlags } from './options.js';
 import { compileKernels } from './kernels.js';
 import { Progress } from './progress.js';
-import { large, milliseconds, percent, print, printJson, significant, warn, warningsTold } from './render.js';
+import { large, milliseconds, oneLine, percent, print, printJson, significant, warn, warningsTold } from './render.js';
 import { beginReading } from './stages.js';
 import { table } from './table.js';
 import type { Column } from './table.js';
@@ -27,6 +27,7 @@ const BUSY = 0.1;
 interface Flags extends MemoryFlags, FormatFlags {
   readonly model?: readonly string[];
   readonly float?: string;
+  readonly peer?: readonly string[];
   readonly threads: readonly number[];
   readonly runs: number;
   readonly profile?: boolean;
@@ -38,6 +39,12 @@ export function addBenchCommand(program: Command): void {
     .description('measure latency and throughput, beside ONNX Runtime')
     .option('-m, --model <files...>', '.ivit models (default: $IVIT_MODEL, else the only .ivit in this folder)')
     .option('--float <model.onnx>', 'measure ONNX Runtime on the float model too, in float and in its int8 forms')
+    .option(
+      '--peer <command>',
+      'another program to measure in turns with these, started once: it runs an image for each line that it reads, ' +
+        'and then writes a line; may be repeated',
+      collectNames,
+    )
     .option('--threads <list>', 'thread counts, like 1,2', positiveIntegers, [1])
     .option('-r, --runs <n>', 'rounds; in each, everything measured gets a turn', positiveInteger, 20)
     .option('--profile', "show where the time goes, and the native backend's share of the machine's peak");
@@ -75,6 +82,7 @@ async function run(flags: Flags): Promise<void> {
       compare({
         models,
         float,
+        peers: flags.peer ?? [],
         threads: flags.threads,
         rounds: flags.runs,
         onNotice: progress.notice,
@@ -163,7 +171,9 @@ function resultRow(result: Compared): string[] {
   const digits = (value: number): string => value.toFixed(value < 10 ? 2 : 1);
   const ratio = (value: number | null): string => (value === null ? '' : value.toFixed(2));
   return [
-    `${result.runtime}, ${result.threads} thread${result.threads === 1 ? '' : 's'}`,
+    result.threads === null
+      ? oneLine(result.runtime)
+      : `${result.runtime}, ${result.threads} thread${result.threads === 1 ? '' : 's'}`,
     result.precision,
     digits(result.median),
     result.spread.map(digits).join('–'),

@@ -15,6 +15,9 @@ beforeAll(async () => {
 
 const bench = (...args: string[]) => ivit(['bench', '-r', '1', ...args], { cwd: folder.path() });
 
+/** Another program, which answers each line. */
+const PEER = `"${process.execPath}" -e "process.stdin.on('data', () => console.log('done'))"`;
+
 describe('bench', () => {
   test('beside ONNX Runtime: ratios are those of the medians', async () => {
     const { code, stdout } = await bench(
@@ -58,11 +61,12 @@ describe('bench', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^ +runtime +model +median/m);
     expect(stdout.match(/^ +ivit native/gm)).toHaveLength(4);
-    const csv = await bench('-m', 'tiny.ivit', '--format', 'csv');
+    const csv = await bench('-m', 'tiny.ivit', '--format', 'csv', '--peer', PEER);
     expect(csv.stdout.split('\n')[0]).toBe(
       'runtime,model,threads,median_ms,least_ms,p10_ms,p90_ms,images_per_second,against_float,against_int8,sqnr_db',
     );
     expect(csv.stdout).toMatch(/^ivit native \(\w+\),tiny,1,[\d.]+,/m);
+    expect(csv.stdout).toMatch(/,peer,,[\d.]+,[\d.]+,/);
   });
 
   test('wrong thread counts are refused', async () => {

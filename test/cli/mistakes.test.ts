@@ -87,6 +87,7 @@ const MISTAKES: readonly (readonly [string, readonly string[], number, RegExp])[
   ['an evaluation of nothing', ['eval'], 2, /required option '--dataset <dir>' not specified/],
   ['a dataset without classes', ['eval', '--dataset', 'empty'], 3, /empty/],
   ['a part that is none', ['merge', 'part.jsonl'], 3, /part\.jsonl/],
+  ['a peer that ends', ['bench', '-m', 'tiny.ivit', '-r', '1', '--peer', 'exit 5'], 3, /ended with exit code 5/],
   ['a target with a typo', ['export', 'tiny.ivit', '--to', 'onx'], 2, /did you mean onnx\?/],
   [
     'a report of another kind',
