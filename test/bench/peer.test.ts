@@ -24,7 +24,7 @@ test('one that ends is named, with its last words', async () => {
 });
 
 test('one that ends between runs is told by the next', async () => {
-  const once = "process.stdin.once('data', () => console.log('done')).unref(); setTimeout(() => process.exit(0), 100)";
+  const once = "process.stdin.once('data', () => { console.log('done'); setTimeout(() => process.exit(0), 100); })";
   const peer = await peerContender(node(once));
   await expect(peer.run()).rejects.toThrow(/ended with exit code 0/);
   await peer.close();

@@ -270,7 +270,7 @@ describe('the model', () => {
     const whole = await readFile(folder.path('tiny.ivit'));
     const damaged = Buffer.from(whole);
     damaged[damaged.length - 5] ^= 4;
-    const newer = Buffer.from(whole.toString('latin1').replace('"version":"3"', '"version":"9"'), 'latin1');
+    const newer = Buffer.from(whole.toString('latin1').replace('"version":"4"', '"version":"9"'), 'latin1');
     const cases: [string, Uint8Array | null, RegExp][] = [
       ['absent.ivit', null, /there is no such file/],
       ['cut.ivit', whole.subarray(0, whole.length - 100), /truncated/],
