@@ -3,6 +3,7 @@
  * random weights (tools/measure/architectures), and measures it: imported, quantized, inferred, timed beside ONNX
  * Runtime. Prints the Markdown table of docs/architectures.md. What was measured lies in the folder as JSON and is not
  * measured again; `--table` only prints, `--built` measures with what is built already, `--keep` leaves the models.
+ * `--noise` prints instead how much each network amplifies noise that is in all of its values.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,6 +23,7 @@ const { values: flags } = parseArgs({
     keep: { type: 'boolean', default: false },
     built: { type: 'boolean', default: false },
     table: { type: 'boolean', default: false },
+    noise: { type: 'boolean', default: false },
   },
 });
 /** As much as the largest of these models may take. */
@@ -113,6 +115,27 @@ async function measure(name) {
 const names = Object.keys(ARCHITECTURES).filter(
   (name) => flags.only === undefined || flags.only.split(',').some((wanted) => name.includes(wanted)),
 );
+const print = (cells) => process.stdout.write(`| ${cells.join(' | ')} |\n`);
+const decibel = (value) => (value === null ? '' : `${value.toFixed(1)} dB`);
+
+/** Images that noise is tried on. */
+const NOISY_IMAGES = '4';
+if (flags.noise) {
+  print(['model', 'noise in all values', 'median of the outputs', 'least']);
+  print(['---', '--:', '--:', '--:']);
+  for (const name of names) {
+    const model = path.join(folder, `${name}.onnx`);
+    if (!existsSync(model)) node(path.join(compiled, 'make.js'), [name, model]);
+    const { result } = node(path.join(compiled, 'noise.js'), [model, NOISY_IMAGES]);
+    for (const [level, found] of Object.entries(result)) {
+      const sorted = found.sort((a, b) => a - b);
+      print([name, `${level} dB`, decibel(sorted[sorted.length >> 1]), decibel(sorted[0])]);
+    }
+    if (!flags.keep) rmSync(model);
+  }
+  process.exit();
+}
+
 const fileOf = (name) => path.join(folder, `${name}.json`);
 if (!flags.table) {
   for (const name of names) {
@@ -127,7 +150,6 @@ if (!flags.table) {
   }
 }
 
-const print = (cells) => process.stdout.write(`| ${cells.join(' | ')} |\n`);
 const milliseconds = (value) =>
   Number.isFinite(value) && value !== null ? `${value.toFixed(value < 10 ? 2 : 1)} ms` : '';
 /** A figure and what was published; a `≠` where they disagree. */
@@ -136,7 +158,6 @@ const beside = (value, published, unit) => {
   const agrees = Math.abs(value - published) <= TOLERANCE * published;
   return `${value.toFixed(2)} ${unit} ${agrees ? '=' : '≠'} ${published}`;
 };
-const decibel = (value) => (value === null ? '' : `${value.toFixed(1)} dB`);
 const titles = ['model', 'parameters', 'MAC', 'SQNR', 'of noise', 'quantized', 'memory', 'infer', 'native', 'wasm'];
 titles.push('ORT float', 'ORT int8', 'its SQNR', '× float', '× int8');
 print(titles);
