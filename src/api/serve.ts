@@ -116,6 +116,8 @@ function inferHandler(model: Model | null): Handler {
     const top = topOf(url);
     if (/^multipart\//i.test(request.headers['content-type'] ?? ''))
       throw new RequestError(415, 'The body must be the image itself, no form: curl --data-binary @photo.jpg');
+    if ((request.headers['content-encoding'] ?? 'identity') !== 'identity')
+      throw new RequestError(415, 'The body must be the image as it is, without Content-Encoding');
     return bodies.with(request, (body) =>
       gate.run(() => {
         if (request.socket.destroyed) throw new RequestError(400, 'Nobody waits for the answer');
@@ -125,7 +127,11 @@ function inferHandler(model: Model | null): Handler {
   };
 }
 
+/** @throws RequestError 400 for what it does not know, which would be left out in silence */
 function topOf(url: URL): number {
+  const names = [...url.searchParams.keys()];
+  if (names.some((name) => name !== 'top') || names.length > 1)
+    throw new RequestError(400, `/infer takes ?top=N and nothing else, and this asks for ${url.search}`);
   const given = url.searchParams.get('top') ?? '5';
   const top = Number(given);
   if (/^\d+$/.test(given) && top >= 1 && top <= MAX_TOP) return top;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { exportModel } from '../api/export.js';
 import type { ExportRequest, ExportSummary } from '../api/export.js';
+import { UsageError } from '../errors.js';
 import { EXPORT_TARGETS } from '../export/index.js';
 import type { OpBytes } from '../export/target.js';
 import { addExamples } from './examples.js';
@@ -26,7 +27,7 @@ export function addExportCommand(program: Command): void {
     .option('--force', 'write into a folder that is not empty, over files of the same names')
     .addOption(choice('--weights <form>', 'C: constants as C, as a file, or in a section', WEIGHTS))
     .option('--tile <rows>', 'C: rows computed at a time; fewer take less memory and more time', positiveInteger)
-    .option('--ram-report', 'list the working memory that each op needs')
+    .option('--ram-report', 'C: list the working memory that each op needs')
     .option('--json', 'print the summary as JSON');
   addMemoryOption(command).action(run);
   addExamples(command, {
@@ -39,6 +40,8 @@ const TARGETS = Object.keys(EXPORT_TARGETS);
 const WEIGHTS = ['c', 'bin', 'section'];
 
 async function run(model: string, { out, ramReport, json, ...request }: Flags): Promise<void> {
+  if (ramReport && !EXPORT_TARGETS[request.to].plansMemory)
+    throw new UsageError(`--ram-report: whoever runs ${request.to} plans its memory; leave it out`);
   const summary = await exportModel(model, { ...request, output: out });
   if (json) printJson({ ...summary, summary: Object.fromEntries(summary.summary), warnings: warningsTold() });
   else printSummary(model, summary, ramReport === true);

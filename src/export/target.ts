@@ -41,6 +41,8 @@ export interface ExportTarget {
   /** A folder of files, or one file whose default name ends so. */
   readonly writes: 'folder' | `.${string}`;
   readonly options: readonly (keyof ExportOptions)[];
+  /** It says what memory each op works in: `Exported.memory`. */
+  readonly plansMemory: boolean;
   /** The ops that it can express. */
   readonly ops: readonly OpKind[];
   /** @throws InputError for a model that it cannot express for another reason */

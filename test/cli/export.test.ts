@@ -67,6 +67,7 @@ test('--force: where one file cannot be replaced, all stay as they were', async 
 
 describe('export refuses', () => {
   test.each<[string, string[], number, RegExp]>([
+    ['a report of memory that it does not plan', ['tiny.ivit', '--to', 'onnx', '--ram-report'], 2, /--ram-report/],
     ['no target', ['tiny.ivit'], 2, /required option '--to <target>'/],
     ['a target that is none', ['tiny.ivit', '--to', 'onx'], 2, /must be one of c, onnx; did you mean onnx\?$/m],
     [

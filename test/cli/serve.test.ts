@@ -91,6 +91,7 @@ test('what is no image, is damaged, is too large or is a form is refused with th
   await refused(whole.subarray(0, whole.length / 2), /^Cannot decode the body: /);
   await refused(new Uint8Array(33 * 2 ** 20), /more than 33554432 bytes/, 413);
   await refused(whole, /top must be/, 400, '?top=0');
+  for (const query of ['?Top=3', '?top=2&top=3']) await refused(whole, /nothing else/, 400, query);
   const bomb = await sharp({ create: { width: 8000, height: 8000, channels: 3, background: 'red' } })
     .png()
     .toBuffer();
@@ -98,6 +99,8 @@ test('what is no image, is damaged, is too large or is a form is refused with th
   const form = new FormData();
   form.set('file', new Blob([new Uint8Array(whole)]));
   expect((await fetch(`${server.url}infer`, { method: 'POST', body: form })).status).toBe(415);
+  const packed = { method: 'POST', body: Buffer.from(whole), headers: { 'content-encoding': 'gzip' } };
+  expect((await fetch(`${server.url}infer`, packed)).status).toBe(415);
 });
 
 const rss = ({ child }: Server): number =>

@@ -36,6 +36,7 @@ export const cTarget: ExportTarget = {
   describes: 'C99 without floats, libc or malloc: a folder',
   writes: 'folder',
   options: ['weights', 'tile'],
+  plansMemory: true,
   ops: C_OP_KINDS,
   write: writeC,
 };

@@ -12,6 +12,7 @@ export const onnxTarget: ExportTarget = {
   describes: 'ONNX of integer operators alone: a file',
   writes: '.onnx',
   options: [],
+  plansMemory: false,
   ops: OP_KINDS,
   write({ model, name }: ExportInput): Exported {
     const bytes = programToOnnx(model.program, name, metadataOf(model));

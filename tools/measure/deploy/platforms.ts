@@ -158,13 +158,19 @@ function browser(id: string, title: string, isThere: boolean, start: () => Promi
         const images = subject.images.map((_, i) => `/model/${i}.bin`);
         started ??= start();
         return await (await started).run(server.url, '/model/model.ivit', images);
+      } catch (error) {
+        // The next subject begins with a browser of its own.
+        await this.close!();
+        throw error;
       } finally {
         await server.close();
         rmSync(folder, { recursive: true, force: true });
       }
     },
     async close() {
-      await (await started?.catch(() => null))?.close();
+      const running = started;
+      started = null;
+      await running?.then((one) => one.close()).catch(() => undefined);
     },
   };
 }
