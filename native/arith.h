@@ -237,19 +237,34 @@ static inline int64_t ivit_shift_exponential(int32_t x, int32_t x0, int32_t n) {
 /* floor((2^31 - 1) / min(sum, 2^31 - 1)). */
 static inline int32_t ivit_paper_reciprocal(int64_t sum) { return 0x7fffffff / ivit_clamp(sum, 1, 0x7fffffff); }
 
+/* ShiftGELU of one number of a row whose largest is `max`: x*sigmoid. */
+static inline int32_t ivit_paper_gelu_value(int32_t x, int32_t max, int32_t x0) {
+  enum { GELU_BITS = 23, SIGMOID_SHIFT = 24 };
+  int64_t e = ivit_shift_exponential(x - max, x0, GELU_BITS), of_max = ivit_shift_exponential(-max, x0, GELU_BITS);
+  return x * (int32_t)((e * ivit_paper_reciprocal(e + of_max)) >> SIGMOID_SHIFT);
+}
+
 /* expInteger: I-BERT's exponential. */
 static inline int32_t ivit_exponential(uint32_t d) {
   int32_t z = (int32_t)(d >> 10), r = (int32_t)(d & 1023);
   return z >= 15 ? 0 : ((1998 - r) * (1998 - r) + 2094200) >> (z + 8);
 }
 
-/* geluInteger: I-BERT's i-GELU of x with `bits` fraction bits, 6 to 12. */
-static inline int32_t ivit_gelu(int32_t x, int32_t bits) {
+/* The numbers of geluInteger, I-BERT's i-GELU, for inputs with `bits` fraction bits, 6 to 12. */
+typedef struct {
+  int32_t edge, one, shift;
+} ivit_gelu_numbers;
+
+static inline ivit_gelu_numbers ivit_gelu_of(int32_t bits) {
   static const int32_t edges[] = {161, 321, 641, 1281, 2562, 5124, 10248};
   static const int32_t ones[] = {28366, 113463, 453851, 1815402, 7261607, 29046427, 116185707};
-  int32_t b = edges[bits - 6], below = ivit_min(ivit_abs(x), b) - b, polynomial = below * below - ones[bits - 6];
-  int32_t erf = x > 0 ? polynomial : x < 0 ? -polynomial : 0;
-  return x * (28366 - (erf >> (2 * (bits - 6))));
+  return (ivit_gelu_numbers){edges[bits - 6], ones[bits - 6], 2 * (bits - 6)};
+}
+
+/* At x = 0, where erf is 0, the product is too. */
+static inline int32_t ivit_gelu(int32_t x, ivit_gelu_numbers k) {
+  int32_t below = ivit_min(ivit_abs(x), k.edge) - k.edge, erf = below * below - k.one;
+  return x * (28366 - ((x < 0 ? -erf : erf) >> k.shift));
 }
 
 /* Whether weights are divided by their sum before they multiply V. */

@@ -8,6 +8,7 @@
 #define IVIT_WIDE_LIMIT 16777215 /* of int32 values */
 #define IVIT_ROW_LIMIT 4194303 /* of u-hat, before a dynamic row is quantized */
 #define IVIT_SCORE_LIMIT 1073741824 /* of scores in log2 units */
+#define IVIT_GELU_LIMIT 1858937444 /* of i-GELU's results */
 #define IVIT_KNOTS 64 /* of an activation table */
 #define IVIT_TABLE_ENTRIES 257 /* of the table of any function */
 #define IVIT_TABLE_LIMIT 2097152 /* of each of them */

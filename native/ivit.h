@@ -134,7 +134,7 @@ typedef struct {
   const int32_t *rows;
 } ivit_view;
 
-/* The published kernels' ops, and attention with their softmax, are portable.c's on every instruction set. */
+/* The published kernels' ops. */
 typedef struct {
   int32_t cols;
   ivit_output out;
@@ -228,6 +228,9 @@ typedef struct {
   const ivit_output *out; /* [heads], of n channels each */
 } ivit_matmul;
 
+/* Scores, in place, to weights, 0 to 2^16 - 1, that are divided by their sum. */
+typedef void ivit_weigh(const ivit_attention *op, int32_t max, int32_t *scores);
+
 /*
  * The primitives of one instruction set.
  *
@@ -266,6 +269,10 @@ typedef struct {
   void (*layer_norm)(const ivit_layer_norm *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                      void *scratch);
   void (*activation)(const ivit_activation *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
+                     void *scratch);
+  void (*paper_gelu)(const ivit_paper_gelu *op, int32_t rows, const int8_t *x, void *out, int32_t *scale,
+                     void *scratch);
+  void (*ibert_gelu)(const ivit_ibert_gelu *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                      void *scratch);
   void (*rescale)(const ivit_rescale *op, int32_t rows, const int32_t *x, void *out, int32_t *scale, void *scratch);
   /* b_stride: elements from a row of b to the next. */
@@ -325,6 +332,17 @@ typedef struct {
   void (*attention)(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                     const int8_t *q, const void *packed, void *out, void *scratch);
 
+  /*
+   * The same with a published softmax, whose weights are divided by their sum before they multiply V. weigh: makes
+   * them; NULL: as the op says.
+   */
+  size_t (*published_pack_size)(const ivit_attention *op);
+  void (*published_pack)(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k, const int8_t *v,
+                         void *packed);
+  size_t (*published_scratch)(const ivit_attention *op);
+  void (*published)(const ivit_attention *op, ivit_weigh *weigh, int32_t window, int32_t head, int32_t query0,
+                    int32_t query1, const int8_t *q, const void *packed, void *out, void *scratch);
+
   /* The GEMM's multiply-adds on registers alone, to measure the machine's peak: returns how many were done. NULL: none.
    */
   int64_t (*multiply_in_registers)(int32_t rounds);
@@ -366,8 +384,6 @@ void ivit_portable_attention_pack(const ivit_attention *op, int32_t window, int3
 size_t ivit_portable_attention_scratch(const ivit_attention *op);
 void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                              const int8_t *q, const void *packed, void *out, void *scratch);
-/* Scores, in place, to weights that are divided by their sum. */
-typedef void ivit_weigh(const ivit_attention *op, int32_t max, int32_t *scores);
 /* Attention whose weights are made by `weigh`; NULL: by the op's exponential, and divided last. */
 void ivit_attend(const ivit_attention *op, ivit_weigh *weigh, int32_t window, int32_t head, int32_t query0,
                  int32_t query1, const int8_t *q, const void *packed, void *out, void *scratch);

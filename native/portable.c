@@ -118,16 +118,12 @@ void ivit_portable_paper_norm(const ivit_paper_norm *op, int32_t rows, const int
 
 void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int8_t *x, void *out, int32_t *scale,
                               void *scratch) {
-  enum { BITS = 23, SIGMOID_SHIFT = 24 };
   int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
     int32_t max = x[0];
     for (int32_t n = 1; n < op->cols; n++) max = ivit_max(max, x[n]);
-    int64_t of_max = ivit_shift_exponential(-max, op->x0, BITS);
     for (int32_t n = 0; n < op->cols; n++) {
-      int64_t e = ivit_shift_exponential(x[n] - max, op->x0, BITS);
-      int64_t sigmoid = (e * ivit_paper_reciprocal(e + of_max)) >> SIGMOID_SHIFT;
-      row[n] = ivit_requantize(&op->out, x[n] * sigmoid, n);
+      row[n] = ivit_requantize(&op->out, ivit_paper_gelu_value(x[n], max, op->x0), n);
     }
     ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
@@ -135,9 +131,10 @@ void ivit_portable_paper_gelu(const ivit_paper_gelu *op, int32_t rows, const int
 
 void ivit_portable_ibert_gelu(const ivit_ibert_gelu *op, int32_t rows, const int16_t *x, void *out, int32_t *scale,
                               void *scratch) {
+  const ivit_gelu_numbers k = ivit_gelu_of(op->fraction_bits);
   int32_t *row = scratch;
   for (int32_t r = 0; r < rows; r++, x += op->cols) {
-    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, ivit_gelu(x[n], op->fraction_bits), n);
+    for (int32_t n = 0; n < op->cols; n++) row[n] = ivit_requantize(&op->out, ivit_gelu(x[n], k), n);
     ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }
 }
@@ -352,8 +349,12 @@ void ivit_attend(const ivit_attention *op, ivit_weigh *weigh, int32_t window, in
 
 void ivit_portable_attention(const ivit_attention *op, int32_t window, int32_t head, int32_t query0, int32_t query1,
                              const int8_t *q, const void *packed, void *out, void *scratch) {
-  ivit_weigh *weigh = ivit_is_published(op) ? published_softmax : NULL;
-  ivit_attend(op, weigh, window, head, query0, query1, q, packed, out, scratch);
+  ivit_attend(op, NULL, window, head, query0, query1, q, packed, out, scratch);
+}
+
+static void published(const ivit_attention *op, ivit_weigh *weigh, int32_t window, int32_t head, int32_t query0,
+                      int32_t query1, const int8_t *q, const void *packed, void *out, void *scratch) {
+  ivit_attend(op, weigh ? weigh : published_softmax, window, head, query0, query1, q, packed, out, scratch);
 }
 
 const ivit_isa ivit_isa_portable = {
@@ -366,6 +367,8 @@ const ivit_isa ivit_isa_portable = {
     .linear = ivit_portable_linear,
     .layer_norm = ivit_portable_layer_norm,
     .activation = ivit_portable_activation,
+    .paper_gelu = ivit_portable_paper_gelu,
+    .ibert_gelu = ivit_portable_ibert_gelu,
     .rescale = ivit_portable_rescale,
     .multiply = ivit_portable_multiply,
     .divide = ivit_portable_divide,
@@ -386,4 +389,8 @@ const ivit_isa ivit_isa_portable = {
     .attention_pack = ivit_portable_attention_pack,
     .attention_scratch = ivit_portable_attention_scratch,
     .attention = ivit_portable_attention,
+    .published_pack_size = ivit_portable_attention_pack_size,
+    .published_pack = ivit_portable_attention_pack,
+    .published_scratch = ivit_portable_attention_scratch,
+    .published = published,
 };

@@ -91,6 +91,7 @@ static void write_sums(const ivit_output *out, int32_t n, int32_t j, const int32
 }
 
 #include "matmul.h"
+#include "published.h"
 #include "attention.h"
 
 /* --- depthwise convolution --- */
@@ -172,6 +173,8 @@ const ivit_isa ISA_TABLE = {
     .output_pack = output_pack,
     .layer_norm = layer_norm,
     .activation = activation,
+    .paper_gelu = paper_gelu_rows,
+    .ibert_gelu = ibert_gelu_rows,
     .rescale = rescale,
     .multiply = multiply_rows,
     .divide = divide_rows,
@@ -194,4 +197,8 @@ const ivit_isa ISA_TABLE = {
     .attention_pack = attention_pack,
     .attention_scratch = attention_scratch,
     .attention = attention,
+    .published_pack_size = published_pack_size,
+    .published_pack = published_pack,
+    .published_scratch = published_scratch_size,
+    .published = published_attention,
 };

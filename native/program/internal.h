@@ -139,17 +139,11 @@ void *heap_allocate(heap *h, size_t bytes);
 void *heap_array(heap *h, size_t count, size_t size);
 void heap_free(heap *h);
 
-/* The table whose attention runs an op. */
-static inline const ivit_isa *attention_isa(const ivit_program *program, const ivit_attention *op) {
-#ifdef IVIT_FLOAT
-  if (op->softmax == IVIT_SOFTMAX_FLOAT) return &ivit_isa_float;
-#endif
-  return ivit_is_published(op) ? &ivit_isa_portable : program->isa;
-}
-
 /* Bytes that the keys and values of one window and head take, packed. */
 static inline size_t packed_head_bytes(const ivit_program *program, const ivit_attention *op) {
-  return round_up(attention_isa(program, op)->attention_pack_size(op), IVIT_ALIGN) + IVIT_ALIGN;
+  const ivit_isa *isa = program->isa;
+  size_t size = ivit_is_published(op) ? isa->published_pack_size(op) : isa->attention_pack_size(op);
+  return round_up(size, IVIT_ALIGN) + IVIT_ALIGN;
 }
 
 /* load.c: a copy of a constant, followed by zeros as ivit.h promises; NULL of NULL. */

@@ -130,7 +130,8 @@ static void read_attention(ivit_program *program, ivit_attention *op, int32_t co
   /* More than memory can have: the allocation fails, where the product would wrap. */
   packed = packed > SIZE_MAX / 2 / heads ? SIZE_MAX / 2 : packed * heads;
   if (packed > program->packed_bytes) program->packed_bytes = packed;
-  need_scratch(program, attention_isa(program, op)->attention_scratch(op));
+  const ivit_isa *isa = program->isa;
+  need_scratch(program, ivit_is_published(op) ? isa->published_scratch(op) : isa->attention_scratch(op));
 }
 
 static void read_matmul(ivit_program *program, ivit_matmul *op, const int32_t *w, const void *const *constants) {
@@ -242,6 +243,8 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
       op->out = read_output(program, w + IVIT_PAPER_GELU_OUT, cols, constants[IVIT_PAPER_GELU_CONSTANT_MULTIPLIER],
                             constants[IVIT_PAPER_GELU_CONSTANT_OFFSET]);
       op->x0 = w[IVIT_PAPER_GELU_X0];
+      /* |x| <= 127, and the sigmoid beside it: src/program/ops/paper-gelu.ts. */
+      pack_output(program, &op->out, cols, 127 * (int64_t)ivit_max(127, -op->x0 >> 1));
       break;
     }
     case IVIT_STEP_FLOAT_GELU:
@@ -251,6 +254,7 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
       op->out = read_output(program, w + IVIT_IBERT_GELU_OUT, cols, constants[IVIT_IBERT_GELU_CONSTANT_MULTIPLIER],
                             constants[IVIT_IBERT_GELU_CONSTANT_OFFSET]);
       op->fraction_bits = w[IVIT_IBERT_GELU_FRACTION_BITS];
+      pack_output(program, &op->out, cols, s->kind == IVIT_STEP_FLOAT_GELU ? IVIT_NORM_LIMIT : IVIT_GELU_LIMIT);
       break;
     }
     case IVIT_STEP_RESCALE: {

@@ -87,17 +87,17 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
       ivit_portable_paper_norm(&s->as.paper_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
     case IVIT_STEP_PAPER_GELU:
-      ivit_portable_paper_gelu(&s->as.paper_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      isa->paper_gelu(&s->as.paper_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
     case IVIT_STEP_IBERT_GELU:
-      ivit_portable_ibert_gelu(&s->as.ibert_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      isa->ibert_gelu(&s->as.ibert_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
 #ifdef IVIT_FLOAT
     case IVIT_STEP_FLOAT_NORM:
-      ivit_float_norm(&s->as.layer_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      ivit_float_norm(isa, &s->as.layer_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
     case IVIT_STEP_FLOAT_GELU:
-      ivit_float_gelu(&s->as.ibert_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
+      ivit_float_gelu(isa, &s->as.ibert_gelu, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
 #endif
     case IVIT_STEP_ADD:
@@ -180,10 +180,20 @@ static uint8_t *packed_head(const ivit_context *context, const ivit_attention *o
   return context->packed + at * packed_head_bytes(context->program, op);
 }
 
+/* The weights of a published softmax that are not of integers; else NULL. */
+static ivit_weigh *weigh_of(const ivit_isa *isa, const ivit_attention *op) {
+#ifdef IVIT_FLOAT
+  if (op->softmax == IVIT_SOFTMAX_FLOAT) return ivit_float_weigh(isa);
+#endif
+  (void)isa, (void)op;
+  return NULL;
+}
+
 static int32_t run_attention(ivit_context *context, const worker *w, const stage *g, schedule *schedule) {
   const step *s = &context->program->steps[g->uses[0].step];
   const ivit_attention *op = &s->as.attention;
-  const ivit_isa *isa = attention_isa(context->program, op);
+  const ivit_isa *isa = context->program->isa;
+  const int is_published = ivit_is_published(op);
   const int8_t *q = row_data(w, s->in[0], 0), *k = row_data(w, s->in[1], 0), *v = row_data(w, s->in[2], 0);
   void *out = row_data(w, s->out, 0);
   int64_t start = start_clock(w);
@@ -193,7 +203,8 @@ static int32_t run_attention(ivit_context *context, const worker *w, const stage
     int32_t item = atomic_fetch_add(&schedule->next_pack, 1);
     if (item >= packs) break;
     int32_t window = schedule->windows[item / op->heads], head = item % op->heads;
-    isa->attention_pack(op, window, head, k, v, packed_head(context, op, window, head));
+    (is_published ? isa->published_pack : isa->attention_pack)(op, window, head, k, v,
+                                                               packed_head(context, op, window, head));
   }
   stop_clock(w, g->uses[0].step, start);
   finish(context, &schedule->done_packs, taken, packs);
@@ -202,8 +213,11 @@ static int32_t run_attention(ivit_context *context, const worker *w, const stage
     int32_t item = atomic_fetch_add(&schedule->next_block, 1);
     if (item >= schedule->block_count) break;
     const block *b = &schedule->blocks[item];
-    isa->attention(op, b->window, b->head, b->r0, b->r1, q, packed_head(context, op, b->window, b->head), out,
-                   w->scratch);
+    const void *packed = packed_head(context, op, b->window, b->head);
+    if (is_published)
+      isa->published(op, weigh_of(isa, op), b->window, b->head, b->r0, b->r1, q, packed, out, w->scratch);
+    else
+      isa->attention(op, b->window, b->head, b->r0, b->r1, q, packed, out, w->scratch);
   }
   stop_clock(w, g->uses[0].step, start);
   return taken;

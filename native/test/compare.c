@@ -321,13 +321,13 @@ static ivit_view pick_view(int32_t tokens, int32_t heads, int32_t dim, size_t *e
   return view;
 }
 
-static int8_t *pick_codes(size_t count, int32_t limit) {
+int8_t *pick_codes(size_t count, int32_t limit) {
   int8_t *codes = buffer(count);
   for (size_t i = 0; i < count; i++) codes[i] = (int8_t)pick(-limit, limit);
   return codes;
 }
 
-static size_t compare_attention(const ivit_isa *isa) {
+ivit_attention pick_attention(void) {
   ivit_attention op = {.batch = pick(1, 2),
                        .heads = pick(1, 3),
                        .queries = pick(1, 20),
@@ -354,12 +354,20 @@ static size_t compare_attention(const ivit_isa *isa) {
     op.bias = bias;
   }
   op.out = pick_output(op.heads * op.value_dim, 30, 0);
-  size_t nq, nk, nv;
-  op.q = pick_view(op.batch * op.queries, op.heads, op.dim, &nq);
-  op.k = pick_view(op.batch * op.keys, op.heads, op.dim, &nk);
-  op.v = pick_view(op.batch * op.keys, op.heads, op.value_dim, &nv);
-  const int8_t *q = pick_codes(nq, chance(80) ? 127 : 20), *k = pick_codes(nk, 127), *v = pick_codes(nv, 127);
+  return op;
+}
 
+attention_codes pick_attention_codes(ivit_attention *op) {
+  size_t nq, nk, nv;
+  op->q = pick_view(op->batch * op->queries, op->heads, op->dim, &nq);
+  op->k = pick_view(op->batch * op->keys, op->heads, op->dim, &nk);
+  op->v = pick_view(op->batch * op->keys, op->heads, op->value_dim, &nv);
+  return (attention_codes){pick_codes(nq, chance(80) ? 127 : 20), pick_codes(nk, 127), pick_codes(nv, 127)};
+}
+
+static size_t compare_attention(const ivit_isa *isa) {
+  ivit_attention op = pick_attention();
+  attention_codes codes = pick_attention_codes(&op);
   size_t bytes = (size_t)(op.batch * op.queries) * (size_t)(op.heads * op.value_dim) * wide_size_of(op.out.type);
   uint8_t *out[2];
   const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
@@ -368,17 +376,17 @@ static size_t compare_attention(const ivit_isa *isa) {
     void *packed = buffer(tables[t]->attention_pack_size(&op)), *scratch = buffer(tables[t]->attention_scratch(&op));
     for (int32_t b = 0; b < op.batch; b++) {
       for (int32_t h = 0; h < op.heads; h++) {
-        tables[t]->attention_pack(&op, b, h, k, v, packed);
+        tables[t]->attention_pack(&op, b, h, codes.k, codes.v, packed);
         int32_t middle = chance(50) ? op.queries : pick(0, op.queries);
-        if (middle > 0) tables[t]->attention(&op, b, h, 0, middle, q, packed, out[t], scratch);
-        if (middle < op.queries) tables[t]->attention(&op, b, h, middle, op.queries, q, packed, out[t], scratch);
+        if (middle > 0) tables[t]->attention(&op, b, h, 0, middle, codes.q, packed, out[t], scratch);
+        if (middle < op.queries) tables[t]->attention(&op, b, h, middle, op.queries, codes.q, packed, out[t], scratch);
       }
     }
   }
   char detail[200];
   snprintf(detail, sizeof detail,
-           "queries %d keys %d dim %d value dim %d softmax bits %d bits %d score shift %d bias %d out %d shift %d",
-           op.queries, op.keys, op.dim, op.value_dim, op.softmax_bits, bits, op.score_shift, op.bias != NULL,
+           "queries %d keys %d dim %d value dim %d softmax bits %d score shift %d bias %d out %d shift %d",
+           op.queries, op.keys, op.dim, op.value_dim, op.softmax_bits, op.score_shift, op.bias != NULL,
            op.out.type, op.out.shift);
   check("attention", out[0], out[1], bytes, detail);
   return bytes / wide_size_of(op.out.type);
@@ -453,6 +461,9 @@ static const comparison comparisons[] = {{"linear", compare_linear},
                                          {"quantize rows", compare_quantize_rows},
                                          {"add", compare_add},
                                          {"attention", compare_attention},
+                                         {"published attention", compare_published},
+                                         {"paper gelu", compare_paper_gelu},
+                                         {"ibert gelu", compare_ibert_gelu},
                                          {"multiply", compare_multiply},
                                          {"divide", compare_divide},
                                          {"lookup", compare_lookup},

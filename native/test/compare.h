@@ -42,6 +42,19 @@ typedef void row_primitive(const ivit_isa *isa, const void *op, int32_t rows, co
 size_t compare_rows(const ivit_isa *isa, const char *name, row_primitive *call, const void *op, int32_t rows,
                     int32_t cols, ivit_output *output, int64_t limit, const void *x);
 
+int8_t *pick_codes(size_t count, int32_t limit);
+/* A random op but for its views, which come with what they look into. */
+ivit_attention pick_attention(void);
+typedef struct {
+  const int8_t *q, *k, *v;
+} attention_codes;
+attention_codes pick_attention_codes(ivit_attention *op);
+
+/* compare_published.c. */
+size_t compare_paper_gelu(const ivit_isa *isa);
+size_t compare_ibert_gelu(const ivit_isa *isa);
+size_t compare_published(const ivit_isa *isa);
+
 /* compare_maps.c. Each compares one random op, and returns how many results. */
 size_t compare_depthwise(const ivit_isa *isa);
 size_t compare_rotate(const ivit_isa *isa);

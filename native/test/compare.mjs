@@ -31,7 +31,9 @@ const sources = (sub) =>
     .filter((name) => name.endsWith('.c'))
     .map((name) => path.join(native, sub, name));
 const common = [
-  ...['compare.c', 'compare_maps.c', 'compare_random.c'].map((name) => path.join(native, 'test', name)),
+  ...['compare.c', 'compare_maps.c', 'compare_published.c', 'compare_random.c'].map((name) =>
+    path.join(native, 'test', name),
+  ),
   ...['portable.c', 'portable_maps.c', 'portable_layout.c', 'isa.c'].map((name) => path.join(native, name)),
 ];
 let failures = 0;

@@ -158,3 +158,4 @@ static void write_sums(const ivit_output *out, int32_t n, int32_t j, const int32
 }
 
 #include "../lanes/matmul.h"
+#include "../lanes/published.h"

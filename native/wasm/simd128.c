@@ -180,6 +180,8 @@ const ivit_isa ivit_isa_simd128 = {
     .output_pack = output_pack,
     .layer_norm = layer_norm,
     .activation = activation,
+    .paper_gelu = paper_gelu_rows,
+    .ibert_gelu = ibert_gelu_rows,
     .rescale = rescale,
     .multiply = multiply_rows,
     .divide = divide_rows,
@@ -202,4 +204,8 @@ const ivit_isa ivit_isa_simd128 = {
     .attention_pack = attention_pack,
     .attention_scratch = attention_scratch,
     .attention = attention,
+    .published_pack_size = published_pack_size,
+    .published_pack = published_pack,
+    .published_scratch = published_scratch_size,
+    .published = published_attention,
 };

@@ -247,6 +247,12 @@ void ivit_avx512_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const
 size_t ivit_avx512_matmul_scratch(const ivit_matmul *op);
 void ivit_avx512_matmul(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,
                         void *scratch);
+size_t ivit_avx512_published_pack_size(const ivit_attention *op);
+void ivit_avx512_published_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,
+                                const int8_t *v, void *packed);
+size_t ivit_avx512_published_scratch(const ivit_attention *op);
+void ivit_avx512_published(const ivit_attention *op, ivit_weigh *weigh, int32_t window, int32_t head, int32_t query0,
+                           int32_t query1, const int8_t *q, const void *packed, void *out, void *scratch);
 /* avx512_attention.c */
 size_t ivit_avx512_attention_pack_size(const ivit_attention *op);
 void ivit_avx512_attention_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,

@@ -1,4 +1,4 @@
-/* Products of two i16 values. */
+/* Products of two i16 values, and attention that is made of such. */
 #include "avx512_output.h"
 
 #define PAIR_ROWS TILE_ROWS
@@ -38,4 +38,20 @@ size_t ivit_avx512_matmul_scratch(const ivit_matmul *op) { return matmul_scratch
 void ivit_avx512_matmul(const ivit_matmul *op, int32_t r0, int32_t r1, const int16_t *a, const int16_t *b, void *out,
                         void *scratch) {
   matmul(op, r0, r1, a, b, out, scratch);
+}
+
+#include "../lanes/published.h"
+
+size_t ivit_avx512_published_pack_size(const ivit_attention *op) { return published_pack_size(op); }
+
+void ivit_avx512_published_pack(const ivit_attention *op, int32_t window, int32_t head, const int8_t *k,
+                                const int8_t *v, void *packed) {
+  published_pack(op, window, head, k, v, packed);
+}
+
+size_t ivit_avx512_published_scratch(const ivit_attention *op) { return published_scratch_size(op); }
+
+void ivit_avx512_published(const ivit_attention *op, ivit_weigh *weigh, int32_t window, int32_t head, int32_t query0,
+                           int32_t query1, const int8_t *q, const void *packed, void *out, void *scratch) {
+  published_attention(op, weigh, window, head, query0, query1, q, packed, out, scratch);
 }

@@ -135,6 +135,7 @@ const COMPARE: Checks<CompareRequest> = {
   efforts: some(oneOf(EFFORTS)),
   output: path,
   keep: path,
+  resume: BOOLEAN,
   rounds: wholeNumber(1),
   onPlan: FUNCTION,
   onForm: FUNCTION,
@@ -161,6 +162,9 @@ export function checkCompareArguments(model: unknown, request: unknown): void {
   checkObject('compare', request, COMPARE);
   for (const name of ['images', 'dataset'] as const) check('compare', name, (request as CompareRequest)[name], path);
   checkPreprocess('compare', (request as CompareRequest).preprocess);
+  const { resume, output } = request as CompareRequest;
+  if (resume === true && output === undefined)
+    throw new UsageError('A comparison is resumed by the name of its output: give the file (-o) that it writes');
 }
 
 /** @throws UsageError as above */

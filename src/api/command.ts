@@ -99,6 +99,7 @@ export function compareCommand(model: string, request: CompareRequest): string {
     ...option('effort', request.efforts?.join(',')),
     ...option('labels', request.labels),
     ...option('keep', keep),
+    ...(request.resume ? ['--resume'] : []),
     ...option('runs', request.rounds),
     ...option('threads', request.threads),
     ...recipeOptions(request.preprocess),

@@ -133,7 +133,7 @@ async function evaluateWith(all: EvaluateFormsRequest, floats: readonly FloatFor
     const { meters, pixels, skipped } = await evaluateTogether(all, models, references);
     const engine = `ivit ${models[0].backend} (${models[0].isa})`;
     const functions = await functionsOf(forms, models, pixels, request.onProgress);
-    const timings = await timeAll(all, floats, models);
+    const timings = await timeAll(all, { floats, references, models });
     const images = meters[0].result().images;
     const floatMs = timings[0].median;
     const common = (i: number) => ({
@@ -230,11 +230,17 @@ async function functionsOf(
   }
 }
 
+interface OpenForms {
+  readonly floats: readonly FloatForm[];
+  /** Of `floats`, in their order. */
+  readonly references: readonly FloatReference[];
+  readonly models: readonly Model[];
+}
+
 /** Timings on one thread, in turns: of the float model first. */
 async function timeAll(
   { prepared, request, forms }: EvaluateFormsRequest,
-  floats: readonly FloatForm[],
-  models: readonly Model[],
+  { floats, references, models }: OpenForms,
 ): Promise<Timing[]> {
   const { rounds = ROUNDS, onProgress } = request;
   const { channels, height, width } = prepared.imported.graph.input;
@@ -242,9 +248,9 @@ async function timeAll(
   const data = normalizePixels(noise(models[0].file.program.input), channels, mean, std);
   const contenders: Contender[] = [];
   try {
-    for (const { name, file } of floats) {
+    for (const [i, { name, file }] of floats.entries()) {
       const form: OnnxForm = { precision: name, model: file, sqnrDb: null };
-      const inputs = { [await inputNameOf(file)]: { data, shape: [1, channels, height, width] } };
+      const inputs = { [references[i].inputName]: { data, shape: [1, channels, height, width] } };
       contenders.push(await onnxContender(form, inputs, defaultRuntime().name, 1));
     }
     for (const [i, { name }] of forms.entries()) {
@@ -255,10 +261,4 @@ async function timeAll(
   } finally {
     for (const contender of contenders) await contender.close();
   }
-}
-
-async function inputNameOf(file: string): Promise<string> {
-  const model = await openFloatModel(file);
-  await model.close();
-  return model.inputNames[0];
 }

@@ -1,9 +1,10 @@
 /** One float model in several integer forms, side by side: the comparison of I-ViT's paper, on the user's own model. */
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { nativeFailure } from '../engine/load.js';
 import { InputError, UsageError } from '../errors.js';
+import type { Dataset } from '../images/datasets/index.js';
 import { classCount } from '../graph/output.js';
 import { writeAtomically } from '../program/file.js';
 import { DEFAULT_OPTIONS, EFFORT_SETTINGS, FloatPasses, KERNEL_SETS, resolveScheme } from '../quantize/index.js';
@@ -19,9 +20,10 @@ import { checkInputs } from './inputs.js';
 import { watched } from './long-work.js';
 import { checkOutputs } from './outputs.js';
 import type { OutputFile } from './outputs.js';
-import { prepareQuantization, quantizePrepared } from './quantize.js';
+import { openResume, prepareQuantization, quantizePrepared } from './quantize.js';
 import type { PreparedQuantization } from './quantize.js';
 import type { CompareRequest } from './requests.js';
+import { resumeName, type ResumeFile } from './resume-file.js';
 import { VERSION } from './version.js';
 
 /**
@@ -41,7 +43,8 @@ export async function compare(model: string, given: CompareRequest): Promise<Com
   const format = request.output === undefined ? null : formatOf(request.output);
   const combinations = combinationsOf(request, notice);
   checkFiles(model, request, combinations);
-  const prepared = await prepareQuantization(model, quantizeRequest(request, mostImages(combinations)));
+  const most = quantizeRequest(request, mostImages(combinations));
+  const prepared = await prepareQuantization(model, most);
   const { graph } = prepared.imported;
   const subject = { name: path.basename(model), classes: classCount(graph), labels: prepared.labels };
   const dataset = await datasetOf(subject, { ...request, float: model }); // before the long work
@@ -56,8 +59,8 @@ export async function compare(model: string, given: CompareRequest): Promise<Com
       forms: combinations.map((one) => ({ name: nameOf(one), effort: one.effort })),
       images: Math.min(dataset.items.length, request.limit ?? Infinity),
     });
-    const forms = await quantizeAll(prepared, request, combinations, folder);
-    const compared = await evaluateForms({ model, request, prepared, dataset, forms });
+    const kept = await keptForms(prepared, most, request);
+    const compared = await quantizeAndEvaluate({ prepared, request, combinations, folder, kept }, { model, dataset });
     const data: ComparisonData = {
       comparison: path.basename(model),
       command: compareCommand(model, request),
@@ -68,6 +71,7 @@ export async function compare(model: string, given: CompareRequest): Promise<Com
     };
     if (request.output !== undefined && format !== null)
       writeAtomically(request.output, new TextEncoder().encode(renderComparison(data, format)));
+    kept?.remove();
     return data;
   } finally {
     clean();
@@ -129,7 +133,7 @@ const fileOf = (model: string, folder: string, one: Combination): string =>
   path.join(folder, `${path.parse(model).name}-${nameOf(one).replaceAll(' ', '-')}.ivit`);
 
 function checkFiles(model: string, request: CompareRequest, combinations: readonly Combination[]): void {
-  const { images, dataset, labels, classMap, output, keep } = request;
+  const { images, dataset, labels, classMap, output, keep, resume } = request;
   checkInputs([model, images, dataset, labels, classMap], [images, dataset]);
   if (keep !== undefined) {
     const info = statSync(keep, { throwIfNoEntry: false });
@@ -141,6 +145,7 @@ function checkFiles(model: string, request: CompareRequest, combinations: readon
   checkOutputs(
     [
       { option: '-o', path: output, kind: 'comparison' },
+      { option: '--resume', path: resume ? resumeName(output!) : undefined, kind: 'killed quantization' },
       ...kept.map((file): OutputFile => ({ option: '--keep', path: file, kind: '.ivit model' })),
     ],
     [model, images, dataset, labels, classMap],
@@ -154,13 +159,50 @@ function quantizeRequest(
   return { images, numImages, preprocess, outputs, labels, threads, onNotice, onProgress, ...combination };
 }
 
-/** One quantization after the other; what the float model tells of the images is found out once. */
-async function quantizeAll(
+/** What is kept of a form that was quantized. */
+interface KeptForm {
+  readonly content: Uint8Array;
+  readonly functions: IntegerForm['functions'];
+}
+
+/** What a killed run quantized, by the forms' names, or a new file for what this one does; null: none is wanted. */
+async function keptForms(
   prepared: PreparedQuantization,
-  request: CompareRequest,
-  combinations: readonly Combination[],
-  folder: string,
-): Promise<IntegerForm[]> {
+  most: Parameters<typeof openResume>[1],
+  { output, resume, onNotice }: CompareRequest,
+): Promise<ResumeFile | null> {
+  if (output === undefined) return null;
+  if (resume === true) return openResume(prepared, most, output, prepared.labels);
+  const left = resumeName(output);
+  if (existsSync(left)) onNotice?.(`${left} is left of a killed run: give --resume to go on from it, or delete it.`);
+  return null;
+}
+
+interface QuantizeAllRequest {
+  readonly prepared: PreparedQuantization;
+  readonly request: CompareRequest;
+  readonly combinations: readonly Combination[];
+  readonly folder: string;
+  readonly kept: ResumeFile | null;
+}
+
+async function quantizeAndEvaluate(
+  all: QuantizeAllRequest,
+  { model, dataset }: { readonly model: string; readonly dataset: Dataset },
+): ReturnType<typeof evaluateForms> {
+  const { prepared, request, kept } = all;
+  try {
+    const forms = await quantizeAll(all);
+    return await evaluateForms({ model, request, prepared, dataset, forms });
+  } catch (error) {
+    kept?.close();
+    throw error;
+  }
+}
+
+/** One quantization after the other; what the float model tells of the images is found out once. */
+async function quantizeAll(all: QuantizeAllRequest): Promise<IntegerForm[]> {
+  const { prepared, request, combinations, folder, kept } = all;
   const passes = new Map(combinations.map(({ effort }) => [effort, new FloatPasses()]));
   const forms: IntegerForm[] = [];
   try {
@@ -168,9 +210,17 @@ async function quantizeAll(
       const name = nameOf(combination);
       request.onForm?.(name);
       const file = fileOf(prepared.model, folder, combination);
-      const own = quantizeRequest(request, combination);
-      const { bytes, result } = await quantizePrepared(prepared, own, file, { passes: passes.get(combination.effort) });
-      forms.push({ ...combination, name, file, bytes, functions: result.functions });
+      const found = kept?.get(name) as KeptForm | undefined;
+      if (found === undefined) {
+        const own = quantizeRequest(request, combination);
+        const shared = { passes: passes.get(combination.effort) };
+        const { bytes, result } = await quantizePrepared(prepared, own, file, shared);
+        kept?.put(name, { content: readFileSync(file), functions: result.functions } satisfies KeptForm);
+        forms.push({ ...combination, name, file, bytes, functions: result.functions });
+      } else {
+        writeAtomically(file, found.content);
+        forms.push({ ...combination, name, file, bytes: found.content.length, functions: found.functions });
+      }
     }
   } finally {
     for (const one of passes.values()) await one.close();

@@ -62,6 +62,11 @@ export class FloatReference {
     return this.file.graph;
   }
 
+  /** Name of the one input. */
+  get inputName(): string {
+    return this.float.inputNames[0];
+  }
+
   get runtime(): string {
     return this.float.runtime;
   }

@@ -246,11 +246,12 @@ function summarizeResult({
   return { agreement, outputs, layers, attentions, runtime };
 }
 
-/** What a killed run left, or a new file for what this one's stages give. */
-async function openResume(
+/** What a killed run left, or a new file for what this one gives; `labels`: where that depends on them. */
+export async function openResume(
   { subject, recipe, calibration }: PreparedQuantization,
   request: QuantizeRequest,
   output: string,
+  labels?: readonly string[] | null,
 ): Promise<ResumeFile> {
   const pixels = createHash('sha256');
   for (const image of calibration.images) pixels.update(image);
@@ -261,7 +262,7 @@ async function openResume(
     model: subject.sha256,
     images: `${calibration.images.length}, ${pixels.digest('hex')}`,
     preprocessing: `${subject.preprocessing}, ${JSON.stringify(normalizationOf(recipe))}`,
-    settings: JSON.stringify({ ...options, outputs, histograms: saveStats !== undefined }),
+    settings: JSON.stringify({ ...options, outputs, labels, histograms: saveStats !== undefined }),
     statistics: await Promise.all((request.stats ?? []).map(hashFile)),
   });
   if (file.isResumed) request.onNotice?.(`Going on where a killed run ended: ${resumeName(output)}`);

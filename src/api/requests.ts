@@ -77,6 +77,11 @@ export interface CompareRequest
   readonly output?: string;
   /** Folder to keep the quantized models in. */
   readonly keep?: string;
+  /**
+   * Whether each form, once it is quantized, is kept in a file beside the output, with `.resume` to its name, until all
+   * is done: a run that was killed goes on from there.
+   */
+  readonly resume?: boolean;
   /** Rounds of timing; in each, every form gets a turn. Default: 20. */
   readonly rounds?: number;
   /** Called with what is to be done, once that is known. */

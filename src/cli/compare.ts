@@ -39,6 +39,7 @@ interface Flags extends RecipeOptionValues {
   readonly output?: readonly string[];
   readonly labels?: string;
   readonly keep?: string;
+  readonly resume?: boolean;
   readonly runs?: number;
   readonly out?: string;
   readonly format: 'table' | ComparisonFormat;
@@ -63,6 +64,7 @@ export function addCompareCommand(program: Command): void {
     .option('--output <name>', 'an output of the model to take; may be repeated (default: all)', collectNames)
     .option('--labels <file>', 'class names: one a line, or JSON (default: id2label of config.json beside the model)')
     .option('--keep <dir>', 'keep the quantized models in this folder')
+    .option('--resume', 'go on where a killed run with this --out ended: its quantized models are taken')
     .option('-r, --runs <n>', 'rounds of timing; in each, every form gets a turn (default: 20)', positiveInteger)
     .option('-o, --out <file>', 'write the comparison: a page (.html), Markdown (.md), .csv or .json')
     .addOption(choice('--format <form>', 'how to print it', ['table', ...COMPARISON_FORMATS]).default('table'))
@@ -89,7 +91,7 @@ const listOf =
 
 async function run(model: string, flags: Flags): Promise<void> {
   const { images, dataset, classMap, kernels, scales, effort, numImages, limit, exif, labels, keep, threads } = flags;
-  const { out, format } = flags;
+  const { out, format, resume } = flags;
   await compileKernels(undefined);
   noticeSlowRuntime();
   const progress = new Progress();
@@ -98,7 +100,7 @@ async function run(model: string, flags: Flags): Promise<void> {
   beginReading(progress, [model]);
   try {
     data = await compare(model, {
-      ...{ images, dataset, classMap, kernels, scales, numImages, limit, labels, keep, threads },
+      ...{ images, dataset, classMap, kernels, scales, numImages, limit, labels, keep, resume, threads },
       ...{ efforts: effort, outputs: flags.output, rounds: flags.runs, preprocess: parseRecipeFlags(flags) },
       exif: exif === 'apply' ? 'apply' : 'ignore',
       output: out,

@@ -4,13 +4,27 @@ import { styled, widthOf, wrap } from './terminal.js';
 export { someOf } from '../names.js';
 export { bytes, large, milliseconds, percent, seconds, significant } from '../number-format.js';
 
-/** Characters by which a text could steer the terminal, or turn the direction of what follows; line ends are let be. */
-const CONTROLS = /[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+/**
+ * Characters by which a text could steer the terminal, turn the direction of what follows, or hide that it is another
+ * text: they take no place. Line ends are let be, and joiners where they may join, beside letters that are not ASCII.
+ */
+const CONTROLS = new RegExp(
+  [
+    '[\\0-\\x09\\x0b-\\x1f\\x7f-\\x9f]',
+    '[\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u206f]',
+    '[\\u00ad\\u034f\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b\\u2060-\\u2065\\u3164\\ufeff\\uffa0]',
+    '(?:^|(?<=[\\0-\\x7f]))[\\u200c\\u200d]',
+    '[\\u200c\\u200d](?=$|[\\0-\\x7f])',
+    '\\udb40[\\udc00-\\udc7f]', // tags
+  ].join('|'),
+  'g',
+);
 /** Bold, dim, and the end of either: what this program writes itself. */
 const STYLES = /(\x1b\[(?:1|2|22)m)/;
 
 function escapeControls(text: string): string {
-  return text.replace(CONTROLS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replace(CONTROLS, (found) => found.split('').map(escaped).join(''));
 }
 
 /** A label, a name or a path from elsewhere, as it may be shown: in one line, control characters escaped. */

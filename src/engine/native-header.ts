@@ -1,6 +1,6 @@
 /** native/generated.h: what the C code shares with TypeScript. `npm run generate` writes it, a test keeps it fresh. */
 import { KNOTS } from '../kernels/activation.js';
-import { ROW_LIMIT, SCORE_LIMIT, TABLE_LIMIT, WIDE_LIMIT } from '../program/limits.js';
+import { IBERT_GELU_LIMIT, ROW_LIMIT, SCORE_LIMIT, TABLE_LIMIT, WIDE_LIMIT } from '../program/limits.js';
 import { OP_KINDS } from '../program/ops/index.js';
 import { TABLE_ENTRIES } from '../program/ops/lookup.js';
 import { HEADER_WORDS, LAYOUT_WORDS, PLACES, STEP_KINDS, STEP_WORDS, VALUE_WORDS } from './encode.js';
@@ -17,6 +17,7 @@ const LIMITS = {
   IVIT_WIDE_LIMIT: [WIDE_LIMIT, 'of int32 values'],
   IVIT_ROW_LIMIT: [ROW_LIMIT, 'of u-hat, before a dynamic row is quantized'],
   IVIT_SCORE_LIMIT: [SCORE_LIMIT, 'of scores in log2 units'],
+  IVIT_GELU_LIMIT: [IBERT_GELU_LIMIT, "of i-GELU's results"],
   IVIT_KNOTS: [KNOTS, 'of an activation table'],
   IVIT_TABLE_ENTRIES: [TABLE_ENTRIES, 'of the table of any function'],
   IVIT_TABLE_LIMIT: [TABLE_LIMIT, 'of each of them'],

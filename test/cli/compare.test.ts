@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { nativeFailure } from '../../src/engine/load.js';
@@ -58,6 +58,35 @@ describe('compare, as a library', () => {
       const kept = await readFile(folder.path('kept', `model-${kernels}-static.ivit`));
       expect(kept.equals(await readFile(output)), kernels).toBe(true);
     }
+  });
+
+  test('goes on with what a killed run quantized, and leaves nothing behind', async () => {
+    const output = folder.path('resumed.json');
+    const request = {
+      ...{ images: folder.path('photos'), dataset: folder.path('set'), rounds: 1, ...common },
+      ...{ kernels: ['shift', 'paper'] as const, output, keep: folder.path('kept-again'), resume: true },
+    };
+    const killed = new AbortController();
+    const onProgress = (stage: string): void => {
+      if (stage === 'evaluate') killed.abort(new Error('killed'));
+    };
+    const first = compare(folder.path('model.onnx'), { ...request, onProgress, signal: killed.signal });
+    await expect(first).rejects.toThrow('killed');
+    await rm(folder.path('kept-again'), { recursive: true });
+    expect((await stat(`${output}.resume`)).size).toBeGreaterThan(0);
+
+    const other = compare(folder.path('model.onnx'), { ...request, numImages: 3 });
+    await expect(other).rejects.toThrow(/resumed\.json\.resume is of a killed run with other calibration images/);
+
+    const stages = new Set<string>();
+    await compare(folder.path('model.onnx'), { ...request, onProgress: (stage) => stages.add(stage) });
+    expect([...stages]).not.toContain('quantize');
+    for (const kernels of ['shift', 'paper']) {
+      const file = `model-${kernels}-static.ivit`;
+      const kept = await readFile(folder.path('kept', file));
+      expect(kept.equals(await readFile(folder.path('kept-again', file))), kernels).toBe(true);
+    }
+    await expect(stat(`${output}.resume`)).rejects.toThrow('ENOENT');
   });
 
   test('has the figures that evaluate gives of each file', async () => {

@@ -127,7 +127,8 @@ function namesOf(text: string): string[] {
   if (made !== null) return [made[1]];
   if (/^(typedef )?enum\b/.test(text))
     return [...text.matchAll(/\b(IVIT_\w+|[A-Z_]{3,}|ivit_\w+)\b/g)].map(([, name]) => name);
-  if (text.startsWith('typedef')) return [/(\w+);$/.exec(text)![1]];
+  // Of a structure, or of a function.
+  if (text.startsWith('typedef')) return [/(\w+)(?:\([^()]*\))?;$/.exec(text)![1]];
   // Not a declaration.
   return /^[^;]*\)\s*\{/.test(text) ? [/(\w+)\(/.exec(text)![1]] : [];
 }
