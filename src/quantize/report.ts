@@ -59,10 +59,15 @@ export interface AttentionReport {
 const POOR_AGREEMENT = 0.9;
 /** … unless its logits are this near, and it is the float model that is of two minds. */
 const NEAR_DB = 20;
+/** The decisions for fewer images tell nothing: with two of them, both are right by chance. */
+const TELLING_IMAGES = 8;
 
 /** Whether something is wrong with the integer model, the pre-processing or the calibration images. */
-export function isPoor(outputs: readonly Pick<OutputAgreement, 'top1Agreement' | 'sqnrDb'>[]): boolean {
-  return outputs.some(({ top1Agreement, sqnrDb }) => !((top1Agreement ?? 0) >= POOR_AGREEMENT || sqnrDb >= NEAR_DB));
+export function isPoor(outputs: readonly Pick<OutputAgreement, 'images' | 'top1Agreement' | 'sqnrDb'>[]): boolean {
+  return outputs.some(({ images, top1Agreement, sqnrDb }) => {
+    const decided = images >= TELLING_IMAGES ? (top1Agreement ?? 0) : 0;
+    return !(decided >= POOR_AGREEMENT || sqnrDb >= NEAR_DB);
+  });
 }
 
 /** The `count` layers whose outputs are farthest from float, worst first. */

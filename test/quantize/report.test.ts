@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest';
 import { isPoor, worstLayers } from '../../src/quantize/report.js';
 
-const agreement = (top1Agreement: number | null, sqnrDb: number) => ({ top1Agreement, sqnrDb });
+const agreement = (top1Agreement: number | null, sqnrDb: number, images = 32) => ({ images, top1Agreement, sqnrDb });
 
 test('a model is poor that decides otherwise too often and whose logits are far', () => {
   expect(isPoor([agreement(0.89, 12)])).toBe(true);
   expect(isPoor([agreement(0.1, -3)])).toBe(true);
   expect(isPoor([agreement(0.9, 12)])).toBe(false);
+  expect(isPoor([agreement(1, 6, 2)]), 'two images decide nothing').toBe(true);
+  expect(isPoor([agreement(1, 21, 2)])).toBe(false);
   // A float model that hardly prefers one class: the least noise decides.
   expect(isPoor([agreement(0.5, 35)])).toBe(false);
   expect(isPoor([agreement(NaN, NaN)]), 'nothing to be seen is no comfort').toBe(true);
