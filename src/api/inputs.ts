@@ -12,5 +12,10 @@ import { looksLikePattern } from '../images/datasets/pattern.js';
 export function checkInputs(inputs: readonly (string | undefined)[], patterns: readonly (string | undefined)[]): void {
   for (const input of inputs)
     if (input !== undefined && !existsSync(input) && !(patterns.includes(input) && looksLikePattern(input)))
-      throw new InputError(`No such file or folder: ${input}`, { code: 'NOT_FOUND' });
+      throw new InputError(
+        `No such file or folder: ${input}${isAddress(input) ? '; addresses are not read: download it first' : ''}`,
+        { code: 'NOT_FOUND' },
+      );
 }
+
+const isAddress = (input: string): boolean => /^\w+:\/\//.test(input);

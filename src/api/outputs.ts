@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import path from 'node:path';
 import { constants, gunzipSync } from 'node:zlib';
-import { InputError, coded } from '../errors.js';
+import { InputError, UsageError, coded } from '../errors.js';
 import { checkWritable } from '../program/file.js';
 
 export interface OutputFile {
@@ -40,6 +40,25 @@ const KINDS = {
   'table of predictions': (start: Buffer) => start.toString('latin1').startsWith('path,label,prediction'),
 } satisfies Record<string, (start: Buffer) => boolean>;
 
+/** What the names of some kinds end in. */
+const ENDINGS: Partial<Record<keyof typeof KINDS, readonly string[]>> = {
+  '.ivit model': ['.ivit', '.safetensors'],
+  'quantization report': ['.json', '.html', '.htm'],
+  'report page': ['.html', '.htm'],
+  'exported graph': ['.onnx'],
+  'part of an evaluation': ['.jsonl', '.partial'],
+  'table of predictions': ['.csv'],
+  'file of float logits': ['.safetensors'],
+  'file of statistics': ['.stats'],
+};
+
+/** Endings that say what a file is, if it is not what is written: who asks for one of them expects something else. */
+const TELLING = new Set([
+  ...Object.values(ENDINGS).flat(),
+  ...['.pdf', '.doc', '.docx', '.md', '.xml', '.yaml', '.yml', '.tsv', '.xlsx', '.parquet', '.npy', '.npz', '.zip'],
+  ...['.png', '.jpg', '.jpeg', '.gif', '.svg', '.webp', '.pt', '.pth', '.tflite', '.pb', '.c', '.h', '.py', '.js'],
+]);
+
 /** Bytes of a file that tell its kind: more than the longest of the beginnings above. */
 const TELLING_BYTES = 256;
 
@@ -61,7 +80,7 @@ function inflated(start: Buffer): Buffer {
  *
  * @param inputs files that the command reads; those not given are left out
  * @throws InputError where two of them are the same file, a file that is there may not be replaced, or nothing can be
- * written
+ * written; UsageError where a name ends as those of files of another kind
  */
 export function checkOutputs(outputs: readonly OutputFile[], inputs: readonly (string | undefined)[]): void {
   try {
@@ -83,7 +102,21 @@ function checkEach(outputs: readonly OutputFile[], inputs: readonly (string | un
     if (other !== undefined) throw new InputError(`The output of ${option}, ${file}, is ${other}; choose another name`);
     taken.set(identity, `the output of ${option}`);
     refuseOtherKind(file, kind);
+    refuseOtherEnding(option, file, kind);
   }
+}
+
+/**
+ * @throws UsageError where a name promises what the file will not be; names that promise nothing are anyone's choice
+ */
+function refuseOtherEnding(option: string, file: string, kind: OutputFile['kind']): void {
+  const own = ENDINGS[kind];
+  const ending = path.extname(file).toLowerCase();
+  if (own === undefined || own.includes(ending) || !TELLING.has(ending)) return;
+  throw new UsageError(
+    `The output of ${option}, ${file}, would be no ${ending} file but ${/^[aeiou]/.test(kind) ? 'an' : 'a'} ${kind}: ` +
+      `let its name end in ${own.join(' or ')}`,
+  );
 }
 
 /** The same for all names of one file: links and hard links are followed. */

@@ -296,7 +296,7 @@ async function labelsOf(model: string, graph: Graph, file: string | undefined): 
 export function checkQuantizeRequest(model: string, request: QuantizeRequest): void {
   checkQuantizeArguments(model, request);
   resolveScheme({ ...DEFAULT_OPTIONS, ...definedOptions(request) }); // tells of options that exclude each other
-  checkInputs([request.images, request.labels, ...(request.stats ?? [])], [request.images]);
+  checkInputs([model, request.images, request.labels, ...(request.stats ?? [])], [request.images]);
   const output = request.output ?? defaultOutput(model);
   checkOutputs(
     [

@@ -59,6 +59,8 @@ export async function verify(file: string, given: VerifyRequest = {}): Promise<V
   const request = watched(given);
   if ((request.against === undefined) !== (request.images === undefined))
     throw new UsageError('--against needs --images, and --images needs --against');
+  if (request.minAgreement !== undefined && request.against === undefined)
+    throw new UsageError('--min-agreement is of the float model: give it too, with --against model.onnx --images DIR');
   const model = await loadModel(file, request);
   requireIntegers(model.program, 'there is nothing to prove');
   const ops = headroomOf(model.program);

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { compare } from '../api/compare.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
@@ -9,6 +9,7 @@ import { COMPARISON_FORMATS, kindFigures, renderComparison } from '../report/com
 import type { ComparisonData, ComparisonFormat } from '../report/comparison/index.js';
 import { suggestion } from '../names.js';
 import { addExamples } from './examples.js';
+import { addJsonOption } from './format.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import {
   addExifOption,
@@ -67,8 +68,8 @@ export function addCompareCommand(program: Command): void {
     .option('--resume', 'go on where a killed run with this --out ended: its quantized models are taken')
     .option('-r, --runs <n>', 'rounds of timing; in each, every form gets a turn (default: 20)', positiveInteger)
     .option('-o, --out <file>', 'write the comparison: a page (.html), Markdown (.md), .csv or .json')
-    .addOption(choice('--format <form>', 'how to print it', ['table', ...COMPARISON_FORMATS]).default('table'))
-    .addOption(new Option('--json', 'the same as --format json').implies({ format: 'json' }));
+    .addOption(choice('--format <form>', 'how to print it', ['table', ...COMPARISON_FORMATS]).default('table'));
+  addJsonOption(command);
   addExifOption(command, "they are not turned, as Python's datasets do not");
   addThreadsOption(addRecipeOptions(command)).action(run);
   addExamples(command, {

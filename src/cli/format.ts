@@ -2,6 +2,7 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { Cell } from '../csv.js';
+import { UsageError } from '../errors.js';
 import { choice } from './options.js';
 import { printLines } from './render.js';
 
@@ -12,15 +13,26 @@ export interface FormatFlags {
   readonly format: Format;
 }
 
+/** `--json`, which beside another `--format` is refused: one of them would be ignored. */
+export function addJsonOption(command: Command): Command {
+  return command
+    .addOption(new Option('--json', 'the same as --format json').implies({ format: 'json' }))
+    .hook('preAction', () => {
+      const { json, format } = command.opts<{ json?: boolean; format: string }>();
+      if (json === true && format !== 'json')
+        throw new UsageError(`--json and --format ${format} do not go together: give one of them`);
+    });
+}
+
 /** @param rows what a line of CSV, or of JSON Lines, stands for */
 export function addFormatOption(command: Command, rows: string): Command {
-  return command
-    .addOption(
+  return addJsonOption(
+    command.addOption(
       choice('--format <form>', `how to print results; csv and jsonl give a line for ${rows}`, FORMATS).default(
         'table',
       ),
-    )
-    .addOption(new Option('--json', 'the same as --format json').implies({ format: 'json' }));
+    ),
+  );
 }
 
 /** What stands in each column of a row. */

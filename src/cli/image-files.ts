@@ -40,3 +40,10 @@ async function expandPattern(pattern: string): Promise<string[]> {
   if (!isDynamicPattern(pattern)) return [pattern];
   return (await glob(pattern, { expandDirectories: false, absolute: path.isAbsolute(pattern) })).sort();
 }
+
+/** @throws InputError where there is no such folder */
+export function checkWatchable(folder: string): void {
+  const info = statSync(folder, { throwIfNoEntry: false });
+  if (info === undefined) throw new InputError(`There is no folder ${folder} to watch: make it first`);
+  if (!info.isDirectory()) throw new InputError(`${folder} is no folder: name the one to watch`);
+}

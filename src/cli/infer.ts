@@ -13,7 +13,7 @@ import type { StoredImage } from '../images/datasets/index.js';
 import { addExamples } from './examples.js';
 import { RowPrinter, addFormatOption } from './format.js';
 import type { FormatFlags } from './format.js';
-import { STANDARD_INPUT, expandImages } from './image-files.js';
+import { STANDARD_INPUT, checkWatchable, expandImages } from './image-files.js';
 import { INFER_CELLS, printResult, resultOf, rowsOf, titleOf } from './infer-result.js';
 import type { ImageResult, Wanted } from './infer-result.js';
 import { engineText, noticeSlowKernels } from './kernels.js';
@@ -187,9 +187,12 @@ class InferPrinter {
 
 /** @throws UsageError for options that exclude each other */
 function checkFlags(patterns: readonly string[], { watch: folder, format, ...flags }: Flags): void {
+  if (format === 'csv' && flags.logits === true)
+    throw new UsageError('--logits are a list, which CSV has no place for: give --format jsonl or json');
   if (patterns.length === 0 && folder === undefined)
     throw new UsageError('No image given: name files, folders, patterns, or - for standard input; or --watch a folder');
   if (folder === undefined) return;
+  checkWatchable(folder);
   if (format === 'json') throw new UsageError('--watch has no end, and JSON one: give --format jsonl');
   for (const option of ['save', 'savePixels', 'explain'] as const)
     if (flags[option] !== undefined)

@@ -3,7 +3,7 @@ import { CommanderError } from 'commander';
 import { CheckError, ExitCode, InputError, UsageError } from '../errors.js';
 import { namesConfig, withConfig } from './config.js';
 import { exitOnSignals } from './interrupt.js';
-import { calledCommand, checkHelp, createProgram } from './program.js';
+import { calledCommand, checkHelp, createProgram, noticeRepeated } from './program.js';
 import { complain } from './render.js';
 
 async function main(): Promise<void> {
@@ -16,7 +16,9 @@ async function main(): Promise<void> {
     checkHelp(args);
     const called = calledCommand(args);
     const all = namesConfig(args) ? withConfig(await createProgram(called), args) : args;
-    await (await createProgram(called)).parseAsync(all, { from: 'user' });
+    const program = await createProgram(called);
+    noticeRepeated(program);
+    await program.parseAsync(all, { from: 'user' });
   } catch (error) {
     process.exitCode = report(error, process.argv.includes('--debug'));
   }

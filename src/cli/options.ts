@@ -37,7 +37,10 @@ const wholeNumber =
   (text: string): number => {
     const value = Number(text);
     if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+    const isTooLarge = /^\d+$/.test(text) && value > Number.MAX_SAFE_INTEGER;
+    throw new InvalidArgumentError(
+      isTooLarge ? `It must be at most ${Number.MAX_SAFE_INTEGER}.` : `It must be a whole number of at least ${least}.`,
+    );
   };
 export const positiveInteger = wholeNumber(1);
 export const atLeastTwo = wholeNumber(2);

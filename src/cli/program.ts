@@ -4,7 +4,8 @@ import { VERSION } from '../api/version.js';
 import { UsageError } from '../errors.js';
 import { suggestion } from '../names.js';
 import { addConfigOption } from './config.js';
-import { complain } from './render.js';
+import { isRepeatable } from './options.js';
+import { complain, notice } from './render.js';
 
 /** Each command's module, loaded when it is called, or when help lists them all: loading takes longer than errors. */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
@@ -63,6 +64,20 @@ export async function createProgram(only?: string): Promise<Command> {
     command.option(...DEBUG).showHelpAfterError(`(ivit help ${command.name()} shows how to use it)`);
   }
   return program;
+}
+
+/** Says so where an option that takes one value is given several: the last counts. */
+export function noticeRepeated({ commands }: Command): void {
+  for (const command of commands)
+    for (const option of command.options.filter(({ required, optional }) => required || optional)) {
+      if (isRepeatable(option)) continue;
+      let earlier: string | null | undefined;
+      command.on(`option:${option.name()}`, (value: string | null) => {
+        if (earlier !== undefined && value !== earlier)
+          notice(`${option.long} is given more than once: ${value} counts, ${earlier} does not`);
+        earlier = value;
+      });
+    }
 }
 
 /** Commander's messages, which begin with `error: ` and end in a line that suggests something. */

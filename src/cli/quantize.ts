@@ -183,11 +183,13 @@ async function run(model: string, flags: Flags): Promise<void> {
 
 /** Statistics of a part of the images, and no model. */
 async function observeShard(model: string, flags: Flags, shard: ShardFlag): Promise<void> {
-  const { images, saveStats, stats, out, report, json } = flags;
+  const { images, saveStats, stats, out, report, resume, json } = flags;
   if (images === undefined || saveStats === undefined)
     throw new UsageError('--shard saves statistics of a part of the images: give --images and --save-stats');
-  if (out !== undefined || report !== undefined || stats !== undefined)
-    throw new UsageError('--shard only saves statistics: -o, --report and --stats are for the run that merges them');
+  if (out !== undefined || report !== undefined || stats !== undefined || resume === true)
+    throw new UsageError(
+      '--shard only saves statistics: -o, --report, --stats and --resume are for the run that merges them',
+    );
   const { numImages, preprocess, outputs, threads } = requestOf(flags);
   const progress = new Progress();
   beginReading(progress, [model]);
@@ -320,15 +322,19 @@ const collectLayerBits = collecting((text): LayerBits => {
 type WidthFlags = Pick<QuantizeOptions, 'weightBits' | 'layerWeightBits'>;
 
 function parseWeightBits(text: string): WidthFlags {
-  let weightBits: WeightBits = DEFAULT_OPTIONS.weightBits;
+  let weightBits: WeightBits | undefined;
   const layerWeightBits: PatternBits<WeightBits>[] = [];
   for (const part of text.split(',')) {
     const match = /^(?:(.+)=)?([2-8])$/.exec(part);
     if (match === null)
       throw new InvalidArgumentError('It must be 2 to 8, or a list of name or pattern, =, and 2 to 8.');
     const bits = Number(match[2]) as WeightBits;
+    if (match[1] === undefined && weightBits !== undefined)
+      throw new InvalidArgumentError(
+        'It has two numbers without a name: give one for all layers, and NAME=N for others.',
+      );
     if (match[1] === undefined) weightBits = bits;
     else layerWeightBits.push({ pattern: match[1], bits });
   }
-  return { weightBits, layerWeightBits };
+  return { weightBits: weightBits ?? DEFAULT_OPTIONS.weightBits, layerWeightBits };
 }

@@ -1,8 +1,8 @@
 /** Files that are put into a folder. */
-import { statSync } from 'node:fs';
 import { watch } from 'chokidar';
 import { InputError } from '../errors.js';
 import { isImageName } from '../images/datasets/index.js';
+import { checkWatchable } from './image-files.js';
 import { interrupted } from './interrupt.js';
 
 /** A file whose size has not changed for so long is whole. */
@@ -17,8 +17,7 @@ const POLL_MS = 50;
  * @throws InputError where there is no such folder, or it cannot be watched any more
  */
 export async function* newImages(folder: string, onReady: () => void): AsyncGenerator<string[]> {
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
-    throw new InputError(`There is no folder ${folder} to watch: make it first`);
+  checkWatchable(folder);
   const found = new Set<string>();
   let failure: Error | null = null;
   let wake: () => void = () => undefined;

@@ -12,7 +12,8 @@ const MAX_TEXT_BYTES = 2 ** 29;
  */
 export async function readTextFile(file: string): Promise<string> {
   const text = decodeText(await readRegularFile(file));
-  if (text.includes('\0')) throw new InputError(`${file} is not a text file`, { code: 'BAD_FILE' });
+  if (text.includes('\0'))
+    throw new InputError(`${file} is not a text file: text in UTF-8 is wanted here`, { code: 'BAD_FILE' });
   return text;
 }
 
@@ -22,7 +23,7 @@ async function readRegularFile(file: string): Promise<Uint8Array> {
     if (info.isDirectory()) throw new InputError(`Cannot read ${file}: it is a folder`);
     if (!info.isFile()) throw new InputError(`Cannot read ${file}: it is not a regular file`);
     if (info.size > MAX_TEXT_BYTES)
-      throw new InputError(`Cannot read ${file}: ${info.size} bytes are too many for a text file`);
+      throw new InputError(`Cannot read ${file}: ${info.size} bytes are too many for a text file; split it`);
     return await readFile(file);
   } catch (error) {
     if (error instanceof InputError) throw coded(error, 'BAD_FILE');

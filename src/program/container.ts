@@ -199,5 +199,9 @@ export function quote(name: string): string {
 }
 
 export function malformed(reason: string): InputError {
-  return new InputError(`Not a valid .ivit file: ${reason}`);
+  return new InputError(`${MALFORMED}${reason}`);
 }
+
+const MALFORMED = 'Not a valid .ivit file: ';
+
+export const isMalformed = ({ message }: InputError): boolean => message.startsWith(MALFORMED);

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { InputError, coded } from '../errors.js';
 import { requireRegularFile } from '../regular-file.js';
 import type { MemoryOptions } from './budget.js';
+import { isMalformed } from './container.js';
 import { MAX_FILE_BYTES } from './limits.js';
 import { decodeModel, encodeModel } from './model.js';
 import type { IvitModel, StoredModel } from './model.js';
@@ -49,7 +50,9 @@ export async function loadModel(file: string, options: LoadOptions = {}): Promis
       throw new InputError(`${file}: this is a float ONNX model; quantize it first: ivit quantize ${file}`, {
         cause: error,
       });
-    throw error instanceof InputError ? new InputError(`${file}: ${error.message}`, { cause: error }) : error;
+    if (!(error instanceof InputError)) throw error;
+    const remedy = isMalformed(error) ? '; make it again with ivit quantize, or copy it again' : '';
+    throw new InputError(`${file}: ${error.message}${remedy}`, { cause: error });
   }
 }
 
@@ -186,11 +189,11 @@ function reasonOf(folder: string, bytes: number, error: NodeJS.ErrnoException): 
       return `its ${bytes} bytes are more than the file system, or a limit of this session (ulimit -f), allows`;
     case 'ENOENT':
     case 'ENOTDIR':
-      return `there is no folder ${folder}`;
+      return fs.existsSync(folder) ? `no file can be made in ${folder}` : `there is no folder ${folder}; make it first`;
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return `no permission to write in ${folder}`;
+      return `no permission to write in ${folder}; choose another place`;
     case 'EISDIR':
       return 'it is a folder';
     default:

@@ -172,7 +172,7 @@ describe('eval refuses', () => {
       'predictions that cannot be written',
       ['--dataset', 'val', '--predictions', 'no/p.csv'],
       3,
-      /^error: Cannot write no\/p\.csv: there is no folder no\n$/,
+      /^error: Cannot write no\/p\.csv: there is no folder no; make it first\n$/,
     ],
     ['a float model that is not there', ['--dataset', 'val', '--float', 'absent.onnx'], 3, /^error: .*absent\.onnx/],
     [

@@ -14,6 +14,10 @@ beforeAll(async () => {
   const files: Record<string, string> = {
     'notes.txt': 'not a model\n',
     'two.txt': 'one\ntwo\n',
+    'three.txt': 'cat\ndog\nnewt\n',
+    'empty.txt': '',
+    'empty.png': '',
+    'json.json': '{ "quantize": { "json": "yes" } }',
     'broken.json': '{ "quantize": ',
     'array.json': '[]',
     'command.json': '{ "quantise": {} }',
@@ -28,6 +32,10 @@ beforeAll(async () => {
 
 const QUANTIZE = ['quantize', 'float.onnx', '-o', 'out.ivit'];
 const INFER = ['infer', 'photos/cat/1.png'];
+const EVAL = ['eval', '--dataset', 'photos', '-m', 'tiny.ivit'];
+const REPORT = ['report', 'tiny.ivit', '--float', 'float.onnx', '--images', 'photos'];
+const COMPARE = ['compare', 'float.onnx', '--images', 'photos', '--dataset', 'photos'];
+const SHARD = ['quantize', 'float.onnx', '--images', 'photos', '--save-stats', 's.stats', '--shard', '1/2'];
 
 const MISTAKES: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   ['a command with a typo', ['quantise', 'float.onnx'], 2, /did you mean quantize\?/],
@@ -106,7 +114,111 @@ const MISTAKES: readonly (readonly [string, readonly string[], number, RegExp])[
   ['options of no command', [...QUANTIZE, '--config', 'command.json'], 2, /did you mean quantize\?/],
   ['an option with a typo in a file', [...QUANTIZE, '--config', 'option.json'], 2, /did you mean effort\?/],
   ['a value with a typo in a file', [...QUANTIZE, '--config', 'value.json'], 2, /value\.json: .*did you mean fast\?/],
+  ['options in an empty file', [...QUANTIZE, '--config', 'empty.txt'], 2, /must be a file of JSON/],
+  ['options in a folder', [...QUANTIZE, '--config', 'empty'], 2, /must be a file of JSON/],
+  ['an option of JSON in a file', [...QUANTIZE, '--config', 'json.json'], 2, /quantize has no option json/],
   ['a value of another kind in a file', [...QUANTIZE, '--config', 'kind.json'], 2, /must be a text or a number/],
+
+  // Names that promise another kind of file.
+  ['a model named as a float one', ['quantize', 'float.onnx', '-o', 'out.onnx'], 2, /end in \.ivit or \.safetensors/],
+  ['a report named as a document', [...QUANTIZE, '--report', 'r.pdf'], 2, /no \.pdf file but a quantization report/],
+  ['a report of a model, likewise', [...REPORT, '-o', 'r.md'], 2, /end in \.json or \.html/],
+  ['predictions named as JSON', [...EVAL, '--predictions', 'p.json'], 2, /end in \.csv/],
+  ['labels into a float model', ['label', 'tiny.ivit', '--labels', 'three.txt', '-o', 'o.onnx'], 2, /end in \.ivit/],
+  ['a graph named as a model', ['export', 'tiny.ivit', '--to', 'onnx', '-o', 'o.ivit'], 2, /end in \.onnx/],
+  ['a comparison of no kind', [...COMPARE, '-o', 'c.pdf'], 2, /tells no format/],
+  ['a matrix of no kind', [...EVAL, '--confusion', 'c.jpg'], 2, /as \.csv or \.png/],
+  ['a picture of no kind', [...INFER, '--explain', 'where.gif'], 2, /name it \.png/],
+  ['statistics over the model', [...QUANTIZE, '--save-stats', 'out.ivit'], 3, /is the output of -o/],
+  ['one file for two tables', [...EVAL, '--predictions', 's.csv', '--results-file', 's.csv'], 3, /is the output of/],
+  ['a folder as output', ['quantize', 'float.onnx', '-o', 'empty'], 3, /it is a folder/],
+  ['a device as output', ['quantize', 'float.onnx', '-o', '/dev/null'], 3, /it is no regular file/],
+  ['an output without a name', ['quantize', 'float.onnx', '-o', ''], 2, /output must be a path/],
+  ['exported over the model', ['export', 'tiny.ivit', '--to', 'onnx', '-o', 'tiny.ivit'], 3, /choose another name/],
+
+  // Files of the wrong kind, empty or cut off.
+  ['an empty model', ['infer', 'photos/cat/1.png', '-m', 'empty.txt'], 3, /only 0 bytes; make it again with ivit quan/],
+  ['a text as model', [...INFER, '-m', 'notes.txt'], 3, /Not a valid \.ivit file.*make it again/],
+  ['an image as float model', ['quantize', 'photos/cat/1.png'], 3, /give the model first, and images with --images/],
+  ['a folder as float model', ['quantize', 'photos', '-o', 'out.ivit'], 3, /is a folder, not an ONNX file/],
+  ['an empty float model', ['quantize', 'empty.txt'], 3, /is empty \(0 bytes\): export the model again/],
+  ['an address as float model', ['quantize', 'https://a.example/f.onnx'], 3, /download it first/],
+  ['a model among the images', ['infer', 'tiny.ivit', '-m', 'tiny.ivit'], 3, /not an image in a known format/],
+  ['an empty image', ['infer', 'empty.png', '-m', 'tiny.ivit'], 3, /it is empty/],
+  ['a pattern of nothing', ['infer', 'no*.png', '-m', 'tiny.ivit'], 3, /No file matches/],
+  ['a folder without images to infer', ['infer', 'empty', '-m', 'tiny.ivit'], 3, /No image in empty/],
+  ['nothing on standard input', ['infer', '-', '-m', 'tiny.ivit'], 3, /standard input: it is empty/],
+  ['a list that names nothing', [...QUANTIZE, '--images', 'empty.txt'], 3, /write a path on each line/],
+  ['a list of images that are not there', [...QUANTIZE, '--images', 'two.txt'], 3, /line 1: no such image: one/],
+  ['a model as list of images', [...QUANTIZE, '--images', 'tiny.ivit'], 3, /is not a text file/],
+  ['labels in an empty file', [...QUANTIZE, '--labels', 'empty.txt'], 3, /is empty/],
+  [
+    'statistics that are none',
+    [...QUANTIZE, '--num-images', '2', '--stats', 'two.txt'],
+    3,
+    /no file of calibration stat/,
+  ],
+  ['a float model to compare two of', ['diff', 'tiny.ivit', 'float.onnx'], 3, /ivit quantize float\.onnx/],
+  ['an image to inspect', ['inspect', 'photos/cat/1.png'], 3, /photos\/cat\/1\.png/],
+  ['an integer model as the float one', [...EVAL, '--float', 'tiny.ivit'], 3, /tiny\.ivit/],
+  ['a float model to serve', ['serve', 'float.onnx'], 3, /ivit quantize float\.onnx/],
+  ['a float model to measure', ['bench', '-m', 'float.onnx'], 3, /ivit quantize float\.onnx/],
+  ['a float model to verify', ['verify', 'float.onnx'], 3, /ivit quantize float\.onnx/],
+  ['a float model to export', ['export', 'float.onnx', '--to', 'c'], 3, /ivit quantize float\.onnx/],
+  [
+    'swapped models',
+    ['report', 'float.onnx', '--float', 'tiny.ivit', '--images', 'photos', '-o', 'r.html'],
+    3,
+    /float\.onnx/,
+  ],
+
+  // Numbers.
+  [
+    'images of a huge number',
+    [...QUANTIZE, '--num-images', '99999999999999999999'],
+    2,
+    /must be at most 9007199254740991/,
+  ],
+  ['images of a negative number', [...QUANTIZE, '--num-images', '-5'], 2, /whole number of at least 2/],
+  ['images of a broken number', [...QUANTIZE, '--num-images', '3.5'], 2, /whole number of at least 2/],
+  ['images of no number', [...QUANTIZE, '--num-images', 'NaN'], 2, /whole number of at least 2/],
+  ['two numbers of bits for all', [...QUANTIZE, '--weight-bits', '4,5'], 2, /two numbers without a name/],
+  ['bits of nothing', [...QUANTIZE, '--weight-bits', '4,,5'], 2, /It must be 2 to 8/],
+  ['a mean of bytes', [...QUANTIZE, '--mean', '123.7,116.3,103.5'], 2, /Give --mean 0\.485/],
+  ['a deviation that is infinite', [...QUANTIZE, '--std', '1e400,1,1'], 2, /Expected positive numbers/],
+  ['a mean of other channels', [...QUANTIZE, '--mean', '0.5,0.5'], 2, /give one for each channel/],
+  ['a size of another network', [...QUANTIZE, '--size', '32'], 3, /made for images of 16×16/],
+  ['threads of a thousand', [...INFER, '--threads', '1e3'], 2, /whole number/],
+  ['threads of too many', [...INFER, '--threads', '99999'], 2, /at most \d+ threads/],
+  ['a memory below none', [...INFER, '--max-memory', '-4G'], 2, /a size like 512M or 4G/],
+  ['a memory too small', [...INFER, '-m', 'tiny.ivit', '--max-memory', '1'], 3, /--max-memory allows more/],
+  ['classes of none', [...INFER, '--top', '0'], 2, /whole number of at least 1/],
+  ['a port beyond all', ['serve', 'tiny.ivit', '--port', '70000'], 2, /from 0 to 65535/],
+  ['the same threads twice', ['bench', '-m', 'tiny.ivit', '--threads', '1,1'], 2, /appears twice/],
+  ['rounds of none', ['bench', '-m', 'tiny.ivit', '-r', '0'], 2, /whole number of at least 1/],
+  ['a shard beyond the last', [...EVAL, '--shard', '3/2', '--out', 'p.jsonl'], 2, /like 3\/16/],
+
+  // Options that do not go together, of which one would be ignored.
+  [
+    'two formats',
+    [...INFER, '-m', 'tiny.ivit', '--json', '--format', 'csv'],
+    2,
+    /--json and --format csv do not go together/,
+  ],
+  ['logits in CSV', [...INFER, '-m', 'tiny.ivit', '--logits', '--format', 'csv'], 2, /give --format jsonl or json/],
+  ['reals that are not saved', [...INFER, '-m', 'tiny.ivit', '--reals'], 2, /give --save too/],
+  ['an agreement with nothing', ['verify', 'tiny.ivit', '--min-agreement', '98%'], 2, /give it too, with --against/],
+  ['images to verify on alone', ['verify', 'tiny.ivit', '--images', 'photos'], 2, /--images needs --against/],
+  ['two ways to resize', [...QUANTIZE, '--crop-pct', '1', '--resize', '256'], 2, /give one of them/],
+  ['kernels without such scales', [...QUANTIZE, '--kernels', 'paper', '--scales', 'dynamic'], 2, /leave --scales out/],
+  ['a part without its file', [...QUANTIZE, '--shard', '1/2'], 2, /give --images and --save-stats/],
+  ['a part to be resumed', [...SHARD, '--resume'], 2, /--resume/],
+  ['kernel sets of which one is none', [...COMPARE, '--kernels', 'shift,shft'], 2, /did you mean shift\?/],
+  ['a file to keep models in', [...COMPARE, '--keep', 'two.txt'], 3, /is a file: give a folder/],
+  ['a folder to watch that is a file', ['infer', '--watch', 'two.txt', '-m', 'tiny.ivit'], 3, /is no folder/],
+  ['an option of the other target', ['export', 'tiny.ivit', '--to', 'onnx', '--tile', '2'], 2, /no option tile/],
+  ['something for the doctor', ['doctor', 'please'], 2, /too many arguments/],
+  ['an output that the model has not', [...QUANTIZE, '--output', 'nosuch'], 3, /no output "nosuch"; it has/],
 ];
 
 test.concurrent.each(MISTAKES)('%s', async (_, args, code, message) => {
@@ -119,5 +231,6 @@ test.concurrent.each(MISTAKES)('%s', async (_, args, code, message) => {
 
 test('and none of them left a file', async () => {
   expect(MISTAKES.length).toBeGreaterThanOrEqual(40);
+  expect(new Set(MISTAKES.map(([name]) => name)).size).toBe(MISTAKES.length);
   expect(await folder.files()).toEqual(before);
 });

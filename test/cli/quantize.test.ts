@@ -218,7 +218,7 @@ describe('quantize refuses, writing nothing', () => {
       'a folder that is not there',
       ['model.onnx', '-o', 'no/where.ivit', '--images', 'photos'],
       3,
-      /^error: Cannot write no\/where\.ivit: there is no folder no\n$/,
+      /^error: Cannot write no\/where\.ivit: there is no folder no; make it first\n$/,
     ],
     [
       'a file where a folder should be',
@@ -286,7 +286,7 @@ describe('quantize refuses, writing nothing', () => {
     await mkdir(folder.path('locked'), { mode: 0o555 });
     const { code, stderr } = await refused(['quantize', 'model.onnx', '-o', 'locked/x.ivit', '--images', 'photos']);
     await chmod(folder.path('locked'), 0o755);
-    expect(stderr).toBe('error: Cannot write locked/x.ivit: no permission to write in locked\n');
+    expect(stderr).toBe('error: Cannot write locked/x.ivit: no permission to write in locked; choose another place\n');
     expect(code).toBe(3);
   });
 

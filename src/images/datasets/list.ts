@@ -29,9 +29,12 @@ export async function listImages(source: string, unread = new UnreadImages()): P
     if (image !== undefined) listed.push(image);
     // The first line of a table names its columns.
     else if (line > 1 || !/\.[ct]sv$/i.test(source))
-      throw new InputError(`${source}, line ${line}: no such image: ${text}`, { code: 'NOT_FOUND' });
+      throw new InputError(
+        `${source}, line ${line}: no such image: ${text} (paths count from the folder of the list)`,
+        { code: 'NOT_FOUND' },
+      );
   }
-  if (listed.length === 0) throw new InputError(`The list ${source} names no image`);
+  if (listed.length === 0) throw new InputError(`The list ${source} names no image: write a path on each line`);
   return listed;
 }
 
