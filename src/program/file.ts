@@ -180,6 +180,8 @@ function writeError(file: string, bytes: number, error: unknown): InputError {
   );
 }
 
+const isFolder = (name: string): boolean => fs.statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
+
 function reasonOf(folder: string, bytes: number, error: NodeJS.ErrnoException): string {
   switch (error.code) {
     case 'ENOSPC':
@@ -189,7 +191,7 @@ function reasonOf(folder: string, bytes: number, error: NodeJS.ErrnoException): 
       return `its ${bytes} bytes are more than the file system, or a limit of this session (ulimit -f), allows`;
     case 'ENOENT':
     case 'ENOTDIR':
-      return fs.existsSync(folder) ? `no file can be made in ${folder}` : `there is no folder ${folder}; make it first`;
+      return isFolder(folder) ? `no file can be made in ${folder}` : `there is no folder ${folder}; make it first`;
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':

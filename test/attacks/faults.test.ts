@@ -113,7 +113,9 @@ describe('folders', () => {
     await mkdir(folder.path('locked'), { mode: 0o555 });
     const { status, stderr } = spawnSync(process.execPath, [EXECUTABLE, ...QUANTIZE, 'locked/x.ivit'], options);
     await chmod(folder.path('locked'), 0o755);
-    expect(stderr).toBe('error: Cannot write locked/x.ivit: no permission to write in locked; choose another place\n');
+    expect(unwrapped(stderr)).toBe(
+      'error: Cannot write locked/x.ivit: no permission to write in locked; choose another place\n',
+    );
     expect(status).toBe(3);
     expect(await folder.files('locked')).toEqual([]);
   });

@@ -191,7 +191,7 @@ describe('quantize refuses, writing nothing', () => {
   const out = ['-o', 'refused.ivit', '--images', 'photos'];
 
   test.each<[string, string[], number, RegExp]>([
-    ['a missing file', ['absent.onnx', ...out], 3, /^error: absent\.onnx .*not there.*\n$/],
+    ['a missing file', ['absent.onnx', ...out], 3, /^error: No such file or folder: absent\.onnx\n$/],
     ['no arguments', [], 2, /^error: missing required argument 'model\.onnx'/],
     ['an unknown option', ['model.onnx', '--fast'], 2, /^error: unknown option '--fast'/],
     [
