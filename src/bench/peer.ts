@@ -7,6 +7,8 @@ import type { Contender } from './measure.js';
 
 /** Milliseconds in which a peer that was told to end has to; after that it is killed. */
 const PATIENCE = 2000;
+/** Whether a shell and what it starts can be told to end together. */
+const HAS_GROUPS = process.platform !== 'win32';
 /** Bytes of what it says on stderr that an error may quote. */
 const TOLD = 500;
 
@@ -18,7 +20,7 @@ const TOLD = 500;
  */
 export async function peerContender(command: string): Promise<Contender> {
   if (command.trim() === '') throw new UsageError('--peer needs a command');
-  const child = spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(command, { shell: true, detached: HAS_GROUPS, stdio: ['pipe', 'pipe', 'pipe'] });
   const told = lastWords(child);
   const gone = new Promise<never>((_, reject) => {
     const fail = (why: string): void => {
@@ -49,12 +51,18 @@ export async function peerContender(command: string): Promise<Contender> {
     },
     close: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
-      const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE);
+      const timer = setTimeout(() => killAll(child), PATIENCE);
       child.stdin.end();
       await once(child, 'exit');
       clearTimeout(timer);
     },
   };
+}
+
+/** Kills a shell, and what it started. */
+function killAll(child: ChildProcess): void {
+  if (HAS_GROUPS) process.kill(-child.pid!, 'SIGKILL');
+  else child.kill('SIGKILL');
 }
 
 /** The last line of what a process wrote to stderr so far. */

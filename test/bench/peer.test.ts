@@ -1,7 +1,10 @@
-import { expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { expect, test, vi } from 'vitest';
 import { peerContender } from '../../src/bench/peer.js';
 import { InputError, UsageError } from '../../src/errors.js';
+import { temporaryFolder } from '../cli/ivit.js';
 
+const folder = temporaryFolder();
 const node = (script: string): string => `"${process.execPath}" -e "${script}"`;
 /** Answers each line, and counts them in its exit code. */
 const ECHO = node("require('readline').createInterface({ input: process.stdin }).on('line', console.log)");
@@ -30,11 +33,15 @@ test('one that ends between runs is told by the next', async () => {
   await peer.close();
 });
 
-test('one that does not end with its input is killed', async () => {
-  const peer = await peerContender(
-    node("process.stdin.on('data', () => console.log('x')); setInterval(() => {}, 1000)"),
-  );
-  const start = performance.now();
+test('one that does not end with its input is killed, and not its shell alone', async () => {
+  const pidFile = folder.path('pid');
+  const stubborn =
+    `require('fs').writeFileSync('${pidFile}', String(process.pid)); ` +
+    "process.stdin.on('data', () => console.log('x')); setInterval(() => {}, 1000)";
+  // A second command keeps the shell from becoming the first one.
+  const peer = await peerContender(`${node(stubborn)}; true`);
+  const pid = Number(readFileSync(pidFile, 'utf8'));
+  expect(() => process.kill(pid, 0)).not.toThrow();
   await peer.close();
-  expect(performance.now() - start).toBeLessThan(20_000);
+  await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow(/ESRCH/), { timeout: 5000 });
 });
