@@ -19,7 +19,7 @@ import { separateOutputRows } from './output-rows.js';
 import type { QuantizeRequest, QuantizeResult } from './request.js';
 import { resolveScheme, type Scheme } from './schemes/index.js';
 import { keptOr, named } from './stages.js';
-import { buildToTarget, checkTargetSize } from './target.js';
+import { buildToTarget, checkTarget } from './target.js';
 
 export type { Agreement } from '../metrics/agreement.js';
 export { calibrate, holdOut, observedGraph, observedNodes } from './calibration.js';
@@ -48,14 +48,14 @@ export type { Techniques } from './techniques.js';
 /**
  * Checks that options fit a graph.
  *
- * @throws InputError for bits of layers that it does not have, and a size that it cannot have
+ * @throws InputError for bits of layers that it does not have, and a target that does not suit it
  */
 export function checkLayers(graph: Graph, options: QuantizeOptions): void {
   const { layerBits, layerWeightBits } = options;
   const separated = separateOutputRows(graph);
   checkLayerBits(separated, layerBits, ['linear']);
   checkLayerBits(separated, layerWeightBits, WEIGHT_LAYERS);
-  checkTargetSize(separated, options);
+  checkTarget(separated, options);
 }
 
 /**

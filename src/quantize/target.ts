@@ -1,6 +1,7 @@
 /** Bits for the weights of each layer that make all of them, or the file, as large as the user allows. */
 import { InputError } from '../errors.js';
 import type { Graph, GraphNode } from '../graph/types.js';
+import { classifierOf } from '../metrics/output.js';
 import { askedWeightBits, ownWeights } from './decide/layer-bits.js';
 import { errorOf, shareBits, type CostOf, type SharingLayer } from './decide/share-bits.js';
 import { GROUP_SIZE } from './fit/codebook-fit.js';
@@ -82,12 +83,20 @@ const shareOnAverage = (layers: readonly SharingLayer[], mean: number): Bits | n
   );
 
 /**
- * Checks, before any work, that a file can be as small as it is to be.
+ * Checks, before any work, that a target suits a model.
  *
- * @throws InputError where even half of what it takes beside weights would be too much
+ * @throws InputError where even half of what the file takes beside weights would be too much, and where a model that
+ * makes no decisions is to keep them
  */
-export function checkTargetSize(graph: Graph, { target, layerWeightBits }: QuantizeOptions): void {
-  if (target === null || !('bytes' in target)) return;
+export function checkTarget(graph: Graph, { target, layerWeightBits }: QuantizeOptions): void {
+  if (target === null || 'bits' in target) return;
+  if ('drop' in target) {
+    if (classifierOf(graph.outputs) !== null) return;
+    throw new InputError(
+      'The model has no classes, so there are no decisions to keep (--max-drop); give --target-size or --target-bits',
+      { code: 'BAD_SETTING' },
+    );
+  }
   const asked = askedWeightBits(graph, layerWeightBits);
   const layers = ownWeights(graph).map(({ id, weight, cols }) => ({
     ...{ id, cols, count: weight.length, error: 0, asked: asked.get(id) },

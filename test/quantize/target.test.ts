@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { InputError } from '../../src/errors.js';
-import { buildToTarget } from '../../src/quantize/target.js';
-import type { QuantizeResult } from '../../src/quantize/index.js';
+import { buildToTarget, checkTarget } from '../../src/quantize/target.js';
+import { DEFAULT_OPTIONS, type QuantizeResult } from '../../src/quantize/index.js';
 import { tinyGraph } from '../cli/ivit.js';
 
 const graph = tinyGraph(1);
@@ -98,4 +98,14 @@ describe('the fewest bits that keep the decisions', () => {
     await expect(toDrop(deciding(9), 0.5)).rejects.toThrow(/Even with 8 bits, more than 0.5 %/);
     expect(await toDrop(deciding(9), 10)).toBeDefined();
   });
+});
+
+test('a model without classes has no decisions to keep', () => {
+  const check = (isClasses: boolean) => () =>
+    checkTarget(
+      { ...graph, outputs: graph.outputs.map((output) => ({ ...output, isClasses })) },
+      { ...DEFAULT_OPTIONS, target: { drop: 1 } },
+    );
+  expect(check(true)).not.toThrow();
+  expect(check(false)).toThrow(/no decisions to keep/);
 });
