@@ -12,16 +12,15 @@ const fixtures = path.join(import.meta.dirname, '../../fixtures');
 const engines = await everyEngine();
 /** Of all runs here. More, and longer: npm run fuzz -- --minutes 60 --seed 2. */
 const SEED = 1;
-/** Tests share their machine. */
 
 describe('changed inputs are used, or refused with an InputError', () => {
   test.each<[target: Target, inputs: number]>([
-    [ivitTarget(engines), 3000],
+    [ivitTarget(engines), 2000],
     [programTarget(engines), 60],
     [onnxTarget(path.join(fixtures, 'zoo'), path.join(fixtures, 'zoo2')), 60],
     [imageTarget(path.join(fixtures, 'decode')), 500],
     [textTarget(), 500],
-    [containerTarget(), 500],
+    [containerTarget(), 80],
   ])('$name', async (target, inputs) => {
     let accepted = 0;
     for (let i = 0; i < inputs; i++) {

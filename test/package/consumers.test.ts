@@ -41,7 +41,6 @@ beforeAll(async () => {
 
 test.each([
   ['node10', 'es2022', ['--ignoreDeprecations', '6.0']],
-  ['node16', 'node16', []],
   ['nodenext', 'nodenext', []],
   ['bundler', 'esnext', []],
 ])('TypeScript finds the types with moduleResolution %s', (resolution, module, extra) => {
