@@ -31,7 +31,7 @@ export function linearOp(
   const weight =
     plane.coding !== null && isCarried ? toLevels(carried.quantized, plane.coding, node.inFeatures) : carried.quantized;
   const factors = carried.steps.map((u, n) => u / target.scale[n]);
-  const { multiplier, shift } = encodeMultipliers(factors, node.name, multiplierBits(plane.bits, factors, input));
+  const { multiplier, shift } = encodeMultipliers(factors, node.name, multiplierBits(plane, factors, input));
   return {
     ...{ op: 'linear', name: node.name, rows: node.rows, cols: node.cols, out: target.out, x: input.value },
     ...{ weight, inFeatures: node.inFeatures, weightBits: plane.bits },
@@ -50,15 +50,15 @@ export function linearOp(
   };
 }
 
-/** Where weights have few bits: such multipliers take half the bytes, */
+/** Where weights are coded in few bits: such multipliers take half the bytes, */
 const SMALL_MULTIPLIER_BITS = 15;
 /** as long as the least of them keeps this many: an error of 1/512 is far below that of such weights. */
 const LEAST_SMALL_BITS = 8;
 
 /** Bits of a layer's largest multiplier. @param factors what multipliers stand for */
-function multiplierBits(weightBits: number, factors: Float64Array, { out }: Layer['input']): number {
+function multiplierBits({ coding }: WeightPlane, factors: Float64Array, { out }: Layer['input']): number {
   const whole = out.type === 'i16' ? MULTIPLIER_BITS_16 : 31;
-  if (weightBits === 8) return whole;
+  if (coding === null) return whole;
   const positive = factors.filter((f) => f > 0);
   const [least, most] = [Math.min(...positive), Math.max(...positive)];
   return most / least < 2 ** (SMALL_MULTIPLIER_BITS - LEAST_SMALL_BITS) ? SMALL_MULTIPLIER_BITS : whole;
