@@ -365,31 +365,48 @@ attention_codes pick_attention_codes(ivit_attention *op) {
   return (attention_codes){pick_codes(nq, chance(80) ? 127 : 20), pick_codes(nk, 127), pick_codes(nv, 127)};
 }
 
-static size_t compare_attention(const ivit_isa *isa) {
-  ivit_attention op = pick_attention();
-  attention_codes codes = pick_attention_codes(&op);
-  size_t bytes = (size_t)(op.batch * op.queries) * (size_t)(op.heads * op.value_dim) * wide_size_of(op.out.type);
+static void attend_queries(const ivit_isa *isa, const attention_kernels *kernels, const ivit_attention *op, int32_t b,
+                           int32_t h, int32_t from, int32_t to, const int8_t *q, const void *packed, void *out,
+                           void *scratch) {
+  if (from == to) return;
+  if (kernels->is_published)
+    isa->published(op, kernels->weigh, b, h, from, to, q, packed, out, scratch);
+  else
+    isa->attention(op, b, h, from, to, q, packed, out, scratch);
+}
+
+size_t compare_heads(const ivit_isa *isa, const attention_kernels *kernels, const ivit_attention *op,
+                     attention_codes codes, const char *detail) {
+  size_t bytes = (size_t)(op->batch * op->queries) * (size_t)(op->heads * op->value_dim) * wide_size_of(op->out.type);
   uint8_t *out[2];
   const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
   for (int t = 0; t < 2; t++) {
+    const ivit_isa *table = tables[t];
     out[t] = buffer(bytes);
-    void *packed = buffer(tables[t]->attention_pack_size(&op)), *scratch = buffer(tables[t]->attention_scratch(&op));
-    for (int32_t b = 0; b < op.batch; b++) {
-      for (int32_t h = 0; h < op.heads; h++) {
-        tables[t]->attention_pack(&op, b, h, codes.k, codes.v, packed);
-        int32_t middle = chance(50) ? op.queries : pick(0, op.queries);
-        if (middle > 0) tables[t]->attention(&op, b, h, 0, middle, codes.q, packed, out[t], scratch);
-        if (middle < op.queries) tables[t]->attention(&op, b, h, middle, op.queries, codes.q, packed, out[t], scratch);
+    void *packed = buffer((kernels->is_published ? table->published_pack_size : table->attention_pack_size)(op));
+    void *scratch = buffer((kernels->is_published ? table->published_scratch : table->attention_scratch)(op));
+    for (int32_t b = 0; b < op->batch; b++) {
+      for (int32_t h = 0; h < op->heads; h++) {
+        (kernels->is_published ? table->published_pack : table->attention_pack)(op, b, h, codes.k, codes.v, packed);
+        int32_t middle = chance(50) ? op->queries : pick(0, op->queries);
+        attend_queries(table, kernels, op, b, h, 0, middle, codes.q, packed, out[t], scratch);
+        attend_queries(table, kernels, op, b, h, middle, op->queries, codes.q, packed, out[t], scratch);
       }
     }
   }
+  check(kernels->name, out[0], out[1], bytes, detail);
+  return bytes / wide_size_of(op->out.type);
+}
+
+static size_t compare_attention(const ivit_isa *isa) {
+  ivit_attention op = pick_attention();
+  attention_codes codes = pick_attention_codes(&op);
   char detail[200];
   snprintf(detail, sizeof detail,
            "queries %d keys %d dim %d value dim %d softmax bits %d score shift %d bias %d out %d shift %d",
            op.queries, op.keys, op.dim, op.value_dim, op.softmax_bits, op.score_shift, op.bias != NULL,
            op.out.type, op.out.shift);
-  check("attention", out[0], out[1], bytes, detail);
-  return bytes / wide_size_of(op.out.type);
+  return compare_heads(isa, &(attention_kernels){.name = "attention"}, &op, codes, detail);
 }
 
 /* Words of a matrix, often all at one end, so that sums grow as they can. */

@@ -49,6 +49,15 @@ typedef struct {
   const int8_t *q, *k, *v;
 } attention_codes;
 attention_codes pick_attention_codes(ivit_attention *op);
+/* Which kernels compute an attention: those of `published`, with `weigh`, or those of `attention`. */
+typedef struct {
+  const char *name;
+  int is_published;
+  ivit_weigh *weigh;
+} attention_kernels;
+/* An attention of all windows and heads on plain C and on `isa`. Returns how many results. */
+size_t compare_heads(const ivit_isa *isa, const attention_kernels *kernels, const ivit_attention *op,
+                     attention_codes codes, const char *detail);
 
 /* compare_published.c. */
 size_t compare_paper_gelu(const ivit_isa *isa);

@@ -44,26 +44,10 @@ size_t compare_published(const ivit_isa *isa) {
   op.softmax_bits = chance(50) ? 8 : 16;
   op.x0 = -pick(1, chance(50) ? 32768 : 200);
   attention_codes codes = pick_attention_codes(&op);
-  size_t bytes = (size_t)(op.batch * op.queries) * (size_t)(op.heads * op.value_dim) * wide_size_of(op.out.type);
-  uint8_t *out[2];
-  const ivit_isa *tables[2] = {&ivit_isa_portable, isa};
-  for (int t = 0; t < 2; t++) {
-    out[t] = buffer(bytes);
-    void *packed = buffer(tables[t]->published_pack_size(&op)), *scratch = buffer(tables[t]->published_scratch(&op));
-    for (int32_t b = 0; b < op.batch; b++) {
-      for (int32_t h = 0; h < op.heads; h++) {
-        tables[t]->published_pack(&op, b, h, codes.k, codes.v, packed);
-        int32_t middle = chance(50) ? op.queries : pick(0, op.queries);
-        if (middle > 0) tables[t]->published(&op, weigh, b, h, 0, middle, codes.q, packed, out[t], scratch);
-        if (middle < op.queries)
-          tables[t]->published(&op, weigh, b, h, middle, op.queries, codes.q, packed, out[t], scratch);
-      }
-    }
-  }
   char detail[200];
   snprintf(detail, sizeof detail, "queries %d keys %d dim %d value dim %d softmax %d bits %d x0 %d out %d shift %d",
            op.queries, op.keys, op.dim, op.value_dim, weigh ? -1 : (int)op.softmax, op.softmax_bits, op.x0, op.out.type,
            op.out.shift);
-  check("published attention", out[0], out[1], bytes, detail);
-  return bytes / wide_size_of(op.out.type);
+  const attention_kernels kernels = {.name = "published attention", .is_published = 1, .weigh = weigh};
+  return compare_heads(isa, &kernels, &op, codes, detail);
 }
