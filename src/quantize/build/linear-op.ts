@@ -59,8 +59,8 @@ const LEAST_SMALL_BITS = 8;
 function multiplierBits({ coding }: WeightPlane, factors: Float64Array, { out }: Layer['input']): number {
   const whole = out.type === 'i16' ? MULTIPLIER_BITS_16 : 31;
   if (coding === null) return whole;
-  const positive = factors.filter((f) => f > 0);
-  const [least, most] = [Math.min(...positive), Math.max(...positive)];
+  const most = factors.reduce((a, b) => Math.max(a, b), 0);
+  const least = factors.reduce((a, b) => (b > 0 ? Math.min(a, b) : a), most);
   return most / least < 2 ** (SMALL_MULTIPLIER_BITS - LEAST_SMALL_BITS) ? SMALL_MULTIPLIER_BITS : whole;
 }
 
