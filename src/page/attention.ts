@@ -1,5 +1,6 @@
 /** Where the model looked, drawn over what it saw. */
 import { overlaid } from '../explain/overlay.js';
+import { withChannels } from '../images/channels.js';
 import type { ImageMap } from '../web/index.js';
 import { element } from './dom.js';
 
@@ -31,8 +32,8 @@ function figureOf({ pixels, height, width }: Seen, map: ImageMap): Node {
   const canvas = element('canvas', { height, width });
   canvas.setAttribute('role', 'img');
   canvas.setAttribute('aria-label', `${map.title}: the brighter, the more the model took from there`);
-  const rgb = pixels.length === height * width ? spread(pixels) : pixels;
-  const drawn = overlaid(rgb, map, { height, width });
+  const { data } = withChannels({ data: pixels, width, height, channels: pixels.length / (height * width) }, 3);
+  const drawn = overlaid(data, map, { height, width });
   const image = new ImageData(width, height);
   for (let i = 0; i < height * width; i++) {
     image.data.set(drawn.subarray(3 * i, 3 * i + 3), 4 * i);
@@ -40,9 +41,4 @@ function figureOf({ pixels, height, width }: Seen, map: ImageMap): Node {
   }
   canvas.getContext('2d')!.putImageData(image, 0, 0);
   return element('figure', {}, [canvas, element('figcaption', { className: 'quiet' }, [map.title])]);
-}
-
-/** Grey as RGB. */
-function spread(grey: Uint8Array): Uint8Array {
-  return Uint8Array.from({ length: 3 * grey.length }, (_, i) => grey[Math.floor(i / 3)]);
 }
