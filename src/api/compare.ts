@@ -1,5 +1,5 @@
 /** One float model in several integer forms, side by side: the comparison of I-ViT's paper, on the user's own model. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { nativeFailure } from '../engine/load.js';
@@ -23,7 +23,7 @@ import type { OutputFile } from './outputs.js';
 import { openResume, prepareQuantization, quantizePrepared } from './quantize.js';
 import type { PreparedQuantization } from './quantize.js';
 import type { CompareRequest } from './requests.js';
-import { resumeName, type ResumeFile } from './resume-file.js';
+import { noticeLeft, resumeName, type ResumeFile } from './resume-file.js';
 import { VERSION } from './version.js';
 
 /**
@@ -173,8 +173,7 @@ async function keptForms(
 ): Promise<ResumeFile | null> {
   if (output === undefined) return null;
   if (resume === true) return openResume(prepared, most, output, prepared.labels);
-  const left = resumeName(output);
-  if (existsSync(left)) onNotice?.(`${left} is left of a killed run: give --resume to go on from it, or delete it.`);
+  noticeLeft(output, onNotice);
   return null;
 }
 

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError, withCode } from '../errors.js';
@@ -40,7 +39,7 @@ import { checkInputs } from './inputs.js';
 import { checkOutputs } from './outputs.js';
 import { watched } from './long-work.js';
 import { reportKind, reportQuantized } from './report.js';
-import { ResumeFile, resumeName } from './resume-file.js';
+import { ResumeFile, noticeLeft, resumeName } from './resume-file.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
 import type { Statistics, StatisticsSubject } from './statistics-file.js';
 import type { QuantizeRequest } from './requests.js';
@@ -66,8 +65,7 @@ export async function quantize(model: string, given: QuantizeRequest = {}): Prom
   const { images, names, skipped, unread } = calibration;
   warnIfFewHeldOut(request, images);
   const kept = request.resume === true ? await openResume(prepared, request, output) : null;
-  if (kept === null && existsSync(resumeName(output)))
-    request.onNotice?.(`${resumeName(output)} is left of a killed run: give --resume to go on from it, or delete it.`);
+  if (kept === null) noticeLeft(output, request.onNotice);
   const { bytes, result } = await quantizePrepared(prepared, request, output, { stages: kept ?? undefined }).catch(
     (error: unknown) => {
       kept?.close();

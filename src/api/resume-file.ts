@@ -43,6 +43,12 @@ const RECORD_BYTES = 4 * RECORD_WORDS;
 /** Where the stages of a quantization are kept. */
 export const resumeName = (output: string): string => `${output}.resume`;
 
+/** Says so where a killed run left its file, and nobody asked to go on from it. */
+export function noticeLeft(output: string, notice?: (text: string) => void): void {
+  const left = resumeName(output);
+  if (fs.existsSync(left)) notice?.(`${left} is left of a killed run: give --resume to go on from it, or delete it.`);
+}
+
 /** Where a value lies in the file. */
 interface Place {
   readonly at: number;
