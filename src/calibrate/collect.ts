@@ -78,7 +78,8 @@ export function normalizePixels(
   for (let c = 0; c < channels; c++) {
     const scale = 1 / (255 * std[c]);
     const shift = mean[c] / std[c];
-    for (let i = 0; i < area; i++) planes[c * area + i] = pixels[i * channels + c] * scale - shift;
+    const normalized = Float32Array.from({ length: 256 }, (_, p) => p * scale - shift);
+    for (let i = c, to = c * area; i < pixels.length; i += channels) planes[to++] = normalized[pixels[i]];
   }
   return planes;
 }

@@ -84,7 +84,7 @@ export class ChannelStatistics {
    * @throws InputError where a value is not finite
    */
   add({ rows, low, high, sum, squares }: ChannelMoments, data?: Float32Array): void {
-    const { min, max, nextMin, nextMax } = this;
+    const { min, max, nextMin, nextMax, images } = this;
     for (let c = 0; c < this.channels; c++) {
       // A NaN among numbers shows in the sum alone.
       if (!Number.isFinite(low[c]) || !Number.isFinite(high[c]) || Number.isNaN(sum[c])) {
@@ -92,8 +92,8 @@ export class ChannelStatistics {
           'the float model produced a value that is not finite; check the model and its pre-processing',
         );
       }
-      nextMin[c] = secondLeast(this.leastOf(c), { size: 1, least: low[c], second: low[c] });
-      nextMax[c] = -secondLeast(this.leastNegativeOf(c), { size: 1, least: -high[c], second: -high[c] });
+      nextMin[c] = secondLeastWith(low[c], images, min[c], nextMin[c]);
+      nextMax[c] = -secondLeastWith(-high[c], images, -max[c], -nextMax[c]);
       min[c] = Math.min(min[c], low[c]);
       max[c] = Math.max(max[c], high[c]);
       this.sum[c] += sum[c];
@@ -195,4 +195,11 @@ function secondLeast(a: Least, b: Least): number {
   if (a.size === 0) return b.second;
   const second = Math.max(a.least, b.least);
   return Math.min(second, a.size > 1 ? a.second : second, b.size > 1 ? b.second : second);
+}
+
+/** The same of a set of `size` numbers and one number more. */
+function secondLeastWith(value: number, size: number, least: number, second: number): number {
+  if (size === 0) return value;
+  const larger = Math.max(least, value);
+  return size > 1 ? Math.min(larger, second) : larger;
 }

@@ -1,5 +1,5 @@
 /** What a linear layer reads, and what it should give, on the sampled rows of the calibration images. */
-import { zeroPoint, type ValueId } from '../../program/value.js';
+import { zeroPoint, type IntegerArray, type ValueId } from '../../program/value.js';
 import type { LinearNode } from '../../graph/types.js';
 import { transposed } from '../fit/linalg.js';
 import type { Wanted } from '../fit/output-errors.js';
@@ -62,13 +62,18 @@ export function sampleInputs({ node, input }: Layer, { builder, request }: Progr
   for (const { image, rows } of sampled) {
     const { data, rowScale } = values.of(image);
     for (const r of rows) {
-      const scale = rowScale === null ? 1 : rowScale[r] / unit;
-      for (let k = 0, to = s * K, from = r * K; k < K; k++) x[to++] = (data[from++] - zero) * scale;
+      const row = x.subarray(s * K, (s + 1) * K);
+      row.set(data.subarray(r * K, (r + 1) * K));
+      centreAndScale(row, zero, rowScale === null ? 1 : rowScale[r] / unit);
       rowWeight[s] = samples.weight(node.id, r);
       s++;
     }
   }
   return { x, rowWeight, heldFrom, unit, sampled };
+}
+
+function centreAndScale(values: Float32Array, zero: number, scale: number): void {
+  for (let k = 0; k < values.length; k++) values[k] = (values[k] - zero) * scale;
 }
 
 const countRows = (some: readonly ImageRows[]): number => some.reduce((n, { rows }) => n + rows.length, 0);
@@ -101,14 +106,17 @@ export function sampleWanted(
   for (const { image, rows } of sampled) {
     const held = values?.of(image).data;
     for (const r of rows) {
-      for (let n = 0; n < cols; n++) {
-        if (held !== undefined) value[s * cols + n] -= held[r * cols + n] * residual!.scale;
-        if (border !== null) value[s * cols + n] -= border[r * cols + n];
-      }
+      const row = value.subarray(s * cols, (s + 1) * cols);
+      if (held !== undefined) subtractScaled(row, held.subarray(r * cols, (r + 1) * cols), residual!.scale);
+      if (border !== null) subtractScaled(row, border.subarray(r * cols, (r + 1) * cols), 1);
       s++;
     }
   }
   return { outputs: value };
+}
+
+function subtractScaled(from: Float32Array, values: Float32Array | IntegerArray, scale: number): void {
+  for (let n = 0; n < from.length; n++) from[n] -= values[n] * scale;
 }
 
 /** The first sampled row of each image, where rows are kept image by image. */

@@ -115,7 +115,9 @@ async function gramsOf(x: Float32Array, K: number, heldFrom: number, products: P
   const [first, last] = [x.subarray(0, heldFrom * K), x.subarray(heldFrom * K)];
   const train = await products.transposed(first, K, first, K);
   const held = await products.transposed(last, K, last, K);
-  return { train, held, all: Float64Array.from(train, (v, i) => v + held[i]) };
+  const all = new Float64Array(train);
+  for (let i = 0; i < all.length; i++) all[i] += held[i];
+  return { train, held, all };
 }
 
 /**

@@ -67,12 +67,12 @@ function errorsOfInputs(
 ): OutputErrors {
   const K = weight.length / N;
   const mean = timesVector(weight, centreRows(exact, K, rowWeight));
-  const error = exact.map((u, i) => u - x[i]);
+  const error = difference(exact, x);
   const weight32 = new Float32Array(weight);
   /** Of A·Wᵀ, A [rows, K]. */
   const energy = async (rows: Float32Array): Promise<number> => {
     const product = await products.plain(weight32, K, await products.transposed(rows, K, rows, K), K);
-    return product.reduce((sum, v, i) => sum + v * weight32[i], 0);
+    return dot(product, weight32);
   };
   return {
     mean,
@@ -98,7 +98,7 @@ async function errorsOfOutputs(
   const mean = centreRows(outputs, N, rowWeight).map((m, n) => m - bias[n]);
   let made: Promise<Float32Array> | undefined;
   const errors = (): Promise<Float32Array> =>
-    (made ??= products.plain(x, K, transposed(weight, N, K), N).then((seen) => seen.map((v, i) => outputs[i] - v)));
+    (made ??= products.plain(x, K, transposed(weight, N, K), N).then((seen) => difference(outputs, seen)));
   return {
     mean,
     cross: async ({ from, to }) =>
@@ -110,8 +110,16 @@ async function errorsOfOutputs(
   };
 }
 
-function sumOfSquares(values: Float32Array): number {
+const sumOfSquares = (values: Float32Array): number => dot(values, values);
+
+function dot(a: Float32Array, b: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i] * values[i];
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
   return sum;
+}
+
+function difference(a: Float32Array, b: Float32Array): Float32Array {
+  const result = new Float32Array(a.length);
+  for (let i = 0; i < a.length; i++) result[i] = a[i] - b[i];
+  return result;
 }
