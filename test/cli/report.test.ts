@@ -124,8 +124,7 @@ describe('quantize --report page.html', () => {
 
     test('sorts and filters its table by keyboard', async () => {
       const { layers } = await readJson('page.json');
-      const names = (): Promise<string[]> =>
-        page.locator('#layer-table tbody tr:visible td:nth-child(2)').allInnerTexts();
+      const names = (): Promise<string[]> => page.locator('#layer-table tbody tr:visible th').allInnerTexts();
       await page.getByRole('button', { name: 'SQNR, dB' }).focus();
       await page.keyboard.press('Enter');
       const sorted = [...layers].sort((a, b) => a.sqnrDb - b.sqnrDb).map(({ name }) => name);
@@ -137,11 +136,81 @@ describe('quantize --report page.html', () => {
       expect(await page.getByRole('status').innerText()).toBe(`2 of ${layers.length} layers`);
     });
 
-    test('fits a phone, and has a name for every picture', async () => {
+    test('fits a phone, and has a name for every picture and region', async () => {
       await page.setViewportSize({ width: 360, height: 700 });
       expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
-      const unnamed = page.locator('svg:not([aria-label])');
-      expect(await unnamed.count()).toBe(0);
+      for (const unnamed of ['svg:not([aria-label])', '.scroll:not([aria-label])', 'thead th:not([scope])'])
+        expect(await page.locator(unnamed).count(), unnamed).toBe(0);
+      await page.setViewportSize({ width: 1000, height: 700 });
+    });
+
+    test('by keyboard: everything in the order of the page, and what has the focus is seen', async () => {
+      await page.reload();
+      const wanted = await page.locator('a[href]:not([tabindex]), button, input, summary, [tabindex="0"]').all();
+      const seen: boolean[] = [];
+      for (const one of wanted) {
+        await page.keyboard.press('Tab');
+        seen.push((await one.evaluate(HAS_SEEN_FOCUS)) as boolean);
+      }
+      expect(seen.length).toBeGreaterThan(20);
+      expect(seen.indexOf(false)).toBe(-1);
+    });
+
+    test.each(['light', 'dark'] as const)('can be read: contrast, %s', async (colorScheme) => {
+      await page.emulateMedia({ colorScheme });
+      const { texts, shapes } = await page.evaluate<{ texts: Seen[]; shapes: Seen[] }>(CONTRASTS);
+      expect(texts.length).toBeGreaterThan(50);
+      expect(texts.filter(({ ratio }) => ratio < 4.5)).toEqual([]);
+      expect(shapes.length).toBeGreaterThan(10);
+      expect(shapes.filter(({ ratio }) => ratio < 3)).toEqual([]);
+    });
+
+    test('printed: black on white, with the histograms, without what needs a hand', async () => {
+      await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+      const isSeen = (selector: string): Promise<boolean> => page.locator(selector).first().isVisible();
+      expect(await page.evaluate('getComputedStyle(document.body).backgroundColor')).toBe('rgb(255, 255, 255)');
+      expect([await isSeen('#filter'), await isSeen('details figure'), await isSeen('#repeat')]).toEqual([
+        false,
+        true,
+        true,
+      ]);
+      await page.emulateMedia({ media: 'screen', colorScheme: 'light' });
+      expect(await isSeen('details figure')).toBe(false);
     });
   });
 });
+
+interface Seen {
+  readonly what: string;
+  readonly ratio: number;
+}
+
+/** Whether an element has the focus, or one inside it as the picture of a link, with an outline. */
+const HAS_SEEN_FOCUS = '(one) => document.activeElement === one && parseFloat(getComputedStyle(one).outlineWidth) >= 2';
+
+/** WCAG 2's contrast of texts and of the shapes of plots against what is behind them. */
+const CONTRASTS = `(() => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => channels(color).slice(0, 3).map((value) => value / 255)
+    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+  const behind = (element) => {
+    for (let one = element; one !== null; one = one.parentElement) {
+      const { backgroundColor } = getComputedStyle(one);
+      if (channels(backgroundColor)[3] !== 0) return backgroundColor;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const texts = [...document.querySelectorAll('body *')]
+    .filter((one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== ''))
+    .filter((one) => one.checkVisibility() && !one.closest('script'))
+    .map((one) => [one, one instanceof SVGElement ? getComputedStyle(one).fill : getComputedStyle(one).color])
+    .map(([one, color]) => ({ what: one.textContent.slice(0, 30), ratio: ratio(color, behind(one)) }));
+  const shapes = [...document.querySelectorAll('rect, path:not(.data)')].map((one) => {
+    const { fill, stroke } = getComputedStyle(one);
+    const drawn = [fill, stroke].filter((color) => color !== 'none');
+    return { what: one.getAttribute('class'), ratio: Math.max(...drawn.map((color) => ratio(color, behind(one)))) };
+  });
+  return { texts, shapes };
+})()`;

@@ -1,6 +1,6 @@
 /** A comparison as one HTML page. */
 import { renderDocument } from '../page/document.js';
-import { escapeHtml, scrolledTable, short, tableRow } from '../page/html.js';
+import { escapeHtml, scrolled, scrolledTable, short, tableRow } from '../page/html.js';
 import { barPlot, type Bar } from '../page/plots.js';
 import { functionTitles, modelsWithFunctions, opFigures, titleOf } from './functions.js';
 import { KIND_HEADS, MODEL_COLUMNS, aboutComparison, aboutFunctions, kindRows } from './text.js';
@@ -23,13 +23,13 @@ const cells = (row: readonly string[]): string => tableRow(row.map(escapeHtml));
 function modelSection({ models }: ComparisonData): string {
   const heads = MODEL_COLUMNS.map(([title]) => title);
   const rows = models.map((model) => cells(MODEL_COLUMNS.map(([, cell]) => cell(model))));
-  return `<section><h2 id="models">Accuracy, size and speed</h2>${scrolledTable(heads, rows)}</section>`;
+  return `<section><h2 id="models">Accuracy, size and speed</h2>${scrolledTable('Models', heads, rows)}</section>`;
 }
 
 function functionSection(data: ComparisonData): string {
   const rows = kindRows(data).map(cells);
   return `<section><h2 id="functions">Functions</h2><p>${escapeHtml(aboutFunctions(data))}</p>
-${scrolledTable(KIND_HEADS, rows)}</section>`;
+${scrolledTable('Functions', KIND_HEADS, rows)}</section>`;
 }
 
 /** One plot for each function and model; those of a function have one axis. */
@@ -51,7 +51,7 @@ function plotSection(data: ComparisonData): string {
         `Mean error of each ${title} of ${model.name}, in network order; the largest is ${worst.name} with ` +
         `${short(worst.meanError)}. The table below has all figures.`;
       const plot = barPlot(bars, axis, about, new Set([worst.name]));
-      return `<h4>${escapeHtml(model.name)}</h4><div class="scroll">${plot}</div>`;
+      return `<h4>${escapeHtml(model.name)}</h4>${scrolled(`${title}, ${model.name}`, plot)}`;
     });
     return `<h3>${escapeHtml(title)}</h3>${plots.join('')}`;
   });
@@ -79,7 +79,8 @@ function opSection(data: ComparisonData): string {
   const rows = opFigures(data).map(({ name, title, errors }) =>
     cells([name, title, ...errors.map((one) => (one ? `${short(one.meanError)}; ${short(one.maxError)}` : '–'))]),
   );
-  return `<section><h2 id="ops">Op by op: mean and largest error</h2>${scrolledTable(heads, rows)}</section>`;
+  const table = scrolledTable('Op by op', heads, rows);
+  return `<section><h2 id="ops">Op by op: mean and largest error</h2>${table}</section>`;
 }
 
 function repeatSection({ command }: ComparisonData): string {

@@ -6,12 +6,20 @@ export function escapeHtml(text: string): string {
 }
 
 /** A row of a table. */
-export const tableRow = (cells: readonly string[], element: 'td' | 'th' = 'td'): string =>
-  `<tr>${cells.map((cell) => `<${element}>${cell}</${element}>`).join('')}</tr>`;
+export const tableRow = (cells: readonly string[]): string =>
+  `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
 
 /** A table in a region that scrolls sideways where it is wide. */
-export const scrolledTable = (heads: readonly string[], rows: readonly string[]): string =>
-  `<div class="scroll"><table><thead>${tableRow(heads, 'th')}</thead><tbody>${rows.join('')}</tbody></table></div>`;
+export const scrolledTable = (about: string, heads: readonly string[], rows: readonly string[]): string =>
+  scrolled(
+    about,
+    `<table><thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`).join('')}</tr></thead>` +
+      `<tbody>${rows.join('')}</tbody></table>`,
+  );
+
+/** What may be wider than a phone: it scrolls by itself, by keyboard too. */
+export const scrolled = (about: string, content: string): string =>
+  `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(about)}">${content}</div>`;
 
 export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`;
 

@@ -81,7 +81,7 @@ function summarySection(data: ReportData): string {
   const outputs = fidelity.outputs.map(({ name, shape, sqnrDb, cosine }) =>
     tableRow([escapeHtml(name), shape.join(' × '), decibels(sqnrDb), cosine.toFixed(6)]),
   );
-  const table = outputs.length < 2 ? '' : scrolledTable(['output', 'shape', 'SQNR, dB', 'cosine'], outputs);
+  const table = outputs.length < 2 ? '' : scrolledTable('Outputs', ['output', 'shape', 'SQNR, dB', 'cosine'], outputs);
   return `<section><h2 id="summary">Summary</h2><dl class="cards">${cards.join('')}</dl>${table}</section>`;
 }
 
@@ -102,7 +102,7 @@ function exampleArticle({ name, kl, float, integer, thumbnail }: Example): strin
   const said = ({ index, label, probability }: Ranked): string =>
     `${escapeHtml(label ?? `class ${index}`)} <span class="dim">${percent(probability)}</span>`;
   const rows = float.map((one, i) => `<tr><td>${said(one)}</td><td class="text">${said(integer[i])}</td></tr>`);
-  return `<article>${image}<b>${escapeHtml(name)}</b><p class="dim">KL ${short(kl)}</p>
+  return `<article>${image}<h3>${escapeHtml(name)}</h3><p class="dim">KL ${short(kl)}</p>
 <table><thead><tr><th scope="col">float</th><th scope="col" class="text">integer</th></tr></thead>
 <tbody>${rows.join('')}</tbody></table></article>`;
 }
@@ -141,7 +141,7 @@ function functionSection({ analysis }: ReportData): string {
   return `<section><h2 id="functions">Integer functions beside the exact ones</h2>
 <p>On the model's own data, of ${analysis.observedImages} images: the integers that go in are the same for both.</p>
 <div class="pair">${softmaxPart}${activationPart}</div>
-<details><summary>All of them</summary>${scrolledTable(heads, rows)}</details></section>`;
+<details><summary>All of them</summary>${scrolledTable('Errors of the functions', heads, rows)}</details></section>`;
 }
 
 function repeatSection({ command, settings, calibration }: ReportData): string {

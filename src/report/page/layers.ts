@@ -1,7 +1,7 @@
 /** The sections on layers: bars in network order, the table, and each layer's histograms. */
 import { worstLayers } from '../../quantize/report.js';
 import type { LayerFigures, LayerIntegers, ReportData } from '../types.js';
-import { decibels, escapeHtml, percent, short } from './html.js';
+import { decibels, escapeHtml, percent, scrolled, short } from './html.js';
 import { barPlot, histogramPlot, type Bar } from './plots.js';
 
 const href = (i: number): string => `#layer-${i + 1}`;
@@ -31,7 +31,7 @@ export function sqnrSection({ layers }: ReportData): string {
 <p>SQNR of each layer's output against the float model, in dB, in the order of the network: the higher the better.
 Errors add up on the way. The worst is <a href="${href(layers.indexOf(worst))}">${escapeHtml(worst.name)}</a>, with
 <b>${decibels(worst.sqnrDb)} dB</b>.</p>
-<div class="scroll">${barPlot(bars, axis, about, new Set([worst.name]))}</div>
+${scrolled('SQNR layer by layer', barPlot(bars, axis, about, new Set([worst.name])))}
 <p class="dim"><span class="key"></span>all tokens <span class="key token"></span>the rows that the outputs read, which
 have layers of their own <span class="key worst"></span>least</p></section>`;
 }
@@ -76,7 +76,7 @@ export function sensitivitySection(data: ReportData): string {
   return `<section><h2 id="bits">Where more bits went, and why</h2>
 <p>What 8 bits of one layer's input alone do to the outputs, as a share of their energy (logarithmic). The most
 sensitive inputs for their work got 16 bits.${left}</p>
-<div class="scroll">${barPlot(bars, axis, about, new Set(most === null ? [] : [most.name]))}</div>
+${scrolled('8-bit error layer by layer', barPlot(bars, axis, about, new Set(most === null ? [] : [most.name])))}
 <p class="dim"><span class="key"></span>8 bits <span class="key more"></span>16 bits <span class="key worst"></span>most
 of those with 8 bits</p>${moreBits({ layers, attentions })}</section>`;
 }
@@ -126,8 +126,11 @@ export function tableSection({ layers }: ReportData): string {
   return `<section><h2 id="layers">All layers</h2>
 <p class="noprint"><label>Filter <input id="filter" type="search" placeholder="mlp.fc2" autocomplete="off"></label>
 <span id="filter-count" class="dim" role="status">${layers.length} of ${layers.length} layers</span></p>
-<div class="scroll" tabindex="0" role="region" aria-label="Table of layers"><table id="layer-table">
-<thead><tr>${heads.join('')}</tr></thead><tbody>${layers.map(tableRow).join('')}</tbody></table></div></section>`;
+${scrolled(
+  'Table of layers',
+  `<table id="layer-table"><thead><tr>${heads.join('')}</tr></thead>` +
+    `<tbody>${layers.map(tableRow).join('')}</tbody></table>`,
+)}</section>`;
 }
 
 function tableRow(layer: LayerFigures, i: number): string {
@@ -138,7 +141,7 @@ function tableRow(layer: LayerFigures, i: number): string {
     range === null ? '–' : range.min === range.max ? short(range.min) : `${short(range.min)} … ${short(range.max)}`;
   const share = (value: number | null): string => (value === null ? '–' : short(value));
   return (
-    `<tr>${cell(i + 1, String(i + 1))}<td class="text"><a href="${href(i)}">${escapeHtml(name)}</a></td>` +
+    `<tr>${cell(i + 1, String(i + 1))}<th scope="row" class="text"><a href="${href(i)}">${escapeHtml(name)}</a></th>` +
     cell(rows * inFeatures * outFeatures, `${rows} × ${inFeatures} → ${outFeatures}`) +
     cell(inputBits, String(inputBits)) +
     cell(weightBits, String(weightBits)) +

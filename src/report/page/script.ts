@@ -9,10 +9,10 @@ const valueOf = (row, at) => {
   return value === undefined ? cell.textContent : value === '' ? null : Number(value);
 };
 const compare = (a, b) => typeof a === 'string' ? a.localeCompare(b, 'en', { numeric: true }) : a - b;
-table.querySelectorAll('th button').forEach((button, at) => button.addEventListener('click', () => {
+table.querySelectorAll('thead button').forEach((button, at) => button.addEventListener('click', () => {
   const heading = button.parentElement;
   const up = heading.getAttribute('aria-sort') !== 'ascending';
-  table.querySelectorAll('th').forEach((other) => other.removeAttribute('aria-sort'));
+  table.querySelectorAll('thead th').forEach((other) => other.removeAttribute('aria-sort'));
   heading.setAttribute('aria-sort', up ? 'ascending' : 'descending');
   const rows = [...body.rows].sort((a, b) => {
     const [x, y] = [valueOf(a, at), valueOf(b, at)];
