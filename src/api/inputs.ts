@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { InputError } from '../errors.js';
 import { looksLikePattern } from '../images/datasets/pattern.js';
+import { nearFile } from '../near-file.js';
 
 /**
  * Checks that inputs are there, before any work.
@@ -13,7 +14,8 @@ export function checkInputs(inputs: readonly (string | undefined)[], patterns: r
   for (const input of inputs)
     if (input !== undefined && !existsSync(input) && !(patterns.includes(input) && looksLikePattern(input)))
       throw new InputError(
-        `No such file or folder: ${input}${isAddress(input) ? '; addresses are not read: download it first' : ''}`,
+        `No such file or folder: ${input}` +
+          (isAddress(input) ? '; addresses are not read: download it first' : nearFile(input)),
         { code: 'NOT_FOUND' },
       );
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command, Option } from 'commander';
 import { UsageError } from '../errors.js';
+import { nearFile } from '../near-file.js';
 import { suggestion } from '../names.js';
 import { WHOLE_NUMBERS, isRepeatable } from './options.js';
 import { complain } from './render.js';
@@ -76,7 +77,7 @@ function read(file: string): Record<string, unknown> {
     content = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : message;
+    const reason = code === 'ENOENT' ? `there is no such file${nearFile(file)}` : message;
     throw new UsageError(`--config ${file}: ${reason}; it must be a file of JSON`, { cause: error });
   }
   if (isObject(content)) return content;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { InputError, UsageError } from '../errors.js';
+import { nearFile } from '../near-file.js';
 import { isFloatLogits } from '../api/float-logits.js';
 import { evaluateRows } from '../api/evaluate.js';
 import type { PartHeader, Shard } from '../api/part-file.js';
@@ -114,7 +115,8 @@ function checkFiles(models: readonly string[], flags: Flags): void {
   const { dataset, float, saveFloat, out, predictions, confusion, resultsFile, classMap, shard } = flags;
   const single = { '--out': out, '--predictions': predictions, '--confusion': confusion, '--save-float': saveFloat };
   const given = Object.entries(single).find(([, file]) => file !== undefined);
-  for (const model of models) if (!existsSync(model)) throw new InputError(`${model}: there is no such file`);
+  for (const model of models)
+    if (!existsSync(model)) throw new InputError(`${model}: there is no such file${nearFile(model)}`);
   if (models.length > 1 && given !== undefined)
     throw new UsageError(`${given[0]} is of one model: give one (-m), or leave it out`);
   if (shard !== undefined && out === undefined)

@@ -1,6 +1,7 @@
 import { open, readFile, stat } from 'node:fs/promises';
 import type Sharp from 'sharp';
 import { InputError, coded } from '../errors.js';
+import { nearFile } from '../near-file.js';
 import { packageRequire } from '../package-root.js';
 import { ownDecoder } from './formats/own.js';
 import { MAX_PIXELS } from './formats/pixels.js';
@@ -145,7 +146,9 @@ async function readStart(input: string | Uint8Array, title: string): Promise<Uin
     return input.subarray(0, TELLING_BYTES);
   }
   const info = await stat(input).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'ENOENT' ? refusal('no such file', error, 'NOT_FOUND') : refusal(error.message, error);
+    throw error.code === 'ENOENT'
+      ? refusal(`no such file${nearFile(input)}`, error, 'NOT_FOUND')
+      : refusal(error.message, error);
   });
   if (info.isDirectory()) throw refusal('it is a folder');
   if (!info.isFile()) throw refusal('it is no regular file');

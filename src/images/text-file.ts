@@ -1,6 +1,7 @@
 /** Text that users wrote: UTF-8 or UTF-16, with or without a byte order mark. */
 import { readFile, stat } from 'node:fs/promises';
 import { InputError, coded } from '../errors.js';
+import { nearFile } from '../near-file.js';
 
 /** More than any list of images or classes takes. */
 const MAX_TEXT_BYTES = 2 ** 29;
@@ -20,15 +21,15 @@ export async function readTextFile(file: string): Promise<string> {
 async function readRegularFile(file: string): Promise<Uint8Array> {
   try {
     const info = await stat(file);
-    if (info.isDirectory()) throw new InputError(`Cannot read ${file}: it is a folder`);
-    if (!info.isFile()) throw new InputError(`Cannot read ${file}: it is not a regular file`);
+    if (info.isDirectory()) throw new InputError(`Cannot read ${file}: it is a folder; give a text file`);
+    if (!info.isFile()) throw new InputError(`Cannot read ${file}: it is not a regular file; give a text file`);
     if (info.size > MAX_TEXT_BYTES)
       throw new InputError(`Cannot read ${file}: ${info.size} bytes are too many for a text file; split it`);
     return await readFile(file);
   } catch (error) {
     if (error instanceof InputError) throw coded(error, 'BAD_FILE');
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new InputError(`Cannot read ${file}: ${code === 'ENOENT' ? 'no such file' : message}`, {
+    throw new InputError(`Cannot read ${file}: ${code === 'ENOENT' ? `no such file${nearFile(file)}` : message}`, {
       cause: error,
       code: code === 'ENOENT' ? 'NOT_FOUND' : 'BAD_FILE',
     });

@@ -1,5 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { InputError } from '../errors.js';
+import { nearFile } from '../near-file.js';
 import { requireRegularFile } from '../regular-file.js';
 import { decodeModel } from './decode.js';
 import { inlineFunctions } from './functions.js';
@@ -28,7 +29,7 @@ export async function loadOnnx(path: string): Promise<LoadedModel> {
     bytes = await readFile(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') throw new InputError(`${path} is not there`, { code: 'NOT_FOUND' });
+    if (code === 'ENOENT') throw new InputError(`${path} is not there${nearFile(path)}`, { code: 'NOT_FOUND' });
     if (code === 'EISDIR') throw new InputError(`${path} is a folder, not an ONNX file${await insideOf(path)}`);
     throw new InputError(`${path} cannot be read: ${(error as Error).message}`);
   }

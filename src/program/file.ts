@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError, coded } from '../errors.js';
+import { nearFile } from '../near-file.js';
 import { requireRegularFile } from '../regular-file.js';
 import type { MemoryOptions } from './budget.js';
 import { isMalformed } from './container.js';
@@ -65,7 +66,7 @@ async function readAligned(file: string, onBytes: LoadOptions['onBytes']): Promi
   const handle = await open(file, 'r').catch(refuse);
   try {
     const stats = await handle.stat().catch(refuse);
-    if (stats.isDirectory()) refuse(new InputError(`${file}: this is a folder, not a .ivit file`));
+    if (stats.isDirectory()) refuse(new InputError(`${file}: this is a folder, not a .ivit file: name the file in it`));
     if (stats.size > MAX_FILE_BYTES)
       refuse(new InputError(`${file}: a file of ${stats.size} bytes is too large to be a .ivit file`));
     const bytes = await allocate(stats.size).catch(refuse);
@@ -87,7 +88,7 @@ const allocate = async (size: number): Promise<Uint8Array> => new Uint8Array(Buf
 function readError(file: string, error: unknown): unknown {
   switch ((error as NodeJS.ErrnoException).code) {
     case 'ENOENT':
-      return new InputError(`${file}: there is no such file`, { cause: error, code: 'NOT_FOUND' });
+      return new InputError(`${file}: there is no such file${nearFile(file)}`, { cause: error, code: 'NOT_FOUND' });
     case 'EACCES':
       return new InputError(`${file}: no permission to read it`, { cause: error });
     default:

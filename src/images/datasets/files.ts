@@ -3,6 +3,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../../errors.js';
+import { nearFile } from '../../near-file.js';
 import type { UnreadImages } from './unread.js';
 
 /** Extensions taken for images; a file whose format proves unknown is then skipped by name, not overlooked. */
@@ -72,7 +73,7 @@ export async function isFile(file: string): Promise<boolean> {
 export async function isFolder(source: string): Promise<boolean> {
   const info = await stat(source).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
-      throw new InputError(`No such file or folder: ${source}`, { cause: error, code: 'NOT_FOUND' });
+      throw new InputError(`No such file or folder: ${source}${nearFile(source)}`, { cause: error, code: 'NOT_FOUND' });
     throw new InputError(`Cannot open ${source}: ${error.message}`, { cause: error });
   });
   if (!info.isDirectory() && !info.isFile()) throw new InputError(`${source} is neither a folder nor a regular file`);
