@@ -1,4 +1,5 @@
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
+import { defaultRuntime } from '../calibrate/runtime.js';
 import type { Program } from '../program/types.js';
 import { integerContender, onnxContender, onnxForms } from './contenders.js';
 import { measure } from './measure.js';
@@ -75,6 +76,12 @@ async function gather({ models, float, threads, onNotice }: ComparisonRequest, c
       return false;
     }
   };
+  const { reason } = defaultRuntime();
+  if (float !== undefined && reason !== null)
+    onNotice(
+      `onnxruntime-node, and the int8 conv forms that it writes, are left out: it does not load (${reason}); ` +
+        '`npm install onnxruntime-node --ignore-scripts` brings it',
+    );
   const forms = float === undefined ? null : await onnxForms(float, models[0].program.input, onNotice);
   for (const backend of ['native', 'wasm'] as const) {
     for (const count of threads) {
@@ -84,6 +91,7 @@ async function gather({ models, float, threads, onNotice }: ComparisonRequest, c
         const make = () => integerContender(program, name, backend, { threads: count, maxMemory });
         if (!(await attempt(`ivit on ${backend}`, make))) break;
       }
+      if (backend === 'native' && reason !== null) continue;
       for (const form of forms?.forms ?? []) {
         if (!(await attempt(RIVALS[backend], () => onnxContender(form, forms!.inputs, RIVALS[backend], count)))) break;
       }

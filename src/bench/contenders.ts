@@ -1,4 +1,4 @@
-import { openFloatModel } from '../calibrate/runtime.js';
+import { defaultRuntime, openFloatModel } from '../calibrate/runtime.js';
 import { createEngine } from '../engine/engine.js';
 import type { BackendName } from '../engine/types.js';
 import { Random } from '../images/random.js';
@@ -80,7 +80,8 @@ export async function onnxForms(
     };
     for (const way of ['dynamic', 'static'] as const)
       await add(`int8 ${way}`, () => quantizeForOnnxRuntime(path, way, samples));
-    for (const reach of ['products', 'all'] as const)
+    // Only onnxruntime-node writes models.
+    for (const reach of defaultRuntime().reason === null ? (['products', 'all'] as const) : [])
       await add(reach === 'all' ? 'int8 conv, all' : 'int8 conv', () => quantizeConvolutions(path, reach, samples));
     return { inputs, forms };
   } finally {
