@@ -63,7 +63,17 @@ export type { Quantiles } from './metrics/quantiles.js';
 export type { OutputSummary } from './metrics/results.js';
 export type { Headroom } from './program/headroom.js';
 export type { Provenance, StoredModel } from './program/model.js';
-export type { LayerBits, PatternBits, WeightBits } from './quantize/options.js';
+export type {
+  Effort,
+  KernelSet,
+  LayerBits,
+  PatternBits,
+  QuantizeOptions,
+  ScaleMode,
+  Target,
+  WeightBits,
+} from './quantize/options.js';
+export type { RangeMethod } from './quantize/decide/ranges.js';
 export type { AttentionReport, Extent, LayerReport } from './quantize/report.js';
 export type { FitStage } from './quantize/request.js';
 export type {
