@@ -1,6 +1,7 @@
 /** At 80 columns everything can be read: no line of any command is longer, words such as paths apart. */
 import { writeFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from 'vitest';
+import { createProgram } from '../../src/cli/program.js';
 import { ivit, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder } from './ivit.js';
 import { SCENES } from '../scenes.js';
 
@@ -35,6 +36,10 @@ beforeAll(async () => {
   expect(recognized?.split(/,\s+/)).toEqual(expect.arrayContaining(kinds));
   expect(made.stdout).toMatch(/^ +layer +input +weight +SQNR +why\n/m);
   expect(made.code).toBe(0);
+  const part = await ivit(['eval', '-m', 'model.ivit', '--dataset', 'photos', '--out', 'part.jsonl'], {
+    cwd: folder.path(),
+  });
+  expect(tooLong(part)).toEqual([]);
 });
 
 /** Lines that could have been broken at a space and were not. */
@@ -57,15 +62,36 @@ test.concurrent.each([
   ['doctor', 0],
   ['infer photos/cat/1.png -m a-model-that-is-not-there-and-has-a-name.ivit --threads 1 --top 3', 3],
   ['quantize float.onnx --kernels nothing-of-this-name', 2],
-  ['--help', 0],
-  ['help quantize', 0],
-  ['help eval', 0],
-  ['help infer', 0],
-  ['help bench', 0],
+  ['report model.ivit --float float.onnx --images photos -o a-page-of-what-became-of-the-model.html', 0],
+  ['merge part.jsonl --classes', 0],
+  ['compare float.onnx --images photos --dataset photos --kernels lut --labels l.txt --effort none -r 1 -o c.md', 0],
+  ['label other.ivit --labels l.txt -o a-model-whose-classes-have-the-names-of-a-list.ivit', 0],
+  ['serve a-model-that-is-not-there-and-has-a-long-name.ivit', 3],
+  ['merge a-part-of-an-evaluation-that-is-not-there-and-has-a-long-name.jsonl', 3],
 ] as const)('ivit %s', async (line, code) => {
   const outcome = await ivit(line.split(' '), { cwd: folder.path() });
   expect(tooLong(outcome)).toEqual([]);
   expect({ code: outcome.code, stderr: outcome.code === code ? '' : outcome.stderr }).toEqual({ code, stderr: '' });
+});
+
+test('ivit serve', async () => {
+  const outcome = await ivit(['serve', 'model.ivit', '--port', '0', '--host', '0.0.0.0'], {
+    cwd: folder.path(),
+    onStdout: (text, kill) => {
+      if (text.includes('curl')) kill('SIGINT');
+    },
+  });
+  expect(outcome.stdout).toMatch(/^ {2}page +http:.*\n {2}model +model\.ivit,\n +sha256:.*\n(?:.*\n)* {2}try +curl /);
+  expect(tooLong(outcome)).toEqual([]);
+});
+
+test('the help of all commands', async () => {
+  const program = await createProgram();
+  let told = '';
+  const writeOut = (text: string): void => void (told += text);
+  for (const command of [program, ...program.commands]) command.configureOutput({ writeOut }).outputHelp();
+  expect(told.match(/^Usage: ivit/gm)).toHaveLength(program.commands.length + 1);
+  expect(tooLong({ stdout: told, rawStderr: '' })).toEqual([]);
 });
 
 test('bold and dim letters: where asked for, never in a pipe by itself', async () => {
