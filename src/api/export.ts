@@ -65,7 +65,7 @@ function targetOf(name: string): ExportTarget {
 function checkOptions(target: ExportTarget, request: ExportRequest): void {
   for (const option of ['weights', 'tile'] as const) {
     if (request[option] !== undefined && !target.options.includes(option))
-      throw new UsageError(`The export target ${request.to} has no option ${option}`);
+      throw new UsageError(`The export target ${request.to} has no option ${option}: leave it out`);
   }
 }
 
@@ -90,7 +90,9 @@ function checkOps({ ops }: Program, target: ExportTarget, to: string): void {
   const kinds = [...new Set(missing.map(({ op }) => op))].map(
     (kind) => `${kind} (${missing.find(({ op }) => op === kind)!.name})`,
   );
-  throw new InputError(`The model cannot be exported to ${to}, which has no ${kinds.join(', no ')}`);
+  throw new InputError(
+    `The model cannot be exported to ${to}, which has no ${kinds.join(', no ')}: choose another target (--to)`,
+  );
 }
 
 /** @throws InputError where the output may not be written */
@@ -105,7 +107,7 @@ function checkOutput(target: ExportTarget, output: string, model: string, isForc
     return;
   }
   if (!info.isDirectory())
-    throw new InputError(`Cannot write ${output}: it is a file, and the export is a folder`, {
+    throw new InputError(`Cannot write ${output}: it is a file, and the export is a folder; choose another name`, {
       code: 'UNWRITABLE',
     });
   if (!isForced && fs.readdirSync(output).length > 0)
@@ -152,7 +154,7 @@ function replaceFiles(target: string, source: string, names: readonly string[]):
     for (const name of names) {
       const file = path.join(target, name);
       const info = fs.lstatSync(file, { throwIfNoEntry: false });
-      if (info?.isDirectory()) throw new InputError(`${name} in it is a folder`);
+      if (info?.isDirectory()) throw new InputError(`${name} in it is a folder; move it away`);
       if (info !== undefined) move(file, path.join(old, name));
       move(path.join(source, name), file);
     }

@@ -40,6 +40,8 @@ export interface FloatSubject {
 }
 
 const FORMAT = 'ivit float logits';
+/** What to do about a file of them that cannot be used. */
+const AGAIN = 'give the float model (--float model.onnx), and --save-float to keep its logits';
 const DIGEST_BYTES = 32;
 const MAX_HEADER_BYTES = 2 ** 20;
 
@@ -204,10 +206,10 @@ export class StoredLogits implements FloatSide {
         if (metadata[key] !== subject[key])
           throw new InputError(
             `${file} holds float logits of another ${WHAT[key]}: ${metadata[key]}, here ${subject[key]}. ` +
-              'Give the float model (--float model.onnx), and --save-float to keep its logits',
+              `${AGAIN[0]!.toUpperCase()}${AGAIN.slice(1)}`,
           );
       const layout = new Layout(images, numbersIn(subject), metadata);
-      if (fs.fstatSync(handle).size !== layout.end) throw new InputError(`${file} is cut off, or damaged`);
+      if (fs.fstatSync(handle).size !== layout.end) throw new InputError(`${file} is cut off, or damaged: ${AGAIN}`);
       const index = Buffer.alloc(4 * images);
       fs.readSync(handle, index, 0, index.length, layout.index);
       const rows = new Map(Array.from({ length: images }, (_, row) => [index.readInt32LE(4 * row), row]));
@@ -224,9 +226,11 @@ export class StoredLogits implements FloatSide {
     const digest = Buffer.alloc(DIGEST_BYTES);
     if (row !== undefined) fs.readSync(handle, digest, 0, DIGEST_BYTES, layout.pixels + DIGEST_BYTES * row);
     if (row === undefined || digest.every((byte) => byte === 0))
-      throw new InputError(`${file} has no logits of image ${index} of the dataset, counted from 0`);
+      throw new InputError(`${file} has no logits of image ${index} of the dataset, counted from 0: ${AGAIN}`);
     if (!digest.equals(digestOfPixels(pixels)))
-      throw new InputError(`${file} holds logits of another image ${index}: the dataset's content has changed`);
+      throw new InputError(
+        `${file} holds logits of another image ${index}: the dataset's content has changed; ${AGAIN}`,
+      );
     const bytes = Buffer.alloc(4 * layout.numbers);
     fs.readSync(handle, bytes, 0, bytes.length, layout.logits + 4 * layout.numbers * row);
     return Promise.resolve(Float32Array.from({ length: layout.numbers }, (_, i) => bytes.readFloatLE(4 * i)));
@@ -255,7 +259,7 @@ function readHeader(handle: number, file: string): { images: number; metadata: R
       throw new RangeError('it is not of this form');
     return { images, metadata: header.__metadata__ };
   } catch (error) {
-    throw new InputError(`${file} is damaged: ${(error as Error).message}`, { cause: error });
+    throw new InputError(`${file} is damaged (${(error as Error).message}): ${AGAIN}`, { cause: error });
   }
 }
 

@@ -93,9 +93,7 @@ export class FloatReference {
       const size = outputSize(output);
       const isWhole = this.sources.filter((source) => source.name === name).length === 1 && start === 0;
       if (values.length < start + size || (isWhole && values.length !== size))
-        throw new InputError(
-          `${this.path} has ${values.length} outputs, the .ivit model ${size}: they are not the same network`,
-        );
+        throw new InputError(`${this.path} has ${values.length} outputs, the .ivit model ${size}: ${SAME}`);
       outputOf(all, output).set(values.subarray(start, start + size));
     }
     return all;
@@ -105,6 +103,8 @@ export class FloatReference {
     return this.float.close();
   }
 }
+
+const SAME = 'they are not the same network, give the ONNX file that the .ivit was made from';
 
 /** The float model with the integer model's outputs; null where it is not imported, as a quantized one is not. */
 async function importLike(path: string, model: Model): Promise<ImportedModel | null> {
@@ -118,6 +118,6 @@ async function importLike(path: string, model: Model): Promise<ImportedModel | n
 function outputLike(output: ModelOutput, model: Model, { graph: { outputs } }: ImportedModel): ModelOutput {
   const alone = model.file.outputs.length === 1 ? (classifierOf(outputs) ?? outputs[0]) : undefined;
   const source = outputs.find(({ name }) => name === output.name) ?? alone;
-  if (source === undefined) throw new InputError(`The float model has no output ${output.name}`);
+  if (source === undefined) throw new InputError(`The float model has no output ${output.name}: ${SAME}`);
   return source;
 }

@@ -51,7 +51,8 @@ async function merge(sources: readonly string[], { onNotice, onRow }: MergeReque
     const [first] = parts as [Part];
     for (const { file, header } of parts.slice(1)) {
       const difference = headerDifference(header, first.header);
-      if (difference !== null) throw new InputError(`${file} is ${difference}; ${first.file} is not`);
+      if (difference !== null)
+        throw new InputError(`${file} is ${difference}; ${first.file} is not: give the parts of one evaluation`);
     }
     const evaluator = new Evaluator(first.header);
     const merger = new Merger(parts);

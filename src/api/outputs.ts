@@ -95,7 +95,7 @@ function checkEach(outputs: readonly OutputFile[], inputs: readonly (string | un
   for (const input of inputs) if (input !== undefined) taken.set(identityOf(input), `the input ${input}`);
   for (const { option, path: file, kind } of outputs) {
     if (file === undefined) continue;
-    if (file === '') throw new InputError(`The output of ${option} has no name`);
+    if (file === '') throw new InputError(`The output of ${option} has no name: give one`);
     checkWritable(file);
     const identity = identityOf(file);
     const other = taken.get(identity);
@@ -156,9 +156,12 @@ function startOf(file: string): Buffer {
     return start.subarray(0, fs.readSync(handle, start));
   } catch (error) {
     const reason = (error as Error).message;
-    throw new InputError(`${file} is there already and cannot be read (${reason}): it is not replaced`, {
-      cause: error,
-    });
+    throw new InputError(
+      `${file} is there already and cannot be read (${reason}): it is not replaced; choose another name`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     if (handle !== undefined) fs.closeSync(handle);
   }

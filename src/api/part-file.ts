@@ -8,6 +8,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import * as v from 'valibot';
 import { InputError } from '../errors.js';
+import { nearFile } from '../near-file.js';
 import { finite } from '../metrics/image-row.js';
 import type { ImageRow, SkippedRow } from '../metrics/image-row.js';
 import type { ModelOutput } from '../metrics/output.js';
@@ -168,7 +169,9 @@ export class PartWriter {
     const [mine, there] = [fs.fstatSync(this.handle), fs.statSync(partial, { throwIfNoEntry: false })];
     fs.closeSync(this.handle);
     if (there?.ino !== mine.ino)
-      throw new InputError(`Another run writes ${this.file} at the same time: this one is given up`);
+      throw new InputError(
+        `Another run writes ${this.file} at the same time: this one is given up; take the other's, or another --out`,
+      );
     fs.renameSync(partial, this.file);
   }
 
@@ -226,7 +229,7 @@ export interface Part {
 /** @throws InputError where the file is no part */
 export async function openPart(file: string): Promise<Part> {
   requireRegularFile(file);
-  if (!fs.existsSync(file)) throw new InputError(`No such file: ${file}`, { code: 'NOT_FOUND' });
+  if (!fs.existsSync(file)) throw new InputError(`No such file: ${file}${nearFile(file)}`, { code: 'NOT_FOUND' });
   const lines = linesOf(file);
   const { value: first = '' } = (await lines.next()) as IteratorResult<string, undefined>;
   const found = v.safeParse(HeaderSchema, parsed(first));
@@ -235,8 +238,8 @@ export async function openPart(file: string): Promise<Part> {
     const { format, version } = (parsed(first) ?? {}) as { format?: unknown; version?: unknown };
     throw new InputError(
       format === FORMAT && version !== VERSION
-        ? `${file} is of version ${String(version)}; this program reads version ${VERSION}`
-        : `${file} is no part of an evaluation (ivit eval --out)`,
+        ? `${file} is of version ${String(version)}; this program reads version ${VERSION}. Run its shard again`
+        : `${file} is no part of an evaluation: ivit eval --out writes such files`,
     );
   }
   const rows = rowsOf(lines, file);
@@ -254,7 +257,7 @@ async function* rowsOf(lines: AsyncGenerator<string>, file: string): AsyncGenera
       return end.output;
     }
     const row = rowOf(value, file);
-    if (row.index <= last) throw new InputError(`${file} is damaged: its rows are not in order`);
+    if (row.index <= last) throw new InputError(`${file} is damaged: its rows are not in order. Run its shard again`);
     last = row.index;
     rows++;
     yield row;
@@ -265,7 +268,7 @@ async function* rowsOf(lines: AsyncGenerator<string>, file: string): AsyncGenera
 /** @throws InputError where it is none */
 function rowOf(value: object, file: string): Row {
   const found = v.safeParse(RowSchema, value);
-  if (!found.success) throw new InputError(`${file} is damaged: it holds a row that is none`);
+  if (!found.success) throw new InputError(`${file} is damaged: it holds a row that is none. Run its shard again`);
   const row = found.output as Row;
   if (!('float' in row) || row.float === undefined) return row;
   const { scores, outputs, ...rest } = row.float;

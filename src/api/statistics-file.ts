@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError } from '../errors.js';
+import { nearFile } from '../near-file.js';
 import { requireRegularFile } from '../regular-file.js';
 import type { Graph } from '../graph/types.js';
 import { decodeContainer, encodeContainer } from '../program/container.js';
@@ -33,6 +34,7 @@ export interface StatisticsShard extends Shard {
 
 const FORMAT = 'ivit statistics';
 const VERSION = '2';
+const AGAIN = 'Make them again with --save-stats';
 const FIELDS = [
   'min',
   'max',
@@ -125,10 +127,11 @@ function requireWhole(shards: readonly { readonly file: string; readonly shard: 
     if (shard.images !== images || shard.count !== count)
       throw new InputError(
         `${file}, shard ${shard.index}/${shard.count}, is of other images or of another split than ${first.file}, ` +
-          `shard ${first.shard.index}/${count}`,
+          `shard ${first.shard.index}/${count}: give the files of one split`,
       );
     const other = found.get(shard.index);
-    if (other !== undefined) throw new InputError(`${file} and ${other} are the same shard, ${shard.index}/${count}`);
+    if (other !== undefined)
+      throw new InputError(`${file} and ${other} are the same shard, ${shard.index}/${count}: leave one out`);
     found.set(shard.index, file);
   }
   const missing = Array.from({ length: count }, (_, i) => i + 1).filter((index) => !found.has(index));
@@ -145,20 +148,21 @@ async function readStatistics(
   channels: ReadonlyMap<string, number>,
 ): Promise<{ statistics: Statistics; shard: StatisticsShard | undefined }> {
   const { metadata, tensors } = await readContainer(file);
-  if (metadata.get('format') !== FORMAT) throw new InputError(`${file} holds no calibration statistics`);
+  if (metadata.get('format') !== FORMAT)
+    throw new InputError(`${file} holds no calibration statistics: ivit quantize --save-stats writes them`);
   if (metadata.get('version') !== VERSION)
     throw new InputError(
-      `${file} holds statistics of version ${metadata.get('version')}; this program reads version ${VERSION}. ` +
-        'Make them again with --save-stats',
+      `${file} holds statistics of version ${metadata.get('version')}; this program reads version ${VERSION}. ${AGAIN}`,
     );
   if (metadata.get('model') !== subject.sha256)
     throw new InputError(
-      `${file} holds statistics of another model; statistics belong to the very ONNX file they were made from`,
+      `${file} holds statistics of another model; statistics belong to the very ONNX file they were made from. ` +
+        AGAIN,
     );
   if (metadata.get('preprocessing') !== subject.preprocessing) {
     throw new InputError(
       `${file} holds statistics of another pre-processing: ${metadata.get('preprocessing')}, here ` +
-        `${subject.preprocessing}`,
+        `${subject.preprocessing}. Give the options of that run, or make them again with --save-stats`,
     );
   }
   const counts = parseCounts(file, metadata.get('counts'));
@@ -176,7 +180,7 @@ async function readStatistics(
     const histogram = doublesOf(tensors.get(`${id}.histogram`), C * ChannelStatistics.bins);
     const [images, count] = counts.get(id) ?? [];
     if (ranges === null || histogram === null || images === undefined || count === undefined)
-      throw new InputError(`${file} is damaged: the statistics of ${id} are not complete`);
+      throw new InputError(`${file} is damaged: the statistics of ${id} are not complete. ${AGAIN}`);
     FIELDS.forEach((field, i) => one[field].set(ranges.subarray(i * C, (i + 1) * C)));
     one.histogram.set(histogram);
     one.images = images;
@@ -190,7 +194,9 @@ async function readContainer(file: string): Promise<ReturnType<typeof decodeCont
   requireRegularFile(file);
   const compressed = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     throw new InputError(
-      error.code === 'ENOENT' ? `${file}: there is no such file` : `${file}: cannot be read (${error.message})`,
+      error.code === 'ENOENT'
+        ? `${file}: there is no such file${nearFile(file)}`
+        : `${file}: cannot be read (${error.message})`,
       { cause: error, code: error.code === 'ENOENT' ? 'NOT_FOUND' : 'BAD_FILE' },
     );
   });
@@ -198,7 +204,7 @@ async function readContainer(file: string): Promise<ReturnType<typeof decodeCont
     // A copy of its own starts at an aligned address.
     return decodeContainer(Uint8Array.from(gunzipSync(compressed, { maxOutputLength: MAX_BYTES })));
   } catch (error) {
-    throw new InputError(`${file} is no file of calibration statistics, or a damaged one`, { cause: error });
+    throw new InputError(`${file} is no file of calibration statistics, or a damaged one. ${AGAIN}`, { cause: error });
   }
 }
 
@@ -211,7 +217,7 @@ function parseShard(file: string, json: string | undefined): StatisticsShard | u
   } catch {
     // Told below.
   }
-  throw new InputError(`${file} is damaged: it does not say which shard it is of`);
+  throw new InputError(`${file} is damaged: it does not say which shard it is of. ${AGAIN}`);
 }
 
 function parseCounts(file: string, json = ''): Map<string, readonly [number, number]> {
@@ -224,7 +230,7 @@ function parseCounts(file: string, json = ''): Map<string, readonly [number, num
   const isCount = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 1;
   const isPair = (pair: unknown) => Array.isArray(pair) && pair.length === 2 && pair.every(isCount);
   if (typeof value !== 'object' || value === null || !Object.values(value).every(isPair))
-    throw new InputError(`${file} is damaged: its counts cannot be read`);
+    throw new InputError(`${file} is damaged: its counts cannot be read. ${AGAIN}`);
   return new Map(Object.entries(value as Record<string, [number, number]>));
 }
 

@@ -45,10 +45,7 @@ export class RowStore {
       for (let done = 0; done < bytes.length;)
         done += writeSync(this.#file.handle, bytes, done, bytes.length - done, start + done);
     } catch (error) {
-      throw new InputError(
-        `calibration data cannot be kept in ${tmpdir()}: ${(error as Error).message}; use fewer images, ` +
-          'or another folder ($TMPDIR)',
-      );
+      throw notKept(error);
     }
   }
 
@@ -84,8 +81,16 @@ function openTemporary(): { handle: number; path: string | null } {
     unlinkSync(file);
     return { handle, path: null };
   } catch (error) {
-    throw new InputError(`calibration data cannot be kept in ${tmpdir()}: ${(error as Error).message}`);
+    throw notKept(error);
   }
+}
+
+function notKept(cause: unknown): InputError {
+  return new InputError(
+    `Calibration data cannot be kept in ${tmpdir()}: ${(cause as Error).message}; use fewer images, or another ` +
+      'folder ($TMPDIR)',
+    { cause },
+  );
 }
 
 function bytesOf(data: Float32Array): Uint8Array {

@@ -116,10 +116,7 @@ function asPooled(session: ThreadSession): Omit<FloatModelPool, 'runtime' | 'lan
  */
 export async function optimizeFloatModel(source: string): Promise<Uint8Array> {
   const native = loadNative();
-  if (native instanceof Error)
-    throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`, {
-      code: 'FLOAT_RUNTIME',
-    });
+  if (native instanceof Error) throw notLoaded(native);
   const folder = await mkdtemp(path.join(tmpdir(), 'ivit-optimized-'));
   try {
     const optimizedModelFilePath = path.join(folder, 'model.onnx');
@@ -179,10 +176,7 @@ async function openSession(
   { runtime, threads = 1 }: FloatModelOptions,
 ): Promise<{ session: Session; runtime: RuntimeName }> {
   const native = runtime === 'onnxruntime-web' ? null : loadNative();
-  if (runtime === 'onnxruntime-node' && native instanceof Error)
-    throw new InputError(`onnxruntime-node cannot be loaded: ${native.message.split('\n')[0]}`, {
-      code: 'FLOAT_RUNTIME',
-    });
+  if (runtime === 'onnxruntime-node' && native instanceof Error) throw notLoaded(native);
   try {
     return native === null || native instanceof Error
       ? {
@@ -199,10 +193,22 @@ async function openSession(
   }
 }
 
+function notLoaded({ message }: Error): InputError {
+  return new InputError(
+    `onnxruntime-node cannot be loaded: ${message.split('\n')[0]}; npm install onnxruntime-node --ignore-scripts ` +
+      'brings it',
+    { code: 'FLOAT_RUNTIME' },
+  );
+}
+
 function refused({ message }: Error): InputError {
-  return new InputError(`ONNX Runtime cannot run the float model: ${message.split('\n')[0]}`, {
-    code: 'FLOAT_RUNTIME',
-  });
+  return new InputError(
+    `ONNX Runtime cannot run the float model: ${message.split('\n')[0]}` +
+      '; check that the file is whole, or export it again',
+    {
+      code: 'FLOAT_RUNTIME',
+    },
+  );
 }
 
 function sessionOptions(threads: number): Ort.InferenceSession.SessionOptions {

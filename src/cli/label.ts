@@ -31,7 +31,10 @@ async function run(model: string, { labels: file, output, maxMemory }: Flags): P
   checkOutputs([{ option: '-o', path: output, kind: '.ivit model' }], [model, file]);
   const loaded = await loadModel(model, { maxMemory });
   const classifier = classifierOf(loaded.outputs);
-  if (classifier === null) throw new InputError(`${model} has no classes to label: no output of it classifies`);
+  if (classifier === null)
+    throw new InputError(
+      `${model} has no classes to label: no output of it classifies. Quantize it with its classifier`,
+    );
   const labels = await readLabels(file, outputSize(classifier));
   await saveModel(output ?? model, { ...loaded, labels });
   print(`Labelled the ${labels.length} classes of ${output ?? model}`);

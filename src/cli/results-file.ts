@@ -70,7 +70,8 @@ function append(file: string, flag: 'a' | 'ax', text: string): boolean {
   try {
     const bytes = Buffer.from(text);
     const written = fs.writeSync(handle, bytes);
-    if (written < bytes.length) throw new InputError(`Cannot write ${file}: no space left for its next line`);
+    if (written < bytes.length)
+      throw new InputError(`Cannot write ${file}: no space left for its next line; free some, or name another`);
     return true;
   } finally {
     fs.closeSync(handle);

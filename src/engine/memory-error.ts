@@ -13,6 +13,9 @@ export function memoryError(error: unknown): unknown {
     });
   const isMemory = (name === 'RuntimeError' && /unreachable/.test(message)) || /memory|Array buffer/i.test(message);
   return isMemory
-    ? new InputError('There is not enough memory to run the model', { cause: error, code: 'NO_MEMORY' })
+    ? new InputError(
+        'There is not enough memory to run the model: ask for fewer threads (--threads), or close other programs',
+        { cause: error, code: 'NO_MEMORY' },
+      )
     : error;
 }

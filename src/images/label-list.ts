@@ -20,10 +20,11 @@ const HOLDERS = ['id2label', 'label2id', 'class_to_idx', 'label_names', 'names',
 export async function readLabels(file: string, classCount?: number): Promise<string[]> {
   const text = await readTextFile(file);
   const labels = /^\s*[[{]/.test(text) || /\.ya?ml$/i.test(file) ? fromStructure(text, file) : fromLines(text, file);
-  if (labels.length === 0) throw new InputError(`The labels file ${file} is empty`);
+  if (labels.length === 0) throw new InputError(`The labels file ${file} is empty: write a class on each line`);
   if (classCount !== undefined && labels.length !== classCount) {
     throw new InputError(
-      `The labels file ${file} has ${labels.length} labels, but the model has ${classCount} classes`,
+      `The labels file ${file} has ${labels.length} labels, but the model has ${classCount} classes: give one for ` +
+        'each, in their order',
     );
   }
   return labels;
@@ -36,7 +37,7 @@ function fromLines(text: string, file: string): string[] {
   const indexed = fromIndexedLines(named) ?? fromIndexedLines(named.slice(1)) ?? fromNumberedLines(named);
   if (indexed !== undefined) return indexed;
   const empty = lines.indexOf('');
-  if (empty >= 0) throw new InputError(`${file}, line ${empty + 1}: no label`);
+  if (empty >= 0) throw new InputError(`${file}, line ${empty + 1}: no label; write a class on each line, in order`);
   return lines.map(unquoted);
 }
 
@@ -84,7 +85,9 @@ function fromStructure(text: string, file: string): string[] {
     value = parseJson(text) ?? parseYaml(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     const [reason] = (error as Error).message.split('\n');
-    throw new InputError(`${file} is not JSON: ${reason}`, { cause: error });
+    throw new InputError(`${file} is neither JSON nor YAML: ${reason}. A class on each line does too`, {
+      cause: error,
+    });
   }
   return labelsOf(value, file);
 }
@@ -101,7 +104,8 @@ function parseJson(text: string): unknown {
 /** Labels out of any of the structures that `readLabels` names. */
 export function labelsOf(value: unknown, file: string): string[] {
   if (Array.isArray(value)) return fromArray(value, file);
-  if (typeof value !== 'object' || value === null) throw new InputError(`${file} holds no list of labels`);
+  if (typeof value !== 'object' || value === null)
+    throw new InputError(`${file} holds no list of labels: write a class on each line, in order`);
   const object = value as Readonly<Record<string, unknown>>;
   const holder = HOLDERS.find((key) => typeof object[key] === 'object' && object[key] !== null);
   if (holder !== undefined) return labelsOf(object[holder], file);
@@ -127,7 +131,7 @@ function fromArray(list: readonly unknown[], file: string): string[] {
   }
   return list.map((one, index) => {
     const label = nameOf(one);
-    if (label === undefined) throw new InputError(`${file}: the label of class ${index} is not a text`);
+    if (label === undefined) throw new InputError(`${file}: the label of class ${index} is not a text: give its name`);
     return label;
   });
 }
@@ -155,6 +159,6 @@ function fromIds(id2label: Readonly<Record<string, unknown>>, count: number, fil
   return Array.from({ length: count }, (_, index) => {
     const label = nameOf(id2label[index]);
     if (label !== undefined) return label;
-    throw new InputError(`${file}: id2label has no label for class ${index}`);
+    throw new InputError(`${file}: no label for class ${index}, and each from 0 to ${count - 1} must have one`);
   });
 }

@@ -80,5 +80,5 @@ function parseObject(line: string, where: string): Record<string, unknown> {
     throw new InputError(`${where}: not JSON: ${(error as Error).message}`, { cause: error });
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new InputError(`${where}: expected a JSON object`);
+  throw new InputError(`${where}: expected a JSON object on each line`);
 }

@@ -55,7 +55,7 @@ export function encodeContainer({ metadata, tensors }: WrittenContainer): Uint8A
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   if (json.length > MAX_HEADER_BYTES)
-    throw new InputError(`The model's header would take ${json.length} bytes; labels are too long`);
+    throw new InputError(`The model's header would take ${json.length} bytes; labels are too long: give shorter ones`);
   const bodyAt = roundUp(8 + json.length, HEADER_ALIGNMENT);
   const bytes = new Uint8Array(bodyAt + end);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(bodyAt - 8), true);

@@ -69,7 +69,7 @@ async function buildToDrop({ layers, build }: TargetRequest, drop: number): Prom
   if (best !== null) return best;
   throw new InputError(
     `Even with 8 bits, more than ${drop} % of the images held out are decided otherwise than by the float model ` +
-      '(--max-drop)',
+      '(--max-drop): allow more, or give more images',
     { code: 'BAD_SETTING' },
   );
 }
@@ -111,7 +111,7 @@ const leastBytes = (layers: readonly SharingLayer[]): number =>
 function tooSmall(targetSize: number, least: number): InputError {
   return new InputError(
     `A file of ${targetSize} bytes is too small for this model: with the fewest bits it takes about ` +
-      `${Math.ceil(least / 1000)} kB (--target-size)`,
+      `${Math.ceil(least / 1000)} kB (--target-size). Allow as much`,
     { code: 'BAD_SETTING' },
   );
 }

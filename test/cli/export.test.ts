@@ -58,7 +58,10 @@ test('--force: where one file cannot be replaced, all stay as they were', async 
   for (const name of ['Makefile', 'tiny.c', 'tiny.h']) await writeFile(folder.path('half', name), `old ${name}`);
   await mkdir(folder.path('half', 'tiny_weights.h'));
   const { code, stderr } = await run('tiny.ivit', '--to', 'c', '-o', 'half', '--force');
-  expect({ code, stderr }).toEqual({ code: 3, stderr: 'error: Cannot write half: tiny_weights.h in it is a folder\n' });
+  expect({ code, stderr }).toEqual({
+    code: 3,
+    stderr: 'error: Cannot write half: tiny_weights.h in it is a folder; move it away\n',
+  });
   expect(await folder.files('half')).toEqual(['Makefile', 'tiny.c', 'tiny.h', 'tiny_weights.h']);
   for (const name of ['Makefile', 'tiny.c', 'tiny.h'])
     expect(await readFile(folder.path('half', name), 'utf8')).toBe(`old ${name}`);

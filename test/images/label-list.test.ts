@@ -39,9 +39,9 @@ describe('readLabels', () => {
     ['an empty file', '', /is empty/],
     ['a gap', 'ant\n\nbee\n', /line 2: no label/],
     ['another number of classes', 'ant\nbee\ncat\n', /has 3 labels, but the model has 2 classes/],
-    ['broken JSON', '{"0": ', /is not JSON/],
+    ['broken JSON', '{"0": ', /is neither JSON nor YAML/],
     ['an array of numbers', '["a", 2]', /the label of class 1 is not a text/],
-    ['a missing id', '{"0": "ant", "2": "bee"}', /id2label has no label for class 1/],
+    ['a missing id', '{"0": "ant", "2": "bee"}', /no label for class 1/],
   ])('refuses %s', async (_, content, message) => {
     const attempt = readLabels(put('labels', content), 2);
     await expect(attempt).rejects.toThrow(InputError);

@@ -17,7 +17,9 @@ export const onnxTarget: ExportTarget = {
   write({ model, name }: ExportInput): Exported {
     const bytes = programToOnnx(model.program, name, metadataOf(model));
     if (bytes.length > MAX_BYTES)
-      throw new InputError(`The model takes ${bytes.length} bytes as ONNX, and an ONNX file holds ${MAX_BYTES}`);
+      throw new InputError(
+        `The model takes ${bytes.length} bytes as ONNX, and an ONNX file holds ${MAX_BYTES}: export it as C (--to c)`,
+      );
     const { height, width, channels } = model.program.input;
     const { rows, cols } = model.program.ops[model.program.output - 1];
     return {

@@ -85,13 +85,14 @@ function matchLabels(
   if (missing >= 0) {
     throw new InputError(
       `${source}: ${matched} of ${folders.length} class folders name one of ${what}, but ${folders[missing]} ` +
-        'does not (or names several)',
+        'does not (or names several): name it alike',
     );
   }
   const twice = found.findIndex((index, i) => found.indexOf(index) !== i);
   if (twice < 0) return found as number[];
   throw new InputError(
-    `${source}: two class folders, one of them ${folders[twice]}, stand for the label ${labels[found[twice]!]}`,
+    `${source}: two class folders, one of them ${folders[twice]}, stand for the label ` +
+      `${labels[found[twice]!]}: name them apart`,
   );
 }
 
@@ -132,7 +133,8 @@ function numbersOf(
   const beyond = indices.findIndex((index) => classCount !== undefined && index >= classCount);
   if (beyond >= 0) {
     throw new InputError(
-      `${source}: class folder ${folders[beyond]}, but the model has ${classCount} classes, numbered from 0`,
+      `${source}: class folder ${folders[beyond]}, but the model has ${classCount} classes, numbered from 0: ` +
+        'is the dataset of another model?',
     );
   }
   const isNameOrder = isPlain && indices.every((index, i) => index === i);

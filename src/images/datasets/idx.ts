@@ -25,7 +25,9 @@ export const idx: DatasetKind = {
   async read([file]: readonly [string], options: DatasetOptions): Promise<DatasetContent> {
     const [count, height, width] = await dimensionsOf(file, IMAGES, 3);
     if (count > MAX_IMAGES || height > MAX_EDGE || width > MAX_EDGE || height * width === 0)
-      throw new InputError(`${file} says that it holds ${count} images of ${height}×${width}: it is damaged`);
+      throw new InputError(
+        `${file} says that it holds ${count} images of ${height}×${width}: it is damaged, copy it again`,
+      );
     const labels = options.classes === 'ignored' ? null : await labelsOf(file, count, options);
     const items = Array.from({ length: count }, (_, i) => ({ path: `${file}[${i}]`, label: labels?.[i] ?? null }));
     return { items, notices: [], read: reader(file, count, { width, height }) };
@@ -53,16 +55,19 @@ async function labelsOf(file: string, count: number, options: DatasetOptions): P
   const labelFile = (await isFile(named)) ? named : (await isFile(other)) ? other : undefined;
   if (labelFile === undefined) {
     if (options.classes === 'optional') return null;
-    throw new InputError(`${file}: its file of classes, ${named}, is not there`);
+    throw new InputError(`${file}: its file of classes, ${named}, is not there: put it beside the images`);
   }
   const [labelCount] = await dimensionsOf(labelFile, CLASSES, 1);
   if (labelCount !== count)
-    throw new InputError(`${labelFile} has the classes of ${labelCount} images, ${file} has ${count} images`);
+    throw new InputError(
+      `${labelFile} has the classes of ${labelCount} images, ${file} has ${count} images: they are not of one dataset`,
+    );
   const bytes = await openBytes(labelFile);
   try {
     await bytes.skip(8);
     const labels = await bytes.read(count);
-    if (labels.length < count) throw new InputError(`${labelFile} is cut off: it ends after ${labels.length} classes`);
+    if (labels.length < count)
+      throw new InputError(`${labelFile} is cut off: it ends after ${labels.length} classes. Copy it again`);
     const { read } = numberReader(undefined, options, labelFile);
     return Array.from(labels, (label, i) => read(label, `${labelFile}[${i}]`));
   } finally {
@@ -76,11 +81,11 @@ function reader(file: string, count: number, size: { readonly width: number; rea
     const bytes = await openBytes(file);
     try {
       if (bytes.size !== null && bytes.size < 16 + count * pixels)
-        throw new InputError(`${file} is cut off: ${bytes.size} bytes are too few for ${count} images`);
+        throw new InputError(`${file} is cut off: ${bytes.size} bytes are too few for ${count} images. Copy it again`);
       for (const index of indices) {
         await bytes.skip(16 + index * pixels - bytes.position);
         const data = await bytes.read(pixels);
-        if (data.length < pixels) throw new InputError(`${file} is cut off: it ends in image ${index}`);
+        if (data.length < pixels) throw new InputError(`${file} is cut off: it ends in image ${index}. Copy it again`);
         yield { data, ...size, channels: 1 };
       }
     } finally {

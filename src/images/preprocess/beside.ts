@@ -35,8 +35,11 @@ function parseObject(text: string, file: string): Record<string, unknown> {
   try {
     value = JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (error) {
-    throw new InputError(`${file}, beside the model, is not JSON: ${(error as Error).message}`, { cause: error });
+    throw new InputError(
+      `${file}, beside the model, is not JSON (${(error as Error).message}): mend it, or move it away`,
+      { cause: error },
+    );
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new InputError(`${file}, beside the model, does not hold a JSON object`);
+  throw new InputError(`${file}, beside the model, does not hold a JSON object: mend it, or move it away`);
 }

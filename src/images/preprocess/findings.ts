@@ -71,5 +71,7 @@ export function check<S extends v.GenericSchema>(schema: S, content: unknown, wh
   if (result.success) return result.output;
   const issue = result.issues[0];
   const key = v.getDotPath(issue) ?? 'its root';
-  throw new InputError(`${where}: the pre-processing value ${key} cannot be used: ${issue.message}`);
+  throw new InputError(
+    `${where}: the pre-processing value ${key} cannot be used: ${issue.message}. Mend it there, or move the file away`,
+  );
 }

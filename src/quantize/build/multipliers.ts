@@ -1,5 +1,8 @@
 import { InputError } from '../../errors.js';
 
+/** Numbers as wild as that come of other images than the model was trained for, or of damaged weights. */
+const CHECK = 'check the model and its pre-processing';
+
 /** Multipliers of one op as dyadic numbers with a common shift. */
 export interface Multipliers {
   readonly multiplier: Int32Array;
@@ -16,7 +19,7 @@ export function encodeMultipliers(factors: ArrayLike<number>, layer: string, bit
   let max = 0;
   for (let i = 0; i < factors.length; i++) {
     const f = Math.abs(factors[i]);
-    if (!Number.isFinite(f)) throw new InputError(`layer ${layer}: a scale is not a finite number`);
+    if (!Number.isFinite(f)) throw new InputError(`layer ${layer}: a scale is not a finite number: ${CHECK}`);
     if (f > max) max = f;
   }
   if (max === 0) return { multiplier: new Int32Array(factors.length), shift: 1 };
@@ -24,7 +27,9 @@ export function encodeMultipliers(factors: ArrayLike<number>, layer: string, bit
   const e = Math.floor(Math.log2(max)) + 1;
   const shift = Math.min(62, bits - e - (Math.round(max * 2 ** (bits - e)) >= 2 ** bits ? 1 : 0));
   if (shift < 1)
-    throw new InputError(`layer ${layer}: a scale ratio of ${max.toExponential(2)} is too large for a dyadic number`);
+    throw new InputError(
+      `layer ${layer}: a scale ratio of ${max.toExponential(2)} is too large for a dyadic number: ${CHECK}`,
+    );
   const multiplier = Int32Array.from(factors, (f) => Math.round(f * 2 ** shift));
   return { multiplier, shift };
 }
@@ -47,7 +52,8 @@ export function encodeFactorsAndOffsets(
 ): Multipliers & { readonly offset: BigInt64Array } {
   let { multiplier, shift } = encodeMultipliers(factors, layer, bits);
   const reach = offsets.reduce((most, offset) => Math.max(most, Math.abs(offset)), 0);
-  if (!(reach < 2 ** (OFFSET_BITS - 1))) throw new InputError(`layer ${layer}: an offset is too large or no number`);
+  if (!(reach < 2 ** (OFFSET_BITS - 1)))
+    throw new InputError(`layer ${layer}: an offset is too large or no number: ${CHECK}`);
   if (reach * 2 ** shift >= 2 ** OFFSET_BITS) {
     shift = OFFSET_BITS - 1 - Math.ceil(Math.log2(reach));
     multiplier = Int32Array.from(factors, (f) => Math.round(f * 2 ** shift));
