@@ -83,9 +83,9 @@ export function createNativeRunner(kernels: NativeKernels, isa: string | null = 
       const work = workOfOp(op, operands, input);
       const { handle } = create(kernels, work, { threads: 1, isa, maxMemory: Infinity });
       return {
-        run(values) {
+        run(values, spare) {
           checkOperands(work.inputs, values);
-          const result = allocate(op);
+          const result = { ...(spare ?? allocate(op)), out: op.out };
           const inputs = values.flatMap(({ data, rowScale }) => [data, rowScale]);
           kernels.run(handle, inputs, work.output, result.data, result.rowScale);
           return result;

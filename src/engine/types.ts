@@ -31,8 +31,12 @@ export interface OpRunner {
 }
 
 export interface LoadedOp {
-  /** Fresh arrays every time: the result may be kept. */
-  run(operands: readonly Value[]): Value;
+  /**
+   * The result may be kept.
+   *
+   * @param spare a value of the result's type and shape that nobody reads any more: its arrays may be taken for it
+   */
+  run(operands: readonly Value[], spare?: Value): Value;
   free(): void;
 }
 

@@ -1,5 +1,5 @@
 import type { OpRunner, Value } from '../../engine/types.js';
-import { imageValue } from '../../engine/values.js';
+import { imageValue, type ValueSpec } from '../../engine/values.js';
 import { operandsOf } from '../../program/operands.js';
 import { canShareWeights } from '../../program/ops/linear.js';
 import type { ConstantOp, Op, Program } from '../../program/types.js';
@@ -31,16 +31,48 @@ export interface ImageValues {
 }
 
 class KeptValues implements ImageValues {
-  constructor(private readonly values: readonly Value[]) {}
+  /** @param spare takes the values when nobody reads them any more */
+  constructor(
+    private readonly values: readonly Value[],
+    private readonly spare: SpareValues | null,
+  ) {}
 
   of(image: number): Value {
     return this.values[image];
   }
 
   free(): void {
-    // Nothing but memory is held.
+    this.spare?.give(this.values);
   }
 }
+
+/** Most bytes of values that are kept to be written again. */
+const MOST_SPARE = 1 << 27;
+
+/** Values that nobody reads any more: fresh memory for each op and image would cost more than many ops do. */
+class SpareValues {
+  readonly #spare = new Map<string, Value[]>();
+  #bytes = 0;
+
+  take(op: ValueSpec): Value | undefined {
+    const value = this.#spare.get(shapeOf(op))?.pop();
+    this.#bytes -= value?.data.byteLength ?? 0;
+    return value;
+  }
+
+  give(values: readonly Value[]): void {
+    const shape = shapeOf(values[0]);
+    const spare = this.#spare.get(shape) ?? [];
+    for (const value of values) {
+      if (this.#bytes + value.data.byteLength > MOST_SPARE) break;
+      this.#bytes += value.data.byteLength;
+      spare.push(value);
+    }
+    this.#spare.set(shape, spare);
+  }
+}
+
+const shapeOf = ({ out, rows, cols }: ValueSpec): string => `${out.type} ${rows} ${cols}`;
 
 /**
  * A program under construction: its ops so far, and every value on all calibration images, as far as it is still read.
@@ -52,6 +84,7 @@ export class ProgramBuilder {
   private readonly values = new Map<ValueId, ImageValues>();
   /** Constants that several nodes share, by the array and the scale. */
   private readonly constants = new Map<Float32Array, Map<number, ValueId>>();
+  private readonly spare = new SpareValues();
   private readonly names = new Set<string>();
   /** Of weights in the program: the op that they are of. */
   private readonly weightsAt = new Map<Int8Array, number>();
@@ -62,7 +95,13 @@ export class ProgramBuilder {
     private readonly runner: OpRunner,
     private readonly encodings: ValueEncodings,
   ) {
-    this.values.set(0, new KeptValues(images.map((pixels) => imageValue(input, pixels))));
+    this.values.set(
+      0,
+      new KeptValues(
+        images.map((pixels) => imageValue(input, pixels)),
+        null,
+      ),
+    );
   }
 
   /** The scale of a node's value in the residual stream's form. */
@@ -79,13 +118,18 @@ export class ProgramBuilder {
       operands.map((values) => values.of(0)),
       this.input,
     );
-    const run = (image: number): Value => loaded.run(operands.map((values) => values.of(image)));
+    const run = (image: number): Value =>
+      loaded.run(
+        operands.map((values) => values.of(image)),
+        this.spare.take(op),
+      );
     this.ops.push(op);
     if (op.op === 'windows' || op.op === 'patches') {
       this.values.set(this.ops.length, { of: run, free: () => loaded.free() });
       return { value: this.ops.length, op };
     }
-    this.values.set(this.ops.length, new KeptValues(this.images.map((_, i) => run(i))));
+    const made = this.images.map((_, i) => run(i));
+    this.values.set(this.ops.length, new KeptValues(made, this.spare));
     loaded.free();
     return { value: this.ops.length, op };
   }
