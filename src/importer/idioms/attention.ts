@@ -44,7 +44,7 @@ export const attention: Idiom = {
     ];
     const hint = [expr.shape, product.shape].map((shape) => shape.at(-3) ?? 1).find((dim_) => dim_ > 1) ?? 1;
     const heads = chooseHeads(operands, groups, hint, lowerer);
-    const [qView, kView, vView] = operands.map((o) => viewOf(o, groups, heads, lowerer));
+    const [qView, kView, vView] = operands.map((o) => viewOf(o, groups, heads, lowerer, 'apart'));
     const batch = groups / heads;
     const node = {
       op: 'attention' as const,

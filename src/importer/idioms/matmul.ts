@@ -21,7 +21,7 @@ export const matmul: Idiom = {
       operand(b, lowerer.rearranged(right, permute(right.shape, swap), [...outer, n, dim]), n, dim),
     ];
     const heads = chooseHeads(operands, groups, outer.findLast((count) => count > 1) ?? 1, lowerer);
-    const [aView, bView] = operands.map((o) => viewOf(o, groups, heads, lowerer));
+    const [aView, bView] = operands.map((o) => viewOf(o, groups, heads, lowerer, 'alike'));
     const batch = groups / heads;
     const node = {
       op: 'matmul' as const,

@@ -1,6 +1,6 @@
 /** Where products of activations read their operands. */
 import type { Expr } from '../expr.js';
-import { gcd, permute, refine } from '../../graph/layout.js';
+import { gcd, identityLayout, permute, refine } from '../../graph/layout.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import type { AttentionView } from '../../graph/types.js';
 
@@ -70,13 +70,34 @@ function stridedView(
   return { source, stride, rows: inPlace ? null : rows, offset, headStride };
 }
 
-/** Where a product reads an operand: in place, else from a copy in order. */
-export function viewOf(o: Operand, groups: number, heads: number, lowerer: Lowerer): AttentionView {
+/**
+ * Where a product reads an operand: in place, else from a copy in order.
+ *
+ * @param channels `apart`: each has a scale of its own, by its column, so that tokens must lie in the same columns
+ */
+export function viewOf(
+  o: Operand,
+  groups: number,
+  heads: number,
+  lowerer: Lowerer,
+  channels: 'alike' | 'apart',
+): AttentionView {
   const view = stridedView(o, groups, heads, lowerer);
   if (view) return view;
   const batch = groups / heads;
   const order = permute([batch, heads, o.tokens, o.dim], [0, 2, 1, 3]);
   const cols = heads * o.dim;
-  const source = lowerer.inOrder(lowerer.rearranged(o.lowered, order, [batch * o.tokens, cols]), cols, o.expr);
+  const rows = batch * o.tokens;
+  const read = lowerer.inOrder(lowerer.rearranged(o.lowered, order, [rows, cols]), cols, o.expr);
+  const isInRows = channels === 'alike' || cols % lowerer.node(read).cols === 0;
+  const source = isInRows ? read : inRowsOf(cols, read, o.expr, lowerer);
   return { source, stride: cols, rows: null, offset: 0, headStride: o.dim };
+}
+
+/** A node's value in rows of `cols` elements. */
+function inRowsOf(cols: number, id: string, expr: Expr, lowerer: Lowerer): string {
+  const size = lowerer.sizeOf(id);
+  const [rows, { piece, index }] = [size / cols, identityLayout(size)];
+  const node = { op: 'gather' as const, rows, cols, sources: [id], piece, index };
+  return lowerer.emit({ ...expr, tensor: '' }, node, [], [rows, cols]).sources[0];
 }

@@ -1,4 +1,4 @@
-import { coarsen, identityLayout, permute } from '../../graph/layout.js';
+import { coarsen, permute, stridesOf } from '../../graph/layout.js';
 import { sizeOf } from '../constant.js';
 import type { OperationExpr } from '../expr.js';
 import type { Lowered, Lowerer } from '../lower.js';
@@ -32,29 +32,60 @@ function ofPixels(expr: OperationExpr, lowerer: Lowerer): Lowered {
   return lowerer.emit(expr, node, [], expr.shape);
 }
 
-/** The largest along axes: of rows that follow each other, as a window over a map of one column. */
+/**
+ * The largest along axes: windows over a map that lies as the tensor does, so that channels stay columns and nothing is
+ * moved but what has to be.
+ */
 function largest(expr: OperationExpr, lowerer: Lowerer): Lowered {
   const [x] = expr.inputs;
-  const axes = expr.attributes.axes!;
-  const kept = [...x.shape.keys()].filter((axis) => !axes.includes(axis));
-  const before = kept.filter((axis) => axis < axes[0]);
-  const after = kept.filter((axis) => axis > axes[0]);
-  // Along the last axis: what is before it becomes the columns.
-  const outer = sizeOf(after.map((axis) => x.shape[axis])) > 1 ? before : [];
-  const inner = kept.filter((axis) => !outer.includes(axis));
-  const dims = (of: readonly number[]): number => sizeOf(of.map((axis) => x.shape[axis]));
-  const perm = [...outer, ...axes, ...inner];
-  const [rows, group, cols] = [dims(outer), dims(axes), dims(inner)];
-  const shape = perm.map((axis) => x.shape[axis]);
-  const source = lowerer.inOrder(lowerer.rearranged(lowerer.lower(x), permute(x.shape, perm), shape), cols, x);
+  const lowered = lowerer.lower(x);
+  const { outer, group, between, columns } = orderOf(lowered, expr.attributes.axes!, lowerer);
+  const dims = (of: readonly number[]): number[] => of.map((axis) => x.shape[axis]);
+  const [above, taps, across, cols] = [outer, group, between, columns].map((of) => sizeOf(dims(of)));
+  const perm = [...outer, ...group, ...between, ...columns];
+  const source = lowerer.inOrder(lowerer.rearranged(lowered, permute(x.shape, perm), dims(perm)), cols, x);
   const geometry = {
-    size: [rows * group, 1] as const,
-    kernel: [group, 1] as const,
-    stride: [group, 1] as const,
+    size: [above * taps, across] as const,
+    kernel: [taps, 1] as const,
+    stride: [taps, 1] as const,
     pad: [0, 0] as const,
     dilation: [1, 1] as const,
-    outSize: [rows, 1] as const,
+    outSize: [above, across] as const,
   };
+  const written = [...outer, ...between, ...columns];
+  const places = [...written].sort((a, b) => a - b).map((axis) => written.indexOf(axis));
+  const rows = above * across;
   const node = { op: 'maxPool' as const, rows, cols, x: source, geometry };
-  return lowerer.emit(expr, node, [], expr.shape, coarsen(identityLayout(rows * cols), [rows * cols]));
+  return lowerer.emit(expr, node, [], expr.shape, coarsen(permute(dims(written), places), [rows * cols]));
+}
+
+/** The axes of a tensor from the farthest apart in memory to the nearest, the last of them within one row. */
+interface AxisOrder {
+  readonly outer: readonly number[];
+  /** Of which the largest is kept. */
+  readonly group: readonly number[];
+  readonly between: readonly number[];
+  readonly columns: readonly number[];
+}
+
+function orderOf(lowered: Lowered, axes: readonly number[], lowerer: Lowerer): AxisOrder {
+  const strides = stridesInSource(lowered);
+  const [group, kept] = [true, false].map((isReduced) =>
+    [...strides.keys()].filter((axis) => axes.includes(axis) === isReduced).sort((a, b) => strides[b] - strides[a]),
+  );
+  const most = group.reduce((a, axis) => Math.max(a, strides[axis]), 0);
+  const inner = kept.filter((axis) => strides[axis] < most);
+  // Along what lies innermost: all that is kept becomes the columns.
+  if (sizeOf(inner.map((axis) => lowered.shape[axis])) <= 1) return { outer: [], group, between: [], columns: kept };
+  const outer = kept.filter((axis) => strides[axis] >= most);
+  const width = lowerer.node(lowered.sources[0]).cols;
+  const isChannel = (axis: number): boolean => strides[axis] < width;
+  if (!inner.some(isChannel)) return { outer, group, between: [], columns: inner };
+  return { outer, group, between: inner.filter((axis) => !isChannel(axis)), columns: inner.filter(isChannel) };
+}
+
+/** How far apart in its source the elements of a tensor are that follow each other along each axis. */
+function stridesInSource({ shape, layout: { piece, index } }: Lowered): number[] {
+  const place = (at: number): number => index[Math.floor(at / piece)] * piece + (at % piece);
+  return stridesOf(shape).map((stride, axis) => (shape[axis] > 1 ? Math.abs(place(stride) - place(0)) : 0));
 }

@@ -3,6 +3,7 @@ import type { ChannelStatistics } from '../../calibrate/statistics.js';
 import { InputError } from '../../errors.js';
 import type { AttentionNode } from '../../graph/types.js';
 import { scoreMultipliers, SCORE_BITS } from '../build/scores.js';
+import { moves } from '../plan/queries.js';
 import type { Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
 import type { ChannelScales } from './encoding.js';
@@ -48,36 +49,54 @@ export class OperandEncodings {
 
   /** Scales by column of a value that attention reads; its columns may serve as q, k and v of one attention. */
   columnsOf(id: string): ChannelScales {
-    const { plan } = this;
-    // What is gathered has the scales of what it becomes part of.
-    const gather = plan.consumers.get(id)!.find((user) => user.op === 'gather' && plan.form.get(user.id) === 'operand');
-    if (gather !== undefined) return this.columnsOf(gather.id);
-    const attentions = plan.attentions.get(id) ?? [];
     const scale = new Float64Array(this.statistics.get(id)!.channels).fill(1);
     const center = new Float64Array(scale.length);
-    const owner = new Map<number, string>();
-    for (const node of attentions) {
+    for (const [column, claim] of this.claimsOn(id)) {
+      scale[column] = claim.scale;
+      center[column] = claim.center;
+    }
+    return { scale, center };
+  }
+
+  /** What attentions want of a value's columns, those too that read what is moved out of it. */
+  private claimsOn(id: string): Map<number, Claim> {
+    const { plan } = this;
+    const claims = new Map<number, Claim>();
+    const add = (column: number, claim: Claim, name: string): void => {
+      const other = claims.get(column);
+      // Two attentions may read the same operand, if they want the same of it.
+      if (other !== undefined && !isSame(other, claim)) {
+        throw new InputError(`layer ${name}: one tensor serves as two operands of attention, which is not supported`);
+      }
+      claims.set(column, claim);
+    };
+    for (const node of plan.attentions.get(id) ?? []) {
       const scales = this.of(node);
       for (const role of ['q', 'k', 'v'] as const) {
         const view = node[role];
         if (view.source !== id) continue;
+        const { scale, center } = scales[role];
         for (let h = 0; h < node.heads; h++) {
           for (let c = 0; c < (role === 'v' ? node.valueDim : node.dim); c++) {
             const column = viewColumn(view, scale.length, h, c);
-            // Two attentions may read the same operand, if they want the same of it.
-            const claim = `${role} ${scales[role].scale[column]} ${scales[role].center[column]}`;
-            if (owner.has(column) && owner.get(column) !== claim) {
-              throw new InputError(
-                `layer ${node.name}: one tensor serves as two operands of attention, which is not supported`,
-              );
-            }
-            owner.set(column, claim);
-            scale[column] = scales[role].scale[column];
-            center[column] = scales[role].center[column];
+            add(column, { role, scale: scale[column], center: center[column] }, node.name);
           }
         }
       }
     }
-    return { scale, center };
+    for (const user of plan.consumers.get(id)!) {
+      if (!moves(user) || plan.form.get(user.id) !== 'operand') continue;
+      for (const [column, claim] of this.claimsOn(user.id)) add(column, claim, user.name);
+    }
+    return claims;
   }
 }
+
+/** What an attention wants of a column. */
+interface Claim {
+  readonly role: 'q' | 'k' | 'v';
+  readonly scale: number;
+  readonly center: number;
+}
+
+const isSame = (a: Claim, b: Claim): boolean => a.role === b.role && a.scale === b.scale && a.center === b.center;

@@ -213,6 +213,40 @@ describe('attention from products', () => {
     expect(attention.bias).toEqual(masks);
   });
 
+  test.each([
+    ['largest', 'ReduceMax', 1],
+    ['largest', 'ReduceMax', HEADS],
+    ['mean', 'ReduceMean', 1],
+    ['mean', 'ReduceMean', HEADS],
+  ])('queries that are the %s of some lie in the columns of their heads (%s, %i)', async (_, op, heads) => {
+    const dim = CHANNELS / heads;
+    const { graph, nodes } = await importAndCompare({
+      nodes: [
+        ...qkv,
+        ...nodesOf(`
+          g = Reshape(q, halves)
+          few = ${op}(g; axes=[2], keepdims=0)
+          kT = Transpose(k; perm=[0, 1, 3, 2])
+          s = MatMul(few, kT)
+          p = Softmax(s; axis=-1)
+          o = MatMul(p, v)
+          ot = Transpose(o; perm=[0, 2, 1, 3])
+          y = Reshape(ot, merged.few)
+        `),
+      ],
+      initializers: {
+        ...initializers,
+        'split.qkv': ints([1, TOKENS, 3, heads, dim]),
+        halves: ints([1, heads, 2, TOKENS / 2, dim]),
+        'merged.few': ints([1, TOKENS / 2, CHANNELS]),
+      },
+    });
+    const { q, k, v } = attentionOf(nodes);
+    const columnsOf = (id: string): number => graph.nodes.find((node) => node.id === id)!.cols;
+    for (const { stride, source } of [q, k, v]) expect(stride % columnsOf(source)).toBe(0);
+    if (op === 'ReduceMax') expect(opsOf(nodes)).toEqual(['linear', 'linear', 'linear', 'maxPool', 'attention']);
+  });
+
   test('a causal-looking boolean mask by Where', async () => {
     const keep = {
       dims: [1, 1, TOKENS, TOKENS],
