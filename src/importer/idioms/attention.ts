@@ -1,10 +1,12 @@
 import { broadcastData, sizeOf, type Constant } from '../constant.js';
 import { isConstant, isOperation, isReshape, scalarValue, type Expr, type OperationExpr } from '../expr.js';
-import { permute } from '../../graph/layout.js';
+import { applyLayout, invert, permute, refine } from '../../graph/layout.js';
+import type { Lowered, Lowerer } from '../lower.js';
 import { Unsupported } from '../problems.js';
 import type { Idiom } from './idiom.js';
 import { attentionOperators } from './attention-operators.js';
-import { chooseHeads, operand, viewOf } from './operand-views.js';
+import { axisStrides } from './memory-order.js';
+import { headsInPlace, operand, reordered, viewOf, type Operand } from './operand-views.js';
 import { scoreTerms, withTerms, type ScoreShape, type ScoreTerm } from './score-terms.js';
 import { softmaxInput } from './softmax.js';
 
@@ -43,9 +45,12 @@ export const attention: Idiom = {
       operand(v, lowerer.broadcast(lowerer.lower(v), [...expr.shape.slice(0, -2), keys, valueDim]), keys, valueDim),
     ];
     const hint = [expr.shape, product.shape].map((shape) => shape.at(-3) ?? 1).find((dim_) => dim_ > 1) ?? 1;
-    const heads = chooseHeads(operands, groups, hint, lowerer);
-    const [qView, kView, vView] = operands.map((o) => viewOf(o, groups, heads, lowerer, 'apart'));
+    const order = groupOrder(operands, whole.k, { groups, hint }, lowerer);
+    const ordered = order.isNatural ? operands : operands.map((o) => reordered(o, order.groups));
+    const { heads } = order;
+    const [qView, kView, vView] = ordered.map((o) => viewOf(o, groups, heads, lowerer, 'apart'));
     const batch = groups / heads;
+    const each = queries * keys;
     const node = {
       op: 'attention' as const,
       rows: batch * queries,
@@ -59,13 +64,47 @@ export const attention: Idiom = {
       keys,
       dim,
       valueDim,
-      scale: perHead(scale, heads),
-      ...compactBias(bias, batch, heads, queries * keys),
+      scale: perHead(applyLayout({ piece: 1, index: order.groups }, scale), heads),
+      ...compactBias(bias && applyLayout({ piece: each, index: order.groups }, bias), batch, heads, each),
     };
     const layout = permute([batch, queries, heads, valueDim], [0, 2, 1, 3]);
-    return lowerer.emit(expr, node, [], expr.shape, layout);
+    const mixed = lowerer.emit(expr, node, [], expr.shape, layout);
+    if (order.isNatural) return mixed;
+    return lowerer.rearranged(mixed, invert({ piece: queries * valueDim, index: order.groups }), expr.shape);
   },
 };
+
+/** In which order an attention takes its windows and heads, and how many heads there are. */
+interface GroupOrder {
+  readonly heads: number;
+  /** The leading position that is the i-th. */
+  readonly groups: Int32Array;
+  readonly isNatural: boolean;
+}
+
+/**
+ * The order of the leading axes or, where no operand would have to be copied, that in which they lie in memory: heads
+ * side by side in the rows of windows, as a layer writes them, though a transpose has put them first (Hiera).
+ */
+function groupOrder(
+  operands: readonly Operand[],
+  k: Lowered,
+  { groups, hint }: { readonly groups: number; readonly hint: number },
+  lowerer: Lowerer,
+): GroupOrder {
+  const natural = Int32Array.from({ length: groups }, (_, g) => g);
+  const heads = headsInPlace(operands, groups, hint, lowerer);
+  if (heads === null) {
+    const leading = k.shape.slice(0, -2);
+    const strides = axisStrides(k);
+    const axes = [...leading.keys()].sort((a, b) => strides[b] - strides[a]);
+    const found = refine(permute(leading, axes), 1).index;
+    const moved = operands.map((o) => reordered(o, found));
+    const inPlace = headsInPlace(moved, groups, leading[axes.at(-1) ?? 0] ?? 1, lowerer);
+    if (inPlace !== null) return { heads: inPlace, groups: found, isNatural: false };
+  }
+  return { heads: heads ?? (groups % hint === 0 ? hint : 1), groups: natural, isNatural: true };
+}
 
 /** What a reshaped tensor is before; only leading axes may change. */
 function throughReshapes(expr: Expr): Expr {

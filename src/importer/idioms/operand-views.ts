@@ -1,11 +1,11 @@
 /** Where products of activations read their operands. */
 import type { Expr } from '../expr.js';
-import { gcd, identityLayout, permute, refine } from '../../graph/layout.js';
+import { applyLayout, gcd, identityLayout, permute, refine } from '../../graph/layout.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import type { AttentionView } from '../../graph/types.js';
 
 /** q, k or v as [groups, tokens, dim], with the place of each token's channels where they lie side by side. */
-interface Operand {
+export interface Operand {
   readonly expr: Expr;
   readonly lowered: Lowered;
   readonly tokens: number;
@@ -17,6 +17,12 @@ interface Operand {
 /** An operand of a product, as `lowered` has it. */
 export function operand(expr: Expr, lowered: Lowered, tokens: number, dim: number): Operand {
   return { expr, lowered, tokens, dim, starts: runStarts(lowered, dim) };
+}
+
+/** The same with its groups in another order: group i is `groups[i]`. For what is read in place. */
+export function reordered(o: Operand, groups: Int32Array): Operand {
+  const { starts, tokens } = o;
+  return { ...o, starts: starts && applyLayout({ piece: tokens, index: groups }, starts) };
 }
 
 function runStarts({ layout, sources }: Lowered, dim: number): Float64Array | null {
@@ -34,11 +40,21 @@ function runStarts({ layout, sources }: Lowered, dim: number): Float64Array | nu
 
 /** The number of heads for which all operands can be read in place; else the innermost leading axis. */
 export function chooseHeads(operands: readonly Operand[], groups: number, hint: number, lowerer: Lowerer): number {
-  const divisors = Array.from({ length: groups }, (_, i) => groups - i).filter((heads) => groups % heads === 0);
   const fallback = groups % hint === 0 ? hint : 1;
-  for (const heads of [fallback, ...divisors])
-    if (operands.every((o) => stridedView(o, groups, heads, lowerer))) return heads;
-  return fallback;
+  return headsInPlace(operands, groups, hint, lowerer) ?? fallback;
+}
+
+/** The number of heads for which all operands can be read in place, or null. */
+export function headsInPlace(
+  operands: readonly Operand[],
+  groups: number,
+  hint: number,
+  lowerer: Lowerer,
+): number | null {
+  const divisors = Array.from({ length: groups }, (_, i) => groups - i).filter((heads) => groups % heads === 0);
+  const first = groups % hint === 0 ? hint : 1;
+  const isInPlace = (heads: number): boolean => operands.every((o) => stridedView(o, groups, heads, lowerer) !== null);
+  return [first, ...divisors].find(isInPlace) ?? null;
 }
 
 /** Reads an operand in place, or null where its heads are not at one distance or its tokens not at one column. */

@@ -1,8 +1,9 @@
-import { coarsen, permute, stridesOf } from '../../graph/layout.js';
+import { coarsen, permute } from '../../graph/layout.js';
 import { sizeOf } from '../constant.js';
 import type { OperationExpr } from '../expr.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import type { Idiom } from './idiom.js';
+import { axisStrides } from './memory-order.js';
 
 /** Windows of pixels, or whole axes, of which the largest is kept; pixels that are sums of pixels. */
 export const pooling: Idiom = {
@@ -69,7 +70,7 @@ interface AxisOrder {
 }
 
 function orderOf(lowered: Lowered, axes: readonly number[], lowerer: Lowerer): AxisOrder {
-  const strides = stridesInSource(lowered);
+  const strides = axisStrides(lowered);
   const [group, kept] = [true, false].map((isReduced) =>
     [...strides.keys()].filter((axis) => axes.includes(axis) === isReduced).sort((a, b) => strides[b] - strides[a]),
   );
@@ -82,10 +83,4 @@ function orderOf(lowered: Lowered, axes: readonly number[], lowerer: Lowerer): A
   const isChannel = (axis: number): boolean => strides[axis] < width;
   if (!inner.some(isChannel)) return { outer, group, between: [], columns: inner };
   return { outer, group, between: inner.filter((axis) => !isChannel(axis)), columns: inner.filter(isChannel) };
-}
-
-/** How far apart in its source the elements of a tensor are that follow each other along each axis. */
-function stridesInSource({ shape, layout: { piece, index } }: Lowered): number[] {
-  const place = (at: number): number => index[Math.floor(at / piece)] * piece + (at % piece);
-  return stridesOf(shape).map((stride, axis) => (shape[axis] > 1 ? Math.abs(place(stride) - place(0)) : 0));
 }

@@ -247,6 +247,36 @@ describe('attention from products', () => {
     if (op === 'ReduceMax') expect(opsOf(nodes)).toEqual(['linear', 'linear', 'linear', 'maxPool', 'attention']);
   });
 
+  test('windows inside of heads are read where they lie, with what each head adds', async () => {
+    const [windows, tokens] = [2, TOKENS / 2];
+    const { nodes } = await importAndCompare({
+      nodes: nodesOf(`
+        m = MatMul(x, qkv.weight)
+        w = Reshape(m, windows)
+        t = Transpose(w; perm=[3, 0, 4, 2, 1, 5])
+        q = Gather(t, zero; axis=0)
+        k = Gather(t, one; axis=0)
+        v = Gather(t, two; axis=0)
+        kT = Transpose(k; perm=[0, 1, 2, 4, 3])
+        s = MatMul(q, kT)
+        ss = Mul(s, scale.heads)
+        b = Add(ss, bias)
+        p = Softmax(b; axis=-1)
+        o = MatMul(p, v)
+        ot = Transpose(o; perm=[0, 3, 2, 1, 4])
+        y = Reshape(ot, merged)
+      `),
+      initializers: {
+        ...initializers,
+        windows: ints([1, tokens, windows, 3, HEADS, DIM]),
+        'scale.heads': floats([HEADS, 1, 1, 1], [0.3, 0.7]),
+        bias: random([1, HEADS, windows, tokens, tokens], 14),
+      },
+    });
+    expect(opsOf(nodes)).toEqual(['linear', 'attention', 'gather']);
+    expect(attentionOf(nodes)).toMatchObject({ batch: windows, heads: HEADS, biasBatch: windows, biasHeads: HEADS });
+  });
+
   test('a causal-looking boolean mask by Where', async () => {
     const keep = {
       dims: [1, 1, TOKENS, TOKENS],
