@@ -1,6 +1,7 @@
 /** The tarball that npm would publish, as publint and arethetypeswrong read it. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
@@ -9,17 +10,27 @@ import { REPOSITORY, temporaryFolder } from '../cli/ivit.js';
 
 const folder = temporaryFolder();
 let tarball: Buffer;
+let files: string[];
 
 beforeAll(() => {
   const args = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder.path('.')];
   const { stdout, stderr } = spawnSync('npm', args, { cwd: REPOSITORY, encoding: 'utf8' });
   expect(stdout, stderr).not.toBe('');
-  const [{ filename }] = JSON.parse(stdout) as { filename: string }[];
+  const [{ filename, files: packed }] = JSON.parse(stdout) as { filename: string; files: { path: string }[] }[];
+  files = packed.map((file) => file.path);
   tarball = readFileSync(folder.path(filename));
 });
 
 const bufferOf = ({ buffer, byteOffset, byteLength }: Buffer): ArrayBuffer =>
   buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+
+test('it holds what its own files and the documents name', () => {
+  const { man } = JSON.parse(readFileSync(path.join(REPOSITORY, 'package.json'), 'utf8')) as { man: string };
+  const readme = readFileSync(path.join(REPOSITORY, 'README.md'), 'utf8');
+  const named = [...readme.matchAll(/node_modules\/ivit\/([\w./-]+\w)/g)].map(([, file]) => file);
+  expect(named).toEqual(expect.arrayContaining([man, 'ivit.schema.json']));
+  expect(files).toEqual(expect.arrayContaining(named));
+});
 
 test('publint has nothing to say', async () => {
   const { messages, pkg } = await publint({ pack: { tarball: bufferOf(tarball) } });
