@@ -39,17 +39,22 @@ export async function evaluate(model: Model | string, request: EvaluateRequest):
   return (await evaluateRows(model, request)).evaluation;
 }
 
-/** The same, with what the figures were made from. */
+/**
+ * The same, with what the figures were made from.
+ *
+ * @param classes `ignored`: any images will do, as folders are no classes
+ */
 export async function evaluateRows(
   model: Model | string,
   given: EvaluateRequest,
+  classes: 'ignored' | 'read' = 'read',
 ): Promise<{ evaluation: Evaluation; evaluator: Evaluator; header: PartHeader }> {
   checkEvaluateArguments(given);
   const request = watched(given);
-  if (model instanceof Model) return evaluateLoaded(model, request);
+  if (model instanceof Model) return evaluateLoaded(model, request, classes);
   const loaded = await Model.load(model, { signal: given.signal });
   try {
-    return await evaluateLoaded(loaded, request);
+    return await evaluateLoaded(loaded, request, classes);
   } finally {
     await loaded.close();
   }
@@ -58,9 +63,11 @@ export async function evaluateRows(
 async function evaluateLoaded(
   model: Model,
   request: EvaluateRequest,
+  asked: 'ignored' | 'read',
 ): Promise<{ evaluation: Evaluation; evaluator: Evaluator; header: PartHeader }> {
   const { classes, labels } = model;
-  const dataset = await datasetOf({ name: model.file.provenance.source.name, classes, labels }, request);
+  const reader = { name: model.file.provenance.source.name, classes, labels };
+  const dataset = await datasetOf(reader, request, asked);
   const digest = datasetDigest(request.dataset, dataset);
   if (!model.integerOnly) request.onNotice?.(`WARNING: ${NOT_INTEGER_ONLY}`);
   const float = await floatSideOf(model, request, digest);
@@ -244,6 +251,7 @@ interface DatasetReader {
 export async function datasetOf(
   model: DatasetReader,
   { dataset: source, classMap, float, onNotice }: Pick<EvaluateRequest, 'dataset' | 'classMap' | 'float' | 'onNotice'>,
+  asked: 'ignored' | 'read' = 'read',
 ): Promise<Dataset> {
   if (model.classes === 0 && float === undefined) {
     throw new InputError(
@@ -253,7 +261,8 @@ export async function datasetOf(
   }
   const named = classMap === undefined ? model.labels : await withCode('BAD_FILE', readLabels(classMap, model.classes));
   const options = { labels: named ?? undefined, classCount: model.classes };
-  const classes = model.classes === 0 ? 'ignored' : float === undefined ? 'required' : 'optional';
+  const classes =
+    model.classes === 0 || asked === 'ignored' ? 'ignored' : float === undefined ? 'required' : 'optional';
   const dataset = await openDataset(source, { ...options, classes });
   dataset.notices.forEach((notice) => onNotice?.(notice));
   const left = dataset.unread?.notice(source) ?? null;

@@ -11,8 +11,9 @@ import type { IvitModel } from '../program/model.js';
 import { definitionOf } from '../program/ops/index.js';
 import { tensorsOf } from '../program/tensors.js';
 import type { Program } from '../program/types.js';
-import { evaluate } from './evaluate.js';
+import { evaluateRows } from './evaluate.js';
 import type { FloatComparison } from './evaluation.js';
+import { checkInputs } from './inputs.js';
 import { watched } from './long-work.js';
 import type { LongWork } from './long-work.js';
 import { Model } from './model.js';
@@ -61,6 +62,7 @@ export async function verify(file: string, given: VerifyRequest = {}): Promise<V
     throw new UsageError('--against needs --images, and --images needs --against');
   if (request.minAgreement !== undefined && request.against === undefined)
     throw new UsageError('--min-agreement is of the float model: give it too, with --against model.onnx --images DIR');
+  checkInputs([request.against, request.images], [request.images]);
   const model = await loadModel(file, request);
   requireIntegers(model.program, 'there is nothing to prove');
   const ops = headroomOf(model.program);
@@ -146,11 +148,12 @@ function enginesCheck({ engines, images, referenceImages }: Compared): Check {
   return { name: 'same everywhere', passed: others.length === 0, detail };
 }
 
-async function compareWithFloat(file: string, request: VerifyRequest): Promise<Verification['agreement']> {
-  const { against, images, maxMemory, onNotice, signal } = request;
+async function compareWithFloat(file: string, asked: VerifyRequest): Promise<Verification['agreement']> {
+  const { against, images, maxMemory, onNotice, signal } = asked;
   const model = await Model.load(file, { maxMemory });
   try {
-    const measured = await evaluate(model, { dataset: images!, float: against, onNotice, signal });
+    const request = { dataset: images!, float: against, onNotice, signal };
+    const { evaluation: measured } = await evaluateRows(model, request, 'ignored');
     return { ...measured.float!, images: measured.images };
   } finally {
     await model.close();
