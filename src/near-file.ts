@@ -1,4 +1,4 @@
-/** Which file somebody meant who named one that is not there. */
+/** What to do about a file that is not there. */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { editDistance } from './metrics/edit-distance.js';
@@ -8,6 +8,7 @@ const FAR = 0.4;
 
 /** `; did you mean photos/cat.jpg?` where the folder has a name of the same ending that is nearly the same. */
 export function nearFile(file: string): string {
+  if (/^\w+:\/\//.test(file)) return '; addresses are not read: download it first';
   const { dir, name, ext } = path.parse(file.toLowerCase());
   const distance = (other: string): number => {
     const parsed = path.parse(other.toLowerCase());

@@ -13,11 +13,5 @@ import { nearFile } from '../near-file.js';
 export function checkInputs(inputs: readonly (string | undefined)[], patterns: readonly (string | undefined)[]): void {
   for (const input of inputs)
     if (input !== undefined && !existsSync(input) && !(patterns.includes(input) && looksLikePattern(input)))
-      throw new InputError(
-        `No such file or folder: ${input}` +
-          (isAddress(input) ? '; addresses are not read: download it first' : nearFile(input)),
-        { code: 'NOT_FOUND' },
-      );
+      throw new InputError(`No such file or folder: ${input}${nearFile(input)}`, { code: 'NOT_FOUND' });
 }
-
-const isAddress = (input: string): boolean => /^\w+:\/\//.test(input);

@@ -19,7 +19,7 @@ const TOLD = 500;
  * @throws InputError where it does not start, or ends before it has answered
  */
 export async function peerContender(command: string): Promise<Contender> {
-  if (command.trim() === '') throw new UsageError('--peer needs a command');
+  if (command.trim() === '') throw new UsageError('--peer needs a command: the line that starts the other program');
   const child = spawn(command, { shell: true, detached: HAS_GROUPS, stdio: ['pipe', 'pipe', 'pipe'] });
   const told = lastWords(child);
   const gone = new Promise<never>((_, reject) => {

@@ -202,12 +202,11 @@ function notLoaded({ message }: Error): InputError {
 }
 
 function refused({ message }: Error): InputError {
+  const [reason] = message.split('\n');
   return new InputError(
-    `ONNX Runtime cannot run the float model: ${message.split('\n')[0]}` +
-      '; check that the file is whole, or export it again',
-    {
-      code: 'FLOAT_RUNTIME',
-    },
+    `ONNX Runtime cannot run the float model (${reason.replace(/\.$/, '')}): check that the file is whole, or export ` +
+      'it again',
+    { code: 'FLOAT_RUNTIME' },
   );
 }
 

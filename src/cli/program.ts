@@ -85,5 +85,7 @@ function inOneLine(text: string): string {
   return text
     .trim()
     .replace(/^error: /, '')
-    .replace(/\n\(Did you mean (.*)\?\)$/, '; did you mean $1?');
+    .replace(/\n\(Did you mean (.*)\?\)$/, '; did you mean $1?')
+    .replace(/^unknown command '(.*\.onnx)'$/, "unknown command '$1'; did you mean ivit quantize $1?")
+    .replace(/^too many arguments .*$/, '$& Options take one value: 1,2,3 for lists, quotes for patterns.');
 }

@@ -169,8 +169,8 @@ function causeOf(error: unknown, mostPixels: number): string {
   const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!.trim();
   if (/unsupported image format/i.test(message))
     return 'not an image in a known format (JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PPM)';
-  if (/exceeds pixel limit/i.test(message)) return `more than ${mostPixels} pixels`;
-  return message;
+  if (/exceeds pixel limit/i.test(message)) return `more than ${mostPixels} pixels: make it smaller`;
+  return /^Vips/.test(message) ? `it is damaged or cut off (${message}): copy it again` : message;
 }
 
 /** Pillow's CMYK to RGB: R = 255 − K − C·(255 − K)/255, rounded as Pillow's MULDIV255 does. */

@@ -33,10 +33,12 @@ export function decodeModel(bytes: Uint8Array, path: string): OnnxModel {
   } catch (error) {
     if (error instanceof InputError) throw error;
     throw new InputError(
-      `${path} is not a complete ONNX file (${(error as Error).message}): it is truncated or of another format`,
+      `${path} is not a complete ONNX file (${(error as Error).message}): it is truncated or of another format; ` +
+        'export it, or copy it, again',
     );
   }
-  if (!model) throw new InputError(`${path} holds no ONNX graph: it is truncated or of another format`);
+  if (!model)
+    throw new InputError(`${path} holds no ONNX graph: it is truncated or of another format; export it again`);
   return model;
 }
 

@@ -153,6 +153,8 @@ export function writeAtomically(file: string, bytes: Uint8Array): void {
 export function checkWritable(file: string): void {
   const target = outputTarget(file);
   const info = statOf(file);
+  if (info === undefined && /[/\\]$/.test(file))
+    throw new InputError(`Cannot write ${file}: that is the name of a folder; add the file's`, { code: 'UNWRITABLE' });
   if (info?.isDirectory()) throw new InputError(`Cannot write ${file}: it is a folder`, { code: 'UNWRITABLE' });
   if (info !== undefined && !info.isFile())
     throw new InputError(`Cannot write ${file}: it is no regular file`, { code: 'UNWRITABLE' });

@@ -172,6 +172,31 @@ const MISTAKES: readonly (readonly [string, readonly string[], number, RegExp])[
     /float\.onnx/,
   ],
 
+  // Words of other tools, lists as shells have them, files of another place.
+  ['a model without a command', ['float.onnx'], 2, /did you mean ivit quantize float\.onnx\?/],
+  ['a list with spaces', [...QUANTIZE, '--mean', '0.5', '0.5', '0.5'], 2, /one value: 1,2,3 for lists/],
+  ['a folder that is to be made', ['quantize', 'float.onnx', '-o', 'absent/'], 3, /name of a folder; add the file's/],
+  ['an address as image', ['infer', 'https://a.example/1.jpg', '-m', 'tiny.ivit'], 3, /download it first/],
+  [
+    'an image as dataset',
+    ['eval', '--dataset', 'photos/cat/1.png', '-m', 'tiny.ivit'],
+    3,
+    /is an image: give a folder/,
+  ],
+  [
+    'images without classes',
+    ['eval', '--dataset', 'photos/cat', '-m', 'tiny.ivit'],
+    3,
+    /one folder per class.*--float/,
+  ],
+  [
+    'a model to verify against that is not there',
+    ['verify', 'tiny.ivit', '--against', 'absent.onnx', '--images', 'photos'],
+    3,
+    /absent\.onnx/,
+  ],
+  ['a name with a letter too many', ['verify', 'tinyy.ivit'], 3, /did you mean tiny\.ivit\?/],
+
   // Numbers.
   [
     'images of a huge number',

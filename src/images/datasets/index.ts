@@ -6,6 +6,7 @@ import { InputError, withCode } from '../../errors.js';
 import { cifar } from './cifar.js';
 import { areLabels, classFolders } from './class-folders.js';
 import { idx } from './idx.js';
+import { isFile, isImageName } from './files.js';
 import { imagenet } from './imagenet.js';
 import { labelFile } from './label-file.js';
 import { listImages } from './list.js';
@@ -16,7 +17,7 @@ import { otherTable, tableFile } from './table-file.js';
 import { UnreadImages } from './unread.js';
 import { webDataset } from './web-dataset.js';
 
-export { isImageName } from './files.js';
+export { isImageName };
 export { listImages } from './list.js';
 export { UnreadImages } from './unread.js';
 export type { DatasetItem, DatasetOptions, StoredImage } from './source.js';
@@ -51,12 +52,18 @@ export async function openDataset(source: string, options: DatasetOptions = {}):
 
 async function open(source: string, options: DatasetOptions): Promise<Dataset> {
   const { classes = 'required' } = options;
+  if (classes === 'required' && isImageName(source) && (await isFile(source)))
+    throw new InputError(`${source} is an image: give a folder of images per class, or a list of images and classes`);
   const opened = await openSource(source);
   const found = await kindOf(opened, options);
   if (found === null) {
     if (classes !== 'required') return imagesAlone(source);
     const wanted = Object.values(KINDS).map((kind) => kind.wanted);
-    throw new InputError(`${source} is not a dataset: it has none of ${wanted.join(', ')}`);
+    // What most have stands last, as it is asked last.
+    throw new InputError(
+      `${source} is not a dataset: it has none of ${wanted.reverse().join(', ')}. Images without ` +
+        'classes are for --float',
+    );
   }
   const dataset = { kind: found.kind, ...(await KINDS[found.kind].read(found.found, options)) };
   if (dataset.items.length === 0) {

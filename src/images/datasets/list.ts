@@ -1,6 +1,7 @@
 /** Lists of images without classes: to calibrate on. */
 import path from 'node:path';
 import { InputError } from '../../errors.js';
+import { nearFile } from '../../near-file.js';
 import { ImageFinder, imagesBelow, isFolder, isImageName } from './files.js';
 import { UnreadImages } from './unread.js';
 import { readLines, splitsOf } from './lines.js';
@@ -30,7 +31,7 @@ export async function listImages(source: string, unread = new UnreadImages()): P
     // The first line of a table names its columns.
     else if (line > 1 || !/\.[ct]sv$/i.test(source))
       throw new InputError(
-        `${source}, line ${line}: no such image: ${text} (paths count from the folder of the list)`,
+        `${source}, line ${line}: no such image: ${text} (paths count from the folder of the list)${nearFile(text)}`,
         { code: 'NOT_FOUND' },
       );
   }

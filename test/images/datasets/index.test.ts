@@ -298,7 +298,7 @@ describe('label files', () => {
 
 it('a folder that is no dataset is refused', async () => {
   put('a.png', 'b.png');
-  expect(await refusal()).toMatch(/is not a dataset: it has none of labels\.csv, .*one folder per class/);
+  expect(await refusal()).toMatch(/is not a dataset: it has none of one folder per class, .*labels\.csv/);
   expect(await refusal({}, 'absent')).toMatch(/No such file or folder/);
 });
 
