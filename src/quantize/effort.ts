@@ -20,7 +20,7 @@ export interface EffortSettings {
 export const EFFORT_SETTINGS: Readonly<Record<Effort, EffortSettings>> = {
   none: { images: 256, syntheticImages: 128, rowsPerImage: 32, sensitivityRuns: 0, ridges: [] },
   fast: { images: 64, syntheticImages: 64, rowsPerImage: 32, sensitivityRuns: 128, ridges: [] },
-  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityRuns: 640, ridges: [0.1, 1, 10] },
+  normal: { images: 256, syntheticImages: 128, rowsPerImage: 64, sensitivityRuns: 320, ridges: [0.1, 1, 10] },
   best: {
     images: 512,
     syntheticImages: 256,
