@@ -12,11 +12,11 @@ import { defaultRuntime, openFloatModel } from '../calibrate/runtime.js';
 import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
 import type { Dataset } from '../images/datasets/index.js';
+import { scaled } from '../metrics/agreement.js';
 import { ComparisonMeter } from '../metrics/comparison.js';
 import type { Effort, FunctionOp, KernelSet, ScaleMode } from '../quantize/index.js';
 import type { ComparedModel, ComparisonData } from '../report/comparison/index.js';
 import { functionErrors } from '../report/index.js';
-import { chosenIndices } from './evaluate.js';
 import { withPlainFile } from './float-file.js';
 import { normalizationOf } from './float-input.js';
 import { FloatReference } from './float-reference.js';
@@ -24,6 +24,7 @@ import { inferInOrder } from './infer-images.js';
 import { Model } from './model.js';
 import type { PreparedQuantization } from './quantize.js';
 import type { CompareRequest } from './requests.js';
+import { chosenIndices } from './shard.js';
 
 /** Kernels and scales that go together, and how hard they are fitted. */
 export interface Combination {
@@ -183,7 +184,7 @@ async function evaluateTogether(
   const { limit, exif = 'ignore', onProgress } = request;
   const [first, ...others] = models;
   const meters = [...references, ...models].map(() => new ComparisonMeter(first.file.outputs));
-  const indices = chosenIndices(dataset.items.length, limit ?? null, { index: 1, count: 1 });
+  const indices = chosenIndices({ items: dataset.items.length, limit: limit ?? null }, { index: 1, count: 1 });
   const pixels: Uint8Array[] = [];
   let done = 0;
   let reason = '';
@@ -198,7 +199,7 @@ async function evaluateTogether(
     const integers = [input.values, ...(await Promise.all(others.map((one) => one.run(input.pixels))))];
     const reals = [
       ...[exact, ...int8].map((values) => Float64Array.from(values)),
-      ...integers.map((values, i) => Float64Array.from(values, (v) => v * models[i].logitScale)),
+      ...integers.map((values, i) => scaled(values, models[i].logitScale)),
     ];
     reals.forEach((values, i) => meters[i].add(values, i === 0 ? null : exact, item.label));
     if (pixels.length < OBSERVED && done > (pixels.length * indices.length) / OBSERVED) pixels.push(input.pixels);

@@ -8,7 +8,7 @@ import type { UnreadImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
 import type { PixelImage } from '../images/image.js';
 import { sample } from '../images/random.js';
-import type { Shard } from './part-file.js';
+import type { Shard } from './shard.js';
 
 /** Which images are drawn, and which are made up. */
 export const SEED = 1;

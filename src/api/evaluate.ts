@@ -5,6 +5,7 @@ import { InputError, withCode } from '../errors.js';
 import { openDataset } from '../images/datasets/index.js';
 import type { Dataset } from '../images/datasets/index.js';
 import { readLabels } from '../images/label-list.js';
+import { scaled } from '../metrics/agreement.js';
 import { floatRow, rankOfLabel } from '../metrics/image-row.js';
 import type { ImageRow } from '../metrics/image-row.js';
 import { classifierOf } from '../metrics/output.js';
@@ -21,8 +22,10 @@ import { inferInOrder } from './infer-images.js';
 import type { Inferred, InferredItem } from './infer-images.js';
 import { watched } from './long-work.js';
 import { Model } from './model.js';
-import { PartWriter, openPart, partHeader, headerDifference } from './part-file.js';
-import type { PartHeader, Row, Shard } from './part-file.js';
+import { chosenBy, headerDifference, partHeader } from './part-file.js';
+import type { PartHeader, Row } from './part-file.js';
+import { openPart } from './part-reader.js';
+import { PartWriter } from './part-writer.js';
 import type { EvaluateRequest } from './requests.js';
 import { VERSION } from './version.js';
 
@@ -119,19 +122,16 @@ async function takeFinished(
   if (saveFloat !== undefined && !existsSync(saveFloat))
     throw new InputError(`${out} is whole, and ${saveFloat} is not there: leave out --resume, or --save-float`);
   onNotice?.(`${out} is whole: nothing is left to do.`);
-  try {
-    let step = await part.rows.next();
-    for (; step.done !== true; step = await part.rows.next()) take(step.value);
-    return step.value;
-  } finally {
-    await part.close();
-  }
+  const rows = part.rows();
+  let step = await rows.next();
+  for (; step.done !== true; step = await rows.next()) take(step.value);
+  return step.value;
 }
 
 /** Evaluates what is left to evaluate, and hands on all rows. */
 async function run({ model, request, dataset, float, header }: Run, take: (row: Row) => void): Promise<Timing> {
   const { out, resume = false, saveFloat, onProgress, exif = 'ignore' } = request;
-  const indices = chosenIndices(dataset.items.length, header.settings.limit, header.shard);
+  const indices = chosenBy(header);
   const part = out === undefined ? null : await PartWriter.open(out, header, resume);
   const earlier = part?.earlier ?? [];
   const kept = openKept(model, { ...header, indices, file: saveFloat, float, resume: earlier.length > 0 });
@@ -231,7 +231,7 @@ class RowMaker {
     const before = performance.now();
     const exact = await float.run(pixels, index);
     this.kept?.put(index, pixels, exact);
-    const reals = Float64Array.from(values, (v) => v * model.logitScale);
+    const reals = scaled(values, model.logitScale);
     const row = floatRow(exact, reals, model.file.outputs, label);
     this.floatTime += performance.now() - before;
     return row;
@@ -311,14 +311,4 @@ function datasetDigest(source: string, { items }: Dataset): string {
     hash.update(`${JSON.stringify([whole.slice(folder.length).replaceAll(path.sep, '/'), label])}\n`);
   }
   return hash.digest('hex');
-}
-
-/**
- * The images of a shard: of `limit` items spread evenly, so that a dataset sorted by class is not cut to its first
- * classes, one of `count` runs of about one length.
- */
-export function chosenIndices(items: number, limit: number | null, { index, count }: Shard): number[] {
-  const images = Math.min(limit ?? items, items);
-  const [from, to] = [index - 1, index].map((edge) => Math.floor((edge * images) / count)) as [number, number];
-  return Array.from({ length: to - from }, (_, i) => Math.floor(((from + i) * items) / images));
 }

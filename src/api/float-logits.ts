@@ -14,7 +14,7 @@ import * as fs from 'node:fs';
 import { InputError } from '../errors.js';
 import { distinctOutputs, outputSize } from '../metrics/output.js';
 import { requireRegularFile } from '../regular-file.js';
-import { partialName } from './part-file.js';
+import { PartialFile, partialName } from './partial-file.js';
 import type { Model } from './model.js';
 
 /** What gives the float model's numbers for an image. */
@@ -117,8 +117,7 @@ class Layout {
 
 export class FloatLogitsWriter {
   private constructor(
-    private readonly file: string,
-    private readonly handle: number,
+    private readonly file: PartialFile,
     private readonly layout: Layout,
     private readonly rows: ReadonlyMap<number, number>,
   ) {}
@@ -139,18 +138,13 @@ export class FloatLogitsWriter {
       ...subject,
       runtime,
     });
-    const partial = partialName(file);
     const rows = new Map(indices.map((index, row) => [index, row]));
     const start = Buffer.concat([layout.header, int32s(indices)]);
-    if (resume) {
-      const handle = openLeft(partial, start);
-      return new FloatLogitsWriter(file, handle, layout, rows);
-    }
-    fs.rmSync(partial, { force: true });
-    const handle = fs.openSync(partial, 'wx+');
-    writeAll(handle, start, 0);
-    fs.ftruncateSync(handle, layout.end);
-    return new FloatLogitsWriter(file, handle, layout, rows);
+    if (resume) return new FloatLogitsWriter(openLeft(file, start), layout, rows);
+    const partial = PartialFile.start(file);
+    partial.write(start, 0);
+    partial.grow(layout.end);
+    return new FloatLogitsWriter(partial, layout, rows);
   }
 
   put(index: number, pixels: Uint8Array, logits: Float32Array): void {
@@ -158,31 +152,28 @@ export class FloatLogitsWriter {
     const row = this.rows.get(index)!;
     const bytes = Buffer.alloc(4 * logits.length);
     logits.forEach((value, i) => bytes.writeFloatLE(value, 4 * i));
-    writeAll(this.handle, bytes, layout.logits + 4 * layout.numbers * row);
-    writeAll(this.handle, digestOfPixels(pixels), layout.pixels + DIGEST_BYTES * row);
+    this.file.write(bytes, layout.logits + 4 * layout.numbers * row);
+    this.file.write(digestOfPixels(pixels), layout.pixels + DIGEST_BYTES * row);
   }
 
+  /** @throws InputError where another run writes the same file */
   finish(): void {
-    fs.fsyncSync(this.handle);
-    fs.closeSync(this.handle);
-    fs.renameSync(partialName(this.file), this.file);
+    this.file.finish();
   }
 
   /** @param keep whether another run may resume it */
   giveUp(keep: boolean): void {
-    fs.closeSync(this.handle);
-    if (!keep) fs.rmSync(partialName(this.file), { force: true });
+    this.file.giveUp(keep);
   }
 }
 
-function openLeft(partial: string, start: Buffer): number {
+function openLeft(file: string, start: Buffer): PartialFile {
+  const partial = partialName(file);
   if (!fs.existsSync(partial))
     throw new InputError(`${partial} is not there to be resumed: leave out --resume, or --save-float`);
-  const handle = fs.openSync(partial, 'r+');
-  const found = Buffer.alloc(start.length);
-  fs.readSync(handle, found, 0, found.length, 0);
-  if (found.equals(start)) return handle;
-  fs.closeSync(handle);
+  const left = PartialFile.fill(file);
+  if (left.start(start.length).equals(start)) return left;
+  left.giveUp(true);
   throw new InputError(`${partial} cannot be resumed: it is of another run. Delete it, or leave out --resume`);
 }
 
@@ -267,9 +258,4 @@ function int32s(values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(4 * values.length);
   values.forEach((value, i) => bytes.writeInt32LE(value, 4 * i));
   return bytes;
-}
-
-function writeAll(handle: number, bytes: Uint8Array, position: number): void {
-  let at = 0;
-  while (at < bytes.length) at += fs.writeSync(handle, bytes, at, bytes.length - at, position + at);
 }

@@ -11,7 +11,7 @@ import { hashFile } from './hash.js';
 import { watched } from './long-work.js';
 import { checkInputs } from './inputs.js';
 import { checkOutputs } from './outputs.js';
-import type { Shard } from './part-file.js';
+import type { Shard } from './shard.js';
 import type { SkippedImage } from './summary.js';
 import { importAndChooseRecipe } from './recipe.js';
 import type { QuantizeRequest } from './requests.js';

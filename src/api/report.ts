@@ -6,6 +6,7 @@ import { InputError } from '../errors.js';
 import { someOf } from '../names.js';
 import type { Graph } from '../graph/types.js';
 import { loadSharp } from '../images/decode.js';
+import { scaled } from '../metrics/agreement.js';
 import { quantilesOf } from '../metrics/quantiles.js';
 import { outputOf, classifierOf } from '../metrics/output.js';
 import { rank } from '../metrics/predictions.js';
@@ -207,10 +208,7 @@ export async function analyze(
     const start = performance.now();
     const integer = await model.run(image.pixels);
     times.push(performance.now() - start);
-    meter.add(
-      image.float,
-      Float64Array.from(integer, (v) => v * model.logitScale),
-    );
+    meter.add(image.float, scaled(integer, model.logitScale));
     if (observed.length < OBSERVED) observed.push(image.pixels);
     if (model.classes === 0) continue;
     const [differs, kl] = [meter.differs.at(-1)!, meter.kl.at(-1)!];

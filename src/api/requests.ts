@@ -4,7 +4,8 @@ import type { RecipeFlags } from '../images/preprocess/flags.js';
 import type { RowLabel } from '../metrics/image-row.js';
 import type { Effort, FitStage, KernelSet, QuantizeOptions, ScaleMode } from '../quantize/index.js';
 import type { LongWork } from './long-work.js';
-import type { Row, Shard } from './part-file.js';
+import type { Row } from './part-file.js';
+import type { Shard } from './shard.js';
 
 export interface QuantizeRequest extends Partial<QuantizeOptions>, LongWork<QuantizeStage> {
   /** Path of the `.ivit` to write; default: the model's with `.ivit` for its extension. */

@@ -14,7 +14,7 @@ import type { Graph } from '../graph/types.js';
 import { decodeContainer, encodeContainer } from '../program/container.js';
 import type { Tensor } from '../program/container.js';
 import { writeAtomically } from '../program/file.js';
-import type { Shard } from './part-file.js';
+import type { Shard } from './shard.js';
 
 export type Statistics = ReadonlyMap<string, ChannelStatistics>;
 

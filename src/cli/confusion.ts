@@ -1,12 +1,14 @@
 /** The confusion matrix in a file: a table, or a picture. */
 import type Sharp from 'sharp';
-import { UsageError } from '../errors.js';
+import { InputError, UsageError } from '../errors.js';
 import { labelText } from '../images/label-text.js';
 import type { ConfusionMeter } from '../metrics/confusion.js';
 import { packageRequire } from '../package-root.js';
 import { writeAtomically } from '../program/file.js';
 import { csvLine } from '../csv.js';
 
+/** A matrix of more has hundreds of millions of cells. */
+const MAX_CLASSES = 10_000;
 /** About how many pixels a picture has on each side. */
 const EDGE = 1000;
 
@@ -14,6 +16,15 @@ const EDGE = 1000;
 export function checkConfusionName(file: string): void {
   if (!/\.(csv|png)$/i.test(file))
     throw new UsageError(`A confusion matrix is written as .csv or .png: ${file} ends in neither`);
+}
+
+/** @throws InputError for a model of too many classes */
+export function checkConfusionSize(classes: number): void {
+  if (classes > MAX_CLASSES)
+    throw new InputError(
+      `A confusion matrix of ${classes} classes is too large: leave --confusion out (--classes tells the pairs that ` +
+        'are confused most)',
+    );
 }
 
 /**

@@ -4,8 +4,9 @@ import { InputError, UsageError } from '../errors.js';
 import { nearFile } from '../near-file.js';
 import { isFloatLogits } from '../api/float-logits.js';
 import { evaluateRows } from '../api/evaluate.js';
-import type { PartHeader, Shard } from '../api/part-file.js';
-import { partialName } from '../api/part-file.js';
+import type { PartHeader } from '../api/part-file.js';
+import { partialName } from '../api/partial-file.js';
+import type { Shard } from '../api/shard.js';
 import { Model } from '../api/model.js';
 import { checkOutputs } from '../api/outputs.js';
 import { worstLayers } from '../quantize/index.js';
@@ -14,7 +15,7 @@ import { RowPrinter, addFormatOption } from './format.js';
 import type { FormatFlags } from './format.js';
 import { addExifOption, addEngineOptions, engineOptions, findModel, positiveInteger } from './options.js';
 import type { EngineFlags, ExifFlag } from './options.js';
-import { checkConfusionName, writeConfusion } from './confusion.js';
+import { checkConfusionName, checkConfusionSize, writeConfusion } from './confusion.js';
 import { PredictionTable, evaluationJson, printEvaluation, warnOfSkipped } from './evaluation.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
@@ -156,6 +157,7 @@ async function evaluateModel(
     model = await Model.load(file, engineOptions(flags));
     const layers =
       flags.layers === undefined ? null : layersOf(model, flags.layers === true ? WORST_LAYERS : flags.layers);
+    if (confusion !== undefined) checkConfusionSize(model.classes);
     const { dataset, classMap, float, saveFloat, limit, shard, out, resume } = flags;
     const { evaluation, evaluator, header } = await evaluateRows(model, {
       ...{ dataset, classMap, float, saveFloat, limit, shard, out, resume },

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { mergeEvaluations } from '../api/merge.js';
 import { checkOutputs } from '../api/outputs.js';
 import { addExamples } from './examples.js';
-import { checkConfusionName, writeConfusion } from './confusion.js';
+import { checkConfusionName, checkConfusionSize, writeConfusion } from './confusion.js';
 import { PredictionTable, evaluationJson, printEvaluation, warnOfSkipped } from './evaluation.js';
 import { addFormatOption, printRows } from './format.js';
 import type { FormatFlags } from './format.js';
@@ -48,6 +48,7 @@ async function run(parts: readonly string[], flags: Flags): Promise<void> {
   const merged = await mergeEvaluations(parts, { onNotice: notice, onRow: (row) => rows.add(row) });
   const { evaluation, evaluator, header, files, overlapping } = merged;
   const { labels, name } = header.model;
+  if (confusion !== undefined) checkConfusionSize(header.classes);
   if (predictions !== undefined) rows.write(predictions);
   if (confusion !== undefined) await writeConfusion(confusion, evaluator.confusion, header.classes, labels);
   const result = { evaluation, file: name, header };

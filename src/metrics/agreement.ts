@@ -79,9 +79,21 @@ export function argmax(values: ArrayLike<number>): number {
   return best;
 }
 
+/**
+ * Integers in real units. A loop: `Float64Array.from` with a function takes twenty times as long, which counts where
+ * there are a million classes.
+ */
+export function scaled(values: ArrayLike<number>, scale: number): Float64Array {
+  const reals = new Float64Array(values.length);
+  for (let i = 0; i < reals.length; i++) reals[i] = values[i] * scale;
+  return reals;
+}
+
 /** softmax(logits·scale), for display. */
 export function softmax(logits: ArrayLike<number>, scale: number): Float64Array {
-  return logSoftmax(Float64Array.from(logits, (v) => v * scale)).map(Math.exp);
+  const p = logSoftmax(scaled(logits, scale));
+  for (let i = 0; i < p.length; i++) p[i] = Math.exp(p[i]);
+  return p;
 }
 
 /** The logarithms of softmax(values). */
@@ -90,7 +102,9 @@ export function logSoftmax(values: ArrayLike<number>): Float64Array {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += Math.exp(values[i] - max);
   const shift = max + Math.log(sum);
-  return Float64Array.from(values, (v) => v - shift);
+  const logs = new Float64Array(values.length);
+  for (let i = 0; i < logs.length; i++) logs[i] = values[i] - shift;
+  return logs;
 }
 
 /** KL(softmax(float) ‖ softmax(integer)) in nats. */

@@ -2,7 +2,7 @@
 import { rankOf } from './accuracy.js';
 import { argmax, compareScores } from './agreement.js';
 import type { PairFigures } from './agreement.js';
-import { classifierOf, outputOf, type ModelOutput } from './output.js';
+import { classifierOf, outputOf, outputSize, type ModelOutput } from './output.js';
 import { compareOutput } from './similarity.js';
 import type { OutputFigures } from './similarity.js';
 
@@ -68,11 +68,16 @@ export function floatRow(
   const classifier = classifierOf(outputs);
   const scores = classifier === null ? float : outputOf(float, classifier);
   const own = classifier === null ? reals : outputOf(reals, classifier);
+  const figures = compareScores(scores, own);
+  const isCompared = (output: ModelOutput) =>
+    output.start === classifier?.start && outputSize(output) === scores.length;
   return {
     prediction: classifier === null ? null : argmax(scores),
     rank: classifier === null ? null : rankOfLabel(scores, label),
-    scores: finite(compareScores(scores, own)),
-    outputs: outputs.map((output) => finite(compareOutput(float, reals, output))),
+    scores: finite(figures),
+    outputs: outputs.map((output) =>
+      finite(compareOutput(float, reals, output, isCompared(output) ? figures : undefined)),
+    ),
   };
 }
 

@@ -1,6 +1,6 @@
 import { labelText } from '../images/label-text.js';
 import { topIndices } from './accuracy.js';
-import { argmax, softmax } from './agreement.js';
+import { argmax, scaled, softmax } from './agreement.js';
 import type { ModelOutput } from './output.js';
 
 export interface Prediction {
@@ -36,8 +36,8 @@ export function firstPrediction(
 }
 
 function probabilitiesOf({ tail }: Pick<ModelOutput, 'tail'>, logits: Logits, scale: number): Float64Array {
-  const reals = Float64Array.from(logits, (v) => v * scale);
-  return tail[0]?.op === 'sigmoid' ? reals.map((x) => 1 / (1 + Math.exp(-x))) : softmax(reals, 1);
+  if (tail[0]?.op !== 'sigmoid') return softmax(logits, scale);
+  return scaled(logits, scale).map((x) => 1 / (1 + Math.exp(-x)));
 }
 
 /** The most likely classes of a class vector, most likely first; of equal logits the lower index first. */

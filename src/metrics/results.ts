@@ -1,5 +1,6 @@
 /** What a model gives for one image, output by output: in Node and in browsers. */
 import { UsageError } from '../errors.js';
+import { scaled } from './agreement.js';
 import type { ModelOutput } from './output.js';
 import { classifierOf, outputOf } from './output.js';
 import { rank, type Prediction } from './predictions.js';
@@ -57,7 +58,7 @@ export function realValues(output: Omit<OutputResult, 'predictions'>): Reals {
   if (!((output as OutputResult | null)?.values instanceof Int32Array) || !Array.isArray(output.tail))
     throw new UsageError('realValues: output must be one of the results of a model');
   const { values, shape, scale, tail } = output;
-  return applyTail({ shape, values: Float64Array.from(values, (v) => v * scale) }, tail);
+  return applyTail({ shape, values: scaled(values, scale) }, tail);
 }
 
 /** An output in figures, as `infer --json` gives it. */

@@ -1,10 +1,14 @@
 /** What may be merged, and what is refused; float logits that are kept. */
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { evaluate } from '../../src/api/evaluate.js';
 import { mergeEvaluations } from '../../src/api/merge.js';
+import type { PartHeader, Row } from '../../src/api/part-file.js';
+import { openPart } from '../../src/api/part-reader.js';
+import { PartWriter } from '../../src/api/part-writer.js';
 import type { EvaluateRequest } from '../../src/api/requests.js';
 import { quantize } from '../../src/api/quantize.js';
+import { chosenIndices, shardsOf } from '../../src/api/shard.js';
 import { savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder } from '../cli/ivit.js';
 
 const folder = temporaryFolder();
@@ -99,10 +103,18 @@ describe('merging', () => {
     expect(await refusal('c.jsonl', 'd.jsonl')).toMatch(
       /d\.jsonl is not whole: it ends after 2 images\. Run its shard/,
     );
+    const otherRows = /d\.jsonl is damaged: its rows are not those of its images, in order\. Run its shard again/;
     write(...lines.slice(0, 2), ...lines.slice(3));
-    expect(await refusal('c.jsonl', 'd.jsonl')).toMatch(/d\.jsonl is not whole: it ends after 4 images/);
+    expect(await refusal('c.jsonl', 'd.jsonl')).toMatch(otherRows);
     write(lines[0]!, lines[2]!, lines[1]!, ...lines.slice(3));
-    expect(await refusal('c.jsonl', 'd.jsonl')).toMatch(/d\.jsonl is damaged: its rows are not in order/);
+    expect(await refusal('c.jsonl', 'd.jsonl')).toMatch(otherRows);
+    const [row] = lines.slice(1) as [string];
+    write(lines[0]!, row.replace(/"rank":\d/, '"rank":2').replace(/"ms":\d+/, '"ms":77'), ...lines.slice(2));
+    expect(await refusal('c.jsonl', 'd.jsonl')).toMatch(/d\.jsonl is damaged: its checksum is another/);
+    write(lines[0]!, row.replace('"digest"', '"float":{"prediction":0},"digest"'), ...lines.slice(2));
+    expect(await refusal('c.jsonl', 'd.jsonl')).toMatch(/d\.jsonl is damaged: it holds a row that is none/);
+    writeFileSync(at('d.jsonl'), lines.join('\r\n'));
+    expect(await refusal('c.jsonl', 'd.jsonl')).toBe('nothing was refused');
     write(lines[0]!, '{"index": 4}', ...lines.slice(2));
     expect(await refusal('c.jsonl', 'd.jsonl')).toMatch(/d\.jsonl is damaged: it holds a row that is none/);
     write(lines[0]!.replace('"version":1', '"version":2'), ...lines.slice(1));
@@ -112,6 +124,41 @@ describe('merging', () => {
     expect(await refusal('absent.jsonl')).toMatch(/No such file: .*absent\.jsonl/);
     expect(await refusal('val')).toMatch(/holds no parts of an evaluation/);
   });
+});
+
+describe('one file written by two runs at a time', () => {
+  const header = (): PartHeader => JSON.parse(readFileSync(at('c.jsonl'), 'utf8').split('\n')[0]!) as PartHeader;
+  const row = (index: number): Row => ({ index, path: `${index}.png`, skipped: 'no image' });
+  const givenUp = /Another run writes .*two\.jsonl at the same time: this one is given up/;
+
+  test.each([false, true])('the one that began last goes on (resumed: %s), the other gives up', async (resume) => {
+    await part(1, 2, 'c.jsonl');
+    const first = await PartWriter.open(at('two.jsonl'), header(), false);
+    first.add(row(0));
+    const second = await PartWriter.open(at('two.jsonl'), header(), resume);
+    expect(second.earlier).toHaveLength(resume ? 1 : 0);
+    expect(() => first.add(row(1))).toThrow(givenUp);
+    expect(() => first.finish({ timed: 1, seconds: 1 })).toThrow(givenUp);
+    first.giveUp();
+    for (const index of [0, 1, 2, 3].slice(second.earlier.length)) second.add(row(index));
+    second.finish({ timed: 4, seconds: 1 });
+    second.giveUp();
+    const rows = (await openPart(at('two.jsonl'))).rows();
+    for (const index of [0, 1, 2, 3]) expect((await rows.next()).value).toEqual(row(index));
+    expect((await rows.next()).done).toBe(true);
+    expect(readdirSync(at('.')).filter((name) => name.includes('partial'))).toEqual([]);
+    rmSync(at('two.jsonl'));
+  });
+});
+
+test('missing shards of a split into very many are named without going through all', () => {
+  const choice = { items: 10, limit: null };
+  expect(shardsOf(choice, 999_999_999, new Set([0, 9]))).toEqual([100_000_000, 999_999_999]);
+  const all = Array.from({ length: 7 }, (_, i) => i + 1);
+  for (const image of chosenIndices({ items: 23, limit: 17 }, { index: 1, count: 1 }))
+    expect(shardsOf({ items: 23, limit: 17 }, 7, new Set([image]))).toEqual(
+      all.filter((index) => chosenIndices({ items: 23, limit: 17 }, { index, count: 7 }).includes(image)),
+    );
 });
 
 describe('float logits', () => {

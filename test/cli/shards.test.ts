@@ -13,7 +13,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Shard } from '../../src/api/part-file.js';
+import type { Shard } from '../../src/api/shard.js';
 import { parseShard, shardFrom } from '../../src/cli/shard.js';
 import { REPOSITORY, ivit, savePhoto, saveTinyOnnx, temporaryFolder } from './ivit.js';
 
@@ -140,6 +140,14 @@ describe('--shard auto', () => {
       { SLURM_ARRAY_TASK_ID: '3', SLURM_ARRAY_TASK_MIN: '2', SLURM_ARRAY_TASK_COUNT: '4' },
       { index: 2, count: 4 },
     ],
+    [
+      'Slurm, every other index',
+      {
+        ...{ SLURM_ARRAY_TASK_ID: '4', SLURM_ARRAY_TASK_MIN: '0', SLURM_ARRAY_TASK_MAX: '6' },
+        ...{ SLURM_ARRAY_TASK_STEP: '2', SLURM_ARRAY_TASK_COUNT: '4', JOB_COMPLETION_INDEX: '2', IVIT_SHARDS: '4' },
+      },
+      { index: 3, count: 4 },
+    ],
     ['Kubernetes', { JOB_COMPLETION_INDEX: '0', IVIT_SHARDS: '4' }, { index: 1, count: 4 }],
     ['AWS Batch', { AWS_BATCH_JOB_ARRAY_INDEX: '3', AWS_BATCH_JOB_ARRAY_SIZE: '4' }, { index: 4, count: 4 }],
     ['Google Cloud Batch', { BATCH_TASK_INDEX: '1', BATCH_TASK_COUNT: '4' }, { index: 2, count: 4 }],
@@ -151,6 +159,24 @@ describe('--shard auto', () => {
     ['no scheduler', {}, /--shard auto: none of SLURM_ARRAY_TASK_ID, .* is set; say the shard: --shard 1\/16/],
     ['no count', { JOB_COMPLETION_INDEX: '0' }, /Kubernetes says the index .* and not how many .*: set IVIT_SHARDS/],
     ['an index out of range', { JOB_COMPLETION_INDEX: '4', IVIT_SHARDS: '4' }, /the indices must follow one another/],
+    [
+      'two schedulers that say different things',
+      { JOB_COMPLETION_INDEX: '1', IVIT_SHARDS: '4', BATCH_TASK_INDEX: '2', BATCH_TASK_COUNT: '4' },
+      /Kubernetes says 2\/4 \(JOB_COMPLETION_INDEX\), Google Cloud Batch says 3\/4 \(BATCH_TASK_INDEX\): say which/,
+    ],
+    [
+      'two counts',
+      { BATCH_TASK_INDEX: '2', BATCH_TASK_COUNT: '4', IVIT_SHARDS: '16' },
+      /BATCH_TASK_COUNT is 4, IVIT_SHARDS is 16: say the shard/,
+    ],
+    [
+      'some tasks of an array that run again',
+      {
+        ...{ SLURM_ARRAY_TASK_ID: '3', SLURM_ARRAY_TASK_MIN: '1', SLURM_ARRAY_TASK_MAX: '7' },
+        ...{ SLURM_ARRAY_TASK_COUNT: '3', SLURM_ARRAY_TASK_STEP: '1' },
+      },
+      /the array has 3 tasks from 1 .* to 7 .*: tasks that run again alone must be told their shard/,
+    ],
     ['a count that is none', { JOB_COMPLETION_INDEX: '4', IVIT_SHARDS: 'x' }, /IVIT_SHARDS is no whole number: x/],
   ])('%s is refused', (_, environment, message) => {
     expect(() => shardFrom(environment)).toThrow(message);

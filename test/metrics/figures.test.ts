@@ -46,6 +46,8 @@ describe('ranking', () => {
         const label = seed % logits.length;
         expect(topIndices(logits, logits.length)[rankOf(logits, label)]).toBe(label);
         expect(topIndices(logits, 1)).toEqual([argmax(logits)]);
+        const all = topIndices(logits, 100);
+        expect(topIndices(logits, seed % 8)).toEqual(all.slice(0, seed % 8));
       }),
     );
   });

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { Header } from 'tar/header';
-import { openPart } from '../../src/api/part-file.js';
+import { openPart } from '../../src/api/part-reader.js';
 import { openDataset } from '../../src/images/datasets/index.js';
 import { readImages } from '../../src/images/datasets/read.js';
 import { Random } from '../../src/images/random.js';
@@ -94,12 +94,8 @@ export function containerTarget(): Target {
 }
 
 async function readPart(file: string): Promise<boolean> {
-  const part = await openPart(file);
-  try {
-    let step = await part.rows.next();
-    while (step.done !== true) step = await part.rows.next();
-    return step.value.rows > 0;
-  } finally {
-    await part.close();
-  }
+  const rows = (await openPart(file)).rows();
+  let step = await rows.next();
+  while (step.done !== true) step = await rows.next();
+  return step.value.rows > 0;
 }

@@ -1,6 +1,6 @@
 /** Finds image files in folders. */
 import type { Dirent } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../../errors.js';
 import { nearFile } from '../../near-file.js';
@@ -22,14 +22,36 @@ export function isImageName(name: string): boolean {
  */
 export async function imagesBelow(folder: string, unread?: UnreadImages): Promise<string[]> {
   const images: string[] = [];
+  await addImages(folder, { images, unread, above: [] });
+  return images;
+}
+
+interface Walk {
+  readonly images: string[];
+  readonly unread: UnreadImages | undefined;
+  /** The folders on the way to this one: a link back to one of them is not followed. */
+  readonly above: readonly string[];
+}
+
+async function addImages(folder: string, { images, unread, above }: Walk): Promise<void> {
+  let real: string | undefined;
   for (const entry of await entriesOf(folder)) {
     const file = path.join(folder, entry.name);
     if (LEFTOVER.test(entry.name)) continue;
-    if (entry.isDirectory()) images.push(...(await imagesBelow(file, unread)));
-    else if (isImageName(entry.name)) images.push(file);
+    if (await leadsToFolder(folder, entry)) {
+      real ??= await realpath(folder);
+      const target = entry.isSymbolicLink() ? await realpath(file) : null;
+      const isAbove = target !== null && (above.includes(target) || `${real}${path.sep}`.startsWith(target + path.sep));
+      if (!isAbove) await addImages(file, { images, unread, above: [...above, real] });
+    } else if (isImageName(entry.name)) images.push(file);
     else unread?.add(entry.name);
   }
-  return images;
+}
+
+/** Whether an entry is a folder, or a link to one. */
+async function leadsToFolder(folder: string, entry: Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return (await stat(path.join(folder, entry.name)).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 /**
@@ -41,18 +63,16 @@ export async function entriesOf(folder: string): Promise<Dirent[]> {
   try {
     return (await readdir(folder, { withFileTypes: true })).sort((a, b) => byCodeUnits(a.name, b.name));
   } catch (error) {
-    throw new InputError(`Cannot look into ${folder}: ${(error as Error).message}`, { cause: error });
+    const why = folder.includes('\uFFFD') ? 'its name is not UTF-8' : (error as Error).message;
+    throw new InputError(`Cannot look into ${folder}: ${why}`, { cause: error });
   }
 }
 
 /** Names of the folders in a folder, links to folders too, in name order. */
 export async function subfolders(folder: string): Promise<string[]> {
   const names: string[] = [];
-  for (const entry of await entriesOf(folder)) {
-    if (LEFTOVER.test(entry.name)) continue;
-    const target = await stat(path.join(folder, entry.name)).catch(() => undefined);
-    if (target?.isDirectory()) names.push(entry.name);
-  }
+  for (const entry of await entriesOf(folder))
+    if (!LEFTOVER.test(entry.name) && (await leadsToFolder(folder, entry))) names.push(entry.name);
   return names.sort(byCodeUnits);
 }
 

@@ -68,6 +68,7 @@ async function labelsOf(file: string, count: number, options: DatasetOptions): P
     const labels = await bytes.read(count);
     if (labels.length < count)
       throw new InputError(`${labelFile} is cut off: it ends after ${labels.length} classes. Copy it again`);
+    if ((await bytes.skip(1)) > 0) throw longer(labelFile, `${count} classes`);
     const { read } = numberReader(undefined, options, labelFile);
     return Array.from(labels, (label, i) => read(label, `${labelFile}[${i}]`));
   } finally {
@@ -86,10 +87,15 @@ function reader(file: string, count: number, size: { readonly width: number; rea
         await bytes.skip(16 + index * pixels - bytes.position);
         const data = await bytes.read(pixels);
         if (data.length < pixels) throw new InputError(`${file} is cut off: it ends in image ${index}. Copy it again`);
+        if (index === count - 1 && (await bytes.skip(1)) > 0) throw longer(file, `${count} images`);
         yield { data, ...size, channels: 1 };
       }
     } finally {
       await bytes.close();
     }
   };
+}
+
+function longer(file: string, content: string): InputError {
+  return new InputError(`${file} is damaged: its header says ${content}, and more follow. Copy it again`);
 }

@@ -12,7 +12,7 @@ import { labelFile } from './label-file.js';
 import { listImages } from './list.js';
 import { parquet } from './parquet.js';
 import { openSource } from './source.js';
-import type { DatasetContent, DatasetKind, DatasetOptions, Source } from './source.js';
+import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Source } from './source.js';
 import { otherTable, tableFile } from './table-file.js';
 import { UnreadImages } from './unread.js';
 import { webDataset } from './web-dataset.js';
@@ -68,11 +68,35 @@ async function open(source: string, options: DatasetOptions): Promise<Dataset> {
   const dataset = { kind: found.kind, ...(await KINDS[found.kind].read(found.found, options)) };
   if (dataset.items.length === 0) {
     const left = dataset.unread?.notice(source) ?? null;
-    throw new InputError(`The dataset ${source} has no images${left === null ? '' : ` that can be decoded. ${left}`}`);
+    const which = left === null ? [] : [`that can be decoded. ${left}`];
+    throw new InputError([`The dataset ${source} has no images`, ...which].join(' ') + toldOf(dataset.notices));
   }
   if (classes === 'required' && dataset.items.every(({ label }) => label === null))
-    throw new InputError(`${source} says no classes: the class of none of its ${dataset.items.length} images is there`);
-  return dataset;
+    throw new InputError(
+      `${source} says no classes: the class of none of its ${dataset.items.length} images is there` +
+        toldOf(dataset.notices),
+    );
+  const twice = repeatedNotice(dataset.items);
+  return twice === null ? dataset : { ...dataset, notices: [...dataset.notices, twice] };
+}
+
+/** What may explain an error. */
+const toldOf = (notices: readonly string[]): string => notices.map((notice) => `. ${notice}`).join('');
+
+/** A warning where a list names images several times: as tables do that have a line for each class. */
+function repeatedNotice(items: readonly DatasetItem[]): string | null {
+  const labels = new Map<string, DatasetItem['label']>();
+  let [repeated, contrary, first] = [0, 0, ''];
+  for (const { path, label } of items) {
+    if (!labels.has(path)) labels.set(path, label);
+    else {
+      if (repeated++ === 0) first = path;
+      if (JSON.stringify(labels.get(path)) !== JSON.stringify(label)) contrary++;
+    }
+  }
+  if (repeated === 0) return null;
+  const others = contrary === 0 ? '' : `, ${contrary} times with another class`;
+  return `WARNING: images are listed ${repeated} times more than once${others}, as ${first}: each time counts.`;
 }
 
 async function imagesAlone(source: string): Promise<Dataset> {

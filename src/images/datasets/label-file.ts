@@ -8,7 +8,8 @@ import { readLines, splitsOf } from './lines.js';
 import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Source } from './source.js';
 
 /** Files that hold datasets and are no lines of text, or no lines of a table. */
-const OTHER = /\.(json|geojson|ya?ml|xml|arrow|feather|xlsx?|ods|npz|tfrecords?|zip|lmdb|pkl|h5|hdf5)$/i;
+const OTHER =
+  /\.(json|geojson|ya?ml|xml|arrow|feather|xlsx?|ods|npz|tfrecords?|zip|7z|rar|t?(gz|bz2?|xz|zst)|lmdb|pkl|h5|hdf5)$/i;
 const NAMES = ['labels.txt', 'val.txt', 'test.txt'] as const;
 
 export const labelFile: DatasetKind = {

@@ -11,8 +11,8 @@ const WATCH_MS = 250;
 const MESSAGE_BYTES = 2 ** 22;
 const MESSAGE_CELLS = 10_000;
 
-/** Of the files that were opened. */
-const opened = new Map<string, FileMetaData>();
+/** Of the files that were opened, as they were then. */
+const opened = new Map<string, { readonly metadata: FileMetaData; readonly size: number; readonly time: number }>();
 
 if (isMainThread) serve();
 else watch(workerData as Watched);
@@ -72,13 +72,14 @@ function sendCells(cells: readonly unknown[]): void {
 }
 
 async function metadataOf(file: string): Promise<FileMetaData> {
+  const { size, mtimeMs: time } = await stat(file);
   const known = opened.get(file);
-  if (known !== undefined) return known;
+  if (known?.size === size && known.time === time) return known.metadata;
   const metadata = await parquetMetadataAsync(await bufferOf(file));
   const inGroups = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
   if (Number(metadata.num_rows) !== inGroups || !(inGroups < 2 ** 31) || inGroups < 0)
     throw new Error(`it has ${inGroups} rows in its groups, and says ${metadata.num_rows}`);
-  opened.set(file, metadata);
+  opened.set(file, { metadata, size, time });
   return metadata;
 }
 

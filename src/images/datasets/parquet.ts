@@ -76,6 +76,10 @@ function columnsOf(file: string, summary: ParquetSummary): Columns {
   const named = holders.filter(({ name }) => IMAGE_COLUMN.test(name));
   const [image] = named.length > 0 ? named : holders.length === 1 ? holders : [];
   const names = summary.columns.map(({ name }) => name);
+  if (image === undefined && holders.length > 1) {
+    const choice = holders.map(({ name }) => name).join(', ');
+    throw new InputError(`${file} has several columns that may be the images: ${choice}; call one image`);
+  }
   if (image === undefined) throw new InputError(`${file} has no column of images: its columns are ${names.join(', ')}`);
   const classes = CLASS_COLUMNS.map((pattern) => names.find((name) => pattern.test(name))).find(Boolean);
   return { image: image.name, classes };
@@ -99,14 +103,36 @@ async function readLabels(
   const numbers = numberReader(namesOf(summary, classes), options, `column ${classes} of ${file}`);
   numbers.notices.forEach((notice) => notices.add(notice));
   const texts = classReader(options);
-  const one = (cell: unknown, where: string): number =>
-    typeof cell === 'string' ? texts(cell.trim(), where) : numbers.read(Number(cell), where);
+  const one = (cell: unknown, where: string): number => {
+    if (typeof cell === 'string') return texts(cell.trim(), where);
+    if (!/^(number|bigint|boolean)$/.test(typeof cell))
+      throw new InputError(`${where}: its class is neither number nor text`);
+    return numbers.read(Number(cell), where);
+  };
+  if (areMarks(cells, options.classCount)) {
+    notices.add(`Column ${classes} of ${file} has a mark for each class, in the model's order.`);
+    return (cells as unknown[][]).map((marks) => marks.flatMap((mark, index) => (Number(mark) === 1 ? [index] : [])));
+  }
   return cells.map((cell, row) => {
     const where = `${file}[${row}]`;
-    // What the Hub writes for unlabelled images is −1.
-    if (cell === null || cell === undefined || Number(cell) === -1) return null;
+    if (isMissing(cell)) return null;
     return Array.isArray(cell) ? cell.map((part) => one(part, where)) : one(cell, where);
   });
+}
+
+/** What the Hub writes for unlabelled images is −1; what pandas writes for a number that is not there is NaN. */
+const isMissing = (cell: unknown): boolean =>
+  cell === null || cell === undefined || cell === '' || Number(cell) === -1 || Number.isNaN(cell);
+
+/** Whether all cells are lists of 0 and 1 (or of truth values), one of each class. */
+function areMarks(cells: readonly unknown[], classCount: number | undefined): boolean {
+  const isMark = (part: unknown) => part !== null && (Number(part) === 0 || Number(part) === 1);
+  return (
+    classCount !== undefined &&
+    classCount > 2 &&
+    cells.length > 0 &&
+    cells.every((cell) => Array.isArray(cell) && cell.length === classCount && cell.every(isMark))
+  );
 }
 
 /** The names of the classes that the `datasets` library wrote into the file. */
@@ -167,5 +193,8 @@ async function* imagesIn({ of, bytes }: Group, wanted: readonly number[]): Async
   const from = wanted[0]! - first;
   const images = await reader.images(file, { column: columns.image, from, to: wanted.at(-1)! - first + 1, bytes });
   for (const index of wanted)
-    yield images[index - first - from] ?? new InputError(`${file}[${index - first}] holds no bytes of an image`);
+    yield (
+      images[index - first - from] ??
+      new InputError(`${file}[${index - first}] holds no bytes of an image (a path is not followed)`)
+    );
 }

@@ -49,6 +49,10 @@ class SampleList {
   private readonly withoutEnd: string[] = [];
   private withoutImage = 0;
   private firstWithoutImage = '';
+  private several = 0;
+  private firstOfSeveral = '';
+  private links = 0;
+  private firstLink = '';
 
   constructor(private readonly options: DatasetOptions) {
     this.readClass = classReader(options);
@@ -62,10 +66,15 @@ class SampleList {
       if (this.withoutImage++ === 0) this.firstWithoutImage = `${file}/${key}`;
       return;
     }
+    if (images.length > 1 && this.several++ === 0) this.firstOfSeveral = `${file}/${key}`;
     const [image] = images;
     const path = `${file}/${image!.name}`;
     this.items.push({ path, label: this.labelOf(classes, `${file}/${key}.cls`) });
     this.places.push(placeOf(file, path, images));
+  }
+
+  addLink(path: string): void {
+    if (this.links++ === 0) this.firstLink = path;
   }
 
   endedEarly(file: string): void {
@@ -73,17 +82,24 @@ class SampleList {
   }
 
   notices(): string[] {
-    const { withoutImage, withoutEnd } = this;
-    const subject = withoutImage === 1 ? 'sample has' : 'samples have';
-    return [
-      ...(withoutImage === 0 ? [] : [`${withoutImage} ${subject} no image, as ${this.firstWithoutImage}`]),
+    const { withoutImage, withoutEnd, links, several } = this;
+    const has = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
+    const told = [
+      links > 0 &&
+        `WARNING: ${has(links, 'file is a link and holds', 'files are links and hold')} nothing, as ` +
+          `${this.firstLink}: make the archive again with tar --dereference --hard-dereference.`,
+      several > 0 &&
+        `WARNING: ${has(several, 'key has', 'keys have')} several images, as ${this.firstOfSeveral}, and none ` +
+          "of them counts: a key is a file's name up to its first dot.",
+      withoutImage > 0 && `${has(withoutImage, 'sample has', 'samples have')} no image, as ${this.firstWithoutImage}`,
       ...withoutEnd.map((file) => `WARNING: ${file} has no mark of its end: it may be cut off.`),
     ];
+    return told.filter((one) => one !== false);
   }
 
   private labelOf(classes: readonly string[], where: string): number | null {
     const [text] = classes;
-    if (this.options.classes === 'ignored' || text === undefined) return null;
+    if (this.options.classes === 'ignored' || text === undefined || text === '') return null;
     return this.readClass(text, where);
   }
 }
@@ -109,19 +125,27 @@ async function listArchive(file: string, list: SampleList): Promise<void> {
       const parts = splitName(step.value.name);
       if (parts === null) continue;
       const { key, extension } = parts;
+      const isImage = isImageName(step.value.name);
+      if (step.value.isLink) {
+        if (isImage || extension === 'cls') list.addLink(`${file}/${step.value.name}`);
+        continue;
+      }
       if (key !== sample?.key) {
         close();
         if (keys.has(key))
           throw new InputError(
-            `${file}: the key ${key} comes twice; the files of one image must lie side by side, and keys differ`,
+            `${file}: the key ${key} comes twice; the files of one image must lie side by side (tar --sort=name), ` +
+              'and keys differ',
           );
         keys.add(key);
         sample = { key, images: [], classes: [] };
       }
-      if (isImageName(step.value.name)) sample.images.push(step.value);
+      if (isImage) sample.images.push(step.value);
       else if (extension === 'cls') {
         if (sample.classes.length > 0) throw new InputError(`${file}: ${key}.cls is there twice`);
-        const bytes = await reader.read(Math.min(step.value.size, MAX_CLASS_BYTES));
+        if (step.value.size > MAX_CLASS_BYTES)
+          throw new InputError(`${file}: ${step.value.name} has ${step.value.size} bytes: too many for a class`);
+        const bytes = await reader.read(step.value.size);
         sample.classes.push(Buffer.from(bytes).toString('utf8').trim());
       }
     }

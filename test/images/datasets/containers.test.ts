@@ -46,7 +46,7 @@ interface Entry {
   readonly content?: string;
   /** What the header says, where that is not the content's. */
   readonly size?: number;
-  readonly type?: 'ExtendedHeader' | 'NextFileHasLongPath' | 'Directory' | 'SymbolicLink';
+  readonly type?: 'ExtendedHeader' | 'NextFileHasLongPath' | 'Directory' | 'SymbolicLink' | 'Link' | 'SparseFile';
 }
 
 function tar(entries: readonly Entry[], { end = true } = {}): Buffer {
@@ -137,6 +137,48 @@ describe('WebDataset', () => {
     }
   });
 
+  it('goes on with archives that were appended', async () => {
+    put('all.tar', Buffer.concat([tar(SAMPLES.slice(0, 4)), tar(SAMPLES.slice(4))]));
+    const { items, images } = await read('all.tar');
+    expect(items.map(([, label]) => label)).toEqual([2, 0, 1]);
+    expect(texts(images)).toEqual(['zero', 'x'.repeat(1500), 'two']);
+    put('more.tar', Buffer.concat([tar(SAMPLES), Buffer.alloc(600, 'text')]));
+    expect(await refusal('more.tar')).toMatch(/there is no header at byte \d+$/);
+  });
+
+  it('tells names apart that are not UTF-8', async () => {
+    const bytes = tar(['cafX.png', 'cafX.cls', 'cafY.png', 'cafY.cls'].map((name) => ({ name, content: '1' })));
+    for (let at = 0; at + 512 <= bytes.length; at += 1024) {
+      if (bytes[at] === 0) break;
+      bytes[at + 3] += 0x80;
+      const sum = bytes.subarray(at, at + 512).reduce((all, byte, i) => all + (i >= 148 && i < 156 ? 32 : byte), 0);
+      bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, at + 148);
+    }
+    put('old.tar', bytes);
+    expect((await read('old.tar')).items).toEqual([
+      ['old.tar/caf\u00d8.png', 1],
+      ['old.tar/caf\u00d9.png', 1],
+    ]);
+  });
+
+  it('counts links, which hold nothing, and classes that are empty as missing', async () => {
+    put(
+      'links.tar',
+      tar([
+        { name: '0.png', content: 'a' },
+        { name: '0.cls', content: '\n' },
+        { name: '1.png', content: 'b' },
+        { name: '1.cls', content: '1' },
+        { name: '2.png', type: 'Link' },
+        { name: '2.cls', type: 'SymbolicLink' },
+        { name: 'readme.txt', type: 'Link' },
+      ]),
+    );
+    const { items, notices } = await read('links.tar');
+    expect(items.map(([, label]) => label)).toEqual([null, 1]);
+    expect(notices).toEqual([expect.stringMatching(/^WARNING: 2 files are links and hold nothing, as .*2\.png: make/)]);
+  });
+
   it('never takes names for paths', async () => {
     put(
       'evil.tar',
@@ -178,9 +220,9 @@ describe('WebDataset', () => {
         { name: '0.cls', content: '1' },
       ]),
     );
-    expect((await read('two.tar')).images).toEqual([
-      new InputError(`${path.join(folder, 'two.tar')}/0.jpg is one of 2 images of its key`),
-    ]);
+    const { images, notices } = await read('two.tar');
+    expect(images).toEqual([new InputError(`${path.join(folder, 'two.tar')}/0.jpg is one of 2 images of its key`)]);
+    expect(notices).toEqual([expect.stringMatching(/^WARNING: 1 key has several images, as .*two\.tar\/0, and none/)]);
   });
 
   it('takes an array beside an image for something else', async () => {
@@ -241,7 +283,28 @@ describe('WebDataset', () => {
       /0\.cls: class yak is neither/,
     ],
     ['no classes at all', 'a.tar', tar([{ name: '0.jpg' }]), {}, /says no classes: the class of none of its 1 images/],
-    ['no images at all', 'a.tar', tar([{ name: '0.txt' }]), {}, /has no images/],
+    [
+      'no images at all',
+      'a.tar',
+      tar([{ name: '0.txt' }]),
+      {},
+      /has no images\. 1 sample has no image, as .*a\.tar\/0$/,
+    ],
+    [
+      'a long text for a class',
+      'a.tar',
+      tar([{ name: '0.cls', content: '1'.repeat(2000) }]),
+      {},
+      /too many for a class/,
+    ],
+    ['a sparse file', 'a.tar', tar([{ name: '0.jpg', type: 'SparseFile' }]), {}, /holds sparse files/],
+    [
+      'a sparse file of the newer form',
+      'a.tar',
+      tar([{ name: 'x', type: 'ExtendedHeader', content: '22 GNU.sparse.major=1\n' }]),
+      {},
+      /holds sparse files, .* without --sparse/,
+    ],
   ])('with %s is refused', async (_, name, content, options, message) => {
     put(name, content);
     expect(await refusal(name, options)).toMatch(message);
@@ -300,6 +363,29 @@ describe('Parquet', () => {
     expect((await read('data/test-*.parquet')).items).toHaveLength(6);
   });
 
+  it('with lists of classes, with marks of them, and with some missing', async () => {
+    const labelled = (data: readonly unknown[]) =>
+      put('a.parquet', parquet([plain, { name: 'labels', data: [...data], type: 'JSON' } as unknown as typeof plain]));
+    const found = async () => (await read('a.parquet', { classCount: 3 })).items.map(([, one]) => one);
+    labelled([[2, 1], [], [-1]]);
+    expect(await found()).toEqual([[2, 1], [], null]);
+    labelled([
+      [1, 0, 1],
+      [0, 0, 0],
+      [false, true, false],
+    ]);
+    expect(await found()).toEqual([[0, 2], [], [1]]);
+    expect((await read('a.parquet', { classCount: 3 })).notices).toEqual([
+      expect.stringMatching(/^Column labels of .* has a mark for each class/),
+    ]);
+    labelled([[2, 1], [null, 1], [0]]);
+    expect(await refusal('a.parquet', { classCount: 3 })).toMatch(
+      /a\.parquet\[1\]: its class is neither number nor text/,
+    );
+    put('a.parquet', parquet([plain, { name: 'label', data: [2, NaN, 0], type: 'DOUBLE' }]));
+    expect(await found()).toEqual([2, null, 0]);
+  });
+
   it('without classes calibrates', async () => {
     put('a.parquet', parquet([plain]));
     expect((await read('a.parquet', { classes: 'ignored' })).images).toHaveLength(3);
@@ -314,6 +400,11 @@ describe('Parquet', () => {
       /no column of images: its columns are label, text/,
     ],
     ['cut off', () => parquet([plain, label]).subarray(0, 100), /is no Parquet file, or a damaged one/],
+    [
+      'with two columns that may be the images',
+      () => parquet([label, { ...plain, name: 'left' }, { ...plain, name: 'right' }]),
+      /several columns that may be the images: left, right/,
+    ],
     ['that is none', () => bytesOf('[{"image": "a.jpg"}]'), /is no Parquet file, or a damaged one/],
     [
       'with a class out of range',
@@ -373,6 +464,19 @@ describe('IDX', () => {
       'too few pixels',
       { 'x-images-idx3-ubyte': images.subarray(0, 30), 'x-labels-idx1-ubyte': labels },
       /cut off: 30 bytes are too few for 3 images/,
+    ],
+    [
+      'more classes than it says',
+      { 'x-images-idx3-ubyte': images, 'x-labels-idx1-ubyte': Buffer.concat([labels, labels]) },
+      /damaged: its header says 3 classes, and more follow/,
+    ],
+    [
+      'more pixels than it says, packed',
+      {
+        'x-images-idx3-ubyte.gz': gzipSync(Buffer.concat([images, images])),
+        'x-labels-idx1-ubyte.gz': gzipSync(labels),
+      },
+      /damaged: its header says 3 images, and more follow/,
     ],
     [
       'too few pixels, packed',

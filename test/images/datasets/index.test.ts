@@ -83,6 +83,31 @@ describe('listImages', () => {
   });
 });
 
+describe('links and repetitions', () => {
+  it('links to folders are followed, but not back to where they came from', async () => {
+    put('set/cat/1.jpg', 'set/dog/2.jpg', 'more/deep/3.jpg');
+    symlinkSync(path.join(folder, 'more'), path.join(folder, 'set/cat/linked'));
+    for (const target of ['..', '.', '../..']) symlinkSync(target, path.join(folder, `more/deep/up${target.length}`));
+    symlinkSync('..', path.join(folder, 'set/dog/up'));
+    symlinkSync(path.join(folder, 'set/cat'), path.join(folder, 'more/cat'));
+    const { items } = await open({}, 'set');
+    expect(items).toEqual([
+      ['set/cat/1.jpg', 0],
+      ['set/cat/linked/deep/3.jpg', 0],
+      ['set/dog/2.jpg', 1],
+    ]);
+  });
+
+  it('an image that is listed twice is told', async () => {
+    put('a.jpg', 'b.jpg', ['labels.txt', 'a.jpg 0\nb.jpg 1\na.jpg 1\nb.jpg 1\n']);
+    expect((await open()).notices).toEqual([
+      expect.stringMatching(
+        /^WARNING: images are listed 2 times more than once, 1 times with another class, as .*a\.jpg/,
+      ),
+    ]);
+  });
+});
+
 describe('class folders', () => {
   it('counts images that are not decoded by kind', async () => {
     put('cat/1.jpg', 'cat/2.HEIC', 'dog/3.heic', 'dog/4.svg', 'dog/notes.txt', 'dog/.5.heic');
