@@ -8,6 +8,7 @@ import { mergeGathers } from './merge-gathers.js';
 import { mixInPlace } from './mix-in-place.js';
 import { partOperands } from './part-operands.js';
 import type { Pass } from './pass.js';
+import { readTransposed } from './read-transposed.js';
 import { splitLinear } from './split-linear.js';
 
 const passes: readonly Pass[] = [
@@ -18,6 +19,7 @@ const passes: readonly Pass[] = [
   mergeGathers,
   mixInPlace,
   partOperands,
+  readTransposed,
 ];
 
 /**

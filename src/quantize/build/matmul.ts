@@ -1,16 +1,17 @@
-import type { AttentionView, MatmulNode } from '../../graph/types.js';
-import type { OperandView } from '../../program/types.js';
+import type { GraphNode, MatmulNode } from '../../graph/types.js';
+import type { MatrixView } from '../../program/types.js';
+import type { Demand } from '../plan/types.js';
 import { writtenScales } from '../decide/encoding.js';
 import type { BuildContext, NodeBuilder } from './definition.js';
 import { requantizeTo } from './requantization.js';
 
 export const matmul: NodeBuilder<MatmulNode> = {
-  demand: () => 'fixed',
+  demand: operandForm,
   form: (_node, wanted) => wanted,
   build(node, form, context) {
     const { id, name, rows, cols, batch, heads, m, n, dim } = node;
     const { builder, request } = context;
-    const [a, b] = [fixedOperand(node.a, context), fixedOperand(node.b, context)];
+    const [a, b] = [operandOf(node, node.a, context), operandOf(node, node.b, context)];
     const target = request.encodings.target(id, form, cols);
     const op = {
       ...{ op: 'matmul' as const, name, rows, cols, out: target.out, a: a.view, b: b.view },
@@ -21,17 +22,28 @@ export const matmul: NodeBuilder<MatmulNode> = {
     builder.define(
       id,
       form,
-      { ...op, ...requantizeTo(target, () => a.scale * b.scale, name, bits) },
+      { ...op, ...requantizeTo(target, (c) => a.scale[0] * b.scale[columnOf(node, c, b.scale.length)], name, bits) },
       writtenScales(target),
     );
   },
 };
 
-function fixedOperand(
-  { source, stride, rows, offset, headStride }: AttentionView,
+/** The column of b that column c of the product is made of, where b is transposed; else all have one scale. */
+const columnOf = ({ b, n }: MatmulNode, c: number, columns: number): number =>
+  b.transposed ? (b.offset + Math.floor(c / n) * b.headStride + (c % n)) % columns : 0;
+
+/** What is summed has one scale: all of it, or each column where these are the rows of a transposed operand. */
+function operandForm({ a, b }: MatmulNode, { id, cols }: GraphNode): Extract<Demand, 'fixed' | 'factor'> {
+  return b.transposed && b.source === id && a.source !== id && b.stride === cols ? 'factor' : 'fixed';
+}
+
+function operandOf(
+  node: MatmulNode,
+  view: MatmulNode['b'],
   { builder, request }: BuildContext,
-): { readonly view: OperandView; readonly scale: number } {
-  const { name, cols } = request.calibration.plan.nodes.get(source)!;
-  const { value, scale } = builder.inForm(source, 'fixed', cols, name);
-  return { view: { x: value, stride, rows, offset, headStride }, scale: scale[0] };
+): { readonly view: MatrixView; readonly scale: Float64Array } {
+  const { stride, rows, offset, headStride, transposed } = view;
+  const source = request.calibration.plan.nodes.get(view.source)!;
+  const { value, scale } = builder.inForm(source.id, operandForm(node, source), source.cols, source.name);
+  return { view: { x: value, stride, rows, offset, headStride, ...(transposed && { transposed }) }, scale };
 }

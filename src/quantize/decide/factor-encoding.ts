@@ -11,20 +11,28 @@ const FACTOR_MARGIN = 8;
 const TABLE_MARGIN = 0.5;
 /** Channels reach at least this share of the largest: a channel that was never seen alive may come alive. */
 const LEAST_SHARE = 2 ** -8;
+/** The same of sums over all tokens, as products have them: heads differ by more, and none is dead. */
+export const LEAST_SHARE_OF_SUMS = 2 ** -12;
 
 /**
  * i16 about zero, so that a zero stays one.
  *
  * @param cols of the value as it is read
  * @param scales 1: one scale for the tensor; left out: one for each channel, where it is read in rows of its channels
+ * @param leastShare of the largest channel's reach, which every channel has
  */
-export function factorEncoding({ channels, min, max }: ChannelStatistics, cols: number, scales?: 1): Encoding {
+export function factorEncoding(
+  { channels, min, max }: ChannelStatistics,
+  cols: number,
+  scales?: 1,
+  leastShare = LEAST_SHARE,
+): Encoding {
   const reach = Float64Array.from({ length: channels }, (_, c) => Math.max(max[c], -min[c]));
   const largest = reach.reduce((most, r) => Math.max(most, r), 0) || 1;
   const perChannel = scales !== 1 && channels === cols;
   const scale = Float64Array.from(
     { length: cols },
-    (_, c) => ((perChannel ? Math.max(reach[c], largest * LEAST_SHARE) : largest) * FACTOR_MARGIN) / QUANTIZED_LIMIT_16,
+    (_, c) => ((perChannel ? Math.max(reach[c], largest * leastShare) : largest) * FACTOR_MARGIN) / QUANTIZED_LIMIT_16,
   );
   return { out: { type: 'i16' }, scale, center: new Float64Array(cols) };
 }

@@ -5,7 +5,7 @@ import type { Demand, Plan } from '../plan/types.js';
 import type { Scheme } from '../schemes/scheme.js';
 import { BitWidths, type Sensitive } from './bit-widths.js';
 import { CURVE_BITS, uniformScales, type Encoding } from './encoding.js';
-import { factorEncoding, tableEncoding } from './factor-encoding.js';
+import { factorEncoding, LEAST_SHARE_OF_SUMS, tableEncoding } from './factor-encoding.js';
 import { InputEncodings } from './input-encodings.js';
 import { OperandEncodings } from './operand-encodings.js';
 import { WideScales } from './wide-scales.js';
@@ -67,8 +67,11 @@ export class ValueEncodings {
           }
         );
       }
-      case 'factor':
-        return factorEncoding(this.calibration.statistics.get(id)!, cols);
+      case 'factor': {
+        const isSummed = this.calibration.plan.consumers.get(id)!.every(({ op }) => op === 'matmul');
+        const share = isSummed ? LEAST_SHARE_OF_SUMS : undefined;
+        return factorEncoding(this.calibration.statistics.get(id)!, cols, undefined, share);
+      }
       case 'fixed':
         return factorEncoding(this.calibration.statistics.get(id)!, cols, 1);
       case 'table':

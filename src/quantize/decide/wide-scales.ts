@@ -9,6 +9,8 @@ import type { Plan } from '../plan/types.js';
  * (ViT-Tiny), and 24 bits leave a thousand steps to a value of 1/500 of the largest all the same.
  */
 const MARGIN = 32;
+/** The same of values that are only divided: sums over all tokens, of which none is that rare. */
+const QUOTIENT_MARGIN = 4;
 /** Values that are smaller than the network's largest by less than this share its scale: they have bits enough. */
 const COMMON_RANGE = 64;
 
@@ -16,7 +18,7 @@ const COMMON_RANGE = 64;
  * Int32 values that are added to each other, or moved into one value, must have one scale. Such groups are the residual
  * stream and all that is added to it, in most networks. Groups whose values are far smaller than the network's largest
  * have scales of their own: sums over all tokens, as linear attention divides them by each other, would leave no bits
- * to the rest.
+ * to the rest. So have those that only divisions read: of a quotient, a small denominator counts like a large one.
  */
 export class WideScales {
   private readonly groups = new Groups();
@@ -26,7 +28,7 @@ export class WideScales {
 
   /** @param isWide whether a node writes int32, alone or before it is requantized */
   constructor(
-    { nodes }: Pick<Plan, 'nodes'>,
+    { nodes, consumers }: Pick<Plan, 'nodes' | 'consumers'>,
     statistics: ReadonlyMap<string, ChannelStatistics>,
     isWide: (node: GraphNode) => boolean,
   ) {
@@ -37,15 +39,21 @@ export class WideScales {
       const group = this.groups.of(node.id);
       largest.set(group, Math.max(largest.get(group) ?? 0, largestOf(statistics.get(node.id)!)));
     }
+    const added = new Set<string>();
+    for (const { id } of nodes.values()) if (!isOnlyDivided(id, consumers.get(id)!)) added.add(this.groups.of(id));
     const most = [...largest.values()].reduce((a, b) => Math.max(a, b), 0);
     this.common = scaleFor(most);
-    for (const [group, reach] of largest)
-      this.scales.set(group, reach * COMMON_RANGE < most ? scaleFor(reach) : this.common);
+    for (const [group, reach] of largest) this.scales.set(group, this.scaleOf(reach, most, !added.has(group)));
     for (const node of nodes.values()) this.raiseForEpsilon(node);
   }
 
   of(id: string): number {
     return this.scales.get(this.groups.of(id)) ?? this.common;
+  }
+
+  private scaleOf(reach: number, most: number, isDivided: boolean): number {
+    if (isDivided) return scaleFor(reach, QUOTIENT_MARGIN);
+    return reach * COMMON_RANGE < most ? scaleFor(reach) : this.common;
   }
 
   /** The ε of a norm, in units of the squares of what it reads, has a largest value. */
@@ -57,7 +65,12 @@ export class WideScales {
   }
 }
 
-const scaleFor = (largest: number): number => ((largest || 1) * MARGIN) / WIDE_LIMIT;
+const scaleFor = (largest: number, margin = MARGIN): number => ((largest || 1) * margin) / WIDE_LIMIT;
+
+/** Whether a value is read by divisions alone, or by what has its scale. */
+function isOnlyDivided(id: string, readers: readonly GraphNode[]): boolean {
+  return readers.length > 0 && readers.every((reader) => reader.op === 'divide' || sharing(reader).includes(id));
+}
 
 /** The operands that have the scale of what is made of them, where both are int32. */
 function sharing(node: GraphNode): readonly string[] {

@@ -51,6 +51,40 @@ describe('products of two activations', () => {
     expect(opsOf(nodes)).toContain('softmax');
   });
 
+  test('products with products of all tokens, as linear attention has them, read these where they lie', async () => {
+    const { nodes } = await importAndCompare({
+      nodes: nodesOf(`
+        ${scores}
+        c = MatMul(k, v)
+        o = MatMul(q, c)
+        ${merged}
+      `),
+      initializers,
+    });
+    const [first, second] = nodes.filter((node) => node.op === 'matmul');
+    expect(second.b).toMatchObject({ source: first.id, transposed: true });
+    expect(opsOf(nodes).slice(-2)).toEqual(['matmul', 'matmul']);
+  });
+
+  test('but not where their rows have been moved', async () => {
+    const { nodes } = await importAndCompare({
+      nodes: nodesOf(`
+        ${scores}
+        c = MatMul(k, v)
+        t = Gather(c, rolled; axis=2)
+        o = MatMul(q, t)
+        ${merged}
+      `),
+      initializers: {
+        ...initializers,
+        rolled: ints([1, 0, ...Array.from({ length: CHANNELS / 2 - 2 }, (_, i) => i + 2)]),
+      },
+    });
+    const second = nodes.findLast((node) => node.op === 'matmul')!;
+    expect(second.b.transposed).toBeUndefined();
+    expect(opsOf(nodes)).toContain('gather');
+  });
+
   test('heads that are mixed before the softmax', async () => {
     const { nodes } = await importAndCompare({
       nodes: nodesOf(`
