@@ -74,7 +74,7 @@ export async function evaluateForms(all: EvaluateFormsRequest): Promise<Evaluate
   process.on('exit', clean);
   try {
     const notice = request.onNotice ?? (() => undefined);
-    return await withPlainFile(model, [height, width], notice, async (plain) => {
+    return await withPlainFile(model, { size: [height, width], outputs: request.outputs }, notice, async (plain) => {
       const float = { name: 'float', file: plain, bytes: prepared.imported.bytes };
       return evaluateWith(all, [float, ...(await int8Forms(plain, all, folder))]);
     });
@@ -130,7 +130,11 @@ async function evaluateWith(all: EvaluateFormsRequest, floats: readonly FloatFor
   try {
     // Each on a thread of its own: they run side by side.
     for (const { file } of forms) models.push(await Model.load(file, { threads: 1 }));
-    for (const { file } of floats) references.push(await FloatReference.open(file, models[0]));
+    const isOwnFile = floats[0].file === all.model;
+    for (const { file } of floats)
+      references.push(
+        await (isOwnFile ? FloatReference.open(file, models[0]) : FloatReference.openWhole(file, models[0])),
+      );
     const { meters, pixels, skipped } = await evaluateTogether(all, models, references);
     const engine = `ivit ${models[0].backend} (${models[0].isa})`;
     const functions = await functionsOf(forms, models, pixels, request.onProgress);

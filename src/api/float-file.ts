@@ -9,8 +9,6 @@ import { graphToOnnx, importModel } from '../importer/index.js';
 import type { ImportOptions, ImportedModel } from '../importer/index.js';
 import { requireRegularFile } from '../regular-file.js';
 
-type Size = readonly [height: number, width: number];
-
 /** What is not imported, as a quantized model, is run as it is: null. */
 export async function importOrNull(file: string, options: ImportOptions): Promise<ImportedModel | null> {
   requireRegularFile(file);
@@ -49,15 +47,15 @@ export async function openFloatFile(
 
 /**
  * Calls `use` with the file of a float model that takes one image of float32 and has float32 weights: the file itself,
- * or one written for the time of the call.
+ * or one written for the time of the call. That has one output, which holds all of the model's end to end.
  */
 export async function withPlainFile<T>(
   file: string,
-  size: Size,
+  options: ImportOptions,
   onNotice: (text: string) => void,
   use: (plain: string) => Promise<T>,
 ): Promise<T> {
-  const imported = await importOrNull(file, { size });
+  const imported = await importOrNull(file, options);
   if (imported === null || (imported.isPlain && imported.isFloat32)) return use(file);
   onNotice(
     `${file} is measured as the same network in float32 that takes one image [1, 3, height, width]: ONNX Runtime ` +

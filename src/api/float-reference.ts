@@ -1,5 +1,6 @@
 /** The float model that an integer one is compared with, run on the very pixels that the integer one saw. */
 import { normalizePixels } from '../calibrate/collect.js';
+import { openFloatModel } from '../calibrate/runtime.js';
 import type { FloatModel } from '../calibrate/runtime.js';
 import { InputError } from '../errors.js';
 import type { Graph } from '../graph/types.js';
@@ -50,6 +51,14 @@ export class FloatReference {
       return { output, name: float.outputNames.find((one) => one === wanted) ?? float.outputNames[0], start: 0 };
     });
     return new FloatReference(float, model, path, sources, { sha256: own, graph: imported?.graph ?? null });
+  }
+
+  /** Of a file with one output, which holds all of the model's end to end. */
+  static async openWhole(path: string, model: Model): Promise<FloatReference> {
+    const float = await openFloatModel(path, { threads: model.threads });
+    const [name] = float.outputNames;
+    const sources = distinctOutputs(model.file.outputs).map((output) => ({ output, name, start: output.start }));
+    return new FloatReference(float, model, path, sources, { sha256: await hashFile(path), graph: null });
   }
 
   /** Of the ONNX file. */

@@ -92,7 +92,7 @@ async function run(flags: Flags): Promise<void> {
     const { height, width } = models[0].program.input;
     const results = await (flags.float === undefined
       ? measure()
-      : withPlainFile(flags.float, [height, width], progress.notice, measure));
+      : withPlainFile(flags.float, { size: [height, width] }, progress.notice, measure));
     progress.stop();
     const othersShare = shareOfOthers();
     if (othersShare !== null && othersShare > BUSY)

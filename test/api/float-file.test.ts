@@ -73,7 +73,7 @@ test('a plain float32 model is measured as it is; others in a file that is remov
   await saveTinyOnnx(folder.path('plain.onnx'));
   const same = await withPlainFile(
     folder.path('plain.onnx'),
-    SIZE,
+    { size: SIZE },
     () => undefined,
     (file) => Promise.resolve(file),
   );
@@ -81,7 +81,7 @@ test('a plain float32 model is measured as it is; others in a file that is remov
   const notices: string[] = [];
   const other = await withPlainFile(
     folder.path('float16.onnx'),
-    SIZE,
+    { size: SIZE },
     (text) => notices.push(text),
     async (file) => {
       expect((await readFile(file)).length).toBeGreaterThan(1000);

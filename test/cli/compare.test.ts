@@ -1,5 +1,7 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { nativeFailure } from '../../src/engine/load.js';
 import { Model, compare, evaluate, quantize } from '../../src/index.js';
@@ -7,7 +9,7 @@ import type { ComparisonData } from '../../src/index.js';
 import { renderComparison } from '../../src/report/comparison/index.js';
 import { KERNEL_SETS } from '../../src/quantize/options.js';
 import { hasChromium, launch } from '../web/browser.js';
-import { ivit, savePhoto, saveTinyOnnx, temporaryFolder } from './ivit.js';
+import { REPOSITORY, ivit, savePhoto, saveTinyOnnx, temporaryFolder } from './ivit.js';
 
 const folder = temporaryFolder();
 const CLASSES = 3;
@@ -160,6 +162,22 @@ describe('compare, as a library', () => {
       await browser.close();
     }
   });
+});
+
+test('a model of several outputs, which is measured as another file, has the figures of evaluate', async () => {
+  const zoo = path.join(REPOSITORY, 'fixtures/zoo2/detr_dynamo20.onnx.gz');
+  await writeFile(folder.path('detr.onnx'), gunzipSync(await readFile(zoo)));
+  const kept = folder.path('detr');
+  const images = { dataset: folder.path('photos'), limit: 2 };
+  const { models } = await compare(folder.path('detr.onnx'), {
+    ...{ ...images, images: folder.path('photos'), numImages: 3, keep: kept, rounds: 1 },
+    ...{ kernels: ['shift'], efforts: ['none'], preprocess: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } },
+  });
+  const file = path.join(kept, 'detr-shift-static-none.ivit');
+  const alone = await evaluate(file, { ...images, float: folder.path('detr.onnx') });
+  expect(alone.float!.outputs).toHaveLength(2);
+  expect(models.at(-1)!.figures.sqnrDb).toBeCloseTo(alone.float!.sqnrDb, 4);
+  for (const { figures } of models.slice(1)) expect(figures.sqnrDb).toBeGreaterThan(10);
 });
 
 describe('ivit compare', () => {
