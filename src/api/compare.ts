@@ -1,5 +1,5 @@
 /** One float model in several integer forms, side by side: the comparison of I-ViT's paper, on the user's own model. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { nativeFailure } from '../engine/load.js';
@@ -135,13 +135,8 @@ const fileOf = (model: string, folder: string, one: Combination): string =>
 function checkFiles(model: string, request: CompareRequest, combinations: readonly Combination[]): void {
   const { images, dataset, labels, classMap, output, keep, resume } = request;
   checkInputs([model, images, dataset, labels, classMap], [images, dataset]);
-  if (keep !== undefined) {
-    const info = statSync(keep, { throwIfNoEntry: false });
-    if (info !== undefined && !info.isDirectory())
-      throw new InputError(`--keep ${keep} is a file: give a folder to keep the quantized models in`);
-  }
   const kept = keep === undefined ? [] : combinations.map((one) => fileOf(model, keep, one));
-  if (keep !== undefined) mkdirSync(keep, { recursive: true });
+  if (keep !== undefined) makeFolder(keep);
   checkOutputs(
     [
       { option: '-o', path: output, kind: 'comparison' },
@@ -150,6 +145,22 @@ function checkFiles(model: string, request: CompareRequest, combinations: readon
     ],
     [model, images, dataset, labels, classMap],
   );
+}
+
+/** For quantized models, of `--keep`. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException;
+    const isFile = code === 'EEXIST' || code === 'ENOTDIR';
+    throw new InputError(
+      isFile
+        ? `--keep ${folder} is a file, or below one: give a folder to keep the quantized models in`
+        : `The folder of --keep, ${folder}, cannot be made (${message}): choose another`,
+      { cause: error, code: 'UNWRITABLE' },
+    );
+  }
 }
 
 function quantizeRequest(

@@ -23,7 +23,9 @@ async function run({ verbose = false }: { verbose?: boolean }): Promise<void> {
   if (failure !== null)
     throw new InputError(
       `The native kernels were not built: ${failure}. ` +
-        'Debian: apt-get install gcc libc6-dev; Alpine: apk add gcc musl-dev; macOS: xcode-select --install. ' +
+        (/EACCES|EPERM|EROFS/.test(failure)
+          ? 'Run it as the user who may write there. '
+          : 'Debian: apt-get install gcc libc6-dev; Alpine: apk add gcc musl-dev; macOS: xcode-select --install. ') +
         'Without them the WebAssembly kernels run',
     );
   print('The native kernels are built, and load.');

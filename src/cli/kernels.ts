@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { defaultRuntime } from '../calibrate/runtime.js';
@@ -31,7 +31,7 @@ export async function compileKernels(backend: BackendName | undefined): Promise<
   if (!process.env['IVIT_NO_BUILD'] && !existsSync(packageFile(FAILED))) {
     const { buildAddon, findCompiler } = await loadBuilder();
     const compiler = findCompiler();
-    if (compiler !== null) {
+    if (compiler !== null && canBuild()) {
       notice(`compiling the native kernels with ${compiler}, once`);
       const failure = await buildAddon();
       if (failure === null && nativeFailure() === null) return;
@@ -39,6 +39,16 @@ export async function compileKernels(backend: BackendName | undefined): Promise<
     }
   }
   noticeSlowKernels(backend);
+}
+
+/** Whether the folder of the package, in which the kernels lie, may be written. */
+function canBuild(): boolean {
+  try {
+    accessSync(packageFile('native'), constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Says so in one line where WebAssembly runs and native kernels could be had. */

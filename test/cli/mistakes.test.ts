@@ -239,7 +239,7 @@ const MISTAKES: readonly (readonly [string, readonly string[], number, RegExp])[
   ['a part without its file', [...QUANTIZE, '--shard', '1/2'], 2, /give --images and --save-stats/],
   ['a part to be resumed', [...SHARD, '--resume'], 2, /--resume/],
   ['kernel sets of which one is none', [...COMPARE, '--kernels', 'shift,shft'], 2, /did you mean shift\?/],
-  ['a file to keep models in', [...COMPARE, '--keep', 'two.txt'], 3, /is a file: give a folder/],
+  ['a file to keep models in', [...COMPARE, '--keep', 'two.txt/kept'], 3, /is a file, or below one: give a folder/],
   ['a folder to watch that is a file', ['infer', '--watch', 'two.txt', '-m', 'tiny.ivit'], 3, /is no folder/],
   ['an option of the other target', ['export', 'tiny.ivit', '--to', 'onnx', '--tile', '2'], 2, /no option tile/],
   ['something for the doctor', ['doctor', 'please'], 2, /too many arguments/],
