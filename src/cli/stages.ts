@@ -31,10 +31,10 @@ type FittingStage = 'calibrate' | 'sensitivity' | 'quantize' | 'report';
 
 /** Seconds of DeiT-Tiny on 256 images (64 of `fast`, 512 of `best`) and two cores: only their ratios count. */
 const SECONDS: Readonly<Record<Effort, Readonly<Record<FittingStage, number>>>> = {
-  none: { calibrate: 20, sensitivity: 0, quantize: 8, report: 10 },
-  fast: { calibrate: 6, sensitivity: 5, quantize: 3, report: 10 },
-  normal: { calibrate: 20, sensitivity: 15, quantize: 30, report: 10 },
-  best: { calibrate: 40, sensitivity: 30, quantize: 80, report: 10 },
+  none: { calibrate: 14, sensitivity: 0, quantize: 8, report: 1 },
+  fast: { calibrate: 6, sensitivity: 4, quantize: 3, report: 1 },
+  normal: { calibrate: 14, sensitivity: 14, quantize: 32, report: 1 },
+  best: { calibrate: 28, sensitivity: 28, quantize: 85, report: 1 },
 };
 
 /** What a quantization consists of, from where the model runs. */
