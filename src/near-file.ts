@@ -12,7 +12,7 @@ export function nearFile(file: string): string {
   const { dir, name, ext } = path.parse(file.toLowerCase());
   const distance = (other: string): number => {
     const parsed = path.parse(other.toLowerCase());
-    const isOfThisKind = parsed.ext === ext || ext === '';
+    const isOfThisKind = parsed.ext === ext || (ext === '' && parsed.name === name);
     return isOfThisKind ? editDistance(name, parsed.name) : Infinity;
   };
   const [nearest] = namesIn(path.dirname(file))

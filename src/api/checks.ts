@@ -140,7 +140,8 @@ function shown(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
   if (typeof value === 'bigint') return `${value}n`;
-  const text = typeof value === 'string' || Array.isArray(value) ? safeJson(value) : String(value);
+  const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  const text = typeof value === 'string' || Array.isArray(value) || isPlain ? safeJson(value) : String(value);
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 

@@ -19,6 +19,7 @@ import { FloatLogitsWriter, StoredLogits, floatSubject, isFloatLogits } from './
 import type { FloatSide } from './float-logits.js';
 import { FloatReference } from './float-reference.js';
 import { inferInOrder } from './infer-images.js';
+import { checkInputs } from './inputs.js';
 import type { Inferred, InferredItem } from './infer-images.js';
 import { watched } from './long-work.js';
 import { Model } from './model.js';
@@ -68,6 +69,7 @@ async function evaluateLoaded(
   request: EvaluateRequest,
   asked: 'ignored' | 'read',
 ): Promise<{ evaluation: Evaluation; evaluator: Evaluator; header: PartHeader }> {
+  checkInputs([request.dataset, request.float, request.classMap], [request.dataset]);
   const { classes, labels } = model;
   const reader = { name: model.file.provenance.source.name, classes, labels };
   const dataset = await datasetOf(reader, request, asked);

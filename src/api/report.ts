@@ -20,6 +20,7 @@ import { commandLine, quantizeCommand } from './command.js';
 import { drawImages } from './draw-images.js';
 import type { DrawnImages } from './draw-images.js';
 import { FloatReference } from './float-reference.js';
+import { checkInputs } from './inputs.js';
 import { watched } from './long-work.js';
 import { Model } from './model.js';
 import { checkOutputs } from './outputs.js';
@@ -53,6 +54,7 @@ export async function report(file: string, given: ReportRequest): Promise<Report
   checkReportArguments(file, given);
   const request = watched(given);
   const { float: floatFile, images, output, limit, threads, onNotice } = request;
+  checkInputs([floatFile, images], [images]);
   checkOutputs([{ option: '-o', path: output, kind: reportKind(output) }], [file, floatFile, images]);
   const model = await Model.load(file, { threads });
   try {
