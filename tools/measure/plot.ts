@@ -42,13 +42,17 @@ export function drawPlot({ title, x, y, logarithmic = false, series }: Plot): st
   }
   parts.push(text((MARGIN.left + WIDTH - MARGIN.right) / 2, HEIGHT - 8, x, 'text-anchor="middle"'));
   parts.push(text(14, HEIGHT / 2, y, `text-anchor="middle" transform="rotate(-90 14 ${HEIGHT / 2})"`));
+  // Curves that rise leave the upper left free, those that fall the upper right.
+  const [{ points: first }] = series;
+  const falls = first[0][1] > first.at(-1)![1];
+  const legend = falls ? { x: WIDTH - MARGIN.right - 10, anchor: 'end' } : { x: MARGIN.left + 10, anchor: 'start' };
   series.forEach(({ name, points }, i) => {
     const colour = COLOURS[i % COLOURS.length];
     const path = points.map(([px, py]) => `${toX(px).toFixed(1)},${toY(py).toFixed(1)}`);
     parts.push(`<polyline points="${path.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`);
     for (const point of path)
       parts.push(`<circle cx="${point.split(',')[0]}" cy="${point.split(',')[1]}" r="3" fill="${colour}"/>`);
-    parts.push(text(MARGIN.left + 10, MARGIN.top + 12 + 16 * i, name, `fill="${colour}"`));
+    parts.push(text(legend.x, MARGIN.top + 12 + 16 * i, name, `text-anchor="${legend.anchor}" fill="${colour}"`));
   });
   const font = 'font-family="sans-serif" font-size="12" fill="#888"';
   const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" ${font}>`;

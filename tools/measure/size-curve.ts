@@ -43,10 +43,10 @@ async function measureAll(): Promise<Record<'fitted' | 'nearest' | 'onnxRuntime'
   const bits: WeightBits[] = [3, 4, 5, 6, 7];
   const fitted = [await measure('default', {}, true)];
   for (const mean of [7, 6, 5, 4.5, 4, 3.5, 3])
-    fitted.unshift(await measure(`--target-bits ${mean}`, { target: { bits: mean } }, false));
+    fitted.unshift(await measure(`\`--target-bits ${mean}\``, { target: { bits: mean } }, false));
   const nearest: Point[] = [];
   for (const weightBits of [...bits, 8] as WeightBits[])
-    nearest.push(await measure(`--effort none --weight-bits ${weightBits}`, { effort: 'none', weightBits }, false));
+    nearest.push(await measure(`\`--effort none --weight-bits ${weightBits}\``, { effort: 'none', weightBits }, false));
   const { models } = await compare(model, {
     ...{ images, dataset, preprocess },
     ...{ kernels: ['shift'], efforts: ['none'], rounds: 1 },
@@ -54,7 +54,7 @@ async function measureAll(): Promise<Record<'fitted' | 'nearest' | 'onnxRuntime'
   const onnxRuntime = models
     .filter(({ name, settings }) => settings === null && name !== 'float')
     .map(({ name, bytes, figures }) => ({
-      ...{ name, megabytes: bytes / 1e6 },
+      ...{ name: `ONNX Runtime ${name}`, megabytes: bytes / 1e6 },
       ...{ kl: figures.kl!.mean, agreement: figures.agreement!.share },
     }));
   return { fitted, nearest, onnxRuntime };
@@ -65,7 +65,7 @@ try {
   process.stdout.write('| settings | file | agreement | KL |\n|---|--:|--:|--:|\n');
   for (const { name, megabytes, kl, agreement } of [...fitted, ...nearest, ...onnxRuntime])
     process.stdout.write(
-      `| \`${name}\` | ${megabytes.toFixed(2)} MB | ${(100 * agreement).toFixed(1)} % | ${kl.toPrecision(3)} |\n`,
+      `| ${name} | ${megabytes.toFixed(2)} MB | ${(100 * agreement).toFixed(1)} % | ${kl.toPrecision(3)} |\n`,
     );
   const curve = (name: string, points: readonly Point[]) => ({
     name,
