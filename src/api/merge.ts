@@ -203,8 +203,7 @@ function missingShards(missing: ReadonlySet<number>, parts: readonly Part[]): In
   const shards = shardsOf({ items: dataset.images, limit: settings.limit }, count, missing);
   const named = shards.slice(0, SHOWN).map((index) => `${index}/${count}`);
   const more = shards.length > SHOWN ? `, … (${shards.length} in all)` : '';
+  const images = missing.size === 1 ? '1 image is' : `${missing.size} images are`;
   const subject = shards.length === 1 ? `shard ${named[0]} is` : `shards ${named.join(', ')}${more} are`;
-  return new InputError(
-    `${missing.size} images are in no part: ${subject} missing. Run ivit eval … --shard ${named[0]} --out FILE`,
-  );
+  return new InputError(`${images} in no part: ${subject} missing. Run ivit eval … --shard ${named[0]} --out FILE`);
 }

@@ -44,12 +44,14 @@ function figuresOf(evaluation: Awaited<ReturnType<typeof evaluate>>): object {
 }
 
 describe('merging', () => {
-  test('more shards than images: empty parts count', async () => {
-    mkdirSync(at('many'));
-    for (let i = 1; i <= 12; i++) await part(i, 12, `many/${i}.jsonl`);
+  test('more shards than images: empty parts count; parts lie in folders of folders', async () => {
+    mkdirSync(at('many/deep'), { recursive: true });
+    for (let i = 1; i <= 12; i++) await part(i, 12, `many/${i % 3 === 0 ? 'deep/' : ''}${i}.jsonl`);
     const { evaluation, overlapping } = await mergeEvaluations([at('many')]);
     expect(figuresOf(evaluation)).toEqual(figuresOf(await run()));
     expect(overlapping).toBe(0);
+    rmSync(at('many/deep'), { recursive: true });
+    expect(await refusal('many')).toMatch(/^\d images are in no part: shards .* are missing\. Run ivit eval … --shard/);
   });
 
   test('of a part that is of another run is refused, with the reason', async () => {
