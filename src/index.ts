@@ -58,6 +58,7 @@ export type { RecipeFlags } from './images/preprocess/flags.js';
 export type { Agreement, PairFigures } from './metrics/agreement.js';
 export type { ClassAccuracy, Confused } from './metrics/confusion.js';
 export type { FloatRow, ImageRow, RowLabel, SkippedRow } from './metrics/image-row.js';
+export type { ComparisonFigures, Share } from './metrics/comparison.js';
 export type { Interval } from './metrics/interval.js';
 export type { Comparison, ModelOutput } from './metrics/output.js';
 export type { Quantiles } from './metrics/quantiles.js';
@@ -87,4 +88,5 @@ export type {
   Ranked,
   Speed,
 } from './report/types.js';
+export type { ProgramFunctionError } from './report/function-errors.js';
 export type { Interpolation } from './images/resample.js';
