@@ -9,6 +9,7 @@ import { profileNative, profileWasm } from '../bench/profile.js';
 import type { Profile } from '../bench/profile.js';
 import { loadModel } from '../program/file.js';
 import { isIntegerOnly, NOT_INTEGER_ONLY } from '../program/integer-only.js';
+import { warnIfBusy } from './busy.js';
 import { addExamples } from './examples.js';
 import { addFormatOption, printRows } from './format.js';
 import type { Cells, Format, FormatFlags } from './format.js';
@@ -20,9 +21,6 @@ import { large, milliseconds, oneLine, percent, print, printJson, significant, w
 import { beginReading } from './stages.js';
 import { table } from './table.js';
 import type { Column } from './table.js';
-
-/** Share of the processors' time from which other programs disturb what is measured. */
-const BUSY = 0.1;
 
 interface Flags extends MemoryFlags, FormatFlags {
   readonly model?: readonly string[];
@@ -95,11 +93,7 @@ async function run(flags: Flags): Promise<void> {
       : withPlainFile(flags.float, { size: [height, width] }, progress.notice, measure));
     progress.stop();
     const othersShare = shareOfOthers();
-    if (othersShare !== null && othersShare > BUSY)
-      warn(
-        `other programs took ${percent(othersShare, 0)} of the processors meanwhile: all times are too long, and ` +
-          'vary; measure again when they are done',
-      );
+    warnIfBusy(othersShare);
     const profiles = flags.profile ? await profileAll(models, flags.threads, 3 * flags.runs) : [];
     await render(flags.format, { ...describeMachine(), othersShare }, results, profiles);
   } finally {

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { compare } from '../api/compare.js';
+import { watchOthers } from '../bench/busy.js';
 import { parseRecipeFlags } from '../images/preprocess/flags.js';
 import type { Share } from '../metrics/comparison.js';
 import { EFFORTS, KERNEL_SETS, SCALE_MODES } from '../quantize/index.js';
@@ -8,6 +9,7 @@ import type { Effort, KernelSet, ScaleMode } from '../quantize/index.js';
 import { COMPARISON_FORMATS, kindFigures, renderComparison } from '../report/comparison/index.js';
 import type { ComparisonData, ComparisonFormat } from '../report/comparison/index.js';
 import { suggestion } from '../names.js';
+import { warnIfBusy } from './busy.js';
 import { addExamples } from './examples.js';
 import { addJsonOption } from './format.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
@@ -97,6 +99,8 @@ async function run(model: string, flags: Flags): Promise<void> {
   noticeSlowRuntime();
   const progress = new Progress();
   let form = '';
+  let shareOfOthers = (): number | null => null;
+  let isTimed = false;
   let data: ComparisonData;
   beginReading(progress, [model]);
   try {
@@ -107,12 +111,16 @@ async function run(model: string, flags: Flags): Promise<void> {
       output: out,
       onPlan: (plan) => progress.plan(compareSteps(plan)),
       onForm: (name) => (form = name),
-      onProgress: (stage, done, total) => progress.update(stageName(stage, form), done, total),
+      onProgress: (stage, done, total) => {
+        if (stage === 'time' && !isTimed) [isTimed, shareOfOthers] = [true, watchOthers()];
+        progress.update(stageName(stage, form), done, total);
+      },
       onNotice: progress.notice,
     });
   } finally {
     progress.stop();
   }
+  warnIfBusy(shareOfOthers());
   if (format === 'json') printJson({ ...data, warnings: warningsTold() });
   else if (format === 'table') printTables(data, out);
   else printLines([renderComparison(data, format).trimEnd()]);
