@@ -3,7 +3,7 @@ import path from 'node:path';
 import { InputError } from '../../errors.js';
 import { readLabels } from '../label-list.js';
 import { labelIndex } from '../labels.js';
-import { entriesOf, imagesBelow, subfolders } from './files.js';
+import { brokenLinks, entriesOf, imagesBelow, subfolders } from './files.js';
 import { UnreadImages } from './unread.js';
 import type { DatasetContent, DatasetItem, DatasetKind, DatasetOptions, Source } from './source.js';
 
@@ -34,8 +34,13 @@ export const classFolders: DatasetKind = {
       const images = await imagesBelow(path.join(source, folder), unread);
       items.push(...images.map((image) => ({ path: image, label: indices[i]! })));
     }
+    const broken = await brokenLinks(source);
+    const lost =
+      broken.length > 0
+        ? [`WARNING: ${source}: links that lead nowhere are left out: ${listed(broken)}; mend them`]
+        : [];
     const classes = folders.map((name, i) => ({ name, index: indices[i]! })).sort((a, b) => a.index - b.index);
-    return { items, classes: classes.map(({ name }) => name), notices, unread };
+    return { items, classes: classes.map(({ name }) => name), notices: [...notices, ...lost], unread };
   },
 };
 

@@ -76,6 +76,16 @@ export async function subfolders(folder: string): Promise<string[]> {
   return names.sort(byCodeUnits);
 }
 
+/** Names of the links in a folder that lead nowhere, in name order. */
+export async function brokenLinks(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const entry of await entriesOf(folder)) {
+    if (!entry.isSymbolicLink()) continue;
+    if ((await stat(path.join(folder, entry.name)).catch(() => undefined)) === undefined) names.push(entry.name);
+  }
+  return names;
+}
+
 /** The same order on every machine, and Python's for all but rare characters; never the locale's. */
 export function byCodeUnits(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

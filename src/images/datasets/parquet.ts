@@ -57,7 +57,7 @@ export const parquet: DatasetKind = {
     const opened: ParquetFile[] = [];
     for (const file of files) {
       const summary = await reader.open(file);
-      opened.push({ file, summary, columns: columnsOf(file, summary), first: items.length });
+      opened.push({ file, summary, columns: columnsOf(file, summary, notices), first: items.length });
       const labels = options.classes === 'ignored' ? null : await readLabels(opened.at(-1)!, options, notices);
       const count = rowsIn(summary);
       for (let row = 0; row < count; row++) items.push({ path: `${file}[${row}]`, label: labels?.[row] ?? null });
@@ -71,16 +71,21 @@ function rowsIn({ groups }: ParquetSummary): number {
 }
 
 /** @throws InputError where no column, or several, may be the images */
-function columnsOf(file: string, summary: ParquetSummary): Columns {
+function columnsOf(file: string, summary: ParquetSummary, notices: Set<string>): Columns {
   const holders = summary.columns.filter(({ mayHoldImages }) => mayHoldImages);
   const named = holders.filter(({ name }) => IMAGE_COLUMN.test(name));
-  const [image] = named.length > 0 ? named : holders.length === 1 ? holders : [];
+  const [image, ...others] = named.length > 0 ? named : holders.length === 1 ? holders : [];
   const names = summary.columns.map(({ name }) => name);
   if (image === undefined && holders.length > 1) {
     const choice = holders.map(({ name }) => name).join(', ');
     throw new InputError(`${file} has several columns that may be the images: ${choice}; call one image`);
   }
   if (image === undefined) throw new InputError(`${file} has no column of images: its columns are ${names.join(', ')}`);
+  if (others.length > 0)
+    notices.add(
+      `WARNING: columns ${named.map(({ name }) => name).join(', ')} are all called as images are: ${image.name} is ` +
+        'taken; rename it where another is meant',
+    );
   const classes = CLASS_COLUMNS.map((pattern) => names.find((name) => pattern.test(name))).find(Boolean);
   return { image: image.name, classes };
 }

@@ -353,6 +353,13 @@ describe('Parquet', () => {
     expect(other.notices).toEqual([expect.stringMatching(/^WARNING: 1 of the 3 classes .* \(cat\): .* by number/)]);
   });
 
+  it('with two columns that are called as images are: the first is taken, with a warning', async () => {
+    put('a.parquet', parquet([plain, { ...plain, name: 'img' }, label]));
+    const { items, notices } = await read('a.parquet', { classCount: 3 });
+    expect(items).toHaveLength(3);
+    expect(notices).toEqual([expect.stringMatching(/^WARNING: columns image, img are .*: image is taken/)]);
+  });
+
   it('of several files of one part; several parts are refused', async () => {
     for (const i of [0, 1]) put(`data/test-0000${i}-of-00002.parquet`, parquet([plain, label]));
     expect((await read('data')).items).toHaveLength(6);

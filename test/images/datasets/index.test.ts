@@ -168,7 +168,9 @@ describe('class folders', () => {
     mkdirSync(path.join(folder, 'set'));
     symlinkSync(path.join(folder, 'real'), path.join(folder, 'set/ant'));
     symlinkSync(path.join(folder, 'nowhere'), path.join(folder, 'set/broken'));
-    expect((await open({}, 'set')).items).toEqual([['set/ant/a.jpg', 0]]);
+    const { items, notices } = await open({}, 'set');
+    expect(items).toEqual([['set/ant/a.jpg', 0]]);
+    expect(notices).toEqual([expect.stringMatching(/^WARNING: .*links that lead nowhere are left out: broken/)]);
   });
 
   it('fewer than classes are refused, where nothing says which they are', async () => {
