@@ -80,7 +80,7 @@ export function argmax(values: ArrayLike<number>): number {
 }
 
 /**
- * Integers in real units. A loop: `Float64Array.from` with a function takes twenty times as long, which counts where
+ * Integers in real units. A loop: making a Float64Array by a function takes twenty times as long, which counts where
  * there are a million classes.
  */
 export function scaled(values: ArrayLike<number>, scale: number): Float64Array {

@@ -248,7 +248,7 @@ describe('quantize refuses, writing nothing', () => {
       'labels of another model',
       ['model.onnx', ...out, '--labels', 'labels.txt'],
       3,
-      /^error: The labels file labels\.txt has 2 labels, but the model has 3 classes\n$/,
+      /^error: The labels file labels\.txt has 2 labels, but the model has 3 classes: give one for each.*\n$/,
     ],
   ])('%s', async (_what, args, expected, message) => {
     await writeFile(folder.path('labels.txt'), 'one\ntwo\n');
