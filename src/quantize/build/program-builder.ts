@@ -1,4 +1,4 @@
-import type { OpRunner, Value } from '../../engine/types.js';
+import type { LoadedOp, OpRunner, Value } from '../../engine/types.js';
 import { imageValue, type ValueSpec } from '../../engine/values.js';
 import { operandsOf } from '../../program/operands.js';
 import { canShareWeights } from '../../program/ops/linear.js';
@@ -23,26 +23,66 @@ export const WIDE: Output = { type: 'i32' };
 const FORMS: readonly Demand[] = ['codes', 'operand', 'activation', 'factor', 'fixed', 'table', 'wide'];
 const key = (id: string, form: Demand): string => `${form} ${id}`;
 
-/** A value on every image. Windows and patches are many times as large as
- * what they are cut from: they are cut anew whenever they are read. */
+/**
+ * A value on every image. Windows and patches are many times as large as what they are cut from: they are cut anew
+ * whenever they are read, and retain what they are cut from.
+ */
 export interface ImageValues {
   of(image: number): Value;
+  /** One more reads it: it is there until all have freed it. */
+  retain(): void;
   free(): void;
 }
 
-class KeptValues implements ImageValues {
+abstract class CountedValues implements ImageValues {
+  private readers = 1;
+
+  abstract of(image: number): Value;
+  protected abstract drop(): void;
+
+  retain(): void {
+    this.readers++;
+  }
+
+  free(): void {
+    if (--this.readers === 0) this.drop();
+  }
+}
+
+class KeptValues extends CountedValues {
   /** @param spare takes the values when nobody reads them any more */
   constructor(
     private readonly values: readonly Value[],
     private readonly spare: SpareValues | null,
-  ) {}
+  ) {
+    super();
+  }
 
   of(image: number): Value {
     return this.values[image];
   }
 
-  free(): void {
+  protected drop(): void {
     this.spare?.give(this.values);
+  }
+}
+
+class CutValues extends CountedValues {
+  constructor(
+    private readonly loaded: LoadedOp,
+    private readonly operands: readonly ImageValues[],
+  ) {
+    super();
+    for (const values of operands) values.retain();
+  }
+
+  of(image: number): Value {
+    return this.loaded.run(this.operands.map((values) => values.of(image)));
+  }
+
+  protected drop(): void {
+    this.loaded.free();
+    for (const values of this.operands) values.free();
   }
 }
 
@@ -118,17 +158,13 @@ export class ProgramBuilder {
       operands.map((values) => values.of(0)),
       this.input,
     );
-    const run = (image: number): Value =>
-      loaded.run(
-        operands.map((values) => values.of(image)),
-        this.spare.take(op),
-      );
     this.ops.push(op);
     if (op.op === 'windows' || op.op === 'patches') {
-      this.values.set(this.ops.length, { of: run, free: () => loaded.free() });
+      this.values.set(this.ops.length, new CutValues(loaded, operands));
       return { value: this.ops.length, op };
     }
-    const made = this.images.map((_, i) => run(i));
+    const inputsOf = (image: number): Value[] => operands.map((values) => values.of(image));
+    const made = this.images.map((_, i) => loaded.run(inputsOf(i), this.spare.take(op)));
     this.values.set(this.ops.length, new KeptValues(made, this.spare));
     loaded.free();
     return { value: this.ops.length, op };

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createReferenceRunner } from '../../../src/engine/reference.js';
+import type { OpRunner } from '../../../src/engine/types.js';
 import type { LinearOp, Op } from '../../../src/program/types.js';
 import { ProgramBuilder } from '../../../src/quantize/build/program-builder.js';
 import { uniformScales } from '../../../src/quantize/decide/encoding.js';
@@ -64,5 +65,40 @@ describe('a program under construction', () => {
     expect(builder.valuesOf(value)).toBeUndefined();
     expect(builder.has('node', 'codes')).toBe(false);
     expect(() => builder.wide('node')).toThrow(/no wide value/);
+  });
+
+  test('cuts windows from values that nobody else reads any more', () => {
+    const reference = createReferenceRunner();
+    /** Writes to memory that is given, as the native one does. */
+    const writer: OpRunner = {
+      ...reference,
+      load(op, operands, ofInput) {
+        const loaded = reference.load(op, operands, ofInput);
+        return {
+          ...loaded,
+          run(values, spare) {
+            const result = loaded.run(values);
+            if (spare === undefined) return result;
+            spare.data.set(result.data);
+            return { ...result, data: spare.data };
+          },
+        };
+      },
+    };
+    const own = new ProgramBuilder(input, images, writer, encodings);
+    const { value: pixels } = own.emit(patches);
+    own.defineWide('map', linear(pixels, Int8Array.of(3)));
+    const { value: map } = own.wide('map');
+    const windows = {
+      ...{ op: 'windows', name: 'windows', rows: 4, cols: 1, out: { type: 'i32' }, x: map },
+      ...{ size: [2, 2], kernel: [1, 1], stride: [1, 1], pad: [0, 0], dilation: [1, 1], outSize: [2, 2] },
+    } as const satisfies Op;
+    own.defineWide('windows', windows);
+    const cut = own.valuesOf(own.wide('windows').value);
+    const numbers = (): number[][] => images.map((_, i) => [...cut.of(i).data]);
+    const before = numbers();
+    own.release('map');
+    own.emit(linear(pixels, Int8Array.of(5)));
+    expect(numbers()).toEqual(before);
   });
 });
