@@ -172,7 +172,7 @@ function openLeft(file: string, start: Buffer): PartialFile {
   if (!fs.existsSync(partial))
     throw new InputError(`${partial} is not there to be resumed: leave out --resume, or --save-float`);
   const left = PartialFile.fill(file);
-  if (left.start(start.length).equals(start)) return left;
+  if (left.firstBytes(start.length).equals(start)) return left;
   left.giveUp(true);
   throw new InputError(`${partial} cannot be resumed: it is of another run. Delete it, or leave out --resume`);
 }

@@ -71,8 +71,7 @@ export class PartialFile {
     writing(this.file, () => fs.ftruncateSync(this.handle, bytes));
   }
 
-  /** The first bytes. */
-  start(length: number): Buffer {
+  firstBytes(length: number): Buffer {
     const bytes = Buffer.alloc(length);
     fs.readSync(this.handle, bytes, 0, length, 0);
     return bytes;

@@ -99,8 +99,7 @@ async function run(model: string, flags: Flags): Promise<void> {
   noticeSlowRuntime();
   const progress = new Progress();
   let form = '';
-  let shareOfOthers = (): number | null => null;
-  let isTimed = false;
+  let shareOfOthers: ReturnType<typeof watchOthers> | undefined;
   let data: ComparisonData;
   beginReading(progress, [model]);
   try {
@@ -112,7 +111,7 @@ async function run(model: string, flags: Flags): Promise<void> {
       onPlan: (plan) => progress.plan(compareSteps(plan)),
       onForm: (name) => (form = name),
       onProgress: (stage, done, total) => {
-        if (stage === 'time' && !isTimed) [isTimed, shareOfOthers] = [true, watchOthers()];
+        if (stage === 'time') shareOfOthers ??= watchOthers();
         progress.update(stageName(stage, form), done, total);
       },
       onNotice: progress.notice,
@@ -120,7 +119,7 @@ async function run(model: string, flags: Flags): Promise<void> {
   } finally {
     progress.stop();
   }
-  warnIfBusy(shareOfOthers());
+  warnIfBusy(shareOfOthers?.() ?? null);
   if (format === 'json') printJson({ ...data, warnings: warningsTold() });
   else if (format === 'table') printTables(data, out);
   else printLines([renderComparison(data, format).trimEnd()]);

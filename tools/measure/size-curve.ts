@@ -40,12 +40,12 @@ async function measure(name: string, settings: QuantizeRequest, isFirst: boolean
 }
 
 async function measureAll(): Promise<Record<'fitted' | 'nearest' | 'onnxRuntime', Point[]>> {
-  const bits: WeightBits[] = [3, 4, 5, 6, 7];
+  const bits: WeightBits[] = [3, 4, 5, 6, 7, 8];
   const fitted = [await measure('default', {}, true)];
   for (const mean of [7, 6, 5, 4.5, 4, 3.5, 3])
     fitted.unshift(await measure(`\`--target-bits ${mean}\``, { target: { bits: mean } }, false));
   const nearest: Point[] = [];
-  for (const weightBits of [...bits, 8] as WeightBits[])
+  for (const weightBits of bits)
     nearest.push(await measure(`\`--effort none --weight-bits ${weightBits}\``, { effort: 'none', weightBits }, false));
   const { models } = await compare(model, {
     ...{ images, dataset, preprocess },
