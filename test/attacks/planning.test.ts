@@ -7,6 +7,7 @@ import { decodeModel } from '../../src/program/model.js';
 import type { Op, Program } from '../../src/program/types.js';
 import { fileOf, SCATTERED } from './giants.js';
 import { sha256 } from './rehash.js';
+import { processorTime } from '../processor-time.js';
 
 const TILE = { rows: 6, cols: 64 };
 
@@ -16,9 +17,9 @@ test.each([
   ['of other columns each', 250, 4096],
 ])('%s, %i ops: planned in seconds', (shape, count, rows) => {
   const { program } = decodeModel(fileOf(SCATTERED[shape](count, rows)), sha256);
-  const start = performance.now();
+  const start = processorTime();
   planWork(workOfProgram(program), TILE);
-  expect(performance.now() - start).toBeLessThan(10_000);
+  expect(processorTime() - start).toBeLessThan(10_000);
 });
 
 test.each([
@@ -64,9 +65,9 @@ test('a run is found among many others: the time is not as the square of their n
   const expected = await createReferenceEngine(program).run(new Uint8Array(1));
   for (const { name, create } of await everyEngine()) {
     const engine = create(program, 1);
-    const start = performance.now();
+    const start = processorTime();
     const found = await engine.run(new Uint8Array(1));
-    expect(performance.now() - start, name).toBeLessThan(4000);
+    expect(processorTime() - start, name).toBeLessThan(4000);
     expect(Buffer.compare(Buffer.from(found.buffer), Buffer.from(expected.buffer)), name).toBe(0);
     await engine.close();
   }
