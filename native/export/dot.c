@@ -240,6 +240,81 @@ static inline int32_t fast_shorts(const int16_t *x, const int8_t *w, int32_t cou
   }
   return k;
 }
+#elif defined(__riscv_vector) && (defined(__riscv_v_intrinsic) || defined(__clang__)) && !defined(IVIT_PORTABLE)
+#include <riscv_vector.h>
+
+/* RISC-V's V, or Zve32x: vectors of any length. The intrinsics of clang before 16 have other names and arguments. */
+#ifdef __riscv_v_intrinsic
+#define FAST_V(name) __riscv_##name
+#define FAST_V_SUM(name, v, start, count) __riscv_##name(v, start, count)
+#else
+#define FAST_V(name) name
+#define FAST_V_SUM(name, v, start, count) name(start, v, start, count)
+#endif
+
+/* start plus all of `products` plus `count` of `last`: elements behind `count` are undefined, so they are not added. */
+static inline int32_t fast_sum(int32_t start, vint32m8_t products, vint16m4_t last, size_t count) {
+  vint32m1_t total = FAST_V(vmv_v_x_i32m1)(start, 1);
+  total = FAST_V_SUM(vredsum_vs_i32m8_i32m1, products, total, FAST_V(vsetvlmax_e32m8)());
+  if (count) total = FAST_V_SUM(vwredsum_vs_i16m4_i32m1, last, total, count);
+  return FAST_V(vmv_x_s_i32m1_i32)(total);
+}
+
+static inline vint16m4_t fast_products(const uint8_t *x, const int8_t *w, size_t count) {
+  return FAST_V(vwmulsu_vv_i16m4)(FAST_V(vle8_v_i8m2)(w, count), FAST_V(vle8_v_u8m2)(x, count), count);
+}
+
+static inline vint16m4_t fast_signed_products(const int8_t *x, const int8_t *w, size_t count) {
+  return FAST_V(vwmul_vv_i16m4)(FAST_V(vle8_v_i8m2)(w, count), FAST_V(vle8_v_i8m2)(x, count), count);
+}
+
+static inline vint16m4_t fast_load(const int8_t *from, size_t count) {
+  return FAST_V(vsext_vf2_i16m4)(FAST_V(vle8_v_i8m2)(from, count), count);
+}
+
+/* sum[i] + w*v[i]. */
+static inline vint32m8_t fast_add(vint32m8_t sum, const int8_t *v, int32_t w, size_t count) {
+  const vint32m8_t values = FAST_V(vsext_vf4_i32m8)(FAST_V(vle8_v_i8m2)(v, count), count);
+  return FAST_V(vmacc_vx_i32m8)(sum, w, values, count);
+}
+
+static inline int32_t fast_bytes(const uint8_t *x, const int8_t *w, int32_t count, uint32_t *sum) {
+  const size_t step = FAST_V(vsetvlmax_e8m2)();
+  vint32m8_t products = FAST_V(vmv_v_x_i32m8)(0, step);
+  size_t left = (size_t)count;
+  for (; left >= step; left -= step, x += step, w += step)
+    products = FAST_V(vwadd_wv_i32m8)(products, fast_products(x, w, step), step);
+  *sum = (uint32_t)fast_sum((int32_t)*sum, products, fast_products(x, w, left), left);
+  return count;
+}
+
+static inline int32_t fast_signed(const int8_t *x, const int8_t *w, int32_t count, uint32_t *sum) {
+  const size_t step = FAST_V(vsetvlmax_e8m2)();
+  vint32m8_t products = FAST_V(vmv_v_x_i32m8)(0, step);
+  size_t left = (size_t)count;
+  for (; left >= step; left -= step, x += step, w += step)
+    products = FAST_V(vwadd_wv_i32m8)(products, fast_signed_products(x, w, step), step);
+  *sum = (uint32_t)fast_sum((int32_t)*sum, products, fast_signed_products(x, w, left), left);
+  return count;
+}
+
+static inline int32_t fast_shorts(const int16_t *x, const int8_t *w, int32_t count, int64_t *sum) {
+  const size_t step = FAST_V(vsetvlmax_e16m4)();
+  for (int32_t k = 0; k < count;) {
+    size_t left = (size_t)(count - k > 512 ? 512 : count - k);
+    vint32m8_t products = FAST_V(vmv_v_x_i32m8)(0, step);
+    for (; left >= step; left -= step, k += (int32_t)step)
+      products = FAST_V(vwmacc_vv_i32m8)(products, FAST_V(vle16_v_i16m4)(x + k, step), fast_load(w + k, step), step);
+    vint32m1_t total = FAST_V_SUM(vredsum_vs_i32m8_i32m1, products, FAST_V(vmv_v_x_i32m1)(0, 1), step);
+    if (left) {
+      products = FAST_V(vwmul_vv_i32m8)(FAST_V(vle16_v_i16m4)(x + k, left), fast_load(w + k, left), left);
+      total = FAST_V_SUM(vredsum_vs_i32m8_i32m1, products, total, left);
+      k += (int32_t)left;
+    }
+    *sum += FAST_V(vmv_x_s_i32m1_i32)(total);
+  }
+  return count;
+}
 #else
 /* Nothing: all is left to the caller. */
 static inline int32_t fast_bytes(const uint8_t *x, const int8_t *w, int32_t count, uint32_t *sum) {
@@ -287,6 +362,13 @@ static void add_four(int32_t *acc, const int32_t *w, const int8_t *const *v, int
     sum = vmlaq_n_s32(sum, vldrbq_s32(v1 + i), w1);
     sum = vmlaq_n_s32(sum, vldrbq_s32(v2 + i), w2);
     vstrwq_s32(acc + i, vmlaq_n_s32(sum, vldrbq_s32(v3 + i), w3));
+  }
+#elif defined(__riscv_vector) && (defined(__riscv_v_intrinsic) || defined(__clang__)) && !defined(IVIT_PORTABLE)
+  for (size_t step; i < count; i += (int32_t)step) {
+    step = FAST_V(vsetvl_e32m8)((size_t)(count - i));
+    vint32m8_t sum = fast_add(FAST_V(vle32_v_i32m8)(acc + i, step), v0 + i, w0, step);
+    sum = fast_add(fast_add(sum, v1 + i, w1, step), v2 + i, w2, step);
+    FAST_V(vse32_v_i32m8)(acc + i, fast_add(sum, v3 + i, w3, step), step);
   }
 #endif
   for (; i < count; i++) acc[i] += w0 * v0[i] + w1 * v1[i] + w2 * v2[i] + w3 * v3[i];

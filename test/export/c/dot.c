@@ -1,9 +1,24 @@
-/* Compares the products of rows of an export with sums one by one: any count, any alignment, extremes. */
+/*
+ * Compares the products of rows of an export with sums one by one: any count, any alignment, extremes. With KERNELS it
+ * is the products alone, which may be compiled for more than the test.
+ */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
+int32_t call_bytes(const uint8_t *x, const int8_t *w, int32_t count, int32_t start);
+int32_t call_signed(const int8_t *x, const int8_t *w, int32_t count);
+int64_t call_shorts(const int16_t *x, const int8_t *w, int32_t count);
+
+#ifdef KERNELS
 #include "dot_kernels.h"
+
+int32_t call_bytes(const uint8_t *x, const int8_t *w, int32_t count, int32_t start) {
+  return dot_bytes(x, w, count, start);
+}
+int32_t call_signed(const int8_t *x, const int8_t *w, int32_t count) { return dot_signed(x, w, count); }
+int64_t call_shorts(const int16_t *x, const int8_t *w, int32_t count) { return dot_shorts(x, w, count); }
+#else
+#include <stdio.h>
 
 #define MOST 4200
 
@@ -35,8 +50,8 @@ static int compare(int32_t count, int32_t at) {
     b += left[k] * right[k];
     c += shorts[k] * right[k];
   }
-  return dot_bytes(bytes + at, right + at, count, 12345) != a || dot_signed(left + at, right + at, count) != b ||
-         dot_shorts(shorts + at, right + at, count) != c;
+  return call_bytes(bytes + at, right + at, count, 12345) != a || call_signed(left + at, right + at, count) != b ||
+         call_shorts(shorts + at, right + at, count) != c;
 }
 
 int main(void) {
@@ -52,3 +67,4 @@ int main(void) {
   printf("%d runs, %d wrong\n", runs, wrong);
   return wrong != 0;
 }
+#endif

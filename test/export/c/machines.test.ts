@@ -7,9 +7,12 @@ import { loadModel } from '../../../src/program/file.js';
 import { tinyPaperProgram, tinyProductProgram } from '../../program/tiny.js';
 import {
   MACHINES,
+  REQUIRED,
   SCALAR_MACHINES,
+  VECTOR_MACHINES,
   build,
   floatInstructions,
+  linkerOf,
   missingTools,
   ownFlags,
   runIn,
@@ -30,6 +33,14 @@ const ALLOWED = new RegExp(
   ].join('|'),
 );
 
+/** The products of rows alone, with their test. */
+function unpackProducts(): string {
+  const products = sliceSources(['dot_bytes', 'dot_signed', 'dot_shorts']);
+  const kernels = `#include <stddef.h>\n#include <stdint.h>\n${products}\n`;
+  const content = { 'dot_kernels.h': kernels, 'dot.c': DOT };
+  return unpack({ files: new Map(Object.entries(content)) });
+}
+
 describe.each(MACHINES)('exported C on $name', (machine) => {
   const missing = missingTools(machine);
   const it = test.skipIf(missing.length > 0);
@@ -45,26 +56,11 @@ describe.each(MACHINES)('exported C on $name', (machine) => {
   }, 120_000);
 
   it('gives exact products of rows', () => {
-    const products = sliceSources(['dot_bytes', 'dot_signed', 'dot_shorts']);
-    const kernels = `#include <stddef.h>\n#include <stdint.h>\n${products}\n`;
-    const folder = unpack({
-      files: new Map([
-        ['dot_kernels.h', kernels],
-        ['dot.c', DOT],
-      ]),
-    });
+    const folder = unpackProducts();
+    runIn(folder, [machine.compiler, ...STRICT, '-O2', ...machine.flags, '-DKERNELS', '-c', 'dot.c']);
     const library = machine.specs === undefined ? [] : [`--specs=${machine.specs}`];
-    const flags = [...STRICT, '-O2', ...machine.flags, ...library];
-    runIn(folder, [machine.compiler, ...flags, '-c', 'dot.c']);
-    runIn(folder, [
-      machine.compiler,
-      ...ownFlags(machine),
-      '-o',
-      'test.elf',
-      'dot.o',
-      ...library,
-      ...machine.link(folder),
-    ]);
+    const inputs = ['dot.c', 'dot.o', ...library, ...machine.link(folder)];
+    runIn(folder, [...linkerOf(machine), ...STRICT, '-O2', '-o', 'test.elf', ...inputs]);
     expect(runIn(folder, machine.run)).toMatch(/^2112 runs, 0 wrong$/m);
     expect(floatInstructions(folder, machine, 'dot.o')).toEqual([]);
   });
@@ -91,4 +87,17 @@ describe.each(SCALAR_MACHINES)('exported C on $name', (machine) => {
       expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
     }
   }, 120_000);
+});
+
+describe.each(VECTOR_MACHINES)('exported C on $name', (machine) => {
+  const it = test.skipIf(missingTools(machine).length > 0);
+
+  it('takes other instructions than plain C', () => {
+    const folder = unpackProducts();
+    const code = ['-DIVIT_PORTABLE', '-UIVIT_PORTABLE'].map((form) => {
+      runIn(folder, [machine.compiler, ...REQUIRED, '-Os', ...machine.flags, form, '-DKERNELS', '-c', 'dot.c']);
+      return runIn(folder, [`${machine.prefix}objdump`, '-d', 'dot.o']);
+    });
+    expect(code[0]).not.toBe(code[1]);
+  });
 });

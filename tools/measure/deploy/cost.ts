@@ -15,7 +15,10 @@ import type { StoredModel } from '../../../src/program/model.js';
 import { SCENES_MODEL } from '../../../test/scenes.js';
 import { MACHINES, build, missingTools, runIn, type Machine } from './targets.js';
 
-const NAMES = ['Cortex-M4', 'Cortex-M55', 'Cortex-M55, Helium', 'rv32imc'];
+const NAMES = [
+  ...['Cortex-M4', 'Cortex-M55', 'Cortex-M55, Helium'],
+  ...['rv32imc', 'rv32imc, vectors of 128 bits', 'rv64imac', 'rv64imac, vectors of 256 bits'],
+];
 const HOST_NAMES = ['x86-64, SSE2', 'x86-64, AVX2', 'x86-64, AVX-512 VNNI'];
 
 /** The same machine without the vectors of dot.c. */

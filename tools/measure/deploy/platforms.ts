@@ -178,7 +178,7 @@ function browser(id: string, title: string, isThere: boolean, start: () => Promi
 /** What `--only` calls the machines of targets.ts, in their order. */
 const MACHINE_IDS = [
   ...['gcc', 'clang', 'aarch64', 's390x', 'cortex-m4', 'cortex-m55', 'rv32imc', 'rv32imac', 'rv64imac'],
-  ...['sse2', 'avx2', 'vnni', 'dotprod', 'helium'],
+  ...['sse2', 'avx2', 'vnni', 'dotprod', 'helium', 'rv32v', 'rv64v'],
 ];
 
 export const PLATFORMS: readonly Platform[] = [

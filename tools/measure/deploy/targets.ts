@@ -12,7 +12,9 @@ export interface Machine {
   readonly isBigEndian?: true;
   /** What the processor at hand has to have, as Linux calls it. */
   readonly needs?: string;
-  /** How its compiler finds a C library for the test; left out: by itself. */
+  /** What compiles the test and links it; left out: the compiler. */
+  readonly linker?: { readonly command: string; readonly flags: readonly string[] };
+  /** How its linker finds a C library for the test; left out: by itself. */
   readonly specs?: string;
   /** Of the exported files: no float unit where there is a choice. */
   readonly flags: readonly string[];
@@ -115,6 +117,20 @@ function riscv(arch: string, abi: string, bits: 32 | 64): Machine {
   };
 }
 
+/** The same with vectors of `length` bits, which clang alone has names for. The emulator has them with floats only. */
+function riscvVectors(arch: string, extension: string, abi: string, bits: 32 | 64, length: number): Machine {
+  const scalar = riscv(arch, abi, bits);
+  return {
+    ...scalar,
+    ...{ name: `${arch}, vectors of ${length} bits`, compiler: 'clang' },
+    flags: [`--target=riscv${bits}-unknown-elf`, `-march=${arch}_${extension}`, `-mabi=${abi}`, '-mcmodel=medany'],
+    linker: { command: scalar.compiler, flags: scalar.flags },
+    link: (folder) => [...scalar.link(folder), path.join(SOURCES, 'riscv-v.c')],
+    run: scalar.run.map((word) => (word.startsWith('rv') ? `rv${bits},v=on,vext_spec=v1.0,vlen=${length}` : word)),
+    floats: /^(f(?!ence)|c\.f|vm?f(?!irst))/,
+  };
+}
+
 function linux(
   name: string,
   prefix: string,
@@ -168,6 +184,8 @@ export const VECTOR_MACHINES: readonly Machine[] = [
     run: ['qemu-aarch64', '-cpu', 'max', './test.elf'],
   },
   cortex('Cortex-M55, Helium', 'cortex-m55+nofp', MPS3, 'softfp'),
+  riscvVectors('rv32imc', 'zve32x', 'ilp32', 32, 128),
+  riscvVectors('rv64imac', 'zve64x', 'lp64', 64, 256),
 ];
 
 export const MACHINES: readonly Machine[] = [...SCALAR_MACHINES, ...VECTOR_MACHINES];
@@ -189,16 +207,24 @@ const flagsOfProcessor = (): Set<string> =>
   );
 
 /** What is not there to build for a machine, or to run it; none: it can be tested. */
-export function missingTools({ compiler, emulator, prefix, specs, needs }: Machine): string[] {
+export function missingTools(machine: Machine): string[] {
+  const { compiler, emulator, prefix, specs, needs } = machine;
+  const [linker] = linkerOf(machine);
   const runs = (tool: string, ...args: string[]): boolean => spawnSync(tool, args, { stdio: 'ignore' }).status === 0;
-  const tools = [compiler, `${prefix}objdump`, `${prefix}nm`, ...(emulator === null ? [] : [emulator])];
+  const tools = new Set([
+    compiler,
+    linker,
+    `${prefix}objdump`,
+    `${prefix}nm`,
+    ...(emulator === null ? [] : [emulator]),
+  ]);
   const isOther = prefix === '' && process.arch !== 'x64';
-  const hasLibrary = specs === undefined || runs(compiler, `--specs=${specs}`, '-E', '-x', 'c', '/dev/null');
+  const hasLibrary = specs === undefined || runs(linker, `--specs=${specs}`, '-E', '-x', 'c', '/dev/null');
   return [
     ...(isOther ? ['an x86-64 processor'] : []),
     ...(needs === undefined || flagsOfProcessor().has(needs) ? [] : [`${needs} of the processor`]),
-    ...tools.filter((tool) => !runs(tool, '--version')),
-    ...(hasLibrary ? [] : [`C library for ${compiler} (${specs})`]),
+    ...[...tools].filter((tool) => !runs(tool, '--version')),
+    ...(hasLibrary ? [] : [`C library for ${linker} (${specs})`]),
   ];
 }
 
@@ -231,6 +257,10 @@ export const REQUIRED = ['-std=c99', '-ffreestanding', '-fno-strict-aliasing'];
 export const ownFlags = ({ flags }: Machine): string[] =>
   flags.filter((flag) => !['-mgeneral-regs-only', '-msoft-float'].includes(flag));
 
+/** The command that compiles a test, which may use floats, and links it with the objects of its machine. */
+export const linkerOf = ({ linker, ...machine }: Machine): string[] =>
+  linker === undefined ? [machine.compiler, ...ownFlags(machine)] : [linker.command, ...linker.flags];
+
 /** Builds the test of an export, in its folder, as `test.elf`. */
 export function build(folder: string, machine: Machine, options: BuildOptions): void {
   const { compiler, specs, flags, link } = machine;
@@ -246,7 +276,7 @@ export function build(folder: string, machine: Machine, options: BuildOptions): 
   const test = counts ? ['-I.', path.join(SOURCES, 'count.c')] : [`${name}_test.c`, ...pixels];
   const library = specs === undefined ? [] : [`--specs=${specs}`];
   const inputs = [...test, `${name}.o`, `${name}_weights.o`, ...library, ...link(folder)];
-  runIn(folder, [compiler, '-O2', ...ownFlags(machine), '-o', 'test.elf', ...inputs]);
+  runIn(folder, [...linkerOf(machine), '-O2', '-o', 'test.elf', ...inputs]);
 }
 
 /** Instructions of an object that work on floats, or name their registers. */
