@@ -17,7 +17,53 @@ static int32_t find_source(const ivit_program *program, const gather *g, size_t 
   return g->sources[i];
 }
 
-void run_gather(const worker *w, const step *s, int32_t s0, int32_t s1) {
+/* Sources as they lie in memory: pieces [first, end) of all, from `data` on. */
+typedef struct {
+  const worker *w;
+  const gather *g;
+  size_t first, end;
+  const uint8_t *data;
+} source_window;
+
+static void look_into(source_window *at, size_t piece) {
+  const ivit_program *program = at->w->context->program;
+  size_t size = (size_t)at->g->piece, place = piece * size;
+  int32_t source = find_source(program, at->g, &place);
+  const value *d = &program->values[source];
+  at->first = piece - place / size;
+  at->end = at->first + (size_t)d->rows * (size_t)d->cols / size;
+  at->data = row_data(at->w, source, 0);
+}
+
+/* Single elements of one type: what transposes and slices of columns are made of. */
+#define GATHER_ELEMENTS(type)                                             \
+  do {                                                                    \
+    type *to = out;                                                       \
+    const type *data = (const type *)at.data;                             \
+    for (size_t i = 0; i < count; i++) {                                  \
+      if (index[i] < 0) {                                                 \
+        to[i] = (type)at.g->fill;                                         \
+        continue;                                                         \
+      }                                                                   \
+      size_t from = (size_t)index[i];                                     \
+      if (from < at.first || from >= at.end) {                            \
+        look_into(&at, from);                                             \
+        data = (const type *)at.data;                                     \
+      }                                                                   \
+      to[i] = data[from - at.first];                                      \
+    }                                                                     \
+  } while (0)
+
+static void gather_elements(source_window at, ivit_type type, const int32_t *index, size_t count, void *out) {
+  switch (ivit_size_of(type)) {
+    case 1: GATHER_ELEMENTS(uint8_t); break;
+    case 2: GATHER_ELEMENTS(int16_t); break;
+    default: GATHER_ELEMENTS(int32_t); break;
+  }
+}
+
+/* Whole rows of dynamic scales, rows of this stage, and blocks that begin within a piece. */
+static void gather_any(const worker *w, const step *s, int32_t s0, int32_t s1) {
   const ivit_program *program = w->context->program;
   const gather *g = &s->as.gather;
   ivit_type type = program->values[s->out].type;
@@ -41,6 +87,18 @@ void run_gather(const worker *w, const step *s, int32_t s0, int32_t s1) {
     out += count * ivit_size_of(type);
     at += count;
   }
+}
+
+void run_gather(const worker *w, const step *s, int32_t s0, int32_t s1) {
+  const gather *g = &s->as.gather;
+  ivit_type type = w->context->program->values[s->out].type;
+  /* A piece of one element is a whole row of this stage only where there is one column. */
+  if (g->piece > 1 || s->cols == 1 || type == IVIT_ROWS) {
+    gather_any(w, s, s0, s1);
+    return;
+  }
+  size_t at = (size_t)s0 * (size_t)s->cols, count = (size_t)(s1 - s0) * (size_t)s->cols;
+  gather_elements((source_window){.w = w, .g = g}, type, g->index + at, count, row_data(w, s->out, s0));
 }
 
 void run_mean_rows(const worker *w, const step *s, int32_t s0, int32_t s1) {
