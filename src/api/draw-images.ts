@@ -1,10 +1,11 @@
 /** Draws images at random from whatever holds them: to calibrate on, and to try recipes. */
 import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError } from '../errors.js';
 import { openDataset } from '../images/datasets/index.js';
 import { readImages } from '../images/datasets/read.js';
-import type { UnreadImages } from '../images/datasets/index.js';
+import type { StoredImage, UnreadImages } from '../images/datasets/index.js';
 import { decodeImage } from '../images/decode.js';
 import type { PixelImage } from '../images/image.js';
 import { sample } from '../images/random.js';
@@ -50,16 +51,27 @@ export async function drawImages(source: string, count: number, shard = WHOLE): 
   return { count: drawn.length, unread, notices, digest, images: decodeAll(dataset, drawn) };
 }
 
+/** Images that are decoded while earlier ones are used: Node gives the decoder four threads. */
+const AHEAD = Math.min(4, availableParallelism());
+
 async function* decodeAll(
   dataset: Awaited<ReturnType<typeof openDataset>>,
   indices: readonly number[],
 ): AsyncGenerator<DrawnImage> {
+  const decoding: Promise<DrawnImage>[] = [];
   let at = 0;
   for await (const stored of readImages(dataset, indices)) {
-    const { path: name } = dataset.items[indices[at++]!]!;
-    const isEncoded = typeof stored === 'string' || stored instanceof Uint8Array;
-    yield { path: name, image: isEncoded ? await decodeOrError(stored, name) : stored };
+    const next = decodeStored(stored, dataset.items[indices[at++]!]!.path);
+    next.catch(() => undefined); // it is awaited below, unless whoever reads the images stops before
+    decoding.push(next);
+    if (decoding.length > AHEAD) yield await decoding.shift()!;
   }
+  while (decoding.length > 0) yield await decoding.shift()!;
+}
+
+async function decodeStored(stored: StoredImage, name: string): Promise<DrawnImage> {
+  const isEncoded = typeof stored === 'string' || stored instanceof Uint8Array;
+  return { path: name, image: isEncoded ? await decodeOrError(stored, name) : stored };
 }
 
 async function decodeOrError(input: string | Uint8Array, name: string): Promise<PixelImage | InputError> {
