@@ -1,17 +1,17 @@
 /** Writes an integer model in a form that runs without this package. */
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import path from 'node:path';
 import { InputError, UsageError } from '../errors.js';
 import { EXPORT_TARGETS } from '../export/index.js';
 import type { ExportTargetName } from '../export/index.js';
-import type { Exported, ExportedFiles, ExportOptions, ExportTarget } from '../export/target.js';
+import type { Exported, ExportOptions, ExportTarget } from '../export/target.js';
 import { suggestion } from '../names.js';
-import { outputTarget, loadModel, writeAtomically } from '../program/file.js';
+import { loadModel, writeAtomically } from '../program/file.js';
 import type { MemoryOptions } from '../program/budget.js';
 import { requireIntegers } from '../program/integer-only.js';
 import type { Program } from '../program/types.js';
 import { checkOutputs } from './outputs.js';
+import { writeFolder } from './output-folder.js';
 
 export interface ExportRequest extends ExportOptions, MemoryOptions {
   /** The target: `c`, `onnx`. */
@@ -42,16 +42,17 @@ export async function exportModel(file: string, request: ExportRequest): Promise
   checkOptions(target, request);
   const name = request.name ?? identifierOf(path.basename(file).replace(/\.(ivit|safetensors)$/i, ''));
   checkName(name);
-  const output = request.output ?? (target.writes === 'folder' ? `${name}-${request.to}` : `${name}${target.writes}`);
+  const output = outputOf(target, name, request);
   checkOutput(target, output, file, request.force === true);
   const model = await loadModel(file, request);
   requireIntegers(model.program, 'exports hold integers alone');
   checkOps(model.program, target, request.to);
   const { weights, tile } = request;
   const exported = await target.write({ model, name, options: { weights, tile } });
-  if (target.writes === 'folder') writeFolder(output, exported.files);
-  else writeAtomically(output, bytesOf([...exported.files.values()][0]));
-  const files = [...exported.files].map(([at, content]) => ({ path: at, bytes: bytesOf(content).length }));
+  const contents = new Map([...exported.files].map(([at, content]) => [at, bytesOf(content)]));
+  if (target.writes === 'folder') writeFolder(output, contents);
+  else writeAtomically(output, [...contents.values()][0]);
+  const files = [...contents].map(([at, { length }]) => ({ path: at, bytes: length }));
   return { output, files, summary: exported.summary, memory: exported.memory };
 }
 
@@ -60,6 +61,12 @@ function targetOf(name: string): ExportTarget {
   if (Object.hasOwn(EXPORT_TARGETS, name)) return EXPORT_TARGETS[name as ExportTargetName];
   const names = Object.keys(EXPORT_TARGETS);
   throw new UsageError(`There is no export target ${name}; targets are ${names.join(', ')}${suggestion(name, names)}`);
+}
+
+/** A folder may be named with a slash at its end. */
+function outputOf({ writes }: ExportTarget, name: string, { to, output }: ExportRequest): string {
+  if (writes !== 'folder') return output ?? `${name}${writes}`;
+  return output?.replace(/(?!^)[/\\]+$/, '') ?? `${name}-${to}`;
 }
 
 function checkOptions(target: ExportTarget, request: ExportRequest): void {
@@ -118,48 +125,4 @@ function checkOutput(target: ExportTarget, output: string, model: string, isForc
 
 function bytesOf(content: string | Uint8Array): Uint8Array {
   return typeof content === 'string' ? Buffer.from(content) : content;
-}
-
-/**
- * Writes a folder: under a temporary name beside it first. Into a folder that is there already its files are moved one
- * by one, once all of them are on the disk; where that fails, what was there before comes back.
- *
- * @throws InputError where that fails
- */
-function writeFolder(folder: string, files: ExportedFiles): void {
-  const target = outputTarget(folder);
-  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
-  try {
-    fs.mkdirSync(temporary);
-    for (const [at, content] of files) fs.writeFileSync(path.join(temporary, at), content, { flush: true });
-    if (fs.existsSync(target)) replaceFiles(target, temporary, [...files.keys()]);
-    else fs.renameSync(temporary, target);
-  } catch (error) {
-    throw new InputError(`Cannot write ${folder}: ${(error as Error).message}`, { cause: error, code: 'UNWRITABLE' });
-  } finally {
-    fs.rmSync(temporary, { recursive: true, force: true });
-  }
-}
-
-/** Moves files into a folder, or none of them. */
-function replaceFiles(target: string, source: string, names: readonly string[]): void {
-  const undo: (() => void)[] = [];
-  const move = (from: string, to: string): void => {
-    fs.renameSync(from, to);
-    undo.push(() => fs.renameSync(to, from));
-  };
-  const old = path.join(source, 'old');
-  fs.mkdirSync(old);
-  try {
-    for (const name of names) {
-      const file = path.join(target, name);
-      const info = fs.lstatSync(file, { throwIfNoEntry: false });
-      if (info?.isDirectory()) throw new InputError(`${name} in it is a folder; move it away`);
-      if (info !== undefined) move(file, path.join(old, name));
-      move(path.join(source, name), file);
-    }
-  } catch (error) {
-    for (const back of undo.reverse()) back();
-    throw error;
-  }
 }

@@ -127,21 +127,25 @@ export function writeAtomically(file: string, bytes: Uint8Array): void {
   const target = outputTarget(file);
   const hidden = `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`;
   const temporary = path.join(path.dirname(target), hidden);
-  let handle: number | undefined;
   try {
-    handle = fs.openSync(temporary, 'wx');
-    const mode = fs.statSync(target, { throwIfNoEntry: false })?.mode;
+    writeWhole(temporary, bytes, fs.statSync(target, { throwIfNoEntry: false })?.mode);
+    fs.renameSync(temporary, target);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw unwritable(file, bytes.length, error);
+  }
+}
+
+/** Writes a file that is not there yet, to the disk: all of it, or part of it where that throws. */
+export function writeWhole(file: string, bytes: Uint8Array, mode?: number): void {
+  const handle = fs.openSync(file, 'wx');
+  try {
     if (mode !== undefined) fs.fchmodSync(handle, mode & 0o777);
     let at = 0;
     while (at < bytes.length) at += fs.writeSync(handle, bytes, at);
     fs.fsyncSync(handle);
+  } finally {
     fs.closeSync(handle);
-    handle = undefined;
-    fs.renameSync(temporary, target);
-  } catch (error) {
-    if (handle !== undefined) fs.closeSync(handle);
-    fs.rmSync(temporary, { force: true });
-    throw writeError(file, bytes.length, error);
   }
 }
 
@@ -163,7 +167,7 @@ export function checkWritable(file: string): void {
     fs.closeSync(fs.openSync(probe, 'wx'));
     fs.rmSync(probe);
   } catch (error) {
-    throw writeError(file, 0, error);
+    throw unwritable(file, 0, error);
   }
 }
 
@@ -172,15 +176,16 @@ function statOf(file: string): fs.Stats | undefined {
   try {
     return fs.statSync(file, { throwIfNoEntry: false });
   } catch (error) {
-    throw writeError(file, 0, error);
+    throw unwritable(file, 0, error);
   }
 }
 
-function writeError(file: string, bytes: number, error: unknown): InputError {
-  return new InputError(
-    `Cannot write ${file}: ${reasonOf(path.dirname(file), bytes, error as NodeJS.ErrnoException)}`,
-    { cause: error, code: 'UNWRITABLE' },
-  );
+/** What to tell of a file, or folder, that could not be written; `folder`: where it was made. */
+export function unwritable(file: string, bytes: number, error: unknown, folder = path.dirname(file)): InputError {
+  return new InputError(`Cannot write ${file}: ${reasonOf(folder, bytes, error as NodeJS.ErrnoException)}`, {
+    cause: error,
+    code: 'UNWRITABLE',
+  });
 }
 
 const isFolder = (name: string): boolean => fs.statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;

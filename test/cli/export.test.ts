@@ -1,6 +1,7 @@
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { ivit, saveTinyModel, temporaryFolder } from './ivit.js';
+import { ivit, saveTinyModel, temporaryFolder, type RunOptions } from './ivit.js';
 
 const folder = temporaryFolder();
 
@@ -14,6 +15,13 @@ beforeAll(async () => {
 });
 
 const run = (...args: string[]) => ivit(['export', ...args], { cwd: folder.path() });
+
+/** The same on a disk with a fault: a module of this folder. */
+const runOn = (disk: string, args: string[], options: RunOptions = {}) =>
+  ivit(['export', ...args], {
+    ...{ cwd: folder.path(), env: { NODE_OPTIONS: `--import ${path.join(import.meta.dirname, disk)}` } },
+    ...options,
+  });
 
 const FILES = ['.c', '.h', '_kernels.h', '_memory.c', '_test.c', '_weights.c', '_weights.h'].map((end) => `tiny${end}`);
 
@@ -66,6 +74,44 @@ test('--force: where one file cannot be replaced, all stay as they were', async 
   for (const name of ['Makefile', 'tiny.c', 'tiny.h'])
     expect(await readFile(folder.path('half', name), 'utf8')).toBe(`old ${name}`);
   expect((await readdir(folder.path())).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
+describe('export to a disk', () => {
+  test('of its own, which is the folder itself', async () => {
+    await mkdir(folder.path('mount'));
+    const { code, stderr } = await runOn('own-disk.mjs', ['tiny.ivit', '--to', 'c', '-o', 'mount/']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(await folder.files('mount')).toEqual(['Makefile', ...FILES].sort());
+  });
+
+  test.each([
+    ['a new folder', ['--to', 'c', '-o', 'none']],
+    ['an empty folder', ['--to', 'c', '-o', 'empty']],
+    ['a folder of files', ['--to', 'c', '-o', 'empty', '--force']],
+    ['a file', ['--to', 'onnx', '-o', 'none.onnx']],
+  ])('that is full: %s', async (_what, args) => {
+    await mkdir(folder.path('empty'), { recursive: true });
+    const before = await readdir(folder.path(), { recursive: true });
+    const { code, stderr } = await runOn('full-disk.mjs', ['tiny.ivit', ...args]);
+    expect(stderr.replace(/\d+/, 'N')).toBe(
+      `error: Cannot write ${args[3]}: no space left for its N bytes; free some, or choose another place with -o\n`,
+    );
+    expect(code).toBe(3);
+    expect(await readdir(folder.path(), { recursive: true })).toEqual(before);
+  });
+
+  test.each(['SIGINT', 'SIGKILL'] as const)('that is slow, ended by %s: all files or none', async (signal) => {
+    const output = `interrupted-${signal}`;
+    const { code, stderr } = await runOn('slow-disk.mjs', ['tiny.ivit', '--to', 'c', '-o', output], {
+      onStderr: (text, kill) => text.includes('writing') && kill(signal),
+    });
+    expect(stderr).toContain('writing');
+    expect(signal === 'SIGINT' ? [0, 130] : [null]).toContain(code);
+    const entries = await readdir(folder.path());
+    if (signal === 'SIGINT') expect(entries.filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    if (entries.includes(output)) expect(await folder.files(output)).toEqual(['Makefile', ...FILES].sort());
+    else expect((await run('tiny.ivit', '--to', 'c', '-o', output)).code).toBe(0);
+  });
 });
 
 describe('export refuses', () => {
