@@ -195,3 +195,7 @@ static void multiply_pairs(int32_t sums[PAIR_ROWS][16], const int16_t *const row
 #define ISA_NAME "neon-dot"
 #define ISA_TABLE ivit_isa_neon_dot
 #include "../lanes/lanes.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

@@ -19,3 +19,7 @@ DEFINE_MULTIPLY_TILE
 #define ISA_NAME "avx2"
 #define ISA_TABLE ivit_isa_avx2
 #include "../lanes/lanes.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

@@ -214,3 +214,7 @@ void ivit_avx512_softmax(const ivit_row_softmax *op, int32_t rows, const int32_t
     finish_row(&op->out, cols, e, to, scale ? scale + r : NULL, most);
   }
 }
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

@@ -590,3 +590,7 @@ void ivit_avx512_attention(const ivit_attention *op, int32_t window, int32_t hea
   }
   value_panels(&values, op, &l, &w, packed, to);
 }
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

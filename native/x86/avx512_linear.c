@@ -636,3 +636,7 @@ void ivit_avx512_linear(const ivit_linear *op, int32_t rows, int32_t n0, int32_t
     r = end;
   }
 }
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

@@ -267,3 +267,7 @@ void ivit_avx512_mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const
     finish_row(&op->out, cols, scratch, to, scale ? scale + (r - r0) : NULL, most);
   }
 }
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

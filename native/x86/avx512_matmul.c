@@ -55,3 +55,7 @@ void ivit_avx512_published(const ivit_attention *op, ivit_weigh *weigh, int32_t 
                            int32_t query1, const int8_t *q, const void *packed, void *out, void *scratch) {
   published_attention(op, weigh, window, head, query0, query1, q, packed, out, scratch);
 }
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

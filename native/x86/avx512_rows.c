@@ -473,3 +473,7 @@ void ivit_avx512_add(size_t count, const int32_t *a, const int32_t *b, int32_t *
     _mm512_mask_storeu_epi32(out + i, live, clamp_i32(sum, IVIT_WIDE_LIMIT));
   }
 }
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

@@ -58,3 +58,7 @@ const ivit_isa ivit_isa_avx512vnni = {
     .published = ivit_avx512_published,
     .multiply_in_registers = multiply_in_registers,
 };
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif

@@ -23,3 +23,7 @@ DEFINE_MULTIPLY_TILE
 #define ISA_NAME "avxvnni"
 #define ISA_TABLE ivit_isa_avxvnni
 #include "../lanes/lanes.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
