@@ -4,7 +4,7 @@ import { collect } from '../calibrate/collect.js';
 import { ChannelStatistics } from '../calibrate/statistics.js';
 import { InputError, UsageError } from '../errors.js';
 import { applyRecipe } from '../images/preprocess/recipe.js';
-import { observedGraph, observedNodes } from '../quantize/index.js';
+import { addedRows, observedNodes } from '../quantize/index.js';
 import { drawImages } from './draw-images.js';
 import { normalizationOf } from './float-input.js';
 import { hashFile } from './hash.js';
@@ -58,7 +58,7 @@ export async function observe(model: string, given: ObserveRequest): Promise<Obs
   const statistics = new Map<string, ChannelStatistics>();
   const observeAll = async (images: readonly Uint8Array[]): Promise<void> => {
     const wanted = { nodes, images: images.length, histograms: true };
-    const pass = { graph: observedGraph(graph), images, normalization, statistics: wanted, samples: new Map() };
+    const pass = { graph, added: addedRows(graph), images, normalization, statistics: wanted, samples: new Map() };
     const collected = await collect({ ...pass, runtime: { threads } });
     collected.samples.close();
     for (const [id, one] of collected.statistics) {

@@ -34,8 +34,17 @@ interface CollectListeners {
 /** Makes the value that a node is given for an image: [rows, cols]; the caller takes the memory. */
 export type GivenValue = (image: number) => Float32Array | Promise<Float32Array> | 'zeros';
 
+/** A value that is the first rows of another's. */
+export interface FirstRows {
+  /** Id of the node that has them. */
+  readonly of: string;
+  readonly count: number;
+}
+
 export interface CollectRequest {
   readonly graph: Graph;
+  /** Id → rows of the graph's values that may be asked for under an id of their own. */
+  readonly added?: ReadonlyMap<string, FirstRows>;
   /** u8 HWC pixels of each image, of the graph's input size. */
   readonly images: readonly Uint8Array[];
   readonly normalization: Normalization;
@@ -117,6 +126,8 @@ class Pass {
   readonly #request: CollectRequest;
   readonly #nodes: ReadonlyMap<string, GraphNode>;
   readonly #given: NonNullable<CollectRequest['given']>;
+  /** Under which ids a node's value is kept: its own comes first. */
+  readonly #views: ReadonlyMap<string, View[]>;
   /** How many sampled numbers of each node have been written. */
   readonly #written = new Map<string, number>();
   /** What later parts read of earlier ones, of every image. */
@@ -128,22 +139,25 @@ class Pass {
     this.#given = request.given ?? new Map<string, never>();
     this.#nodes = new Map(graph.nodes.map((node) => [node.id, node]));
     this.#carried = images.map(() => new Map<string, Float32Array>());
+    this.#views = new Map(graph.nodes.map(({ id }) => [id, [{ id, first: null }]]));
+    for (const [id, { of, count }] of request.added ?? []) {
+      const isAll = count === this.#nodes.get(of)!.rows;
+      if (this.#isAsked(id)) this.#views.get(of)!.push({ id, first: isAll ? null : count });
+    }
     this.statistics = new Map(
-      [...statistics.nodes].map((id) => [id, new ChannelStatistics(this.#node(id).cols, statistics.histograms)]),
+      [...statistics.nodes].map((id) => [id, new ChannelStatistics(this.#colsOf(id), statistics.histograms)]),
     );
     const sampled = (rowsOf: (image: number) => Int32Array): number =>
       images.reduce((n, _, i) => n + rowsOf(i).length, 0);
-    this.samples = new RowStore(
-      new Map([...samples].map(([id, rowsOf]) => [id, sampled(rowsOf) * this.#node(id).cols])),
-    );
+    this.samples = new RowStore(new Map([...samples].map(([id, rowsOf]) => [id, sampled(rowsOf) * this.#colsOf(id)])));
   }
 
   /** Runs one part on every image. */
   async run(part: GraphPart, readLater: ReadonlySet<string>, report: (image: number) => void): Promise<void> {
-    const { graph, images, runtime, samples } = this.#request;
+    const { graph, images, runtime } = this.#request;
     const given = this.#given;
     const ids = part.nodes.map(({ id }) => id);
-    const seen = ids.filter((id) => this.statistics.has(id) || samples.has(id) || id === graph.output);
+    const seen = ids.filter((id) => this.#views.get(id)!.some((view) => this.#isAsked(view.id)));
     const carriedOn = part.carried.filter((id) => !given.has(id));
     const outputs = [...new Set([...seen, ...carriedOn])];
     const computed = part.nodes.filter(({ id }) => !given.has(id));
@@ -152,11 +166,11 @@ class Pass {
     this.runtime = model.runtime;
     try {
       // While one image is observed, others are computed; all are asked for, and observed, in their order.
-      const asked: Promise<Map<string, Observed>>[] = [];
-      const ask = async (i: number): Promise<Map<string, Observed>> =>
+      const asked: Promise<Map<string, Observed[]>>[] = [];
+      const ask = async (i: number): Promise<Map<string, Observed[]>> =>
         model.observe(
           await this.#feeds(model, inputs, readLater, i),
-          new Map(outputs.map((id) => [id, this.#observation(id, i, carriedOn.includes(id))])),
+          new Map(outputs.map((id) => [id, this.#observations(id, i, carriedOn.includes(id))])),
         );
       for (const i of images.keys()) {
         while (asked.length < images.length && asked.length <= i + model.lanes) {
@@ -167,9 +181,9 @@ class Pass {
         const values = await asked[i];
         delete asked[i];
         for (const id of seen) this.#keep(id, values.get(id)!);
-        this.#output(values.get(graph.output)?.whole, i);
+        this.#output(values.get(graph.output)?.[0].whole, i);
         const carried = this.#carried[i];
-        for (const id of carriedOn) carried.set(id, values.get(id)!.whole!);
+        for (const id of carriedOn) carried.set(id, values.get(id)![0].whole!);
         for (const id of carried.keys()) if (!readLater.has(id)) carried.delete(id);
         report(i);
       }
@@ -211,30 +225,55 @@ class Pass {
     return feeds;
   }
 
-  /** What is wanted of a node's value for image i. */
-  #observation(id: string, i: number, isCarried: boolean): Observation {
+  /** What is wanted of a node's value for image i, by its views. All of it is looked at once, whoever asks. */
+  #observations(id: string, i: number, isCarried: boolean): Observation[] {
     const { graph, statistics, samples } = this.#request;
-    const moments = i < statistics.images && this.statistics.has(id);
-    return {
-      channels: this.#node(id).cols,
-      moments,
-      rows: samples.get(id)?.(i) ?? null,
-      whole: isCarried || id === graph.output || (moments && statistics.histograms),
-    };
+    const views = this.#views.get(id)!;
+    const hasMoments = (view: View): boolean => i < statistics.images && this.statistics.has(view.id);
+    return views.map((view, v) => {
+      const moments =
+        v === 0 ? views.some((one) => one.first === null && hasMoments(one)) : view.first !== null && hasMoments(view);
+      return {
+        channels: this.#node(id).cols,
+        first: view.first,
+        moments,
+        rows: samples.get(view.id)?.(i) ?? null,
+        whole: (v === 0 && (isCarried || id === graph.output)) || (moments && statistics.histograms),
+      };
+    });
   }
 
   /** Keeps what was observed of a node's value for image i. */
-  #keep(id: string, { moments, rows, whole }: Observed): void {
-    if (moments !== null) this.statistics.get(id)!.add(moments, whole ?? undefined);
-    if (rows === null) return;
-    const at = this.#written.get(id) ?? 0;
-    this.samples.write(id, at, rows);
-    this.#written.set(id, at + rows.length);
+  #keep(id: string, observed: readonly Observed[]): void {
+    for (const [v, view] of this.#views.get(id)!.entries()) {
+      const { moments, whole } = observed[view.first === null ? 0 : v];
+      if (moments !== null) this.statistics.get(view.id)?.add(moments, whole ?? undefined);
+      const { rows } = observed[v];
+      if (rows === null) continue;
+      const at = this.#written.get(view.id) ?? 0;
+      this.samples.write(view.id, at, rows);
+      this.#written.set(view.id, at + rows.length);
+    }
+  }
+
+  #isAsked(id: string): boolean {
+    const { graph, statistics, samples } = this.#request;
+    return statistics.nodes.has(id) || samples.has(id) || id === graph.output;
+  }
+
+  #colsOf(id: string): number {
+    return this.#node(this.#request.added?.get(id)?.of ?? id).cols;
   }
 
   #node(id: string): GraphNode {
     return this.#nodes.get(id)!;
   }
+}
+
+/** An id under which a node's value is kept: its first rows, or all (null). */
+interface View {
+  readonly id: string;
+  readonly first: number | null;
 }
 
 interface Feed {

@@ -4,6 +4,8 @@ import { momentsOf, type ChannelMoments } from './numerics.js';
 /** What is wanted of a value [rows, channels] of one image. */
 export interface Observation {
   readonly channels: number;
+  /** Only so many rows are looked at, the first ones; null: all. */
+  readonly first: number | null;
   readonly moments: boolean;
   /** Which rows are wanted; null: none. */
   readonly rows: Int32Array | null;
@@ -19,7 +21,8 @@ export interface Observed {
   readonly whole: Float32Array | null;
 }
 
-export function observe(value: Float32Array, { channels, moments, rows, whole }: Observation): Observed {
+export function observe(all: Float32Array, { channels, first, moments, rows, whole }: Observation): Observed {
+  const value = first === null ? all : all.subarray(0, first * channels);
   return {
     moments: moments ? momentsOf(value, channels) : null,
     rows: rows === null ? null : takeRows(value, channels, rows),

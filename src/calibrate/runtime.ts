@@ -49,7 +49,10 @@ export interface FloatModelPool extends FloatModel {
   /** Runs that may be asked for at once. */
   readonly lanes: number;
   /** Runs the model, of float32, on inputs whose memory it takes, and keeps of each output what is wanted. */
-  observe(inputs: ObservedInputs, wanted: ReadonlyMap<string, Observation>): Promise<Map<string, Observed>>;
+  observe(
+    inputs: ObservedInputs,
+    wanted: ReadonlyMap<string, readonly Observation[]>,
+  ): Promise<Map<string, Observed[]>>;
 }
 
 /** The same as a run's inputs, or zeros. */

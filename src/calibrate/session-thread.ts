@@ -32,8 +32,8 @@ export interface ThreadSession extends Session {
   /** @param feeds their memory goes to the thread */
   observe(
     feeds: Readonly<Record<string, FeedTensor>>,
-    wanted: Readonly<Record<string, Observation>>,
-  ): Promise<Record<string, Observed>>;
+    wanted: Readonly<Record<string, readonly Observation[]>>,
+  ): Promise<Record<string, Observed[]>>;
 }
 
 /** What session-worker.ts is asked for; it answers with the number of the call. */
@@ -50,7 +50,7 @@ export interface SessionCall {
     | {
         readonly kind: 'observe';
         readonly feeds: Readonly<Record<string, FeedTensor>>;
-        readonly wanted: Readonly<Record<string, Observation>>;
+        readonly wanted: Readonly<Record<string, readonly Observation[]>>;
       }
     | { readonly kind: 'release' };
 }
@@ -126,7 +126,7 @@ class SessionThread {
       observe: (feeds, wanted) => {
         const given = compacted(feeds);
         return this.ask(session, { kind: 'observe', feeds: given, wanted }, buffersIn(given)) as Promise<
-          Record<string, Observed>
+          Record<string, Observed[]>
         >;
       },
       release: async () => void (await this.ask(session, { kind: 'release' })),

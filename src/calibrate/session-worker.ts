@@ -59,10 +59,10 @@ class Sessions {
         const { feeds, wanted } = request;
         const results = await this.#run(id, feeds, Object.keys(wanted));
         return Object.fromEntries(
-          Object.entries(results).map(([name, tensor]): [string, Observed] => {
-            const observed = observe(tensor.data as Float32Array, wanted[name]);
+          Object.entries(results).map(([name, tensor]): [string, Observed[]] => {
+            const observed = wanted[name].map((one) => observe(tensor.data as Float32Array, one));
             tensor.dispose();
-            transfer.push(...buffersOf(observed));
+            transfer.push(...observed.flatMap(buffersOf));
             return [name, observed];
           }),
         );

@@ -6,7 +6,7 @@ import type { Calibration } from './context.js';
 import { EFFORT_SETTINGS } from './effort.js';
 import { chooseSamples } from './fit/samples.js';
 import { FloatPasses } from './float-passes.js';
-import { separateOutputRows } from './output-rows.js';
+import { addedRows, separateOutputRows } from './output-rows.js';
 import { planGraph } from './plan/index.js';
 import type { QuantizeRequest, QuantizeResult } from './request.js';
 import type { Scheme } from './schemes/scheme.js';
@@ -27,12 +27,9 @@ export interface SplitImages<T = Uint8Array> {
   readonly fitImages: number;
 }
 
-/** The graph that calibration runs, whatever the options. */
-export const observedGraph = (graph: Graph): Graph => separateOutputRows(graph);
-
 /** The nodes whose values calibration observes, whatever the options: those of others follow. */
 export function observedNodes(graph: Graph): GraphNode[] {
-  return observedGraph(graph).nodes.filter((node) => node.op !== 'constant' && node.op !== 'windows');
+  return separateOutputRows(graph).nodes.filter((node) => node.op !== 'constant' && node.op !== 'windows');
 }
 
 /**
@@ -51,15 +48,15 @@ export async function calibrate(
     statistics: { given, observeImages = true, histograms = false } = {},
     threads = 1,
   } = request;
-  const separated = observedGraph(request.graph);
-  const graph = scheme.techniques.separatesOutputRows ? separated : request.graph;
+  const graph = scheme.techniques.separatesOutputRows ? separateOutputRows(request.graph) : request.graph;
   const plan = planGraph(graph, scheme.inputs);
   const samples = chooseSamples(graph, plan, EFFORT_SETTINGS[options.effort].rowsPerImage);
   const collected = await passes.get(scheme.techniques.separatesOutputRows, async () => {
     const kept = getPass(stages);
     if (kept !== undefined) return kept;
     const pass = await collect({
-      graph: separated,
+      graph: request.graph,
+      added: addedRows(request.graph),
       images,
       normalization,
       statistics: {

@@ -22,7 +22,8 @@ import { keptOr, named } from './stages.js';
 import { buildToTarget, checkTarget } from './target.js';
 
 export type { Agreement } from '../metrics/agreement.js';
-export { calibrate, holdOut, observedGraph, observedNodes } from './calibration.js';
+export { calibrate, holdOut, observedNodes } from './calibration.js';
+export { addedRows } from './output-rows.js';
 export { EFFORT_SETTINGS } from './effort.js';
 export { FloatPasses } from './float-passes.js';
 export type { FunctionOp } from './functions.js';

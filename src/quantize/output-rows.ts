@@ -1,3 +1,4 @@
+import type { FirstRows } from '../calibrate/collect.js';
 import { withOperands } from '../graph/nodes/index.js';
 import type {
   ActivationNode,
@@ -38,6 +39,16 @@ export function separateOutputRows(graph: Graph): Graph {
 
 /** Graphs separated so far: several stages ask for the same. */
 const known = new WeakMap<Graph, Graph>();
+
+/**
+ * The nodes that separation added to a graph. In floats, each has the values of a node that was there before, of its
+ * first rows: so the float model need not compute them.
+ */
+export function addedRows(graph: Graph): Map<string, FirstRows> {
+  const before = new Set(graph.nodes.map(({ id }) => id));
+  const added = separateOutputRows(graph).nodes.filter(({ id }) => !before.has(id));
+  return new Map(added.map(({ id, rows }) => [id, { of: id.slice(0, id.lastIndexOf('#')), count: rows }]));
+}
 
 /** Of the last value of which only some rows reach the output. */
 function outputRows(graph: Graph, { needed }: Plan): OutputRows | null {
