@@ -58,7 +58,8 @@ export async function observe(model: string, given: ObserveRequest): Promise<Obs
   const statistics = new Map<string, ChannelStatistics>();
   const observeAll = async (images: readonly Uint8Array[]): Promise<void> => {
     const wanted = { nodes, images: images.length, histograms: true };
-    const pass = { graph, added: addedRows(graph), images, normalization, statistics: wanted, samples: new Map() };
+    const notComputed = { added: addedRows(graph) };
+    const pass = { graph, notComputed, images, normalization, statistics: wanted, samples: new Map() };
     const collected = await collect({ ...pass, runtime: { threads } });
     collected.samples.close();
     for (const [id, one] of collected.statistics) {

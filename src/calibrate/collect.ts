@@ -41,18 +41,23 @@ export interface FirstRows {
   readonly count: number;
 }
 
-export interface CollectRequest {
-  readonly graph: Graph;
+/** Values that there are without computing them. */
+interface NotComputed {
+  /** Node id → the value that the node is given. */
+  readonly given?: ReadonlyMap<string, GivenValue>;
   /** Id → rows of the graph's values that may be asked for under an id of their own. */
   readonly added?: ReadonlyMap<string, FirstRows>;
+}
+
+export interface CollectRequest {
+  readonly graph: Graph;
   /** u8 HWC pixels of each image, of the graph's input size. */
   readonly images: readonly Uint8Array[];
   readonly normalization: Normalization;
   readonly statistics: StatisticsRequest;
   /** Node id → which rows of its value to keep for image i. */
   readonly samples: ReadonlyMap<string, (image: number) => Int32Array>;
-  /** Node id → the value that it is given, instead of computing it. */
-  readonly given?: ReadonlyMap<string, GivenValue>;
+  readonly notComputed?: NotComputed;
   readonly runtime: RuntimeSettings;
   readonly listeners?: CollectListeners;
 }
@@ -125,7 +130,7 @@ class Pass {
 
   readonly #request: CollectRequest;
   readonly #nodes: ReadonlyMap<string, GraphNode>;
-  readonly #given: NonNullable<CollectRequest['given']>;
+  readonly #given: NonNullable<NotComputed['given']>;
   /** Under which ids a node's value is kept: its own comes first. */
   readonly #views: ReadonlyMap<string, View[]>;
   /** How many sampled numbers of each node have been written. */
@@ -136,11 +141,11 @@ class Pass {
   constructor(request: CollectRequest) {
     const { graph, images, statistics, samples } = request;
     this.#request = request;
-    this.#given = request.given ?? new Map<string, never>();
+    this.#given = request.notComputed?.given ?? new Map<string, never>();
     this.#nodes = new Map(graph.nodes.map((node) => [node.id, node]));
     this.#carried = images.map(() => new Map<string, Float32Array>());
     this.#views = new Map(graph.nodes.map(({ id }) => [id, [{ id, first: null }]]));
-    for (const [id, { of, count }] of request.added ?? []) {
+    for (const [id, { of, count }] of request.notComputed?.added ?? []) {
       const isAll = count === this.#nodes.get(of)!.rows;
       if (this.#isAsked(id)) this.#views.get(of)!.push({ id, first: isAll ? null : count });
     }
@@ -262,7 +267,7 @@ class Pass {
   }
 
   #colsOf(id: string): number {
-    return this.#node(this.#request.added?.get(id)?.of ?? id).cols;
+    return this.#node(this.#request.notComputed?.added?.get(id)?.of ?? id).cols;
   }
 
   #node(id: string): GraphNode {

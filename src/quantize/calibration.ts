@@ -56,7 +56,7 @@ export async function calibrate(
     if (kept !== undefined) return kept;
     const pass = await collect({
       graph: request.graph,
-      added: addedRows(request.graph),
+      notComputed: { added: addedRows(request.graph) },
       images,
       normalization,
       statistics: {

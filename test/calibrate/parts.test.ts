@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { collect, NO_STATISTICS } from '../../src/calibrate/collect.js';
+import { addedRows, separateOutputRows } from '../../src/quantize/output-rows.js';
 import { cutGraph } from '../../src/calibrate/parts.js';
 import { openFloatModel } from '../../src/calibrate/runtime.js';
 import { importModel } from '../../src/importer/index.js';
@@ -82,6 +83,41 @@ test('statistics, samples and logits do not depend on the cuts', async () => {
   cut.samples.close();
 });
 
+test.each([undefined, 20_000])(
+  'added rows have what nodes of their own compute, parts of %s bytes',
+  async (partBytes) => {
+    const model = zooModel('timm_ts_opset17');
+    const { graph } = await importModel(model.path);
+    const separated = separateOutputRows(graph);
+    const added = addedRows(graph);
+    const nodes = separated.nodes.filter(({ op }) => op !== 'constant');
+    const sampled = nodes.filter(({ id }) => added.has(id));
+    expect(sampled.length).toBeGreaterThan(10);
+    const request = {
+      images: (await zooImages(model)).map(({ pixels }) => pixels),
+      normalization: NORMALIZATION,
+      statistics: { nodes: new Set(nodes.map(({ id }) => id)), images: 2, histograms: true },
+      samples: new Map(sampled.map(({ id, rows }) => [id, (image: number) => Int32Array.of(image % rows)])),
+      runtime: { threads: 1, partBytes },
+    };
+    const computed = await collect({ ...request, graph: separated });
+    const taken = await collect({ ...request, graph, notComputed: { added } });
+    for (const { id, cols } of nodes) {
+      const [one, other] = [computed, taken].map(({ statistics }) => statistics.get(id)!);
+      for (const field of ['min', 'max', 'nextMin', 'nextMax', 'sum', 'sumOfSquares'] as const)
+        other![field].forEach((value, c) => expect(value, `${id} ${field}`).toBeCloseTo(one![field][c]!, 2));
+      expect([other!.images, other!.count, other!.channels]).toEqual([one!.images, one!.count, cols]);
+      expect(other!.histogram.reduce((a, b) => a + b)).toBe(one!.count * cols);
+    }
+    for (const { id, cols } of sampled) {
+      const [one, other] = [computed, taken].map(({ samples }) => samples.read(id, 0, 3 * cols));
+      other!.forEach((value, i) => expect(value, id).toBeCloseTo(one![i]!, 3));
+    }
+    computed.samples.close();
+    taken.samples.close();
+  },
+);
+
 test('values that are given take the place of computed ones, wherever the cuts are', async () => {
   const model = zooModel('timm_ts_opset17');
   const { graph } = await importModel(model.path);
@@ -105,7 +141,7 @@ test('values that are given take the place of computed ones, wherever the cuts a
       ...common,
       samples: new Map(),
       runtime: { threads: 1, partBytes },
-      given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, image)])),
+      notComputed: { given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, image)])) },
     });
     same.logits.forEach((logits, i) => logits.forEach((v, c) => expect(v).toBeCloseTo(computed.logits[i][c], 4)));
     // Those of another image.
@@ -113,7 +149,9 @@ test('values that are given take the place of computed ones, wherever the cuts a
       ...common,
       samples: new Map(),
       runtime: { threads: 1, partBytes },
-      given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, (image + 1) % 3)])),
+      notComputed: {
+        given: new Map(linears.map((node) => [node.id, (image: number) => valueOf(node, (image + 1) % 3)])),
+      },
     });
     others.logits.forEach((logits, i) =>
       expect(Math.max(...logits.map((v, c) => Math.abs(v - computed.logits[i][c])))).toBeGreaterThan(0.01),

@@ -125,7 +125,7 @@ async function addErrors(
     graph: withErrors(quantization, segment),
     images: segment.candidates.flatMap(() => images),
     samples: new Map(),
-    given: givenValues(quantization, segment, exact),
+    notComputed: { given: givenValues(quantization, segment, exact) },
     listeners: {
       onOutput: (values, run) =>
         errors.get(segment.candidates[Math.floor(run / length)])!.add(exact.logits[run % length], values),
