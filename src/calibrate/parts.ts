@@ -12,7 +12,7 @@ export interface GraphPart {
 }
 
 /** Weights in one part. ONNX Runtime needs about four times as much while it loads them. */
-const PART_BYTES = 1 << 28;
+const PART_BYTES = 1 << 26;
 
 /**
  * Cuts a graph so that no part has more weights than `limit`, unless one node has. A model of any size then runs in

@@ -7,7 +7,7 @@ import { InputError } from '../errors.js';
  * Bytes from which on rows are kept in a file. The sampled rows of ViT-L on 256 images are 3.3 GB, and one layer is
  * read at a time.
  */
-const MEMORY_LIMIT = 1 << 30;
+const MEMORY_LIMIT = 1 << 28;
 
 /** Float rows by name, written once and read back a stretch at a time. Many rows are kept in a temporary file. */
 export class RowStore {
