@@ -83,10 +83,19 @@ static int32_t pack_panel(const matmul_job *job, int32_t j0, int32_t count, int3
   int16_t *panel = job->panel;
   if (width != (size_t)count || inner % 2) __builtin_memset(panel, 0, pairs * width * 2 * sizeof *panel);
   if (op->b_transposed) {
-    for (int32_t k = 0; k < inner; k++) {
-      const int16_t *from = job->b + ivit_locate(&op->b, job->first_b + k0 + k, job->head) + j0;
-      int16_t *to = panel + (size_t)(k / 2) * width * 2 + k % 2;
-      for (int32_t c = 0; c < count; c++) to[2 * c] = from[c];
+    /* Two rows at once: their numbers lie in turns. */
+    int16_t *to = panel;
+    for (int32_t k = 0; k + 1 < inner; k += 2, to += 2 * width) {
+      const int16_t *first = job->b + ivit_locate(&op->b, job->first_b + k0 + k, job->head) + j0;
+      const int16_t *second = job->b + ivit_locate(&op->b, job->first_b + k0 + k + 1, job->head) + j0;
+      for (int32_t c = 0; c < count; c++) {
+        to[2 * c] = first[c];
+        to[2 * c + 1] = second[c];
+      }
+    }
+    if (inner % 2) {
+      const int16_t *last = job->b + ivit_locate(&op->b, job->first_b + k0 + inner - 1, job->head) + j0;
+      for (int32_t c = 0; c < count; c++) to[2 * c] = last[c];
     }
   } else {
     for (int32_t c = 0; c < count; c++) {

@@ -5,21 +5,25 @@ import { foldAffine } from './fold-affine.js';
 import { gatherFirst } from './gather-first.js';
 import { joinHeads } from './join-heads.js';
 import { mergeGathers } from './merge-gathers.js';
+import { mixGathered } from './mix-gathered.js';
 import { mixInPlace } from './mix-in-place.js';
 import { partOperands } from './part-operands.js';
 import type { Pass } from './pass.js';
-import { readTransposed } from './read-transposed.js';
+import { readInPlace } from './read-in-place.js';
+import { scaleColumns } from './scale-columns.js';
 import { splitLinear } from './split-linear.js';
 
 const passes: readonly Pass[] = [
   foldAffine,
+  scaleColumns,
   splitLinear,
   joinHeads,
   gatherFirst,
   mergeGathers,
   mixInPlace,
   partOperands,
-  readTransposed,
+  mixGathered,
+  readInPlace,
 ];
 
 /**

@@ -32,9 +32,13 @@ export const matmul: NodeBuilder<MatmulNode> = {
 const columnOf = ({ b, n }: MatmulNode, c: number, columns: number): number =>
   b.transposed ? (b.offset + Math.floor(c / n) * b.headStride + (c % n)) % columns : 0;
 
-/** What is summed has one scale: all of it, or each column where these are the rows of a transposed operand. */
-function operandForm({ a, b }: MatmulNode, { id, cols }: GraphNode): Extract<Demand, 'fixed' | 'factor'> {
-  return b.transposed && b.source === id && a.source !== id && b.stride === cols ? 'factor' : 'fixed';
+/**
+ * What is summed has one scale: all of it, or each column where these are the rows of a transposed product. Those of a
+ * layer have one, as its other channels do that products read: it is converted once.
+ */
+function operandForm({ a, b }: MatmulNode, { id, cols, op }: GraphNode): Extract<Demand, 'fixed' | 'factor'> {
+  const isProduct = op === 'matmul' && b.source === id && a.source !== id;
+  return b.transposed && isProduct && b.stride === cols ? 'factor' : 'fixed';
 }
 
 function operandOf(
