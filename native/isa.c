@@ -24,6 +24,33 @@ static int has_avx2(void) {
   return __builtin_cpu_supports("avx2");
 }
 
+#ifdef IVIT_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* arch_prctl's request for the tiles' data, of which the system keeps 8 KB for each thread that uses them. */
+enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+
+/*
+ * Leaf 7: AMX-TILE and AMX-INT8 in bits 24 and 25 of EDX. Leaf 0x1d, subleaf 1: 8 tiles of 16 rows of 64 bytes. The
+ * system may refuse, or not know of tiles (before Linux 5.16, or in a container that forbids the call).
+ */
+static int ask_for_tiles(void) {
+  unsigned a, b, c, d;
+  if (!has_avx512vnni() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 24 & 3) != 3) return 0;
+  if (!__get_cpuid_count(0x1d, 1, &a, &b, &c, &d) || b >> 16 < 8 || (b & 0xffff) < 64 || (c & 0xffff) < 16) return 0;
+  return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+/* Asks once for the whole process. */
+static int has_amx(void) {
+  enum { UNKNOWN, ABSENT, PRESENT };
+  static _Atomic int known;
+  if (known == UNKNOWN) known = ask_for_tiles() ? PRESENT : ABSENT;
+  return known == PRESENT;
+}
+#endif
+
 /* Not every compiler knows this feature by name: leaf 7, subleaf 1, bit 4 of EAX. */
 static int has_avxvnni(void) {
 #ifdef VNNI_ENCODING
@@ -51,6 +78,9 @@ int ivit_simd128_supported(void);
 static const candidate candidates[] = {
 #if defined(__wasm_simd128__)
     {&ivit_isa_simd128, ivit_simd128_supported},
+#endif
+#ifdef IVIT_AMX
+    {&ivit_isa_amx, has_amx},
 #endif
 #if defined(__x86_64__)
     {&ivit_isa_avx512vnni, has_avx512vnni},

@@ -437,6 +437,13 @@ extern const ivit_isa ivit_isa_portable;
 extern const ivit_isa ivit_isa_avx512vnni;
 extern const ivit_isa ivit_isa_avxvnni;
 extern const ivit_isa ivit_isa_avx2;
+/* Programs ask Linux for the tile registers; the header tells that the compiler knows them. */
+#if defined(__linux__) && defined(__has_include)
+#if __has_include(<amxint8intrin.h>)
+#define IVIT_AMX
+extern const ivit_isa ivit_isa_amx;
+#endif
+#endif
 #elif defined(__aarch64__)
 extern const ivit_isa ivit_isa_neon_dot;
 #endif

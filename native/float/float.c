@@ -4,6 +4,9 @@
 /* The rows that are compiled for a table's instructions. */
 static const ivit_float_rows *rows_of(const ivit_isa *isa) {
 #if defined(__x86_64__)
+#ifdef IVIT_AMX
+  if (isa == &ivit_isa_amx) return &ivit_float_avx512;
+#endif
   if (isa == &ivit_isa_avx512vnni) return &ivit_float_avx512;
   if (isa == &ivit_isa_avxvnni || isa == &ivit_isa_avx2) return &ivit_float_avx2;
 #endif

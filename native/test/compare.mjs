@@ -1,7 +1,8 @@
 /**
- * Builds and runs compare.c: every instruction set of this machine against plain C, AVX-VNNI in the encoding of AVX-512
- * where the machine has that alone, and the ARM kernels, cross-compiled, in an emulator where both tools are installed
- * (Debian: apt-get install gcc-aarch64-linux-gnu qemu-user).
+ * Builds and runs compare.c: every instruction set of this machine against plain C, AMX with tiles for the smallest
+ * layers, too, AVX-VNNI in the encoding of AVX-512 where the machine has that alone, and the ARM kernels,
+ * cross-compiled, in an emulator where both tools are installed (Debian: apt-get install gcc-aarch64-linux-gnu
+ * qemu-user).
  *
  *   node native/test/compare.mjs [rounds] [cases] [--sanitize]
  *
@@ -79,10 +80,12 @@ try {
   } else {
     const own = { x64: 'x86', arm64: 'arm' }[process.arch];
     const program = build(compiler, sanitizers, own === undefined ? [] : sources(own), 'compare');
-    for (const isa of own === 'x86' ? ['avx512vnni', 'avxvnni', 'avx2'] : own === 'arm' ? ['neon-dot'] : [])
+    for (const isa of own === 'x86' ? ['amx', 'avx512vnni', 'avxvnni', 'avx2'] : own === 'arm' ? ['neon-dot'] : [])
       compare([program], isa);
-    if (own === 'x86')
+    if (own === 'x86') {
+      compare([build(compiler, [...sanitizers, '-DAMX_LEAST_WORK=0'], sources(own), 'compare-amx')], 'amx');
       compare([build(compiler, [...sanitizers, '-DVNNI_ENCODING=""'], sources(own), 'compare-vnni')], 'avxvnni');
+    }
   }
   const cross = ['aarch64-linux-gnu-gcc', 'qemu-aarch64'];
   if (process.arch !== 'arm64' && cross.every(has)) {

@@ -35,7 +35,7 @@ static void pack_panels(const ivit_linear *op, void *packed) {
 
 /* Rows of a 16-bit input that are split at a time: the high codes of a row, then the low ones, in whole groups. */
 enum { SPLIT_ROWS = 8 * TILE_ROWS };
-static size_t split_half(const ivit_linear *op) { return (size_t)groups_of(op->in_features) * GROUP; }
+static size_t split_half(const ivit_linear *op) { return (size_t)((const linear_header *)op->packed)->groups * GROUP; }
 
 static size_t split_scratch(const ivit_linear *op) {
   return op->x_type == IVIT_I16 ? SPLIT_ROWS * 2 * split_half(op) : 0;

@@ -43,7 +43,7 @@ export interface LoadedOp {
 /** Runs whole programs. */
 export interface Engine {
   readonly backend: BackendName;
-  /** Which instruction set runs: `avx512vnni`, `avx2`, `neon-dot`, `simd128`, `scalar`, … */
+  /** Which instruction set runs: `amx`, `avx512vnni`, `avx2`, `neon-dot`, `simd128`, `scalar`, … */
   readonly isa: string;
   readonly threads: number;
   /** @param pixels u8 HWC of the program's input size. @returns the output value, a copy */
