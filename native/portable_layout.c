@@ -2,6 +2,18 @@
 #include "arith.h"
 
 /*
+ * A few bytes, 16 at a time where that many may be written: what lies behind them is written later.
+ */
+static void copy_few(uint8_t *to, const uint8_t *from, size_t count, const uint8_t *end) {
+  enum { AT_ONCE = 16 };
+  if (count > 4 * AT_ONCE || (size_t)(end - to) < round_up(count, AT_ONCE)) {
+    ivit_copy(to, from, count);
+    return;
+  }
+  for (size_t i = 0; i < count; i += AT_ONCE) ivit_copy(to + i, from + i, AT_ONCE);
+}
+
+/*
  * A line of taps is copied at once where its pixels lie side by side: taps left of the map, inside of it, and right of
  * it.
  */
@@ -10,6 +22,7 @@ void ivit_portable_windows(const ivit_windows *op, ivit_type type, int32_t r0, i
   const size_t tap = (size_t)m->channels, bytes = tap * ivit_size_of(type);
   const uint8_t *from = x;
   uint8_t *to = out;
+  const uint8_t *end = to + (size_t)(r1 - r0) * (size_t)m->kernel_h * (size_t)m->kernel_w * bytes;
   for (int32_t row = r0; row < r1; row++) {
     int32_t top = row / m->out_w * m->stride_h - m->pad_top, left = row % m->out_w * m->stride_w - m->pad_left;
     for (int32_t ky = 0; ky < m->kernel_h; ky++) {
@@ -20,7 +33,7 @@ void ivit_portable_windows(const ivit_windows *op, ivit_type type, int32_t r0, i
         if (inside && m->dilation_w == 1) taps = ivit_min(m->kernel_w - kx, m->width - column);
         size_t count = (size_t)taps * bytes;
         if (inside)
-          ivit_copy(to, from + ((size_t)y * (size_t)m->width + (size_t)column) * bytes, count);
+          copy_few(to, from + ((size_t)y * (size_t)m->width + (size_t)column) * bytes, count, end);
         else
           ivit_fill(to, op->fill, tap, type);
         to += count;
@@ -35,15 +48,21 @@ void ivit_portable_patches(const ivit_geometry *map, int32_t r0, int32_t r1, con
   ivit_portable_windows(&op, IVIT_U8, r0, r1, image, out);
 }
 
+/* Columns whose sums are kept at a time: rows are read side by side. */
+enum { SUMMED_COLUMNS = 64 };
+
 void ivit_portable_mean_rows(const ivit_mean_rows *op, int32_t rows, const int32_t *x, void *out, int32_t *scale,
                              void *scratch) {
   int32_t *row = scratch;
   const size_t cols = (size_t)op->cols;
   for (int32_t r = 0; r < rows; r++, x += (size_t)op->group * cols) {
-    for (int32_t n = 0; n < op->cols; n++) {
-      int64_t sum = 0;
-      for (int32_t i = 0; i < op->group; i++) sum += x[(size_t)i * cols + (size_t)n];
-      row[n] = ivit_requantize(&op->out, sum, n);
+    for (int32_t first = 0; first < op->cols; first += SUMMED_COLUMNS) {
+      const int32_t count = ivit_min(SUMMED_COLUMNS, op->cols - first);
+      const int32_t *from = x + first;
+      int64_t sums[SUMMED_COLUMNS] = {0};
+      for (int32_t i = 0; i < op->group; i++, from += cols)
+        for (int32_t n = 0; n < count; n++) sums[n] += from[n];
+      for (int32_t n = 0; n < count; n++) row[first + n] = ivit_requantize(&op->out, sums[n], first + n);
     }
     ivit_portable_store_row(&op->out, r, op->cols, row, out, scale);
   }

@@ -50,6 +50,27 @@ ivit_output read_output(ivit_program *program, const int32_t *w, int32_t cols, c
                        .offset = keep(program, offset, (size_t)cols, sizeof(int64_t))};
 }
 
+/*
+ * Narrow rows lie side by side as one wide row, whose constants are repeated: an op on elements computes as many of
+ * them at once as vectors hold. Constants have room for 64 columns anyway.
+ */
+enum { WIDE_ROW = 64 };
+static int32_t widened(const int32_t *out, int32_t cols) {
+  return out[IVIT_OUTPUT_TYPE] == IVIT_ROWS || cols > WIDE_ROW ? cols : WIDE_ROW / cols * cols;
+}
+
+static ivit_output read_wide_output(ivit_program *program, const int32_t *w, int32_t cols, const int32_t *multiplier,
+                                    const int64_t *offset) {
+  int32_t wide = widened(w, cols), multipliers[WIDE_ROW];
+  int64_t offsets[WIDE_ROW];
+  if (wide == cols) return read_output(program, w, cols, multiplier, offset);
+  for (int32_t n = 0; n < wide; n++) {
+    multipliers[n] = multiplier[n % cols];
+    if (offset) offsets[n] = offset[n % cols];
+  }
+  return read_output(program, w, wide, multipliers, offset ? offsets : NULL);
+}
+
 void pack_output(ivit_program *program, ivit_output *out, int32_t cols, int64_t limit) {
   const ivit_isa *isa = program->isa;
   if (!isa->output_pack) return;
@@ -222,10 +243,10 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
     }
     case IVIT_STEP_ACTIVATION: {
       ivit_activation *op = &s->as.activation;
-      op->cols = cols;
-      op->out = read_output(program, w + IVIT_ACTIVATION_OUT, cols, constants[IVIT_ACTIVATION_CONSTANT_MULTIPLIER],
-                            constants[IVIT_ACTIVATION_CONSTANT_OFFSET]);
-      pack_output(program, &op->out, cols, IVIT_ACTIVATION_LIMIT);
+      op->cols = widened(w + IVIT_ACTIVATION_OUT, cols);
+      op->out = read_wide_output(program, w + IVIT_ACTIVATION_OUT, cols, constants[IVIT_ACTIVATION_CONSTANT_MULTIPLIER],
+                                 constants[IVIT_ACTIVATION_CONSTANT_OFFSET]);
+      pack_output(program, &op->out, op->cols, IVIT_ACTIVATION_LIMIT);
       op->spacing = w[IVIT_ACTIVATION_SPACING];
       ivit_copy(op->knots, constants[IVIT_ACTIVATION_CONSTANT_KNOTS], IVIT_KNOTS * sizeof(int16_t));
       break;
@@ -259,10 +280,10 @@ static void read_row_op(ivit_program *program, step *s, const int32_t *w, const 
     }
     case IVIT_STEP_RESCALE: {
       ivit_rescale *op = &s->as.rescale;
-      op->cols = cols;
-      op->out = read_output(program, w + IVIT_RESCALE_OUT, cols, constants[IVIT_RESCALE_CONSTANT_MULTIPLIER],
-                            constants[IVIT_RESCALE_CONSTANT_OFFSET]);
-      pack_output(program, &op->out, cols, IVIT_WIDE_LIMIT);
+      op->cols = widened(w + IVIT_RESCALE_OUT, cols);
+      op->out = read_wide_output(program, w + IVIT_RESCALE_OUT, cols, constants[IVIT_RESCALE_CONSTANT_MULTIPLIER],
+                                 constants[IVIT_RESCALE_CONSTANT_OFFSET]);
+      pack_output(program, &op->out, op->cols, IVIT_WIDE_LIMIT);
       break;
     }
     case IVIT_STEP_SOFTMAX: {

@@ -65,6 +65,34 @@ static void run_linear(const worker *w, const step *s, int32_t n0, int32_t n1, i
                                    row_data(w, s->out, s0), w->scratch);
 }
 
+/* Rows s0 to s1 of an activation or a rescale, several side by side where they are narrow. */
+static void run_elements(const worker *w, const step *s, int32_t s0, int32_t s1) {
+  const ivit_isa *isa = w->context->program->isa;
+  const void *x = element_data(w, s->in[0], (size_t)s0 * (size_t)s->cols);
+  uint8_t *out = row_data(w, s->out, s0);
+  int32_t *scale = row_scale(w, s->out, s0);
+  const int is_activation = s->kind == IVIT_STEP_ACTIVATION;
+  const int32_t cols = is_activation ? s->as.activation.cols : s->as.rescale.cols;
+  const size_t count = (size_t)(s1 - s0) * (size_t)s->cols;
+  const int32_t rows = (int32_t)(count / (size_t)cols), rest = (int32_t)(count % (size_t)cols);
+  const size_t done = (size_t)rows * (size_t)cols;
+  if (is_activation) {
+    isa->activation(&s->as.activation, rows, x, out, scale, w->scratch);
+    if (rest == 0) return;
+    ivit_activation activation = s->as.activation;
+    activation.cols = rest;
+    isa->activation(&activation, 1, (const int16_t *)x + done, out + done * ivit_size_of(activation.out.type), NULL,
+                    w->scratch);
+  } else {
+    isa->rescale(&s->as.rescale, rows, x, out, scale, w->scratch);
+    if (rest == 0) return;
+    ivit_rescale rescale = s->as.rescale;
+    rescale.cols = rest;
+    isa->rescale(&rescale, 1, (const int32_t *)x + done, out + done * ivit_size_of(rescale.out.type), NULL,
+                 w->scratch);
+  }
+}
+
 /* Rows s0 to s1 of one step. */
 static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
   const ivit_program *program = w->context->program;
@@ -81,8 +109,7 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
       isa->layer_norm(&s->as.layer_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
     case IVIT_STEP_ACTIVATION:
-      isa->activation(&s->as.activation, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
-      break;
+    case IVIT_STEP_RESCALE: run_elements(w, s, s0, s1); break;
     case IVIT_STEP_PAPER_NORM:
       ivit_portable_paper_norm(&s->as.paper_norm, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
@@ -102,9 +129,6 @@ static void run_step(const worker *w, const use *u, int32_t s0, int32_t s1) {
 #endif
     case IVIT_STEP_ADD:
       isa->add((size_t)rows * (size_t)s->cols, element_data(w, s->in[0], at), element_data(w, s->in[1], at), out);
-      break;
-    case IVIT_STEP_RESCALE:
-      isa->rescale(&s->as.rescale, rows, element_data(w, s->in[0], at), out, scale, w->scratch);
       break;
     case IVIT_STEP_MULTIPLY:
     case IVIT_STEP_DIVIDE: run_binary(w, s, s0, s1); break;
