@@ -31,7 +31,9 @@ typedef struct {
   int32_t segment; /* windows at a time; 0: none fit */
   int32_t groups;  /* of lines of the kernel */
   int32_t columns; /* that a segment sees */
-  int8_t fill[IVIT_ALIGN - 3 * sizeof(int32_t)];
+  int32_t unused;
+  size_t bytes; /* of this and the weights */
+  int8_t fill[IVIT_ALIGN - 4 * sizeof(int32_t) - sizeof(size_t)];
 } depthwise_header;
 
 static const int16_t *weights_of(const depthwise_header *h) { return (const int16_t *)(h + 1); }
@@ -77,6 +79,7 @@ static size_t depthwise_scratch(const ivit_depthwise *op) {
 static void depthwise_pack(const ivit_depthwise *op, void *packed) {
   depthwise_header *h = packed;
   *h = plan_depthwise(&op->map);
+  h->bytes = depthwise_pack_size(op);
   if (h->segment == 0) return;
   const ivit_geometry *map = &op->map;
   int16_t *to = (int16_t *)(h + 1);

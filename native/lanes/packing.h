@@ -43,7 +43,8 @@ typedef struct {
   int32_t lift; /* LIFTED: v is multiplied by 2^lift, and b by the rest of what brings the shift to 32 */
 } output_header;
 
-static size_t channels_of(int32_t cols) { return round_up((size_t)cols, CHUNK); }
+/* Room for 64, so that they are found where fewer columns are computed: see widened in ../program/load.c. */
+static size_t channels_of(int32_t cols) { return round_up((size_t)cols, 64); }
 
 static size_t output_pack_size(int32_t cols) {
   return IVIT_ALIGN + channels_of(cols) * (sizeof(int32_t) + sizeof(int64_t));

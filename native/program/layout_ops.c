@@ -17,44 +17,53 @@ static int32_t find_source(const ivit_program *program, const gather *g, size_t 
   return g->sources[i];
 }
 
-/* Sources as they lie in memory: pieces [first, end) of all, from `data` on. */
+/* Sources, where they lie in memory: that of element `first` and those after it begins at `at`. */
+enum { MOST_SOURCES = 16 };
 typedef struct {
-  const worker *w;
-  const gather *g;
-  size_t first, end;
-  const uint8_t *data;
-} source_window;
+  int32_t count;
+  size_t first[MOST_SOURCES];
+  uintptr_t at[MOST_SOURCES];
+} source_table;
 
-static void look_into(source_window *at, size_t piece) {
-  const ivit_program *program = at->w->context->program;
-  size_t size = (size_t)at->g->piece, place = piece * size;
-  int32_t source = find_source(program, at->g, &place);
-  const value *d = &program->values[source];
-  at->first = piece - place / size;
-  at->end = at->first + (size_t)d->rows * (size_t)d->cols / size;
-  at->data = row_data(at->w, source, 0);
+static void find_sources(const worker *w, const gather *g, source_table *sources) {
+  size_t first = 0;
+  sources->count = g->source_count;
+  for (int32_t i = 0; i < g->source_count; i++) {
+    const value *d = &w->context->program->values[g->sources[i]];
+    sources->first[i] = first;
+    sources->at[i] = (uintptr_t)row_data(w, g->sources[i], 0);
+    first += (size_t)d->rows * (size_t)d->cols;
+  }
+}
+
+/* Which source an element lies in, without a branch: neighbours may lie in different ones. */
+static inline int32_t source_of(const source_table *sources, size_t from) {
+  int32_t i = 0;
+  for (int32_t k = 1; k < sources->count; k++) i += from >= sources->first[k];
+  return i;
 }
 
 /* Single elements of one type: what transposes and slices of columns are made of. */
-#define GATHER_ELEMENTS(type)                                             \
-  do {                                                                    \
-    type *to = out;                                                       \
-    const type *data = (const type *)at.data;                             \
-    for (size_t i = 0; i < count; i++) {                                  \
-      if (index[i] < 0) {                                                 \
-        to[i] = (type)at.g->fill;                                         \
-        continue;                                                         \
-      }                                                                   \
-      size_t from = (size_t)index[i];                                     \
-      if (from < at.first || from >= at.end) {                            \
-        look_into(&at, from);                                             \
-        data = (const type *)at.data;                                     \
-      }                                                                   \
-      to[i] = data[from - at.first];                                      \
-    }                                                                     \
+#define GATHER_ELEMENTS(type)                                                          \
+  do {                                                                                 \
+    type *to = out;                                                                    \
+    const type *only = (const type *)sources->at[0];                                   \
+    const int32_t is_single = sources->count == 1;                                     \
+    for (size_t i = 0; i < count; i++) {                                               \
+      if (index[i] < 0) {                                                              \
+        to[i] = (type)fill;                                                            \
+      } else if (is_single) {                                                          \
+        to[i] = only[index[i]];                                                        \
+      } else {                                                                         \
+        size_t from = (size_t)index[i];                                                \
+        int32_t k = source_of(sources, from);                                          \
+        to[i] = ((const type *)sources->at[k])[from - sources->first[k]];              \
+      }                                                                                \
+    }                                                                                  \
   } while (0)
 
-static void gather_elements(source_window at, ivit_type type, const int32_t *index, size_t count, void *out) {
+static void gather_elements(const source_table *sources, ivit_type type, const int32_t *index, size_t count,
+                            int32_t fill, void *out) {
   switch (ivit_size_of(type)) {
     case 1: GATHER_ELEMENTS(uint8_t); break;
     case 2: GATHER_ELEMENTS(int16_t); break;
@@ -93,12 +102,14 @@ void run_gather(const worker *w, const step *s, int32_t s0, int32_t s1) {
   const gather *g = &s->as.gather;
   ivit_type type = w->context->program->values[s->out].type;
   /* A piece of one element is a whole row of this stage only where there is one column. */
-  if (g->piece > 1 || s->cols == 1 || type == IVIT_ROWS) {
+  if (g->piece > 1 || s->cols == 1 || type == IVIT_ROWS || g->source_count > MOST_SOURCES) {
     gather_any(w, s, s0, s1);
     return;
   }
   size_t at = (size_t)s0 * (size_t)s->cols, count = (size_t)(s1 - s0) * (size_t)s->cols;
-  gather_elements((source_window){.w = w, .g = g}, type, g->index + at, count, row_data(w, s->out, s0));
+  source_table sources;
+  find_sources(w, g, &sources);
+  gather_elements(&sources, type, g->index + at, count, g->fill, row_data(w, s->out, s0));
 }
 
 void run_mean_rows(const worker *w, const step *s, int32_t s0, int32_t s1) {

@@ -23,12 +23,28 @@ static ivit_geometry pick_geometry(void) {
   return map;
 }
 
+/* Multipliers that are powers of 2, and offsets about as far as sums go: what tables shift instead. */
+static void pick_powers(ivit_output *out, int32_t channels) {
+  int32_t *multiplier = buffer(round_up((size_t)channels, 64) * sizeof *multiplier);
+  int64_t *offset = buffer(round_up((size_t)channels, 64) * sizeof *offset);
+  out->shift = pick(1, 45);
+  const int32_t reach = pick(0, chance(20) ? 31 : 20);
+  for (int32_t n = 0; n < channels; n++) {
+    int32_t power = pick(ivit_max(0, out->shift - 31), ivit_min(30, out->shift));
+    multiplier[n] = 1 << power;
+    offset[n] = pick_bits(reach) * multiplier[n] + pick(0, multiplier[n] - 1);
+  }
+  out->multiplier = multiplier;
+  out->offset = offset;
+}
+
 size_t compare_depthwise(const ivit_isa *isa) {
   ivit_depthwise op = {.map = pick_geometry()};
   const int32_t channels = op.map.channels, taps = op.map.kernel_h * op.map.kernel_w;
   const int32_t limit = chance(60) ? 65535 / taps : pick(1, ivit_min(32767, 65535 / taps));
   const int32_t rows = op.map.out_w * pick(1, 8), r0 = pick(0, rows - 1), r1 = pick(r0 + 1, rows);
   op.out = pick_output(channels, 31, 1);
+  if (chance(60)) pick_powers(&op.out, channels);
   int16_t *weight = buffer((size_t)(taps * channels) * sizeof *weight + 128);
   size_t count = (size_t)op.map.height * (size_t)op.map.width * (size_t)channels;
   int16_t *x = buffer(count * sizeof *x);

@@ -10,9 +10,10 @@
  * - SPLIT: v has 16 bits and c 17 or more: by the halves of b, b = high*2^16 + low with low signed, it is
  *   (v*high + ((v*low + low half of offset) >> 16) + high half of offset and 2^(c-1)) >> (c - 16), as floors nest;
  * - HIGH: 64-bit products, c brought to 32 or more, so that the result lies in their high half;
- * - WIDE: 64-bit products, shifts and clamps.
+ * - WIDE: 64-bit products, shifts and clamps;
+ * - SHIFT: b is a power of 2, and what is added to the product is added to v already (depthwise convolutions).
  */
-typedef enum { OUTPUT_WORDS, OUTPUT_SPLIT, OUTPUT_HIGH, OUTPUT_WIDE } output_path;
+typedef enum { OUTPUT_WORDS, OUTPUT_SPLIT, OUTPUT_HIGH, OUTPUT_WIDE, OUTPUT_SHIFT } output_path;
 
 /* What output_pack writes: this, then word_channels, split_channels or wide_channels. */
 typedef struct {

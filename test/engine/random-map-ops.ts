@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { bitLength } from '../../src/kernels/dyadic.js';
 import { hasTapsInside } from '../../src/program/ops/geometry.js';
-import type { Geometry, Op, Program, ValueType } from '../../src/program/types.js';
+import type { DepthwiseOp, Geometry, Op, Program, ValueType } from '../../src/program/types.js';
 import { Data, type OpCase } from './random-ops.js';
 
 const NO_IMAGE: Program['input'] = { height: 1, width: 1, channels: 1 };
@@ -61,6 +61,17 @@ const maxPoolCase: fc.Arbitrary<OpCase> = fc
     return { op, operands: [data.value(out, pixelsOf(geometry), C)], input: NO_IMAGE };
   });
 
+/** Multipliers that are powers of 2, and offsets about as far as sums go: what instruction sets shift instead. */
+function powersOf(data: Data, cols: number): Pick<DepthwiseOp, 'multiplier' | 'offset' | 'shift'> {
+  const shift = data.integer(1, 45);
+  const reach = 2 ** data.integer(0, 30);
+  const powers = Array.from({ length: cols }, () => data.integer(Math.max(0, shift - 31), Math.min(30, shift)));
+  const offset = powers.map(
+    (p) => (BigInt(data.integer(-reach, reach)) << BigInt(p)) + BigInt(data.integer(0, 2 ** p - 1)),
+  );
+  return { multiplier: Int32Array.from(powers, (p) => 2 ** p), offset: BigInt64Array.from(offset), shift };
+}
+
 const depthwiseCase: fc.Arbitrary<OpCase> = fc
   .record({ ...common, out: anyOutput })
   .map(({ geometry, channels: cols, out: type, seed }) => {
@@ -80,7 +91,7 @@ const depthwiseCase: fc.Arbitrary<OpCase> = fc
       x: 1,
       ...geometry,
       weight: data.fill(new Int16Array(taps * cols), -limit, limit, cols),
-      ...data.requantization(out, bits, cols),
+      ...data.pick([() => data.requantization(out, bits, cols), () => powersOf(data, cols)])(),
     };
     return { op, operands: [data.value({ type: 'i16' }, pixelsOf(geometry), cols)], input: NO_IMAGE };
   });

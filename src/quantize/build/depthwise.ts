@@ -14,11 +14,15 @@ export const depthwise: NodeBuilder<DepthwiseNode> = {
     const { id, name, rows, cols, geometry, bias } = node;
     const source = request.calibration.plan.nodes.get(node.x)!;
     const x = builder.inForm(node.x, mapForm(node, source), cols, source.name);
-    const { weight, steps } = roundedTaps(node);
     const target = request.encodings.target(id, form, cols);
     // The bias is part of what the offset takes off.
     const center = target.center.map((t, c) => t - bias[c]);
-    const requantized = requantizeTo({ ...target, center }, (c) => steps[c] * x.scale[c % x.scale.length], name);
+    const inputScale = (c: number): number => x.scale[c % x.scale.length];
+    const { weight, steps } = roundedTaps(node, (c) => ({
+      unit: target.scale[c] / inputScale(c),
+      offset: Math.abs(center[c] / target.scale[c]),
+    }));
+    const requantized = requantizeTo({ ...target, center }, (c) => steps[c] * inputScale(c), name);
     builder.define(
       id,
       form,
@@ -33,8 +37,23 @@ function mapForm({ cols }: DepthwiseNode, operand: GraphNode): 'factor' | 'fixed
   return operand.cols === cols ? 'factor' : 'fixed';
 }
 
-/** Weights [taps, C] in 16 bits, in steps of each channel, as fine as their sum allows. */
-function roundedTaps({ cols, geometry, weight }: DepthwiseNode): { weight: Int16Array; steps: Float64Array } {
+/** The result of one channel, as its weights see it. */
+interface Result {
+  /** What a weight is worth whose product with one step of the input is one step of the result. */
+  readonly unit: number;
+  /** What is taken off or added, in steps of the result. */
+  readonly offset: number;
+}
+
+/**
+ * Weights [taps, C] in 16 bits, in steps of each channel, as fine as their sum allows. A step is a power of 2 of the
+ * result's `unit` where it can be: then sums are shifted, not multiplied, to become results. That takes at most a bit
+ * of weights that have thirteen to spare.
+ */
+function roundedTaps(
+  { cols, geometry, weight }: DepthwiseNode,
+  resultOf: (c: number) => Result,
+): { weight: Int16Array; steps: Float64Array } {
   const taps = tapCount(geometry);
   const sums = new Float64Array(cols);
   const most = new Float64Array(cols);
@@ -43,7 +62,30 @@ function roundedTaps({ cols, geometry, weight }: DepthwiseNode): { weight: Int16
     most[i % cols] = Math.max(most[i % cols], Math.abs(w));
   });
   // Rounding adds at most half a step for each tap.
-  const steps = sums.map((sum, c) => Math.max(sum / (SUM_LIMIT - taps), most[c] / QUANTIZED_LIMIT_16));
+  const steps = sums.map((sum, c) => {
+    const finest = Math.max(sum / (SUM_LIMIT - taps), most[c] / QUANTIZED_LIMIT_16);
+    return shiftedStep(finest, sum, taps, resultOf(c)) ?? finest;
+  });
   const quantized = Int16Array.from(weight, (w, i) => (steps[i % cols] > 0 ? Math.round(w / steps[i % cols]) : 0));
   return { weight: quantized, steps };
+}
+
+/** The most that the shift of a sum of 32 bits can be. */
+const MOST_SHIFT = 30;
+
+/**
+ * The least step, a power of 2 of the unit, of `finest` or more, with which the largest sum and what is added to it fit
+ * 32 bits; null where that takes more than two bits, or there is none.
+ */
+function shiftedStep(finest: number, sum: number, taps: number, { unit, offset }: Result): number | null {
+  if (!(finest > 0) || !(unit > 0)) return null;
+  const highest = Math.floor(Math.log2(unit / finest));
+  for (let shift = highest; shift >= highest - 2; shift--) {
+    const step = unit * 2 ** -shift;
+    if (shift < 1 || shift > MOST_SHIFT || step < finest) continue;
+    const largest = (sum / step + taps) * QUANTIZED_LIMIT_16;
+    // The zero point of 8 bits, and half a step.
+    if (largest + (offset + 256) * 2 ** shift < 2 ** 31) return step;
+  }
+  return null;
 }

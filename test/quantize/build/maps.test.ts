@@ -53,6 +53,15 @@ describe('integer ops over maps', () => {
     expect(ops.filter(({ op, name }) => op === 'rescale' && !name.endsWith('.activation'))).toEqual([]);
   });
 
+  test('sums of a depthwise convolution are shifted, not multiplied, to become results', async () => {
+    const { ops } = await quantized('y = Conv(m, w, b; kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=8)', {
+      w: random([8, 1, 3, 3]),
+      b: random([8], 2),
+    });
+    const [made] = ops.filter((op) => op.op === 'depthwise');
+    expect(Array.from(made.multiplier, (b) => Math.log2(b) % 1)).toEqual(new Array(8).fill(0));
+  });
+
   test('windows of rows with scales of their own are quantized row by row', async () => {
     const step = 'y = Conv(m, w; kernel_shape=[3, 3], pads=[1, 1, 1, 1])';
     const { sqnrDb, ops } = await quantized(step, { w: random([6, 8, 3, 3]) }, { scales: 'dynamic' });
