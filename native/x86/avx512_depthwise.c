@@ -319,7 +319,8 @@ INLINE void slide_along(const ivit_depthwise *op, int32_t n, const slide *place,
   const int are_pairs = path == OUTPUT_SHIFT && type == IVIT_U8 && s.live >= MAP_CHANNELS;
   __m512i kept = zero;
   slide_weights weights = {.packed = packed};
-  if (k == 3) _Pragma("GCC unroll 8") for (int i = 0; i < HELD; i++) weights.held[i] = load_weights(packed + i * MAP_STEP);
+  _Pragma("GCC unroll 8") for (int i = 0; i < HELD; i++)
+    if (k == 3) weights.held[i] = load_weights(packed + i * MAP_STEP);
   slider at = {.column = s.left, .before = _mm512_setzero_si512()};
   _Pragma("GCC unroll 8") for (int i = 0; i < k; i++) at.sum[i] = start_sums(&out, path);
   int8_t *to = s.out;

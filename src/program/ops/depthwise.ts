@@ -42,7 +42,7 @@ export const depthwise: OpDefinition<DepthwiseOp> = {
     );
     return requantized(op, accumulators);
   },
-  // Weights are packed for up to 64 channels and two lines at a time, with what sums start from and by how much they are
+  // Weights are packed for up to 64 channels and two lines at a time, with what sums start from and how far they are
   // shifted. A thread lays out the columns that a segment of a line sees, and its dynamic rows.
   memory: (op) => ({
     constants: 2 * padded(op.cols) * (op.kernel[0] + 1) * op.kernel[1] + 8 * padded(op.cols) + 1024,
