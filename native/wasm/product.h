@@ -198,6 +198,25 @@ INLINE size_t tile_elements(int32_t length) { return ((size_t)length + 7) / 8 * 
 
 enum { GROUP_WEIGHTS = GROUP * PANEL, GROUP_CODES = GROUP * TILE };
 
+#ifdef __wasm_relaxed_simd__
+#define MULTIPLY_LAST_ROWS(x) \
+  MULTIPLY_ROW(x, 4, e0, e1); \
+  MULTIPLY_ROW(x, 5, f0, f1)
+#else
+#define MULTIPLY_LAST_ROWS(x)
+#endif
+
+/* A group of all rows of a tile. */
+#define MULTIPLY_GROUP(x, w)                                     \
+  do {                                                           \
+    const v128 w0 = load(w), w1 = load((w) + GROUP_WEIGHTS / 2); \
+    MULTIPLY_ROW(x, 0, a0, a1);                                  \
+    MULTIPLY_ROW(x, 1, b0, b1);                                  \
+    MULTIPLY_ROW(x, 2, c0, c1);                                  \
+    MULTIPLY_ROW(x, 3, d0, d1);                                  \
+    MULTIPLY_LAST_ROWS(x);                                       \
+  } while (0)
+
 /* sums[2i + j] = start[4j] to [4j + 3] + row i . columns 4j to 4j + 3, over `groups` >= 1 groups of elements. */
 INLINE void multiply_tile(v128 sums[2 * TILE], const code_t *x, int32_t groups, const weight_t *w,
                           const int32_t *start) {
@@ -205,44 +224,22 @@ INLINE void multiply_tile(v128 sums[2 * TILE], const code_t *x, int32_t groups, 
   const weight_t *end = w + (size_t)groups * GROUP_WEIGHTS;
 #ifdef __wasm_relaxed_simd__
   v128 e0 = a0, e1 = a1, f0 = a0, f1 = a1;
-#pragma clang loop unroll(disable)
-  do {
-    const v128 w0 = load(w), w1 = load(w + GROUP_WEIGHTS / 2);
-    MULTIPLY_ROW(x, 0, a0, a1);
-    MULTIPLY_ROW(x, 1, b0, b1);
-    MULTIPLY_ROW(x, 2, c0, c1);
-    MULTIPLY_ROW(x, 3, d0, d1);
-    MULTIPLY_ROW(x, 4, e0, e1);
-    MULTIPLY_ROW(x, 5, f0, f1);
-    x += GROUP_CODES, w += GROUP_WEIGHTS;
-  } while (w != end);
-  sums[8] = e0, sums[9] = e1, sums[10] = f0, sums[11] = f1;
-#else
+#endif
   /*
-   * Two groups a round, with a way out between them: engines gather the loads of a basic block at its beginning, and
-   * those of two groups need more registers than there are.
+   * Two groups a round, as engines look for interrupts once a round, with a way out between them: they gather the loads
+   * of a basic block at its beginning, and those of two groups need more registers than there are.
    */
   const weight_t *last = end - GROUP_WEIGHTS;
 #pragma clang loop unroll(disable)
   for (;;) {
-    {
-      const v128 w0 = load(w), w1 = load(w + GROUP_WEIGHTS / 2);
-      MULTIPLY_ROW(x, 0, a0, a1);
-      MULTIPLY_ROW(x, 1, b0, b1);
-      MULTIPLY_ROW(x, 2, c0, c1);
-      MULTIPLY_ROW(x, 3, d0, d1);
-    }
+    MULTIPLY_GROUP(x, w);
     if (w == last) break;
-    {
-      const v128 w0 = load(w + GROUP_WEIGHTS), w1 = load(w + GROUP_WEIGHTS + GROUP_WEIGHTS / 2);
-      MULTIPLY_ROW(x + GROUP_CODES, 0, a0, a1);
-      MULTIPLY_ROW(x + GROUP_CODES, 1, b0, b1);
-      MULTIPLY_ROW(x + GROUP_CODES, 2, c0, c1);
-      MULTIPLY_ROW(x + GROUP_CODES, 3, d0, d1);
-    }
+    MULTIPLY_GROUP(x + GROUP_CODES, w + GROUP_WEIGHTS);
     x += 2 * GROUP_CODES, w += 2 * GROUP_WEIGHTS;
     if (w == end) break;
   }
+#ifdef __wasm_relaxed_simd__
+  sums[8] = e0, sums[9] = e1, sums[10] = f0, sums[11] = f1;
 #endif
   sums[0] = a0, sums[1] = a1, sums[2] = b0, sums[3] = b1, sums[4] = c0, sums[5] = c1, sums[6] = d0, sums[7] = d1;
 }
