@@ -17,7 +17,8 @@ const NEEDS_BUILD = [
 export default defineConfig({
   test: {
     reporters: ['default', './tools/summary-reporter.mjs'],
-    testTimeout: 120_000,
+    // Tests that compile C take half a minute, and ten times as long on a machine with other work.
+    testTimeout: 300_000,
     hookTimeout: 300_000,
     // By default one core is left to Vitest itself, which needs next to nothing of it.
     maxWorkers: '100%',

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { InputError } from '../../src/errors.js';
 import { loadModel } from '../../src/program/file.js';
 import { encodeModel } from '../../src/program/model.js';
-import { REPOSITORY, ivit, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder, unwrapped } from '../cli/ivit.js';
+import { REPOSITORY, ivit, savePhoto, saveTinyModel, saveTinyOnnx, temporaryFolder, messagesOf } from '../cli/ivit.js';
 import { tinyModel, tinyProgram } from '../program/tiny.js';
 import { sha256 } from './rehash.js';
 
@@ -32,7 +32,7 @@ function bash(line: string, env?: Record<string, string>) {
     ...{ cwd: folder.path(), encoding: 'utf8' },
     env: env ?? { ...process.env, NODE: process.execPath, IVIT: EXECUTABLE },
   });
-  return { status, stdout, stderr: unwrapped(stderr) };
+  return { status, stdout, stderr: messagesOf(stderr) };
 }
 
 const RUN = '"$NODE" "$IVIT"';
@@ -113,7 +113,7 @@ describe('folders', () => {
     await mkdir(folder.path('locked'), { mode: 0o555 });
     const { status, stderr } = spawnSync(process.execPath, [EXECUTABLE, ...QUANTIZE, 'locked/x.ivit'], options);
     await chmod(folder.path('locked'), 0o755);
-    expect(unwrapped(stderr)).toBe(
+    expect(messagesOf(stderr)).toBe(
       'error: Cannot write locked/x.ivit: no permission to write in locked; choose another place\n',
     );
     expect(status).toBe(3);

@@ -20,7 +20,7 @@ export interface Outcome {
   /** Exit code; null where a signal ended it. */
   readonly code: number | null;
   readonly stdout: string;
-  /** Each message in one line; without those on progress, which come or do not as time has it. */
+  /** See `messagesOf`. */
   readonly stderr: string;
   /** As it was printed: long messages go on in indented lines. */
   readonly rawStderr: string;
@@ -58,14 +58,13 @@ export function ivit(args: readonly string[], options: RunOptions = {}): Promise
   child.stdin.end(options.input);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) =>
-      resolve({ code, stdout, stderr: unwrapped(stderr).replace(/^progress: .*\n/gm, ''), rawStderr: stderr }),
-    );
+    child.on('close', (code) => resolve({ code, stdout, stderr: messagesOf(stderr), rawStderr: stderr }));
   });
 }
 
-/** Messages, each in one line. */
-export const unwrapped = (stderr: string): string => stderr.replace(/\n {2}(?=\S)/g, ' ');
+/** Each message in one line; without those on progress, which come or do not as time has it. */
+export const messagesOf = (stderr: string): string =>
+  stderr.replace(/\n {2}(?=\S)/g, ' ').replace(/^progress: .*\n/gm, '');
 
 /** A folder for one test file, removed when its tests are done. */
 export function temporaryFolder(): {

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'nod
 import path from 'node:path';
 import { parse } from 'yaml';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { REPOSITORY, ivit, savePhoto, saveTinyModel, temporaryFolder } from './ivit.js';
+import { REPOSITORY, ivit, messagesOf, savePhoto, saveTinyModel, temporaryFolder } from './ivit.js';
 
 const folder = temporaryFolder();
 const EXAMPLES = path.join(REPOSITORY, 'examples/shards');
@@ -29,7 +29,8 @@ function run(command: string, args: readonly string[], environment: Readonly<Rec
   // A scheduler that runs these tests is none of theirs.
   const inherited = Object.entries(process.env).filter(([name]) => !/^(SLURM|JOB_|BATCH|AWS_BATCH)/.test(name));
   const env = { ...Object.fromEntries(inherited), SHARDS: '3', IVIT, ...environment };
-  return spawnSync(command, args, { cwd: folder.path(), env, encoding: 'utf8' });
+  const { stderr, ...result } = spawnSync(command, args, { cwd: folder.path(), env, encoding: 'utf8' });
+  return { ...result, stderr: messagesOf(stderr) };
 }
 
 const isThere = (command: string): boolean => spawnSync(command, ['--version']).status === 0;

@@ -39,7 +39,7 @@ beforeAll(async () => {
   const settings = ['--crop-pct', '1', '--mean', '0.5', '--std', '0.5', '--effort', 'fast'];
   const { code } = await ivit(['quantize', 'float.onnx', '--images', 'val/newt', ...settings], { cwd: folder.path() });
   expect(code).toBe(0);
-}, 60_000);
+});
 
 const EVAL = ['eval', '--dataset', 'val', '--float', 'float.onnx', '--threads', '1', '--json'];
 const evaluate = (...args: string[]) => ivit([...EVAL, ...args], { cwd: folder.path() });
@@ -107,7 +107,7 @@ test('sixteen shards, one killed and run again, two overlapping: the figures of 
   expect(text('merged-confusion.csv')).toBe(text('whole-confusion.csv'));
   expect(merged.stderr).toBe(whole.stderr);
   expect(JSON.parse(whole.stdout)).toMatchObject({ images: 39, skipped: [{ path: 'val/dog/99.png' }] });
-}, 120_000);
+});
 
 test('a killed run is resumed: what it found stays, and the figures are those of one run', async () => {
   const whole = await evaluate('--save-float', 'whole.f32');
@@ -135,7 +135,7 @@ test('a killed run is resumed: what it found stays, and the figures are those of
   expect(other).toMatchObject({ code: 3, stdout: '' });
   expect(other.stderr).toMatch(/other\.jsonl\.partial cannot be resumed: it is of other settings \(.*\)\. Delete it/);
   rmSync(folder.path('other.jsonl.partial'));
-}, 60_000);
+});
 
 describe('--shard auto', () => {
   test.each<[string, Record<string, string>, Shard]>([

@@ -4,7 +4,7 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { prebuiltPackage } from '../../src/engine/load.js';
-import { REPOSITORY, savePhoto, saveTinyModel, temporaryFolder, unwrapped } from '../cli/ivit.js';
+import { REPOSITORY, savePhoto, saveTinyModel, temporaryFolder, messagesOf } from '../cli/ivit.js';
 import { HAS_ADDON, installPackage } from './install.js';
 
 const folder = temporaryFolder();
@@ -19,7 +19,7 @@ beforeAll(async () => {
 function run(executable: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const options = { encoding: 'utf8', env: { ...process.env, ...env } } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, [executable, ...args], options);
-  return { status, stdout, stderr: unwrapped(stderr) };
+  return { status, stdout, stderr: messagesOf(stderr) };
 }
 
 interface Findings {

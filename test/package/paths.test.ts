@@ -1,7 +1,7 @@
 /** The package works in folders of any name: nothing takes a URL for a path. */
 import { spawnSync } from 'node:child_process';
 import { beforeAll, expect, test } from 'vitest';
-import { savePhoto, saveTinyModel, temporaryFolder } from '../cli/ivit.js';
+import { messagesOf, savePhoto, saveTinyModel, temporaryFolder } from '../cli/ivit.js';
 import { HAS_ADDON, installPackage } from './install.js';
 
 const NAMES = ['with space', 'a#b', '100%25 %', 'what?', '[brackets] {and} (more)', 'Übung', '模型', "it's & $HOME;~"];
@@ -23,7 +23,7 @@ test.each(NAMES)('in a folder called %s every backend loads', (name) => {
       [executable, 'eval', ...options, '--backend', backend],
       { encoding: 'utf8' },
     );
-    expect(stderr).toBe('');
+    expect(messagesOf(stderr)).toBe('');
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ images: 3 });
   }

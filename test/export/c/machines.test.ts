@@ -53,7 +53,7 @@ describe.each(MACHINES)('exported C on $name', (machine) => {
     expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
     expect(undefinedSymbols(folder, machine, 'model.o').filter((symbol) => !ALLOWED.test(symbol))).toEqual([]);
     expect(undefinedSymbols(folder, machine, 'model_memory.o')).toEqual([]);
-  }, 120_000);
+  });
 
   it('gives exact products of rows', () => {
     const folder = unpackProducts();
@@ -86,7 +86,7 @@ describe.each(SCALAR_MACHINES)('exported C on $name', (machine) => {
       expect(runIn(folder, machine.run).match(/: ok$/gm)).toHaveLength(3);
       expect(floatInstructions(folder, machine, 'model.o')).toEqual([]);
     }
-  }, 120_000);
+  });
 });
 
 describe.each(VECTOR_MACHINES)('exported C on $name', (machine) => {
