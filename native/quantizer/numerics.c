@@ -63,26 +63,30 @@ void observe(const float *x, uint32_t rows, uint32_t channels, float *low, float
 }
 
 /*
- * Rows of x [rows, width] less their weighted mean, times the root of their weight, into `centred`, which may be x.
+ * Adds rows of x [rows, width], times their weight, to sum [width].
  *
  * @param weight [rows]
- * @param mean [width], zeros
  */
-EXPORT("centre")
-void centre(const float *x, uint32_t rows, uint32_t width, const float *weight, double *mean, float *centred) {
-  double total = 0;
+EXPORT("addWeighted")
+void add_weighted(const float *x, uint32_t rows, uint32_t width, const float *weight, double *sum) {
   for (uint32_t r = 0; r < rows; r++) {
     const float *row = x + (size_t)r * width;
     double w = (double)weight[r];
-    total += w;
-    for (uint32_t c = 0; c < width; c++) mean[c] += w * (double)row[c];
+    for (uint32_t c = 0; c < width; c++) sum[c] += w * (double)row[c];
   }
-  for (uint32_t c = 0; c < width; c++) mean[c] /= total;
+}
+
+/*
+ * Makes of rows x [rows, width] rows less a mean [width], times the root of their weight.
+ *
+ * @param weight [rows]
+ */
+EXPORT("centre")
+void centre(float *x, uint32_t rows, uint32_t width, const float *weight, const double *mean) {
   for (uint32_t r = 0; r < rows; r++) {
-    const float *row = x + (size_t)r * width;
-    float *to = centred + (size_t)r * width;
+    float *row = x + (size_t)r * width;
     double root = __builtin_sqrt((double)weight[r]);
-    for (uint32_t c = 0; c < width; c++) to[c] = (float)(((double)row[c] - mean[c]) * root);
+    for (uint32_t c = 0; c < width; c++) row[c] = (float)(((double)row[c] - mean[c]) * root);
   }
 }
 

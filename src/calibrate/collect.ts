@@ -114,7 +114,7 @@ export async function collect(request: CollectRequest): Promise<Collected> {
       await pass.run(part, readLater, report);
     }
   } catch (error) {
-    pass.samples.close();
+    pass.close();
     throw error;
   }
   const { statistics, samples, logits, runtime } = pass;
@@ -135,15 +135,14 @@ class Pass {
   readonly #views: ReadonlyMap<string, View[]>;
   /** How many sampled numbers of each node have been written. */
   readonly #written = new Map<string, number>();
-  /** What later parts read of earlier ones, of every image. */
-  readonly #carried: readonly Map<string, Float32Array>[];
+  /** What later parts read of earlier ones, by node: [images·rows, cols]. */
+  readonly #carried = new Map<string, RowStore>();
 
   constructor(request: CollectRequest) {
     const { graph, images, statistics, samples } = request;
     this.#request = request;
     this.#given = request.notComputed?.given ?? new Map<string, never>();
     this.#nodes = new Map(graph.nodes.map((node) => [node.id, node]));
-    this.#carried = images.map(() => new Map<string, Float32Array>());
     this.#views = new Map(graph.nodes.map(({ id }) => [id, [{ id, first: null }]]));
     for (const [id, { of, count }] of request.notComputed?.added ?? []) {
       const isAll = count === this.#nodes.get(of)!.rows;
@@ -169,12 +168,13 @@ class Pass {
     const inputs = [...part.inputs, ...ids.filter((id) => given.has(id))];
     const model = await openFloatPool(partToOnnx(graph, computed, inputs, outputs), runtime.threads);
     this.runtime = model.runtime;
+    for (const id of carriedOn) this.#carried.set(id, new RowStore(new Map([[id, images.length * this.#sizeOf(id)]])));
     try {
       // While one image is observed, others are computed; all are asked for, and observed, in their order.
       const asked: Promise<Map<string, Observed[]>>[] = [];
       const ask = async (i: number): Promise<Map<string, Observed[]>> =>
         model.observe(
-          await this.#feeds(model, inputs, readLater, i),
+          await this.#feeds(model, inputs, i),
           new Map(outputs.map((id) => [id, this.#observations(id, i, carriedOn.includes(id))])),
         );
       for (const i of images.keys()) {
@@ -187,14 +187,24 @@ class Pass {
         delete asked[i];
         for (const id of seen) this.#keep(id, values.get(id)!);
         this.#output(values.get(graph.output)?.[0].whole, i);
-        const carried = this.#carried[i];
-        for (const id of carriedOn) carried.set(id, values.get(id)![0].whole!);
-        for (const id of carried.keys()) if (!readLater.has(id)) carried.delete(id);
+        for (const id of carriedOn) this.#carried.get(id)!.write(id, i * this.#sizeOf(id), values.get(id)![0].whole!);
         report(i);
       }
     } finally {
       await model.close();
     }
+    for (const id of this.#carried.keys()) if (!readLater.has(id)) this.#drop(id);
+  }
+
+  /** After a failure: nothing is left of it. */
+  close(): void {
+    this.samples.close();
+    for (const id of this.#carried.keys()) this.#drop(id);
+  }
+
+  #drop(id: string): void {
+    this.#carried.get(id)!.close();
+    this.#carried.delete(id);
   }
 
   #output(values: Float32Array | null | undefined, i: number): void {
@@ -205,20 +215,12 @@ class Pass {
   }
 
   /** What a part reads for image i: values of other parts, [rows, cols], and the image where it begins with it. */
-  async #feeds(
-    model: FloatModel,
-    inputs: readonly string[],
-    readLater: ReadonlySet<string>,
-    i: number,
-  ): Promise<Record<string, Feed>> {
+  async #feeds(model: FloatModel, inputs: readonly string[], i: number): Promise<Record<string, Feed>> {
     const { graph, images, normalization } = this.#request;
     const { channels, height, width, name } = graph.input;
     const feeds: Record<string, Feed> = {};
-    // What is fed is gone.
-    const carried = (id: string): Float32Array => {
-      const value = this.#carried[i].get(id)!;
-      return readLater.has(id) ? value.slice() : value;
-    };
+    const carried = (id: string): Float32Array =>
+      this.#carried.get(id)!.read(id, i * this.#sizeOf(id), (i + 1) * this.#sizeOf(id));
     for (const id of inputs) {
       const { rows, cols } = this.#node(id);
       feeds[id] = { data: (await this.#given.get(id)?.(i)) ?? carried(id), shape: [rows, cols] };
@@ -264,6 +266,12 @@ class Pass {
   #isAsked(id: string): boolean {
     const { graph, statistics, samples } = this.#request;
     return statistics.nodes.has(id) || samples.has(id) || id === graph.output;
+  }
+
+  /** Elements of a node's value. */
+  #sizeOf(id: string): number {
+    const { rows, cols } = this.#node(id);
+    return rows * cols;
   }
 
   #colsOf(id: string): number {

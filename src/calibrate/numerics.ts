@@ -15,7 +15,8 @@ interface Exports {
   readonly memory: WebAssembly.Memory;
   heapBase(): number;
   observe(x: number, rows: number, channels: number, low: number, high: number, sum: number, squares: number): void;
-  centre(x: number, rows: number, width: number, weight: number, mean: number, centred: number): void;
+  addWeighted(x: number, rows: number, width: number, weight: number, sum: number): void;
+  centre(x: number, rows: number, width: number, weight: number, mean: number): void;
   cholesky(a: number, n: number): number;
   invertLower(a: number, n: number, row: number): void;
   roundInOrder(
@@ -103,6 +104,9 @@ export function momentsOf(values: Float32Array, channels: number): ChannelMoment
   return { rows, low, high, sum, squares };
 }
 
+/** Elements of rows that are handed over at a time: they stay in near memory meanwhile. */
+const CHUNK = 1 << 16;
+
 /**
  * Makes of rows [rows, width], in place, rows minus their weighted mean, times the root of their weight.
  *
@@ -110,12 +114,43 @@ export function momentsOf(values: Float32Array, channels: number): ChannelMoment
  * @returns the mean, [width]
  */
 export function centreRows(rows: Float32Array, width: number, rowWeight: Float32Array): Float64Array {
-  const operands = new Operands();
-  const [x, weight] = [operands.put(rows), operands.put(rowWeight)];
-  const mean = operands.zeros(width * Float64Array.BYTES_PER_ELEMENT);
-  exportsOf().centre(x, rowWeight.length, width, weight, mean, x);
-  operands.take(x, rows);
-  return operands.take(mean, new Float64Array(width));
+  const { addWeighted, centre } = exportsOf();
+  const mean = new Float64Array(width);
+  inChunks(rows, width, rowWeight, (operands, { x, count, weight }) => {
+    const sum = operands.put(mean);
+    addWeighted(x, count, width, weight, sum);
+    operands.take(sum, mean);
+  });
+  const total = rowWeight.reduce((sum, weight) => sum + weight, 0);
+  for (let c = 0; c < width; c++) mean[c] /= total;
+  inChunks(rows, width, rowWeight, (operands, { x, count, weight }, chunk) => {
+    centre(x, count, width, weight, operands.put(mean));
+    operands.take(x, chunk);
+  });
+  return mean;
+}
+
+/** Some rows in the module's memory: the addresses of them and of their weights. */
+interface Rows {
+  readonly x: number;
+  readonly count: number;
+  readonly weight: number;
+}
+
+/** Puts some rows at a time, and their weights, into the module's memory. */
+function inChunks(
+  rows: Float32Array,
+  width: number,
+  rowWeight: Float32Array,
+  use: (operands: Operands, at: Rows, chunk: Float32Array) => void,
+): void {
+  const most = Math.max(1, Math.floor(CHUNK / width));
+  for (let from = 0; from < rowWeight.length; from += most) {
+    const operands = new Operands();
+    const chunk = rows.subarray(from * width, (from + most) * width);
+    const weights = rowWeight.subarray(from, from + most);
+    use(operands, { x: operands.put(chunk), count: weights.length, weight: operands.put(weights) }, chunk);
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Small helpers on row-major matrices. */
 
 /** Mean of the diagonal of a matrix [K, K]. */
-export function meanDiagonal(gram: Float64Array, K: number): number {
+export function meanDiagonal(gram: Float32Array | Float64Array, K: number): number {
   let trace = 0;
   for (let k = 0; k < K; k++) trace += gram[k * K + k];
   return trace / K;

@@ -67,7 +67,7 @@ function errorsOfInputs(
 ): OutputErrors {
   const K = weight.length / N;
   const mean = timesVector(weight, centreRows(exact, K, rowWeight));
-  const error = difference(exact, x);
+  const error = subtractFrom(exact, x.slice());
   const weight32 = new Float32Array(weight);
   /** Of A·Wᵀ, A [rows, K]. */
   const energy = async (rows: Float32Array): Promise<number> => {
@@ -98,7 +98,7 @@ async function errorsOfOutputs(
   const mean = centreRows(outputs, N, rowWeight).map((m, n) => m - bias[n]);
   let made: Promise<Float32Array> | undefined;
   const errors = (): Promise<Float32Array> =>
-    (made ??= products.plain(x, K, transposed(weight, N, K), N).then((seen) => difference(outputs, seen)));
+    (made ??= products.plain(x, K, transposed(weight, N, K), N).then((seen) => subtractFrom(outputs, seen)));
   return {
     mean,
     cross: async ({ from, to }) =>
@@ -118,8 +118,8 @@ function dot(a: Float32Array, b: Float32Array): number {
   return sum;
 }
 
-function difference(a: Float32Array, b: Float32Array): Float32Array {
-  const result = new Float32Array(a.length);
-  for (let i = 0; i < a.length; i++) result[i] = a[i] - b[i];
-  return result;
+/** a − b, in b's place. */
+function subtractFrom(a: Float32Array, b: Float32Array): Float32Array {
+  for (let i = 0; i < b.length; i++) b[i] = a[i] - b[i];
+  return b;
 }

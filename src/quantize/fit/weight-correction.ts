@@ -48,11 +48,10 @@ export async function correctWeights(
 ): Promise<Correction> {
   const K = Math.sqrt(grams.all.length);
   const [crossTrain, crossHeld] = [await errors.cross(split.train), await errors.cross(split.held)];
-  const train = new Float64Array(grams.train);
   let least = 0;
   let ridge: number | null = null;
   for (const candidate of ridges) {
-    const delta = await ridgeSolution(train, crossTrain, K, candidate, products);
+    const delta = await ridgeSolution(grams.train, crossTrain, K, candidate, products);
     if (delta === null) continue;
     const change = errorChange(delta, await products.plain(delta, K, grams.held, K), crossHeld);
     if (change >= least) continue;
@@ -71,14 +70,14 @@ export async function correctWeights(
  * be in single precision, as the ridge bounds the condition number.
  */
 async function ridgeSolution(
-  gram: Float64Array,
+  gram: Float32Array | Float64Array,
   cross: Float32Array,
   K: number,
   ridge: number,
   products: Products,
 ): Promise<Float32Array | null> {
   const damping = DAMPING * ridge * meanDiagonal(gram, K);
-  const factor = gram.slice();
+  const factor = new Float64Array(gram);
   for (let k = 0; k < K; k++) factor[k * K + k] += ridge * gram[k * K + k] + damping;
   if (!cholesky(factor, K)) return null;
   invertLower(factor, K);
