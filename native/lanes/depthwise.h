@@ -12,6 +12,7 @@
  *   store_sums        requantizes those of the first `live` windows of a tile, channels n and up, and stores them,
  *                     `step` bytes from window to window; IVIT_ROWS: as u-hat
  *   sums_fit          whether store_sums can requantize them
+ *   slides            whether slide_segment is for such a kernel: then a segment is a whole line where it can be
  *   slide_segment     convolves a segment in a way of its own and returns 1; or returns 0
  *   quantize_rows
  *
@@ -24,7 +25,7 @@
 
 #include "../map_lines.h"
 
-enum { SEGMENT_BYTES = 1 << 14, SEEN_BYTES = 24 << 10, MOST_SEGMENT_BYTES = 1 << 20 };
+enum { SEGMENT_BYTES = 1 << 14, SEEN_BYTES = 24 << 10, MOST_SEGMENT_BYTES = 1 << 20, MOST_SLID_COLUMNS = 256 };
 
 /* A packed op: this, then its weights [chunks][groups][kernel_w][MAP_STEP]. */
 typedef struct {
@@ -50,7 +51,9 @@ static depthwise_header plan_depthwise(const ivit_geometry *map) {
   const int64_t seen = (int64_t)map->kernel_h * map->channels * (int64_t)sizeof(int16_t);
   while (h.segment < map->out_w) {
     int64_t columns = segment_columns(map, h.segment + MAP_TILE);
-    if (columns * column > SEGMENT_BYTES || columns > SEEN_BYTES / seen) break;
+    const int fits = slides(map) ? columns <= MOST_SLID_COLUMNS && columns * column <= MOST_SEGMENT_BYTES
+                                 : columns * column <= SEGMENT_BYTES && columns <= SEEN_BYTES / seen;
+    if (!fits) break;
     h.segment += MAP_TILE;
   }
   h.columns = (int32_t)segment_columns(map, h.segment);

@@ -198,7 +198,7 @@ static void store_sums(const ivit_depthwise *op, int32_t n, const map_sums s[MAP
 
 /* --- kernels that slide --- */
 
-enum { MOST_LINES = 7, MOST_COLUMN = MOST_LINES / 2 };
+enum { MOST_LINES = 7 };
 
 static int slides(const ivit_geometry *map) {
   const int32_t k = map->kernel_h;
@@ -231,17 +231,6 @@ INLINE map_sums multiply_add(map_sums s, map_sums x, map_weights w) {
   return (map_sums){_mm512_dpwssd_epi32(s.low, x.low, w.low), _mm512_dpwssd_epi32(s.high, x.high, w.high)};
 }
 
-/* Those of three lines stay in registers; more do not fit. */
-enum { HELD = 3 * (3 / 2) + 2 };
-typedef struct {
-  const int16_t *packed;
-  map_weights held[HELD];
-} slide_weights;
-
-INLINE map_weights weights_at(const slide_weights *w, const int k, const int i) {
-  return k == 3 ? w->held[i] : load_weights(w->packed + i * MAP_STEP);
-}
-
 /* A segment's place, of 32 channels at a time. */
 typedef struct {
   const int16_t *from[MOST_LINES]; /* the first column inside of the map */
@@ -253,101 +242,150 @@ typedef struct {
   int32_t live; /* channels */
 } slide;
 
+/* 32 channels of a pixel, `ahead` elements from where the segment begins; 0 outside of the map. */
+INLINE __m512i pixel(const slide *s, const int line, size_t ahead, const int is_inside) {
+  return _mm512_loadu_si512(is_inside ? s->from[line] + (ahead & s->inside[line]) : no_pixel);
+}
+INLINE map_sums pixels(const slide *s, const int pair, size_t ahead, const int is_inside) {
+  return interleave(pixel(s, 2 * pair, ahead, is_inside), pixel(s, 2 * pair + 1, ahead, is_inside));
+}
+
+INLINE int is_inside(const slide *s, int32_t column) { return column >= 0 && column < s->width; }
+
+/* Results as they are made, one after the other. Codes of two are packed together. */
+typedef struct {
+  int8_t *to;
+  int32_t made;
+  __m512i kept;
+} writer;
+
+INLINE void write_result(const ivit_depthwise *op, const slide *s, const map_output *out, writer *w, map_sums sums,
+                         const output_path path, const ivit_type type) {
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  const int are_pairs = path == OUTPUT_SHIFT && type == IVIT_U8 && s->live >= MAP_CHANNELS;
+  const map_sums r = finish_sums(op, out, sums, path);
+  const int32_t p = w->made++;
+  if (!are_pairs || (p % 2 == 0 && p + 1 == s->count)) {
+    store_halves(type, r.low, r.high, zero_point(op, path), w->to, s->live);
+  } else if (p % 2 == 0) {
+    w->kept = _mm512_packs_epi32(r.low, r.high);
+  } else {
+    __m512i words = _mm512_packus_epi16(w->kept, _mm512_packs_epi32(r.low, r.high));
+    __m512i codes = _mm512_permutexvar_epi64(order, words);
+    _mm256_storeu_si256((__m256i *)(w->to - s->step), _mm512_castsi512_si256(codes));
+    _mm256_storeu_si256((__m256i *)w->to, _mm512_extracti64x4_epi64(codes, 1));
+  }
+  w->to += s->step;
+}
+
+/* --- three columns: all weights are held in registers --- */
+
+enum { HELD = 3 + 2 };
+
 /* Where a segment is: the next column, the pixel of the last line before it, sums by how many columns they have. */
 typedef struct {
-  size_t ahead; /* of `from`, in elements */
+  size_t ahead;
   int32_t column;
   __m512i before;
-  map_sums sum[MOST_LINES];
+  map_sums sum[3];
 } slider;
-
-INLINE __m512i pixel(const slider *at, const slide *s, const int line) {
-  return _mm512_loadu_si512(s->from[line] + (at->ahead & s->inside[line]));
-}
 
 /*
  * Adds a column to all sums that see it. At stride 2 `parity` says which taps see it. The last line is seen by pairs of
- * columns: the taps t - 1 and t at once, and the last tap alone.
+ * columns: the taps 0 and 1 at once, and the last tap alone.
  */
-INLINE void add_column(slider *at, const slide *s, const slide_weights *w, const int k, const int stride,
-                       const int parity) {
-  const int pairs = k / 2;
+INLINE void add_column(slider *at, const slide *s, const map_weights w[HELD], const int stride, const int parity) {
   const int32_t column = at->column++;
   if (column < 0 || column > s->width) return;
-  map_sums x[MOST_COLUMN];
-  __m512i last = _mm512_setzero_si512();
-  if (column < s->width) {
-    _Pragma("GCC unroll 8") for (int g = 0; g < pairs; g++)
-      x[g] = interleave(pixel(at, s, 2 * g), pixel(at, s, 2 * g + 1));
-    last = pixel(at, s, k - 1);
-    at->ahead += s->stride;
-  } else {
-    _Pragma("GCC unroll 8") for (int g = 0; g < pairs; g++) x[g] = zero_sums();
-  }
+  const int inside = column < s->width;
+  const map_sums x = pixels(s, 0, at->ahead, inside);
+  const __m512i last = pixel(s, 2, at->ahead, inside);
   const map_sums across = interleave(at->before, last);
+  at->ahead += s->stride;
   at->before = last;
   /* Products in turns of different sums: no one waits for the one before it. */
-  _Pragma("GCC unroll 8") for (int g = 0; g < pairs; g++) {
-    _Pragma("GCC unroll 8") for (int t = parity; t < k; t += stride)
-      at->sum[t / stride] = multiply_add(at->sum[t / stride], x[g], weights_at(w, k, t * pairs + g));
-  }
-  _Pragma("GCC unroll 8") for (int t = parity; t < k; t += stride) {
-    if (t % 2 == 1 || t == k - 1)
-      at->sum[t / stride] = multiply_add(at->sum[t / stride], across, weights_at(w, k, k * pairs + t / 2));
-  }
+  _Pragma("GCC unroll 8") for (int t = parity; t < 3; t += stride)
+    at->sum[t / stride] = multiply_add(at->sum[t / stride], x, w[t]);
+  _Pragma("GCC unroll 8") for (int t = parity; t < 3; t += stride)
+    if (t > 0) at->sum[t / stride] = multiply_add(at->sum[t / stride], across, w[2 + t]);
 }
 
-/* The columns that one more result needs; returns its sums, and all others have one column more. */
-INLINE map_sums slide_on(slider *at, const slide *s, const slide_weights *w, const map_output *out, const int k,
-                         const int stride, const output_path path) {
-  const int waiting = (k - 1) / stride;
-  add_column(at, s, w, k, stride, 0);
-  map_sums whole = at->sum[waiting];
-  if (stride == 2) add_column(at, s, w, k, stride, 1);
-  _Pragma("GCC unroll 8") for (int i = waiting; i > 0; i--) at->sum[i] = at->sum[i - 1];
-  at->sum[0] = start_sums(out, path);
-  return whole;
-}
-
-/* Codes of two results are packed together. */
-INLINE void slide_along(const ivit_depthwise *op, int32_t n, const slide *place, const int16_t *packed, const int k,
-                        const int stride, const output_path path, const ivit_type type) {
+INLINE void slide_threes(const ivit_depthwise *op, int32_t n, const slide *place, const int16_t *packed,
+                         const int stride, const output_path path, const ivit_type type) {
   /* Copies that nothing stored through a pointer can change. */
   const slide s = *place;
   const map_output out = load_output(op, n, path);
-  const __m512i zero = zero_point(op, path), order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-  const int are_pairs = path == OUTPUT_SHIFT && type == IVIT_U8 && s.live >= MAP_CHANNELS;
-  __m512i kept = zero;
-  slide_weights weights = {.packed = packed};
-  _Pragma("GCC unroll 8") for (int i = 0; i < HELD; i++)
-    if (k == 3) weights.held[i] = load_weights(packed + i * MAP_STEP);
+  const int waiting = 2 / stride;
+  map_weights w[HELD];
+  _Pragma("GCC unroll 8") for (int i = 0; i < HELD; i++) w[i] = load_weights(packed + i * MAP_STEP);
   slider at = {.column = s.left, .before = _mm512_setzero_si512()};
-  _Pragma("GCC unroll 8") for (int i = 0; i < k; i++) at.sum[i] = start_sums(&out, path);
-  int8_t *to = s.out;
+  _Pragma("GCC unroll 8") for (int i = 0; i < 3; i++) at.sum[i] = start_sums(&out, path);
+  writer to = {.to = s.out, .kept = _mm512_setzero_si512()};
   /* The first sums lack columns: they are of results that lie before the segment. */
-  for (int32_t p = -((k - 1) / stride); p < s.count; p++) {
-    map_sums r = slide_on(&at, &s, &weights, &out, k, stride, path);
-    if (p < 0) continue;
-    r = finish_sums(op, &out, r, path);
-    if (!are_pairs || (p % 2 == 0 && p + 1 == s.count)) {
-      store_halves(type, r.low, r.high, zero, to, s.live);
-    } else if (p % 2 == 0) {
-      kept = _mm512_packs_epi32(r.low, r.high);
-    } else {
-      __m512i words = _mm512_packus_epi16(kept, _mm512_packs_epi32(r.low, r.high));
-      __m512i codes = _mm512_permutexvar_epi64(order, words);
-      _mm256_storeu_si256((__m256i *)(to - s.step), _mm512_castsi512_si256(codes));
-      _mm256_storeu_si256((__m256i *)to, _mm512_extracti64x4_epi64(codes, 1));
+  for (int32_t p = -waiting; p < s.count; p++) {
+    add_column(&at, &s, w, stride, 0);
+    const map_sums whole = at.sum[waiting];
+    if (stride == 2) add_column(&at, &s, w, stride, 1);
+    _Pragma("GCC unroll 8") for (int i = waiting; i > 0; i--) at.sum[i] = at.sum[i - 1];
+    at.sum[0] = start_sums(&out, path);
+    if (p >= 0) write_result(op, &s, &out, &to, whole, path, type);
+  }
+}
+
+/* --- five and seven: two columns at a time share each load of weights --- */
+
+/* sum[t] has tap t at the first of two columns, sum[t - 1] at the second; `next` begins there. */
+INLINE void add_products_of_two(map_sums *sum, map_sums *next, const int t, map_sums a, map_sums b, const int16_t *w) {
+  const map_weights weights = load_weights(w);
+  sum[t] = multiply_add(sum[t], a, weights);
+  map_sums *second = t == 0 ? next : &sum[t - 1];
+  *second = multiply_add(*second, b, weights);
+}
+
+INLINE void slide_twos(const ivit_depthwise *op, int32_t n, const slide *place, const int16_t *packed, const int k,
+                       const output_path path, const ivit_type type) {
+  const slide s = *place;
+  const map_output out = load_output(op, n, path);
+  const int pairs = k / 2;
+  const int16_t *beside = packed + k * pairs * MAP_STEP;
+  map_sums sum[MOST_LINES], next = start_sums(&out, path);
+  _Pragma("GCC unroll 8") for (int i = 0; i < k; i++) sum[i] = start_sums(&out, path);
+  writer to = {.to = s.out, .kept = _mm512_setzero_si512()};
+  __m512i before = _mm512_setzero_si512();
+  int32_t column = s.left;
+  size_t ahead = 0;
+  for (int32_t p = 1 - k; p < s.count; p += 2, column += 2) {
+    if (column >= -1 && column <= s.width) {
+      const int first = is_inside(&s, column), second = is_inside(&s, column + 1);
+      const size_t after = ahead + (first ? s.stride : 0);
+      _Pragma("GCC unroll 8") for (int g = 0; g < pairs; g++) {
+        const map_sums a = pixels(&s, g, ahead, first), b = pixels(&s, g, after, second);
+        _Pragma("GCC unroll 8") for (int t = 0; t < k; t++)
+          add_products_of_two(sum, &next, t, a, b, packed + (t * pairs + g) * MAP_STEP);
+      }
+      const __m512i last = pixel(&s, k - 1, ahead, first), later = pixel(&s, k - 1, after, second);
+      const map_sums a = interleave(before, last), b = interleave(last, later);
+      _Pragma("GCC unroll 8") for (int t = 1; t < k; t += 2)
+        add_products_of_two(sum, &next, t, a, b, beside + t / 2 * MAP_STEP);
+      add_products_of_two(sum, &next, k - 1, a, b, beside + pairs * MAP_STEP);
+      before = later;
+      ahead = after + (second ? s.stride : 0);
     }
-    to += s.step;
+    const map_sums one = sum[k - 1], other = sum[k - 2];
+    _Pragma("GCC unroll 8") for (int t = k - 1; t > 1; t--) sum[t] = sum[t - 2];
+    sum[1] = next;
+    sum[0] = next = start_sums(&out, path);
+    if (p < 0) continue;
+    write_result(op, &s, &out, &to, one, path, type);
+    if (p + 1 < s.count) write_result(op, &s, &out, &to, other, path, type);
   }
 }
 
 static void slide_by(const ivit_depthwise *op, int32_t n, const slide *s, const int16_t *packed) {
-#define SLIDE_3_1(path, type) slide_along(op, n, s, packed, 3, 1, path, type)
-#define SLIDE_3_2(path, type) slide_along(op, n, s, packed, 3, 2, path, type)
-#define SLIDE_5_1(path, type) slide_along(op, n, s, packed, 5, 1, path, type)
-#define SLIDE_7_1(path, type) slide_along(op, n, s, packed, 7, 1, path, type)
+#define SLIDE_3_1(path, type) slide_threes(op, n, s, packed, 1, path, type)
+#define SLIDE_3_2(path, type) slide_threes(op, n, s, packed, 2, path, type)
+#define SLIDE_5_1(path, type) slide_twos(op, n, s, packed, 5, path, type)
+#define SLIDE_7_1(path, type) slide_twos(op, n, s, packed, 7, path, type)
   if (op->map.stride_w == 2)
     BY_OUTPUT(SLIDE_3_2);
   else if (op->map.kernel_w == 3)
