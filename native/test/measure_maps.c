@@ -1,7 +1,7 @@
 /*
  * Times depthwise convolutions of an instruction set's table beside what bounds them: the multiply units (products of
- * pairs and of the requantization, at the rate of the GEMM's multiply-adds on registers alone) and the memory (a copy
- * of as many bytes). The least of many runs counts.
+ * pairs, at the rate of the GEMM's multiply-adds on registers alone) and the memory (a copy of as many bytes). The
+ * least of many runs counts.
  *
  *   cc -std=gnu11 -O3 native/test/measure_maps.c native/portable*.c native/isa.c native/x86/[a-z]*.c -o measure_maps
  *   measure_maps [isa]
@@ -83,8 +83,8 @@ static void measure(const ivit_isa *isa, int32_t size, int32_t channels, int32_t
     int64_t time = now() - start;
     least = time < least ? time : least;
   }
-  /* Per window and channel: half a product for each tap, and one of 64 bits. */
-  double results = (double)rows * channels, multiply = results * (taps / 2.0 + 2.0) / products_per_ns;
+  /* Per window and channel: half a product for each tap. Powers of 2 need none to requantize. */
+  double results = (double)rows * channels, multiply = results * (taps / 2.0) / products_per_ns;
   double memory = (double)time_copy(read, written), bound = multiply > memory ? multiply : memory;
   printf("%dx%dx%d  %dx%d/%d  %s  %8.1f us  %6.1f GMAC/s  multiply %7.1f us  memory %7.1f us  %3.0f %% of %s\n", size,
          size, channels, kernel, kernel, stride, type == IVIT_U8 ? "u8 " : "i16", (double)least / 1e3,
