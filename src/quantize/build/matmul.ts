@@ -22,19 +22,30 @@ export const matmul: NodeBuilder<MatmulNode> = {
     builder.define(
       id,
       form,
-      { ...op, ...requantizeTo(target, (c) => a.scale[0] * b.scale[columnOf(node, c, b.scale.length)], name, bits) },
+      {
+        ...op,
+        ...requantizeTo(
+          target,
+          (c) => scaleOf(node.a, a.scale) * b.scale[columnOf(node, c, b.scale.length)],
+          name,
+          bits,
+        ),
+      },
       writtenScales(target),
     );
   },
 };
 
+/** All of what is summed has one scale: that of its first column. */
+const scaleOf = ({ offset }: MatmulNode['a'], scale: Float64Array): number => scale[offset % scale.length];
+
 /** The column of b that column c of the product is made of, where b is transposed; else all have one scale. */
 const columnOf = ({ b, n }: MatmulNode, c: number, columns: number): number =>
-  b.transposed ? (b.offset + Math.floor(c / n) * b.headStride + (c % n)) % columns : 0;
+  (b.transposed ? b.offset + Math.floor(c / n) * b.headStride + (c % n) : b.offset) % columns;
 
 /**
- * What is summed has one scale: all of it, or each column where these are the rows of a transposed product. Those of a
- * layer have one, as its other channels do that products read: it is converted once.
+ * What is summed has one scale: all of the operand, or each column where these are the rows of a transposed product. A
+ * layer is converted once for all of the products that read it.
  */
 function operandForm({ a, b }: MatmulNode, { id, cols, op }: GraphNode): Extract<Demand, 'fixed' | 'factor'> {
   const isProduct = op === 'matmul' && b.source === id && a.source !== id;

@@ -18,23 +18,32 @@ export const LEAST_SHARE_OF_SUMS = 2 ** -12;
  * i16 about zero, so that a zero stays one.
  *
  * @param cols of the value as it is read
- * @param scales 1: one scale for the tensor; left out: one for each channel, where it is read in rows of its channels
+ * @param scales 1: one scale for the tensor; numbers: one for all channels of one number; left out: one for each
+ * channel, where it is read in rows of its channels
  * @param leastShare of the largest channel's reach, which every channel has
  */
 export function factorEncoding(
   { channels, min, max }: ChannelStatistics,
   cols: number,
-  scales?: 1,
+  scales?: 1 | readonly number[],
   leastShare = LEAST_SHARE,
 ): Encoding {
   const reach = Float64Array.from({ length: channels }, (_, c) => Math.max(max[c], -min[c]));
   const largest = reach.reduce((most, r) => Math.max(most, r), 0) || 1;
   const perChannel = scales !== 1 && channels === cols;
+  if (perChannel && scales !== undefined) shareReach(reach, scales);
   const scale = Float64Array.from(
     { length: cols },
     (_, c) => ((perChannel ? Math.max(reach[c], largest * leastShare) : largest) * FACTOR_MARGIN) / QUANTIZED_LIMIT_16,
   );
   return { out: { type: 'i16' }, scale, center: new Float64Array(cols) };
+}
+
+/** Channels of one number reach as far as the furthest of them. */
+function shareReach(reach: Float64Array, parts: readonly number[]): void {
+  const most = new Map<number, number>();
+  parts.forEach((part, c) => most.set(part, Math.max(most.get(part) ?? 0, reach[c])));
+  parts.forEach((part, c) => (reach[c] = most.get(part)!));
 }
 
 /** i16 with one scale, the middle of the range that was seen at 0. */

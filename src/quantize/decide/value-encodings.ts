@@ -73,12 +73,32 @@ export class ValueEncodings {
         return factorEncoding(this.calibration.statistics.get(id)!, cols, undefined, share);
       }
       case 'fixed':
-        return factorEncoding(this.calibration.statistics.get(id)!, cols, 1);
+        return factorEncoding(this.calibration.statistics.get(id)!, cols, this.operandParts(id, cols) ?? 1);
       case 'table':
         return tableEncoding(this.calibration.statistics.get(id)!, cols);
       case 'wide':
         return { out: { type: 'i32' }, ...uniformScales(cols, this.wideScale(id)) };
     }
+  }
+
+  /** For each channel of what products alone read, which operand it is part of: each has a scale. Else null. */
+  private operandParts(id: string, cols: number): number[] | null {
+    const readers = this.calibration.plan.consumers.get(id)!;
+    const parts = Array.from({ length: cols }, (_, c) => c);
+    for (const reader of readers) {
+      if (reader.op !== 'matmul') return null;
+      const { a, b, heads, dim, n } = reader;
+      for (const [view, width] of [[a, dim] as const, [b, b.transposed ? n : dim] as const]) {
+        if (view.source !== id) continue;
+        if (view.stride !== cols) return null;
+        const own = new Set<number>();
+        for (let h = 0; h < heads; h++)
+          for (let c = 0; c < width; c++) own.add(parts[(view.offset + h * view.headStride + c) % cols]);
+        const [first] = own;
+        parts.forEach((part, c) => own.has(part) && (parts[c] = first));
+      }
+    }
+    return parts;
   }
 }
 
