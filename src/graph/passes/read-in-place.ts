@@ -1,5 +1,6 @@
 import type { MatrixView } from '../nodes/matmul.js';
 import type { GatherNode, GraphNode, MatmulNode } from '../types.js';
+import { operandsOf } from '../nodes/index.js';
 import { viewStart, type AttentionView } from '../nodes/view.js';
 import type { Pass } from './pass.js';
 
@@ -22,7 +23,7 @@ export const readInPlace: Pass = ({ nodes, note }) => {
         note('operand read where it lies');
         return nodes.map((other) => (other === node ? { ...node, [side]: straight } : other));
       }
-      if (side === 'a' || (source.op !== 'matmul' && source.op !== 'linear')) continue;
+      if (side === 'a' || !isForProducts(source, gather, nodes)) continue;
       const transposed = transposedView(node, gather, source);
       if (transposed === null) continue;
       note('transpose read where it lies');
@@ -31,6 +32,12 @@ export const readInPlace: Pass = ({ nodes, note }) => {
   }
   return null;
 };
+
+/** A product, or a layer that products alone read: it has a scale for each of them, as a copy would have. */
+const isForProducts = (source: GraphNode, gather: GatherNode, nodes: readonly GraphNode[]): boolean =>
+  source.op === 'matmul' ||
+  (source.op === 'linear' &&
+    nodes.every((node) => node.op === 'matmul' || node === gather || !operandsOf(node).includes(source.id)));
 
 /** By element of a gather, the element of its source; −1: zero. */
 const elementsOf =
@@ -41,7 +48,7 @@ const elementsOf =
   };
 
 /** Where each head's part of a gathered row is part of a row of the source; null where it is not. */
-function straightView(
+export function straightView(
   { a, b, batch, heads, m, n, dim }: MatmulNode,
   side: 'a' | 'b',
   gather: GatherNode,

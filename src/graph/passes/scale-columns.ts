@@ -1,6 +1,7 @@
 import { countReaders } from '../liveness.js';
 import { operandsOf } from '../nodes/index.js';
 import type { AffineNode, AttentionView, GatherNode, GraphNode } from '../types.js';
+import { straightView } from './read-in-place.js';
 import type { Pass } from './pass.js';
 
 /**
@@ -24,6 +25,8 @@ export const scaleColumns: Pass = ({ nodes, output, note }) => {
     };
     const others = nodes.filter((node) => node !== gather && operandsOf(node).includes(layer.id));
     if (readers.get(gather.id) !== 1 || !others.every(isApart)) continue;
+    const reading = nodes.filter((node) => operandsOf(node).includes(affine.id));
+    if (affine.id === output || !reading.every((node) => readsInPlace(node, affine.id, gather, layer))) continue;
     const factor = affine.scale[0];
     const size = layer.weight.length / layer.cols;
     const scaled: GraphNode = {
@@ -46,6 +49,11 @@ const shapeOf = ({ rows, cols }: GraphNode): { rows: number; cols: number } => (
 
 const isOneFactor = ({ scale, shift }: AffineNode): boolean =>
   shift.every((t) => t === 0) && scale.every((s) => s === scale[0]);
+
+/** Whether a product could read its operand in the layer, were it not for the factor. */
+const readsInPlace = (node: GraphNode, id: string, gather: GatherNode, layer: GraphNode): boolean =>
+  node.op === 'matmul' &&
+  (['a', 'b'] as const).every((side) => node[side].source !== id || straightView(node, side, gather, layer) !== null);
 
 /** Which columns of a value a node reads; null where that is not known. */
 function columnsRead(reader: GraphNode, { id, rows, cols }: GraphNode): boolean[] | null {
