@@ -31,6 +31,7 @@ const SCRIPT_MS = 100_000;
 
 export class Firefox {
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  #failure: Error | null = null;
   #last = 0;
   #received = Buffer.alloc(0);
 
@@ -83,7 +84,9 @@ export class Firefox {
   }
 
   async close(): Promise<void> {
-    const ended = new Promise((resolve) => this.process.once('exit', resolve));
+    const { exitCode, signalCode } = this.process;
+    const hasEnded = exitCode !== null || signalCode !== null;
+    const ended = hasEnded ? null : new Promise((resolve) => this.process.once('exit', resolve));
     await this.ask('Marionette:Quit', { flags: ['eForceQuit'] }).catch(() => undefined);
     const timer = setTimeout(() => this.process.kill('SIGKILL'), 10_000);
     await ended;
@@ -93,6 +96,7 @@ export class Firefox {
   }
 
   private ask(command: string, parameters: object): Promise<unknown> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     const id = ++this.#last;
     const text = JSON.stringify([0, id, command, parameters]);
     return new Promise((resolve, reject) => {
@@ -120,6 +124,7 @@ export class Firefox {
   }
 
   #fail(error: Error): void {
+    this.#failure ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
