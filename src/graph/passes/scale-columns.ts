@@ -6,7 +6,8 @@ import type { Pass } from './pass.js';
 
 /**
  * One factor for all of what is cut from a layer goes into the weights of the channels it is cut from, as the 1/√d of
- * queries does that lie beside keys and values. Other readers read other channels.
+ * queries does that lie beside keys and values. Other readers read other channels. Only where products
+ * can read the layer in place then: elsewhere nothing is gained.
  */
 export const scaleColumns: Pass = ({ nodes, output, note }) => {
   const byId = new Map(nodes.map((node) => [node.id, node]));
