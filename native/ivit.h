@@ -242,6 +242,8 @@ typedef struct {
   /* Rows and columns of the GEMM's register tile: row blocks are multiples of tile_rows where possible, the column
    * ranges given to `linear` begin at multiples of tile_cols. */
   int32_t tile_rows, tile_cols;
+  /* Bytes of a block's values in one stage; 0: what src/engine/plan/stages.ts takes otherwise. */
+  int32_t block_bytes;
 
   /*
    * Packs weights (but tied ones, which is packed before), and whatever else the GEMM wants beside them, once.

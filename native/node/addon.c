@@ -107,7 +107,10 @@ static size_t arguments(napi_env env, napi_callback_info info, size_t count, nap
 
 /* --- instruction sets --- */
 
-/* describe(name | null) -> [name, tile rows, tile columns], or null where this machine has no such instruction set. */
+/*
+ * describe(name | null) -> [name, tile rows, tile columns, block bytes], or null where this machine has no such
+ * instruction set.
+ */
 static napi_value describe(napi_env env, napi_callback_info info) {
   napi_value arg = NULL, result;
   arguments(env, info, 1, &arg);
@@ -119,12 +122,13 @@ static napi_value describe(napi_env env, napi_callback_info info) {
     napi_get_null(env, &result);
     return result;
   }
-  napi_value parts[3];
+  napi_value parts[4];
   napi_create_string_utf8(env, isa->name, NAPI_AUTO_LENGTH, &parts[0]);
   napi_create_int32(env, isa->tile_rows, &parts[1]);
   napi_create_int32(env, isa->tile_cols, &parts[2]);
-  napi_create_array_with_length(env, 3, &result);
-  for (uint32_t i = 0; i < 3; i++) napi_set_element(env, result, i, parts[i]);
+  napi_create_int32(env, isa->block_bytes, &parts[3]);
+  napi_create_array_with_length(env, 4, &result);
+  for (uint32_t i = 0; i < 4; i++) napi_set_element(env, result, i, parts[i]);
   return result;
 }
 

@@ -69,6 +69,7 @@ const ivit_isa ivit_isa_amx = {
     .name = "amx",
     .tile_rows = AMX_ROWS,
     .tile_cols = TILE_COLS,
+    .block_bytes = 1 << 22, /* weights are read for each block again, and tiles multiply faster than they come */
     .linear_pack_size = ivit_amx_linear_pack_size,
     .linear_pack = ivit_amx_linear_pack,
     .linear_scratch = ivit_amx_linear_scratch,

@@ -21,7 +21,7 @@ type Array8To32 = Value['data'];
 export interface NativeKernels {
   /** The instruction sets that this machine can run, best first. */
   isas(): string[];
-  describe(isa: string | null): [name: string, tileRows: number, tileCols: number] | null;
+  describe(isa: string | null): [name: string, tileRows: number, tileCols: number, blockBytes: number] | null;
   create(
     isa: string,
     header: Int32Array,
@@ -61,8 +61,8 @@ function create(kernels: NativeKernels, work: Work, options: CreateOptions): Cre
   const { threads, isa, sideBySide } = options;
   const description = kernels.describe(isa);
   if (description === null) throw new Error(`This machine lacks the instruction set ${isa}`);
-  const [name, rows, cols] = description;
-  const tile = { rows, cols };
+  const [name, rows, cols, blockBytes] = description;
+  const tile = { rows, cols, ...(blockBytes > 0 && { blockBytes }) };
   const plan = planWork(work, tile);
   const apart = sideBySide && threads > 1 ? Array.from({ length: threads }, () => 1) : [];
   requirePlanned(plan, work, { threads: [threads, ...apart], copies: 1, tile }, options);
@@ -135,15 +135,20 @@ export function createNativeEngine(
   };
 }
 
-/** An engine that tells the time of every step, on the calling thread and `threads` − 1 others. */
+/**
+ * An engine that tells the time of every step, on the calling thread and `threads` − 1 others.
+ *
+ * @param isa one of `kernels.isas()`; default: the best
+ */
 export function createNativeProfiler(
   kernels: NativeKernels,
   program: Program,
   threads: number,
   options: MemoryOptions = {},
+  isa: string | null = null,
 ): Profiler {
   const work = workOfProgram(program);
-  const { handle, isa: name, plan } = create(kernels, work, { ...options, threads, isa: null });
+  const { handle, isa: name, plan } = create(kernels, work, { ...options, threads, isa });
   const counts = countMultiplications(plan);
   return {
     isa: name,

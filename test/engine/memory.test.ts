@@ -15,8 +15,8 @@ const LISTS = 4096;
 
 /** Loads the work where the program, and each of its contexts, may allocate `share` of what is counted. */
 function load(work: Work, isa: string, threads: number, share = 1): void {
-  const [name, rows, cols] = NATIVE!.describe(isa)!;
-  const tile = { rows, cols };
+  const [name, rows, cols, blockBytes] = NATIVE!.describe(isa)!;
+  const tile = { rows, cols, ...(blockBytes > 0 && { blockBytes }) };
   const plan = planWork(work, tile);
   const apart = threads > 1 ? Array.from({ length: threads }, () => 1) : [];
   const { constants, each } = plannedBytes(plan, work, { threads: [threads, ...apart], copies: 1, tile });

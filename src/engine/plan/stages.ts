@@ -7,7 +7,7 @@ import { unionRuns } from './runs.js';
 import type { Stage, Step, Tile, Use } from './types.js';
 import { isRowLocal } from './uses.js';
 
-/** Bytes of a block's values in one stage: half of a common level 2 cache, the rest is for the weights. */
+/** Bytes of a block's values in one stage, by default: half of a common level 2 cache, the rest is for the weights. */
 const BLOCK_BYTES = 1 << 19;
 
 /** The steps that anybody reads, in stages. */
@@ -64,7 +64,7 @@ function makeStage(
   const { rows } = values[steps[members[0]].out];
   const made = members.map((i) => values[steps[i].out]).filter((value) => value.rows === rows);
   const rowBytes = made.reduce((sum, { cols, out }) => sum + cols * bytesOf(out.type), 0);
-  const fitting = floorDivide(floorDivide(BLOCK_BYTES, rowBytes), tile.rows) * tile.rows;
+  const fitting = floorDivide(floorDivide(tile.blockBytes ?? BLOCK_BYTES, rowBytes), tile.rows) * tile.rows;
   const blockRows = Math.max(tile.rows, Math.min(fitting, roundUp(rows, tile.rows)));
   return { attention: false, blockRows, runs: unionRuns(stageUses), uses: stageUses };
 }

@@ -15,6 +15,8 @@ export interface Work {
 export interface Tile {
   readonly rows: number;
   readonly cols: number;
+  /** Bytes of a block's values in one stage, where an instruction set wants others than are usual. */
+  readonly blockBytes?: number;
 }
 
 /**
