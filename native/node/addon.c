@@ -7,6 +7,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "memory.h"
 #include "pool.h"
@@ -426,12 +429,22 @@ static napi_value run_all(napi_env env, napi_callback_info info) {
   return promise;
 }
 
+/* trim() gives memory that is free back to the system, where the C library keeps it. */
+static napi_value trim(napi_env env, napi_callback_info info) {
+  (void)env, (void)info;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return NULL;
+}
+
 static napi_value init(napi_env env, napi_value exports) {
   static const struct {
     const char *name;
     napi_callback function;
   } functions[] = {{"isas", isas}, {"describe", describe}, {"create", create},   {"close", close_handle},
-                   {"run", run},   {"runAll", run_all},    {"profile", profile}, {"measurePeak", measure_peak}};
+                   {"run", run},   {"runAll", run_all},    {"profile", profile}, {"measurePeak", measure_peak},
+                   {"trim", trim}};
   for (size_t i = 0; i < COUNT(functions); i++) {
     napi_value function;
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].function, NULL, &function);

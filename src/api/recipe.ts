@@ -1,4 +1,5 @@
 /** Which recipe a model gets: what is said about it, and, where nothing is, what its float model is surest with. */
+import { returnFreeMemory } from '../engine/free-memory.js';
 import { InputError } from '../errors.js';
 import { classCount } from '../graph/output.js';
 import { MAX_CHANNELS } from '../images/image.js';
@@ -121,6 +122,7 @@ export async function importAndChooseRecipe(
     ...{ graph: imported.graph, images, recipe, tryResize, threads: request.threads },
     onProgress: (done, total) => onProgress?.('recipe', done, total),
   });
+  returnFreeMemory();
   probed.notices.forEach(notice);
   return { imported, recipe: probed.recipe, probe: probed.probe };
 }

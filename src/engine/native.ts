@@ -42,6 +42,8 @@ export interface NativeKernels {
   /** Multiply-adds of one thread on registers alone, and the nanoseconds they took; null where an isa cannot tell. */
   measurePeak(isa: string, rounds: number): [count: number, nanoseconds: number] | null;
   runAll(handle: Handle, images: readonly Uint8Array[], output: number, outputs: readonly Int32Array[]): Promise<void>;
+  /** Gives memory that is free back to the system, where the C library keeps it. */
+  trim(): void;
 }
 
 interface Created {

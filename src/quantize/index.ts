@@ -1,4 +1,5 @@
 import { openProducts } from '../calibrate/products.js';
+import { returnFreeMemory } from '../engine/free-memory.js';
 import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
 import type { Graph } from '../graph/types.js';
@@ -77,6 +78,7 @@ export async function quantizeGraph(request: QuantizeRequest, shared: Shared = {
   const passes = shared.passes ?? new FloatPasses();
   try {
     const calibration = await calibrate(request, holdOut(images), scheme, { ...shared, passes });
+    returnFreeMemory();
     return await fitCalibrated(request, calibration, scheme, shared.sizeOf);
   } finally {
     if (shared.passes === undefined) await passes.close();
@@ -94,6 +96,7 @@ export async function fitCalibrated(
   try {
     const undecided = new ValueEncodings(calibration, scheme, NOTHING_SENSITIVE);
     const sensitivities = await measure({ calibration, scheme, encodings: undecided, products }, request);
+    returnFreeMemory();
     const { sensitiveWork, poorWork } = scheme.techniques;
     const buildWith = (weightBits: ReadonlyMap<string, number>, errors: Sensitivities, own = calibration) => {
       const sensitive = chooseSensitive(errors, sensitiveWork, poorWork);
