@@ -33,23 +33,7 @@ export const attention: NodeDefinition<AttentionNode> = {
     return { ...node, q: view(node.q), k: view(node.k), v: view(node.v) };
   },
   evaluate: (node, read) => attend(node, read, softmax),
-  toOnnx(node, writer) {
-    const { id, batch, heads, queries, keys, valueDim } = node;
-    const q = headsOf(writer, node, 'q', [0, 2, 1, 3]);
-    const k = headsOf(writer, node, 'k', [0, 2, 3, 1]);
-    const v = headsOf(writer, node, 'v', [0, 2, 1, 3]);
-    const uniform = node.scale.every((scale) => scale === node.scale[0]);
-    const scale = uniform ? writer.scalar(node.scale[0]) : writer.floats(id, 'scale', [heads, 1, 1], node.scale);
-    let scores = writer.op('MatMul', [writer.op('Mul', [q, scale], `${id}//scaled`), k], `${id}//scores`);
-    if (node.bias) {
-      const bias = writer.floats(id, 'bias', [node.biasBatch, node.biasHeads, queries, keys], node.bias);
-      scores = writer.op('Add', [scores, bias], `${id}//biased`);
-    }
-    const weights = writer.op('Softmax', [scores], `${id}//weights`, { axis: -1 });
-    const perHead = writer.op('MatMul', [weights, v], `${id}//values`);
-    const merged = writer.op('Transpose', [perHead], `${id}//merged`, { perm: [0, 2, 1, 3] });
-    writer.reshape(merged, [batch * queries, heads * valueDim], id);
-  },
+  toOnnx: (node, writer) => writeAttention(node, writer),
   describe({ batch, heads, queries, keys, dim, valueDim }) {
     const windows = batch > 1 ? `, ${batch} windows` : '';
     // Position biases and masks lie expanded here: they would count many times what the model has.
@@ -117,6 +101,55 @@ function softmax(scores: Float64Array): Float64Array {
   const weights = scores.map((x) => Math.exp(x - max));
   const sum = weights.reduce((a, b) => a + b, 0);
   return weights.map((w) => w / sum);
+}
+
+/** A runtime holds as many numbers as there are scores, several times. */
+const MOST_SCORES = 1 << 26;
+
+/** @param mostScores from so many scores of all heads on, these are written one by one */
+export function writeAttention(node: AttentionNode, writer: OnnxWriter, mostScores = MOST_SCORES): void {
+  const { id, batch, heads, queries, keys, valueDim } = node;
+  const operands = [
+    headsOf(writer, node, 'q', [0, 2, 1, 3]),
+    headsOf(writer, node, 'k', [0, 2, 3, 1]),
+    headsOf(writer, node, 'v', [0, 2, 1, 3]),
+  ];
+  const bias = node.bias && writer.floats(id, 'bias', [node.biasBatch, node.biasHeads, queries, keys], node.bias);
+  let values: string;
+  if (heads === 1 || batch * heads * queries * keys <= mostScores) {
+    values = writeWeighted(writer, id, operands, node.scale, bias);
+  } else {
+    const of = (x: string, h: number): string => writer.slice(x, 1, h, h + 1, `${x}.${h}`);
+    const perHead = Array.from({ length: heads }, (_, h) => {
+      const own = operands.map((operand) => of(operand, h));
+      const ownBias = bias !== null && node.biasHeads > 1 ? of(bias, h) : bias;
+      return writeWeighted(writer, `${id}//${h}`, own, node.scale.subarray(h, h + 1), ownBias);
+    });
+    values = writer.op('Concat', perHead, `${id}//values`, { axis: 1 });
+  }
+  const merged = writer.op('Transpose', [values], `${id}//merged`, { perm: [0, 2, 1, 3] });
+  writer.reshape(merged, [batch * queries, heads * valueDim], id);
+}
+
+/**
+ * Writes softmax(scale·q·k + bias)·v of heads.
+ *
+ * @param operands q [batch, heads, queries, dim], k [batch, heads, dim, keys], v [batch, heads, keys, valueDim]
+ * @param label what the names of its steps begin with
+ */
+function writeWeighted(
+  writer: OnnxWriter,
+  label: string,
+  [q, k, v]: readonly string[],
+  scales: Float32Array,
+  bias: string | null,
+): string {
+  const isUniform = scales.every((scale) => scale === scales[0]);
+  const scale = isUniform ? writer.scalar(scales[0]) : writer.floats(label, 'scale', [scales.length, 1, 1], scales);
+  let scores = writer.op('MatMul', [writer.op('Mul', [q, scale], `${label}//scaled`), k], `${label}//scores`);
+  if (bias !== null) scores = writer.op('Add', [scores, bias], `${label}//biased`);
+  const weights = writer.op('Softmax', [scores], `${label}//weights`, { axis: -1 });
+  return writer.op('MatMul', [weights, v], `${label}//values`);
 }
 
 /** An attention operand as [batch, tokens, heads, dim], permuted. */
