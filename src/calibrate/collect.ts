@@ -104,7 +104,8 @@ export function normalizePixels(
  */
 export async function collect(request: CollectRequest): Promise<Collected> {
   const { graph, images, listeners } = request;
-  const parts = cutGraph(graph, request.runtime.partBytes);
+  const { partBytes: weights } = request.runtime;
+  const parts = cutGraph(graph, weights === undefined ? {} : { weights });
   const pass = new Pass(request);
   try {
     for (const [p, part] of parts.entries()) {

@@ -11,34 +11,43 @@ export interface GraphPart {
   readonly carried: readonly string[];
 }
 
-/** Weights in one part. ONNX Runtime needs about four times as much while it loads them. */
-const PART_BYTES = 1 << 26;
+/** Bytes of one part. */
+export interface PartLimits {
+  /** ONNX Runtime needs about four times as much while it loads them. */
+  readonly weights: number;
+  /** Values of one image: where all of them are observed, all are held until the run ends. */
+  readonly values: number;
+}
+
+const LIMITS: PartLimits = { weights: 1 << 26, values: 1 << 28 };
 
 /**
- * Cuts a graph so that no part has more weights than `limit`, unless one node has. A model of any size then runs in
+ * Cuts a graph so that no part has more than the limits, unless one node has. A model of any size then runs in
  * little memory, part by part, each over all images. Cuts are where the least is handed on, most often between blocks.
  */
-export function cutGraph(graph: Graph, limit = PART_BYTES): GraphPart[] {
+export function cutGraph(graph: Graph, limits: Partial<PartLimits> = {}): GraphPart[] {
   const { nodes } = graph;
+  const { weights, values } = { ...LIMITS, ...limits };
   const last = new Map<string, number>([[graph.output, nodes.length]]);
   nodes.forEach((node, i) => operandsOf(node).forEach((id) => last.set(id, Math.max(last.get(id) ?? 0, i))));
   /** Elements that nodes from `at` on read of those before. */
   const handedOn = (at: number): number =>
     nodes.reduce((sum, node, i) => sum + (i < at && (last.get(node.id) ?? -1) >= at ? node.rows * node.cols : 0), 0);
+  const [weightsTo, valuesTo] = [sumsOf(nodes.map(weightBytes)), sumsOf(nodes.map(valueBytes))];
+  /** How full a part of the nodes from … to − 1 is: 1 at the first limit that it reaches. */
+  const fill = (from: number, to: number): number =>
+    Math.max((weightsTo[to] - weightsTo[from]) / weights, (valuesTo[to] - valuesTo[from]) / values);
   const cuts = [0];
-  let bytes = 0;
   for (let i = 0; i < nodes.length; i++) {
-    bytes += weightBytes(nodes[i]);
-    if (bytes <= limit || i === cuts.at(-1)) continue;
-    // Back to the best cut that leaves at least half the limit before it.
-    let [best, least, before] = [i, Infinity, bytes - weightBytes(nodes[i])];
-    for (let at = i; at > cuts.at(-1)! && (at === i || before >= limit / 2); at--) {
+    const from = cuts.at(-1)!;
+    if (i === from || fill(from, i + 1) <= 1) continue;
+    // Back to the best cut that leaves a part at least half full before it.
+    let [best, least] = [i, Infinity];
+    for (let at = i; at > from && (at === i || fill(from, at) >= 0.5); at--) {
       const size = handedOn(at);
       if (size < least) [best, least] = [at, size];
-      before -= weightBytes(nodes[at - 1]);
     }
     cuts.push(best);
-    bytes = nodes.slice(best, i + 1).reduce((sum, node) => sum + weightBytes(node), 0);
   }
   return cuts.map((from, p) => {
     const part = nodes.slice(from, cuts[p + 1]);
@@ -52,9 +61,20 @@ export function cutGraph(graph: Graph, limit = PART_BYTES): GraphPart[] {
   });
 }
 
+/** The sums of so many first numbers: none, one, … */
+function sumsOf(numbers: readonly number[]): number[] {
+  const sums = [0];
+  for (const number of numbers) sums.push(sums.at(-1)! + number);
+  return sums;
+}
+
 function weightBytes(node: GraphNode): number {
   return Object.values(node).reduce(
     (sum: number, value) => sum + (value instanceof Float32Array ? value.byteLength : 0),
     0,
   );
 }
+
+/** Windows are many times the map that they lie over; convolutions do without them. */
+const valueBytes = ({ op, rows, cols }: GraphNode): number =>
+  op === 'windows' || op === 'constant' ? 0 : rows * cols * Float32Array.BYTES_PER_ELEMENT;

@@ -13,7 +13,7 @@ const NAMES = ['timm_swin_ts_opset13', 'timm_distilled_ts_opset17', 'timm_map_ts
 test.each(NAMES)('%s in parts is the whole, cut where little is handed on', async (name) => {
   const { graph } = await importModel(zooModel(name).path);
   expect(cutGraph(graph)).toMatchObject([{ nodes: graph.nodes, inputs: [], carried: [] }]);
-  const parts = cutGraph(graph, 30_000);
+  const parts = cutGraph(graph, { weights: 30_000 });
   expect(parts.length).toBeGreaterThan(2);
   expect(parts.flatMap(({ nodes }) => nodes)).toEqual(graph.nodes);
   const known = new Set<string>();
@@ -27,12 +27,25 @@ test.each(NAMES)('%s in parts is the whole, cut where little is handed on', asyn
   }
 });
 
+test('parts have no more values than the limit, but where one node has', async () => {
+  const { graph } = await importModel(zooModel('timm_ts_opset17').path);
+  const bytesOf = (rows: number, cols: number): number => 4 * rows * cols;
+  const values = 3 * Math.max(...graph.nodes.map(({ rows, cols }) => bytesOf(rows, cols)));
+  const parts = cutGraph(graph, { values });
+  expect(parts.length).toBeGreaterThan(2);
+  expect(parts.flatMap(({ nodes }) => nodes)).toEqual(graph.nodes);
+  for (const { nodes } of parts) {
+    const made = nodes.filter(({ op }) => op !== 'constant' && op !== 'windows');
+    expect(made.reduce((sum, { rows, cols }) => sum + bytesOf(rows, cols), 0)).toBeLessThanOrEqual(values);
+  }
+});
+
 test.each(NAMES)('%s gives its logits part by part', async (name) => {
   const model = zooModel(name);
   const { graph } = await importModel(model.path);
   const [image] = await zooImages(model);
   const values = new Map<string, Float32Array>();
-  for (const { nodes, inputs, carried } of cutGraph(graph, 20_000)) {
+  for (const { nodes, inputs, carried } of cutGraph(graph, { weights: 20_000 })) {
     const outputs = nodes.some(({ id }) => id === graph.output) ? [...carried, graph.output] : carried;
     const session = await openFloatModel(partToOnnx(graph, nodes, inputs, outputs));
     const shape = (id: string): number[] => {

@@ -24,7 +24,8 @@ const SEGMENTS = 6;
 export function segmentsOf(graph: Graph, candidates: readonly Candidate[]): Segment[] {
   const weights = graph.nodes.reduce((sum, node) => sum + (node.op === 'linear' ? node.weight.byteLength : 0), 0);
   let from = 0;
-  return cutGraph(graph, Math.ceil(weights / SEGMENTS)).flatMap(({ nodes: part }): Segment[] => {
+  const limits = { weights: Math.ceil(weights / SEGMENTS), values: Infinity };
+  return cutGraph(graph, limits).flatMap(({ nodes: part }): Segment[] => {
     const own = new Set(part.map(({ id }) => id));
     const found = candidates.filter(({ node }) => own.has(node.id));
     const nodes = graph.nodes.slice(from);
