@@ -2,11 +2,13 @@
 #include "arith.h"
 
 /*
- * A few bytes, 16 at a time where that many may be written: what lies behind them is written later.
+ * A few bytes, 16 at a time where there is room for that many, in front of both ends: what lies behind them is written
+ * later.
  */
-static void copy_few(uint8_t *to, const uint8_t *from, size_t count, const uint8_t *end) {
+static void copy_few(uint8_t *to, const uint8_t *end, const uint8_t *from, const uint8_t *from_end, size_t count) {
   enum { AT_ONCE = 16 };
-  if (count > 4 * AT_ONCE || (size_t)(end - to) < round_up(count, AT_ONCE)) {
+  const size_t moved = round_up(count, AT_ONCE);
+  if (count > 4 * AT_ONCE || (size_t)(end - to) < moved || (size_t)(from_end - from) < moved) {
     ivit_copy(to, from, count);
     return;
   }
@@ -20,7 +22,7 @@ static void copy_few(uint8_t *to, const uint8_t *from, size_t count, const uint8
 void ivit_portable_windows(const ivit_windows *op, ivit_type type, int32_t r0, int32_t r1, const void *x, void *out) {
   const ivit_geometry *m = &op->map;
   const size_t tap = (size_t)m->channels, bytes = tap * ivit_size_of(type);
-  const uint8_t *from = x;
+  const uint8_t *from = x, *from_end = from + (size_t)m->height * (size_t)m->width * bytes;
   uint8_t *to = out;
   const uint8_t *end = to + (size_t)(r1 - r0) * (size_t)m->kernel_h * (size_t)m->kernel_w * bytes;
   for (int32_t row = r0; row < r1; row++) {
@@ -33,7 +35,7 @@ void ivit_portable_windows(const ivit_windows *op, ivit_type type, int32_t r0, i
         if (inside && m->dilation_w == 1) taps = ivit_min(m->kernel_w - kx, m->width - column);
         size_t count = (size_t)taps * bytes;
         if (inside)
-          copy_few(to, from + ((size_t)y * (size_t)m->width + (size_t)column) * bytes, count, end);
+          copy_few(to, end, from + ((size_t)y * (size_t)m->width + (size_t)column) * bytes, from_end, count);
         else
           ivit_fill(to, op->fill, tap, type);
         to += count;
