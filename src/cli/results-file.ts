@@ -1,5 +1,6 @@
 /** One table of the figures of many models, a line each, to which every run appends. */
 import * as fs from 'node:fs';
+import path from 'node:path';
 import { InputError } from '../errors.js';
 import type { Evaluation } from '../api/evaluation.js';
 import type { PartHeader } from '../api/part-file.js';
@@ -40,39 +41,48 @@ export const RESULT_CELLS: Cells<Result> = {
 const HEADER = csvLine(Object.keys(RESULT_CELLS));
 
 /**
- * Appends a line; the header too where the file is new. Lines are written as a whole, by one call that appends: runs
- * at the same time do not mix theirs.
+ * Appends a line; the header too where the file is new. Lines are written as a whole, by one call that appends, and a
+ * new file has its header from the start: runs at the same time do not mix theirs.
  *
  * @throws InputError where the file cannot be written, or has other columns
  */
 export function appendResult(results: string, result: Result): void {
   const line = csvLine(Object.values(RESULT_CELLS).map((cell) => cell(result)));
   try {
-    if (!append(results, 'ax', `${HEADER}\n${line}\n`)) {
-      requireHeader(results);
-      append(results, 'a', `${line}\n`);
-    }
+    if (!fs.existsSync(results)) createTable(results);
+    requireHeader(results);
+    const isEmpty = fs.statSync(results).size === 0; // the user made it so
+    append(results, isEmpty ? `${HEADER}\n${line}\n` : `${line}\n`);
   } catch (error) {
     if (error instanceof InputError) throw error;
     throw new InputError(`Cannot write ${results}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-/** @returns false where the file is there, and `flag` wants a new one */
-function append(file: string, flag: 'a' | 'ax', text: string): boolean {
-  let handle: number;
+/** Makes a table of no lines, unless another run has: under its own name it appears whole. */
+function createTable(file: string): void {
+  const own = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}`);
   try {
-    handle = fs.openSync(file, flag);
+    fs.writeFileSync(own, `${HEADER}\n`, { flag: 'wx' });
+    fs.linkSync(own, file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    // Some file systems have no links.
+    if (!['EPERM', 'ENOTSUP', 'ENOSYS'].includes(code ?? '')) throw error;
+    append(file, `${HEADER}\n`);
+  } finally {
+    fs.rmSync(own, { force: true });
   }
+}
+
+function append(file: string, text: string): void {
+  const handle = fs.openSync(file, 'a');
   try {
     const bytes = Buffer.from(text);
     const written = fs.writeSync(handle, bytes);
     if (written < bytes.length)
       throw new InputError(`Cannot write ${file}: no space left for its next line; free some, or name another`);
-    return true;
   } finally {
     fs.closeSync(handle);
   }
