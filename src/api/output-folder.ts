@@ -1,9 +1,8 @@
 /** Writes the files of a folder: all of them, or none. */
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import path from 'node:path';
 import { InputError } from '../errors.js';
-import { outputTarget, unwritable, writeWhole } from '../program/file.js';
+import { hiddenName, outputTarget, unwritable, writeWhole } from '../program/file.js';
 
 /**
  * Writes a folder under a temporary name first, beside the place of a new one. Into a folder that is there already,
@@ -16,8 +15,7 @@ import { outputTarget, unwritable, writeWhole } from '../program/file.js';
 export function writeFolder(folder: string, files: ReadonlyMap<string, Uint8Array>): void {
   const target = outputTarget(folder);
   const isThere = fs.existsSync(target);
-  const hidden = `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`;
-  const temporary = path.join(isThere ? target : path.dirname(target), hidden);
+  const temporary = path.join(isThere ? target : path.dirname(target), hiddenName(target));
   try {
     fs.mkdirSync(temporary);
     for (const [name, content] of files) writeWhole(path.join(temporary, name), content);

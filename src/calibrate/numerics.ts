@@ -68,12 +68,6 @@ class Operands {
     return at;
   }
 
-  zeros(bytes: number): number {
-    const at = this.reserve(bytes);
-    new Uint8Array(this.#exports.memory.buffer, at, bytes).fill(0);
-    return at;
-  }
-
   /** Copies what lies at an address into `array`. */
   take<T extends Elements>(at: number, array: T): T {
     const type = array.constructor as ElementType<T>;

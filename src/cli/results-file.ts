@@ -5,6 +5,7 @@ import { InputError } from '../errors.js';
 import type { Evaluation } from '../api/evaluation.js';
 import type { PartHeader } from '../api/part-file.js';
 import { csvLine } from '../csv.js';
+import { hiddenName, writeWhole } from '../program/file.js';
 import type { Cells } from './format.js';
 
 /** A model's figures, and where they come from. */
@@ -61,9 +62,9 @@ export function appendResult(results: string, result: Result): void {
 
 /** Makes a table of no lines, unless another run has: under its own name it appears whole. */
 function createTable(file: string): void {
-  const own = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}`);
+  const own = path.join(path.dirname(file), hiddenName(file));
   try {
-    fs.writeFileSync(own, `${HEADER}\n`, { flag: 'wx' });
+    writeWhole(own, Buffer.from(`${HEADER}\n`));
     fs.linkSync(own, file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

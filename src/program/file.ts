@@ -125,8 +125,7 @@ export function outputTarget(file: string): string {
  */
 export function writeAtomically(file: string, bytes: Uint8Array): void {
   const target = outputTarget(file);
-  const hidden = `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`;
-  const temporary = path.join(path.dirname(target), hidden);
+  const temporary = path.join(path.dirname(target), hiddenName(target));
   try {
     writeWhole(temporary, bytes, fs.statSync(target, { throwIfNoEntry: false })?.mode);
     fs.renameSync(temporary, target);
@@ -135,6 +134,9 @@ export function writeAtomically(file: string, bytes: Uint8Array): void {
     throw unwritable(file, bytes.length, error);
   }
 }
+
+/** A name that nothing else has, for what will have that of `target` once it is whole. */
+export const hiddenName = (target: string): string => `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`;
 
 /** Writes a file that is not there yet, to the disk: all of it, or part of it where that throws. */
 export function writeWhole(file: string, bytes: Uint8Array, mode?: number): void {
