@@ -11,14 +11,16 @@
  *   npm run deploy -- --zoo=mixer_ts17,levit_ts17              those named
  *
  * --count N: images of each model, the first by name; of the zoos' models their own. --slow N: on machines that are
- * emulated, and on the reference.
+ * emulated, and on the reference. --into FILE.md: puts each row into the table there that has these columns.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { digestOf } from '../../../src/metrics/output-digest.js';
 import { createEngine } from '../../../src/engine/engine.js';
 import { PLATFORMS, type Platform } from './platforms.js';
 import { fixture, subjectOf, zooSubject, zooSubjects, type Subject } from './subjects.js';
+import { putRow } from './table.js';
 
 type Maker = () => Promise<Subject>;
 
@@ -38,6 +40,7 @@ function readArguments() {
       only: { type: 'string' },
       count: { type: 'string', default: '20' },
       slow: { type: 'string' },
+      into: { type: 'string' },
     },
     args: process.argv.slice(2).map((one) => (one === '--zoo' ? '--zoo=families' : one)),
   });
@@ -134,16 +137,33 @@ const platforms = chosen(values.only).filter((platform) => {
 });
 if (platforms.length === 0) usage('nothing is left to run');
 
-print(['model', ...platforms.map(({ title }) => title)]);
+const titles = ['model', ...platforms.map(({ title }) => title)];
+
+const withRow = (file: string, cells: readonly string[]): string => putRow(readFileSync(file, 'utf8'), titles, cells);
+
+function report(cells: readonly string[]): void {
+  print(cells);
+  const { into } = values;
+  if (into !== undefined) writeFileSync(into, withRow(into, cells));
+}
+
+if (values.into !== undefined) {
+  try {
+    withRow(values.into, titles);
+  } catch (error) {
+    usage(`--into ${values.into}: ${(error as Error).message}`);
+  }
+}
+print(titles);
 print(['---', ...platforms.map(() => '--:')]);
 for (const [name, make] of subjects) {
   try {
     const [cells, isFine] = await rowOf(await make(), platforms);
-    print([name, ...cells]);
+    report([name, ...cells]);
     if (!isFine) wrong.push(name);
   } catch (error) {
     note(`${name}: ${(error as Error).message}`);
-    print([name, ...platforms.map(() => '**failed**')]);
+    report([name, ...platforms.map(() => '**failed**')]);
     wrong.push(name);
   }
 }
