@@ -23,6 +23,11 @@ describe('rows of a table', () => {
     expect(text).toBe(PAGE.replace('| levit | – | – | 3 |', '| levit | 3 | – | **2 of 3** |'));
   });
 
+  it('stay in the table that has them', () => {
+    const text = putRow(PAGE, ['model', 'native'], ['scenes', '**19 of 20**']);
+    expect(text).toBe(PAGE.replace('| scenes | 20 | 20 |', '| scenes | 20 | **19 of 20** |'));
+  });
+
   it('are put below the last table that has their columns', () => {
     const text = putRow(PAGE, ['model', 'native'], ['xcit', '3']);
     expect(text).toBe(PAGE.replace('| levit | – | – | 3 |', '$&\n| xcit | – | 3 | – |'));
