@@ -1,4 +1,5 @@
 import type { OnnxNode } from '../onnx/index.js';
+import { isComparison } from '../graph/formula.js';
 import type { Geometry } from '../graph/geometry.js';
 import { isIdentity, type Layout } from '../graph/layout.js';
 import { sameShape, sizeOf, type Constant } from './constant.js';
@@ -144,3 +145,11 @@ const sameAttributes = (a: Attributes, b: Attributes): boolean =>
 /** True where a view only gives its one source another shape. */
 export const isReshape = (view: ViewExpr): boolean =>
   view.sources.length === 1 && isIdentity(view.layout, sizeOf(view.sources[0].shape));
+
+/** Whether all of a tensor's elements are 0 or 1 by the way it is made. */
+export function isTruth(x: Expr): boolean {
+  if (x.op === 'view') return x.sources.every(isTruth);
+  if (isConstant(x)) return x.value.kind === 'bool';
+  if (!('inputs' in x)) return false;
+  return isComparison(x.op) || ((x.op === 'mul' || x.op === 'max') && x.inputs.every(isTruth));
+}

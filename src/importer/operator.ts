@@ -29,6 +29,11 @@ export class OperatorContext {
     this.b = services.builder;
   }
 
+  /** The same node with other inputs and attributes: for an operator that this one is made of. */
+  as(inputs: readonly (Expr | null)[], attributes: OnnxNode['attributes'] = this.node.attributes): OperatorContext {
+    return new OperatorContext({ ...this.node, attributes }, this.opset, inputs, this.services);
+  }
+
   has(i: number): boolean {
     return (this.inputs[i] ?? null) !== null;
   }

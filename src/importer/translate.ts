@@ -19,6 +19,7 @@ import { arithmeticOperators } from './operators/arithmetic.js';
 import { choiceOperators } from './operators/choices.js';
 import { constantOperators } from './operators/constants.js';
 import { convolutionOperators } from './operators/convolution.js';
+import { fusedOperators } from './operators/fused.js';
 import { layoutOperators } from './operators/layout.js';
 import { normalizationOperators } from './operators/normalization.js';
 import { mixtureOperators } from './operators/mixture.js';
@@ -42,6 +43,7 @@ const operators: Readonly<Record<string, Operator>> = {
   ...reductionOperators,
   ...samplingOperators,
   ...sequenceOperators,
+  ...fusedOperators,
   ...idiomOperators,
 };
 
@@ -255,7 +257,7 @@ function atNode<T>(node: OnnxNode, work: () => T): T {
 }
 
 function unknownOperator(node: OnnxNode, producer: string): ReturnType<typeof problemAt> {
-  if (node.domain === 'com.microsoft.nchwc')
+  if (/^com\.microsoft\.nchwc$|^com\.ms\.internal/.test(node.domain))
     return problemAt(
       node,
       'ONNX Runtime rewrote the model for one machine’s memory layout',
@@ -282,6 +284,6 @@ function unknownOperator(node: OnnxNode, producer: string): ReturnType<typeof pr
     'this operator is no part of a Vision Transformer as known here',
     producer === 'pytorch'
       ? 'the architecture is not supported: see which are in the documentation'
-      : 'export the model with torch.onnx (opset 11 to 23); other architectures are not supported',
+      : 'export the model with torch.onnx (opset 11 to 26); other architectures are not supported',
   );
 }

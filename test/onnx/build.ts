@@ -6,7 +6,14 @@ import { onTestFinished } from 'vitest';
 
 const { onnx } = onnxProto;
 
-type Attribute = number | string | readonly number[] | { readonly float: number } | TensorSpec | GraphSpec;
+type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | TensorSpec
+  | GraphSpec;
 
 export interface TensorSpec {
   readonly dims: readonly number[];
@@ -135,6 +142,7 @@ function attributeMessage(value: Attribute): Record<string, unknown> {
   if (typeof value === 'string') return { type: 3, s: Buffer.from(value) };
   if (Array.isArray(value)) return { type: 7, ints: value };
   if ('float' in value) return { type: 1, f: value.float };
+  if ('floats' in value) return { type: 6, floats: value.floats };
   if ('nodes' in value) return { type: 5, g: graphMessage(value as GraphSpec) };
   return { type: 4, t: tensorMessage(value as TensorSpec) };
 }

@@ -13,7 +13,7 @@ const ATTRIBUTE = /(\w+)=(\[[^\]]*\]|"[^"]*"|[^,\s]+)/g;
  *     `)
  *
  * An operator may have its domain before it. An input that is left out is empty: `Clip(x, , six)`. Attributes are
- * integers, lists of integers, strings in double quotes, or floats, which end in f.
+ * integers, strings in double quotes, floats, which end in f, or lists of integers or of floats.
  */
 export function nodesOf(text: string): NodeSpec[] {
   const lines = text.split('\n').map((line) => line.trim());
@@ -42,7 +42,8 @@ function attributesOf(text: string, line: string): NonNullable<NodeSpec['attribu
   return Object.fromEntries(found.map(([, name, value]) => [name, valueOf(value)]));
 }
 
-function valueOf(value: string): number | string | number[] | { float: number } {
+function valueOf(value: string): number | string | number[] | { float: number } | { floats: number[] } {
+  if (/^\[.*f\]$/.test(value)) return { floats: JSON.parse(value.replaceAll('f', '')) as number[] };
   if (/^-?[\d.]+(e-?\d+)?f$/.test(value)) return { float: Number(value.slice(0, -1)) };
   return JSON.parse(value) as number | string | number[];
 }

@@ -1,6 +1,5 @@
 import type { Expr } from '../expr.js';
 import type { Operator } from '../operator.js';
-import { Unsupported } from '../problems.js';
 import type { Idiom } from './idiom.js';
 
 /** ONNX Runtime's product with transposed operands and a factor. */
@@ -9,17 +8,19 @@ export const fusedMatMul: Idiom = {
   operators: { 'com.microsoft::FusedMatMul': fused, 'com.microsoft::TransposeMatMul': fused },
 };
 
+/**
+ * Batch axes are transposed first: the leading axis of an operand [rows, …batch, columns] moves before the last one.
+ */
 function fused(c: Parameters<Operator>[0]): Expr {
-  if (c.int('transBatchA', 0) === 1 || c.int('transBatchB', 0) === 1)
-    throw new Unsupported('transposed batch axes', 'optimise the model at ORT_ENABLE_BASIC instead');
-  const operand = (i: number, name: string): Expr => {
+  const operand = (i: number, rows: string, batch: string): Expr => {
     const x = c.input(i);
-    const { length } = x.shape;
-    if (c.int(name, 0) !== 1) return x;
-    return c.b.transpose(
-      x,
-      x.shape.map((_, axis) => (axis < length - 2 ? axis : 2 * length - 3 - axis)),
-    );
+    const axes = [...x.shape.keys()];
+    const last = axes.splice(-1);
+    if (c.int(batch, 0) === 1) axes.push(...axes.splice(0, 1));
+    const perm = [...axes, ...last];
+    if (c.int(rows, 0) === 1) perm.push(...perm.splice(-2, 1));
+    return c.b.transpose(x, perm);
   };
-  return c.b.mul(c.b.matmul(operand(0, 'transA'), operand(1, 'transB')), c.b.scalar(c.float('alpha', 1)));
+  const product = c.b.matmul(operand(0, 'transA', 'transBatchA'), operand(1, 'transB', 'transBatchB'));
+  return c.b.mul(product, c.b.scalar(c.float('alpha', 1)));
 }

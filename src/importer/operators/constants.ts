@@ -1,7 +1,6 @@
 import { dataTypeKind, dataTypeName, elementCount } from '../../onnx/index.js';
 import { Constant, sizeOf } from '../constant.js';
-import { isComparison } from '../../graph/formula.js';
-import { isConstant, type Expr } from '../expr.js';
+import { isConstant, isTruth, type Expr } from '../expr.js';
 import { MAX_MADE } from '../limits.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { Unsupported } from '../problems.js';
@@ -49,14 +48,6 @@ const rangeOperator: Operator = (c) => {
   const data = Float64Array.from({ length: count }, (_, i) => start + i * delta);
   return c.b.constant(Constant.of([count], c.constant(0).kind, data));
 };
-
-/** Whether all of a tensor's elements are 0 or 1 by the way it is made. */
-function isTruth(x: Expr): boolean {
-  if (x.op === 'view') return x.sources.every(isTruth);
-  if (isConstant(x)) return x.value.kind === 'bool';
-  if (!('inputs' in x)) return false;
-  return isComparison(x.op) || ((x.op === 'mul' || x.op === 'max') && x.inputs.every(isTruth));
-}
 
 /** Casts among floats change nothing here: the model is computed in float32. */
 function castTo(c: Parameters<Operator>[0], kind: Constant['kind'] | undefined, target: string): Expr {

@@ -43,22 +43,25 @@ const instanceNormalization: Operator = (c) => {
   return perChannel(c, inGroups(c, x, x.shape[1]), c.input(1), c.input(2));
 };
 
-const groupNormalization: Operator = (c) => {
-  const x = c.input(0);
-  const groups = c.int('num_groups', 1);
+/** x [N, C, …] normalized in groups of channels, then γ and β of each channel. */
+export function channelsInGroups(
+  c: OperatorContext,
+  x: Expr,
+  { groups, gamma, beta }: { readonly groups: number; readonly gamma: Expr; readonly beta: Expr },
+): Expr {
   const normal = inGroups(c, x, groups);
-  const [scale, shift] = [c.input(1), c.input(2)];
   // Up to opset 20 there is one factor for each group.
   const spread = (values: Expr): Expr =>
     values.shape[0] === x.shape[1]
       ? values
       : c.b.reshape(c.b.expand(c.b.reshape(values, [groups, 1]), [groups, x.shape[1] / groups]), [x.shape[1]]);
-  return perChannel(c, normal, spread(scale), spread(shift));
-};
+  return perChannel(c, normal, spread(gamma), spread(beta));
+}
 
 /** Norms of channels of maps. */
 export const normalizationOperators: Readonly<Record<string, Operator>> = {
   BatchNormalization: batchNormalization,
   InstanceNormalization: instanceNormalization,
-  GroupNormalization: groupNormalization,
+  GroupNormalization: (c) =>
+    channelsInGroups(c, c.input(0), { groups: c.int('num_groups', 1), gamma: c.input(1), beta: c.input(2) }),
 };

@@ -32,10 +32,18 @@ describe('FusedMatMul', () => {
     expect(nodes.find((node) => node.op === 'attention')).toMatchObject({ heads: 1, scale: Float32Array.of(0.25) });
   });
 
-  test('transposed batch axes are refused', async () => {
-    const refused = importAndCompare({
-      nodes: [{ op: 'FusedMatMul', domain, in: ['x', 'x'], out: ['y'], attributes: { transBatchA: 1 } }],
-    });
-    await expect(refused).rejects.toThrow(/transposed batch axes/);
-  });
+  test.each(['transBatchA=1', 'transBatchA=1, transA=1', 'transBatchB=1', 'transBatchB=1, transB=1'])(
+    'transposed batch axes, %s',
+    async (attributes) => {
+      const isLeft = attributes.includes('A');
+      await importAndCompare({
+        nodes: nodesOf(`
+          a = Reshape(x, split)
+          y = com.microsoft.FusedMatMul(${isLeft ? 'a, b' : 'b, a'}; ${attributes})
+        `),
+        // The batch is the second axis of a.
+        initializers: { split: ints([4, 2, 4]), b: random(isLeft ? [2, 4, 5] : [2, 5, 4], 6) },
+      });
+    },
+  );
 });
