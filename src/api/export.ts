@@ -40,8 +40,8 @@ export interface ExportSummary extends Pick<Exported, 'summary' | 'memory'> {
 export async function exportModel(file: string, request: ExportRequest): Promise<ExportSummary> {
   const target = targetOf(request.to);
   checkOptions(target, request);
-  const name = request.name ?? identifierOf(path.basename(file).replace(/\.(ivit|safetensors)$/i, ''));
-  checkName(name);
+  const name = request.name ?? identifierOf(target, path.basename(file).replace(/\.(ivit|safetensors)$/i, ''));
+  checkName(target, name);
   const output = outputOf(target, name, request);
   checkOutput(target, output, file, request.force === true);
   const model = await loadModel(file, request);
@@ -76,18 +76,20 @@ function checkOptions(target: ExportTarget, request: ExportRequest): void {
   }
 }
 
-/** @throws UsageError where it would be no C identifier, or one of the kernels' */
-function checkName(name: string): void {
-  if (/^(?!ivit)[a-z][a-z0-9_]*$/i.test(name)) return;
-  throw new UsageError(
-    `The name of an export must be letters, digits and _, and begin with a letter, but not with ivit: ${name}`,
-  );
+/** @throws UsageError where it would be no C identifier, or is one of the kernels or of others */
+function checkName(target: ExportTarget, name: string): void {
+  if (!/^(?!ivit)[a-z][a-z0-9_]*$/i.test(name))
+    throw new UsageError(
+      `The name of an export must be letters, digits and _, and begin with a letter, but not with ivit: ${name}`,
+    );
+  if (target.isReserved?.(name))
+    throw new UsageError(`The name ${name} is taken: C or the system has a header, a type or a device of that name`);
 }
 
-/** A name as a C identifier: what it cannot hold becomes _. */
-function identifierOf(name: string): string {
+/** A name as a C identifier that is free: what it cannot hold becomes _. */
+function identifierOf(target: ExportTarget, name: string): string {
   const plain = name.toLowerCase().replace(/[^a-z0-9_]+/g, '_');
-  return /^(?!ivit)[a-z]/.test(plain) ? plain : `model_${plain}`;
+  return /^(?!ivit)[a-z]/.test(plain) && !target.isReserved?.(plain) ? plain : `model_${plain}`;
 }
 
 /** @throws InputError naming the ops that the target lacks, and layers that have them */

@@ -41,6 +41,8 @@ export interface ExportTarget {
   /** A folder of files, or one file whose default name ends so. */
   readonly writes: 'folder' | `.${string}`;
   readonly options: readonly (keyof ExportOptions)[];
+  /** Whether a name, which is an identifier, is taken: files or functions of others have it. */
+  isReserved?(name: string): boolean;
   /** It says what memory each op works in: `Exported.memory`. */
   readonly plansMemory: boolean;
   /** The ops that it can express. */

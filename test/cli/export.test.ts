@@ -8,6 +8,7 @@ const folder = temporaryFolder();
 beforeAll(async () => {
   await saveTinyModel(folder.path('tiny.ivit'));
   await saveTinyModel(folder.path('7 Ivit.ivit'));
+  await saveTinyModel(folder.path('int8.ivit'));
   await mkdir(folder.path('mine'));
   await writeFile(folder.path('mine', 'main.c'), 'int main(void) { return 0; }\n');
   await writeFile(folder.path('mine', 'tiny.h'), 'old');
@@ -48,6 +49,8 @@ describe('export', () => {
 
   test('a name that C could not have is changed; one that is given must be right', async () => {
     expect((await run('7 Ivit.ivit', '--to', 'c', '--json')).stdout).toMatch(/"output": "model_7_ivit-c"/);
+    expect((await run('int8.ivit', '--to', 'c', '--json')).stdout).toMatch(/"output": "model_int8-c"/);
+    expect((await run('int8.ivit', '--to', 'onnx', '--json')).stdout).toMatch(/"output": "int8\.onnx"/);
     const named = await run('tiny.ivit', '--to', 'c', '-o', 'named', '--name', 'Net');
     expect(named.code).toBe(0);
     expect(await readFile(folder.path('named', 'Net.h'), 'utf8')).toMatch(/int Net_run\(const uint8_t \*pixels, /);
@@ -126,6 +129,7 @@ describe('export refuses', () => {
       /begin with a letter, but not with ivit: 2x/,
     ],
     ['a name of the kernels', ['tiny.ivit', '--to', 'c', '--name', 'ivit_x'], 2, /not with ivit: ivit_x/],
+    ['a name of a header', ['tiny.ivit', '--to', 'c', '--name', 'Signal'], 2, /Signal is taken: C or the system has/],
     ['an option of another target', ['tiny.ivit', '--to', 'onnx', '--tile', '2'], 2, /onnx has no option tile/],
     ['a form that is none', ['tiny.ivit', '--to', 'c', '--weights', 'x'], 2, /must be one of c, bin, section/],
     ['a model that is not there', ['absent.ivit', '--to', 'c'], 3, /absent\.ivit: there is no such file/],

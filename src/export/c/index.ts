@@ -23,6 +23,7 @@ import { C_OP_KINDS } from './ops/index.js';
 import { ARENA_SLACK } from './place.js';
 import { planForC } from './plan.js';
 import { writeProgram } from './program.js';
+import { isReserved } from './reserved.js';
 import type { CPlan } from './types.js';
 
 /** Rows of a block, where nobody says: the most of these that take little more memory than one row at a time. */
@@ -36,6 +37,7 @@ export const cTarget: ExportTarget = {
   describes: 'C99 without floats, libc or malloc: a folder',
   writes: 'folder',
   options: ['weights', 'tile'],
+  isReserved,
   plansMemory: true,
   ops: C_OP_KINDS,
   write: writeC,
