@@ -83,13 +83,18 @@ export async function listen(
   await bind(server, host, port);
   const bound = server.address() as AddressInfo;
   isLocal = isLoopback(bound.address);
-  const name = host.includes(':') ? `[${host}]` : host;
   return {
-    url: `http://${name}:${bound.port}/`,
+    url: `http://${nameOf(host, bound)}:${bound.port}/`,
     port: bound.port,
     isLocal,
     close: () => new Promise((resolve) => server.close(() => resolve()).closeAllConnections()),
   };
+}
+
+/** As an address has it. Of all addresses of a machine, which are none that browsers open, the one that reaches itself. */
+function nameOf(host: string, { address }: AddressInfo): string {
+  const all: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '[::1]' };
+  return all[address] ?? (host.includes(':') ? `[${host}]` : host);
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {
@@ -102,11 +107,17 @@ function bind(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
+const HOSTS = '--host takes a name or address alone: 127.0.0.1, ::1, or 0.0.0.0 and :: for all of this machine';
+
+const unknown = (host: string): string => `nothing is known of ${host}; ${HOSTS}`;
+
 const REASONS: Readonly<Record<string, (host: string, port: number) => string>> = {
   EADDRINUSE: () => 'the port is in use; choose another with --port, or 0 for any that is free',
   EACCES: (_, port) => `port ${port} needs rights that this process has not; choose one above 1023 with --port`,
-  EADDRNOTAVAIL: (host) => `${host} is no address of this machine`,
-  ENOTFOUND: (host) => `nothing is known of ${host}`,
+  EADDRNOTAVAIL: (host) => `${host} is no address of this machine; ${HOSTS}`,
+  ENOTFOUND: unknown,
+  // Without a network.
+  EAI_AGAIN: unknown,
 };
 
 async function route(site: Site, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -207,4 +207,14 @@ test('a port that is taken, an address that is not here', async () => {
     `Cannot listen on 127.0.0.1, port ${port}: the port is in use; choose another with --port`,
   );
   await expect(listen(site, { host: '192.0.2.1', port: 0 })).rejects.toThrow('192.0.2.1 is no address of this machine');
+  await expect(listen(site, { host: '[::1]', port: 0 })).rejects.toThrow(
+    'nothing is known of [::1]; --host takes a name',
+  );
+});
+
+test('all addresses: the page is named by one that reaches it', async () => {
+  const site = { files: filesOf(folder), posts: new Map(), onFault: () => undefined };
+  listening = await listen(site, { host: '0.0.0.0', port: 0 });
+  const { url, port, isLocal } = listening;
+  expect({ url, isLocal }).toEqual({ url: `http://127.0.0.1:${port}/`, isLocal: false });
 });
