@@ -91,7 +91,7 @@ export async function listen(
   };
 }
 
-/** As an address has it. Of all addresses of a machine, which are none that browsers open, the one that reaches itself. */
+/** As an address has it; of all addresses of a machine, which browsers do not open, the one that reaches itself. */
 function nameOf(host: string, { address }: AddressInfo): string {
   const all: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '[::1]' };
   return all[address] ?? (host.includes(':') ? `[${host}]` : host);

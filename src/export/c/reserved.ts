@@ -8,8 +8,8 @@ const HEADERS = new Set([
 ]);
 
 /** Types of which C23 has a macro `INT8_WIDTH`, as an export has of the image. */
-const TYPES =
-  /^(bool|[su]?char|u?(shrt|int|long|llong)|u?int(8|16|32|64|_(least|fast)(8|16|32|64)|max|ptr)|ptrdiff|sig_atomic|size|wchar|wint)$/;
+const TYPES = /^(bool|[su]?char|u?(shrt|int|long|llong)|ptrdiff|sig_atomic|size|wchar|wint)$/;
+const INTEGERS = /^u?int((_least|_fast)?(8|16|32|64)|max|ptr)$/;
 
 /** Devices of Windows, which has no file `aux.c`. */
 const DEVICES = /^(aux|con|nul|prn|(com|lpt)[0-9])$/;
@@ -17,5 +17,5 @@ const DEVICES = /^(aux|con|nul|prn|(com|lpt)[0-9])$/;
 /** Whether a name is C's own, or the system's. */
 export function isReserved(name: string): boolean {
   const lower = name.toLowerCase();
-  return HEADERS.has(lower) || TYPES.test(lower) || DEVICES.test(lower);
+  return HEADERS.has(lower) || [TYPES, INTEGERS, DEVICES].some((taken) => taken.test(lower));
 }

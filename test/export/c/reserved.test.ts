@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { isReserved } from '../../../src/export/c/reserved.js';
+import { HOST } from './compile.js';
 
 const INCLUDES = '#include <limits.h>\n#include <stdint.h>\n';
-const { stdout } = spawnSync('gcc', ['-std=gnu2x', '-D_GNU_SOURCE', '-dM', '-E', '-'], {
+const { stdout } = spawnSync(HOST ?? 'cc', ['-std=gnu2x', '-D_GNU_SOURCE', '-dM', '-E', '-'], {
   input: INCLUDES,
   encoding: 'utf8',
 });
