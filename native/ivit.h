@@ -242,7 +242,7 @@ typedef struct {
   /* Rows and columns of the GEMM's register tile: row blocks are multiples of tile_rows where possible, the column
    * ranges given to `linear` begin at multiples of tile_cols. */
   int32_t tile_rows, tile_cols;
-  /* Bytes of a block's values in one stage; 0: what src/engine/plan/stages.ts takes otherwise. */
+  /* Bytes of a block's values in one stage; 0: half of the level 2 cache, the rest is for the weights. */
   int32_t block_bytes;
 
   /*

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -110,6 +111,16 @@ static size_t arguments(napi_env env, napi_callback_info info, size_t count, nap
 
 /* --- instruction sets --- */
 
+/* Half of the level 2 cache where that is more than blocks have otherwise (0: as many bytes as otherwise). */
+static int32_t bytes_of_blocks(const ivit_isa *isa) {
+  if (isa->block_bytes) return isa->block_bytes;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  const long half = sysconf(_SC_LEVEL2_CACHE_SIZE) / 2;
+  if (half > 1 << 19) return half < 1 << 22 ? (int32_t)half : 1 << 22;
+#endif
+  return 0;
+}
+
 /*
  * describe(name | null) -> [name, tile rows, tile columns, block bytes], or null where this machine has no such
  * instruction set.
@@ -129,7 +140,7 @@ static napi_value describe(napi_env env, napi_callback_info info) {
   napi_create_string_utf8(env, isa->name, NAPI_AUTO_LENGTH, &parts[0]);
   napi_create_int32(env, isa->tile_rows, &parts[1]);
   napi_create_int32(env, isa->tile_cols, &parts[2]);
-  napi_create_int32(env, isa->block_bytes, &parts[3]);
+  napi_create_int32(env, bytes_of_blocks(isa), &parts[3]);
   napi_create_array_with_length(env, 4, &result);
   for (uint32_t i = 0; i < 4; i++) napi_set_element(env, result, i, parts[i]);
   return result;

@@ -16,6 +16,10 @@ size_t ivit_avx512_linear_scratch(const ivit_linear *op) { return split_scratch(
  * them in the program. So a tile's loop is cut into six, and after each part one row of the tile before is finished,
  * out of the other half of the accumulators. All in assembly: no register is left to a compiler.
  *
+ * Intel's processors have two units for 512 bits, and both multiply: nothing is free between the multiply-adds. There
+ * the tile before is finished in one piece ahead of the loop, with which the processor overlaps it by itself, and the
+ * loop is longer.
+ *
  *   zmm8 to zmm19, zmm20 to zmm31   sums of two tiles, two vectors a row, in turns
  *   zmm0 to zmm4                    2 vectors of weights, codes of a row, 2 for requantization
  *   zmm5 to zmm7                    shift, order, lift
@@ -118,15 +122,27 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
   "vpbroadcastd " code      \
   ", %%zmm2\n"              \
   "vpdpbusd %%zmm0, %%zmm2, " V0(H, i) "\n vpdpbusd %%zmm1, %%zmm2, " V1(H, i) "\n"
+/* One group of inputs; `x`, `w0` and `w1`: where its codes and weights lie. */
+#define ADD_GROUP(H, x, w0, w1) \
+  "vmovdqu64 " w0 "(%%rsi), %%zmm0\n vmovdqu64 " w1 "(%%rsi), %%zmm1\n"                                \
+  ADD_ROW(H, 0, x "(%%r8)") ADD_ROW(H, 1, x "(%%r8,%%r9)") ADD_ROW(H, 2, x "(%%r8,%%r9,2)")             \
+  ADD_ROW(H, 3, x "(%%r10)") ADD_ROW(H, 4, x "(%%r10,%%r9)") ADD_ROW(H, 5, x "(%%r10,%%r9,2)")
+/* Groups up to rcx, which may be none. */
+#define ADD_GROUPS(H) \
+  "cmp %%rcx, %%rsi\n je 3f\n .p2align 5\n 2:\n" ADD_GROUP(H, "", "", "64")                            \
+  "add $4, %%r8\n add $4, %%r10\n sub $-128, %%rsi\n cmp %%rcx, %%rsi\n jne 2b\n 3:\n"
+#define UP_TO(i) "mov 8*" TEXT(i) "+" OF_JOB(STOPS) ", %%rcx\n add %%r12, %%rcx\n"
 /* Part i of the loop, which may be empty; some lines of what comes next are fetched meanwhile. */
 #define LOOP(H, i) \
-  "mov 8*" TEXT(i) "+" OF_JOB(STOPS) ", %%rcx\n add %%r12, %%rcx\n"                                     \
-  "prefetcht1 (%%rax)\n prefetcht1 64(%%rax)\n add $128, %%rax\n"                                       \
-  "cmp %%rcx, %%rsi\n je 3f\n .p2align 5\n 2:\n"                                                        \
-  "vmovdqu64 (%%rsi), %%zmm0\n vmovdqu64 64(%%rsi), %%zmm1\n"                                          \
-  ADD_ROW(H, 0, "(%%r8)") ADD_ROW(H, 1, "(%%r8,%%r9)") ADD_ROW(H, 2, "(%%r8,%%r9,2)")                   \
-  ADD_ROW(H, 3, "(%%r10)") ADD_ROW(H, 4, "(%%r10,%%r9)") ADD_ROW(H, 5, "(%%r10,%%r9,2)")                \
-  "add $4, %%r8\n add $4, %%r10\n sub $-128, %%rsi\n cmp %%rcx, %%rsi\n jne 2b\n 3:\n"
+  UP_TO(i) "prefetcht1 (%%rax)\n prefetcht1 64(%%rax)\n add $128, %%rax\n" ADD_GROUPS(H)
+/* All up to the end of part i, four groups a round; a line of what comes next is fetched in each. */
+#define LONG_LOOP(H, i) \
+  UP_TO(i) "sub $384, %%rcx\n cmp %%rcx, %%rsi\n jae 3f\n .p2align 5\n 2:\n"                          \
+  ADD_GROUP(H, "", "", "64") ADD_GROUP(H, "4", "128", "192")                                            \
+  ADD_GROUP(H, "8", "256", "320") ADD_GROUP(H, "12", "384", "448")                                      \
+  "prefetcht1 (%%rax)\n add $64, %%rax\n"                                                               \
+  "add $16, %%r8\n add $16, %%r10\n add $512, %%rsi\n cmp %%rcx, %%rsi\n jb 2b\n 3:\n"                  \
+  "add $384, %%rcx\n" ADD_GROUPS(H)
 
 /* From the high codes to the low ones, where inputs have 16 bits. */
 #define JOIN_ROW(H, i) \
@@ -204,17 +220,22 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
   LOOP(H, 0) F(S, P, OLD, 0) LOOP(H, 1) F(S, P, OLD, 1) LOOP(H, 2) F(S, P, OLD, 2) JOIN(H) LOOP(H, 3) F(S, P, OLD, 3) \
       LOOP(H, 4) F(S, P, OLD, 4) LOOP(H, 5) F(S, P, OLD, 5)
 #define FINISH_ALL(F, S, P, H) F(S, P, H, 0) F(S, P, H, 1) F(S, P, H, 2) F(S, P, H, 3) F(S, P, H, 4) F(S, P, H, 5)
-#define RUN_JOB(F, S, P) \
+/* All tiles after the first, and the end of the last. */
+#define INTERLEAVED(F, S, P) \
+  "6:\n" ADVANCE("7f") WORK(F, S, P, B, A) ADVANCE("8f") WORK(F, S, P, A, B) "jmp 6b\n"                 \
+  "7:\n" FINISH_ALL(F, S, P, A) "jmp 9f\n"                                                              \
+  "8:\n" FINISH_ALL(F, S, P, B) "9:\n"
+#define APART(F, S, P) \
+  "6:\n" ADVANCE("7f") FINISH_ALL(F, S, P, A) BEGIN_TILE(A) LONG_LOOP(A, 2) JOIN(A) LONG_LOOP(A, 5)      \
+  "jmp 6b\n 7:\n" FINISH_ALL(F, S, P, A)
+#define RUN_JOB(TILES, F, S, P) \
   __asm__ volatile(                                                                                     \
       "mov " OF_JOB(CONSTANTS) ", %%r15\n mov $0x5555, %%eax\n kmovw %%eax, %%k1\n"                     \
       "vpbroadcastd " SHIFT ", %%zmm5\n vmovdqa64 " ORDER ", %%zmm6\n"             \
       "vpbroadcastd " LIFT ", %%zmm7\n"                                                          \
       "mov " OF_JOB(WEIGHT) ", %%r12\n mov %%r12, %%rax\n add " OF_JOB(WEIGHT_STEP) ", %%rax\n"          \
       "mov " OF_JOB(X) ", %%r8\n mov " OF_JOB(X_STRIDE) ", %%r9\n mov " OF_JOB(OUT_STRIDE) ", %%r11\n"    \
-      BEGIN_TILE(A) LOOP(A, 2) JOIN(A) LOOP(A, 5)                                                       \
-      "6:\n" ADVANCE("7f") WORK(F, S, P, B, A) ADVANCE("8f") WORK(F, S, P, A, B) "jmp 6b\n"             \
-      "7:\n" FINISH_ALL(F, S, P, A) "jmp 9f\n"                                                          \
-      "8:\n" FINISH_ALL(F, S, P, B) "9:\n"                                                              \
+      BEGIN_TILE(A) LOOP(A, 2) JOIN(A) LOOP(A, 5) TILES(F, S, P)                                        \
       :                                                                                                 \
       : "D"(job)                                                                                        \
       : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "k1",  \
@@ -225,15 +246,16 @@ _Static_assert(sizeof(row_factor) == 16 && TILE_ROWS == 6, "as in the assembly")
       "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31"
 
 typedef void job_function(int64_t job[JOB_WORDS]);
-#define JOB(name, F, S, P) \
-  __attribute__((noinline)) static void name(int64_t job[JOB_WORDS]) { RUN_JOB(F, S, P); }
-#define JOBS(name, F)                                          \
-  JOB(name##_narrow, F, SCALE_STATIC, REQUANTIZE_NARROW)       \
-  JOB(name##_high, F, SCALE_STATIC, REQUANTIZE_HIGH)           \
-  JOB(name##_lifted, F, SCALE_STATIC, REQUANTIZE_LIFTED)       \
-  JOB(name##_rows_narrow, F, SCALE_DYNAMIC, REQUANTIZE_NARROW) \
-  JOB(name##_rows_high, F, SCALE_DYNAMIC, REQUANTIZE_HIGH)     \
-  JOB(name##_rows_lifted, F, SCALE_DYNAMIC, REQUANTIZE_LIFTED)
+#define JOB(name, TILES, F, S, P) \
+  __attribute__((noinline)) static void name(int64_t job[JOB_WORDS]) { RUN_JOB(TILES, F, S, P); }
+#define JOBS_IN_ORDER(name, TILES, F)                              \
+  JOB(name##_narrow, TILES, F, SCALE_STATIC, REQUANTIZE_NARROW)       \
+  JOB(name##_high, TILES, F, SCALE_STATIC, REQUANTIZE_HIGH)           \
+  JOB(name##_lifted, TILES, F, SCALE_STATIC, REQUANTIZE_LIFTED)       \
+  JOB(name##_rows_narrow, TILES, F, SCALE_DYNAMIC, REQUANTIZE_NARROW) \
+  JOB(name##_rows_high, TILES, F, SCALE_DYNAMIC, REQUANTIZE_HIGH)     \
+  JOB(name##_rows_lifted, TILES, F, SCALE_DYNAMIC, REQUANTIZE_LIFTED)
+#define JOBS(name, F) JOBS_IN_ORDER(name, INTERLEAVED, F) JOBS_IN_ORDER(name##_apart, APART, F)
 JOBS(to_i8, FINISH_I8)
 JOBS(to_i16, FINISH_I16)
 JOBS(to_i32, FINISH_I32)
@@ -245,11 +267,28 @@ JOBS(to_sum, FINISH_SUM)
     {name##_narrow, name##_high, name##_lifted}, { name##_rows_narrow, name##_rows_high, name##_rows_lifted } \
   }
 enum { WITH_RESIDUAL = IVIT_ROWS + 1 };
-/* [output type, or WITH_RESIDUAL][x has row scales][path] */
-static job_function *const jobs[WITH_RESIDUAL + 1][2][3] = {
-    [IVIT_I8] = JOB_NAMES(to_i8),    [IVIT_I16] = JOB_NAMES(to_i16),      [IVIT_I32] = JOB_NAMES(to_i32),
-    [IVIT_ROWS] = JOB_NAMES(to_i32), [WITH_RESIDUAL] = JOB_NAMES(to_sum),
+/* [finished apart][output type, or WITH_RESIDUAL][x has row scales][path] */
+static job_function *const jobs[2][WITH_RESIDUAL + 1][2][3] = {
+    {
+        [IVIT_I8] = JOB_NAMES(to_i8),
+        [IVIT_I16] = JOB_NAMES(to_i16),
+        [IVIT_I32] = JOB_NAMES(to_i32),
+        [IVIT_ROWS] = JOB_NAMES(to_i32),
+        [WITH_RESIDUAL] = JOB_NAMES(to_sum),
+    },
+    {
+        [IVIT_I8] = JOB_NAMES(to_i8_apart),
+        [IVIT_I16] = JOB_NAMES(to_i16_apart),
+        [IVIT_I32] = JOB_NAMES(to_i32_apart),
+        [IVIT_ROWS] = JOB_NAMES(to_i32_apart),
+        [WITH_RESIDUAL] = JOB_NAMES(to_sum_apart),
+    },
 };
+
+/* Whether a tile is finished before the next one's loop. native/test/compare.mjs compares the other order, too. */
+#ifndef FINISH_APART
+#define FINISH_APART __builtin_cpu_is("intel")
+#endif
 
 static job_constants constants_of(const ivit_linear *op, const linear_header *h) {
   job_constants k = {.order = ORDER_BYTES,
@@ -308,7 +347,7 @@ static void run_job(const arguments *a) {
   for (int32_t i = 0; i < TILE_ROWS; i++) {
     job[JOB_STOPS + i] = (int64_t)(h->groups * (i % parts + 1) / parts) * PANEL_COLS * GROUP;
   }
-  jobs[a->residual ? WITH_RESIDUAL : op->out.type][dynamic][h->plan.path](job);
+  jobs[FINISH_APART ? 1 : 0][a->residual ? WITH_RESIDUAL : op->out.type][dynamic][h->plan.path](job);
 }
 
 static void multiply_block(const arguments *a) {
