@@ -4,6 +4,9 @@
  * docs/performance.md.
  *
  *     npm run bench:quantize -- calibration/
+ *     npm run bench:quantize -- calibration/ width large
+ *
+ * The second form measures the named studies alone: images, depth, width, large.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -85,6 +88,7 @@ function study({ title, name, unit, points }: Study, images: string): void {
   ]);
   const lines = [columns, columns.map(() => '---:'), ...rows].map((row) => `| ${row.join(' | ')} |`);
   process.stdout.write(`### ${title}\n\n${lines.join('\n')}\n\n`);
+  if (costs.length === 1) return;
   const curve = (label: string, of: (cost: Cost) => number) => ({
     name: label,
     points: costs.map(([x, cost]) => [x, of(cost)] as const),
@@ -100,36 +104,39 @@ function study({ title, name, unit, points }: Study, images: string): void {
 const ALL_IMAGES = 256;
 const withWidth = (width: number): VitShape => ({ ...DEIT_TINY, width, heads: width / 64, hidden: 4 * width });
 
+const STUDIES: readonly Study[] = [
+  {
+    title: 'Time of a quantization by images',
+    name: 'images',
+    unit: 'images',
+    points: [32, 64, 128, ALL_IMAGES].map((count) => [count, DEIT_TINY, count]),
+  },
+  {
+    title: 'Time of a quantization by depth',
+    name: 'depth',
+    unit: 'blocks',
+    points: [4, 8, 12, 24].map((depth) => [depth, { ...DEIT_TINY, depth }, ALL_IMAGES]),
+  },
+  {
+    title: 'Time of a quantization by width',
+    name: 'width',
+    unit: 'width',
+    points: [192, 384, 768].map((width) => [width, withWidth(width), ALL_IMAGES]),
+  },
+];
+/** ViT-Large takes as long as all studies together, so it is measured only when it is named. */
+const LARGE: Study = {
+  title: 'Time of a quantization of ViT-Large',
+  name: 'large',
+  unit: 'width',
+  points: [[1024, { ...withWidth(1024), depth: 24 }, ALL_IMAGES]],
+};
+
 const [first, ...rest] = process.argv.slice(2);
 if (first === '--one') {
   const [model, images, numImages] = rest;
   process.stdout.write(JSON.stringify(await measure(model, images, Number(numImages))));
 } else {
-  study(
-    {
-      title: 'Time of a quantization by images',
-      name: 'images',
-      unit: 'images',
-      points: [32, 64, 128, ALL_IMAGES].map((count) => [count, DEIT_TINY, count]),
-    },
-    first,
-  );
-  study(
-    {
-      title: 'Time of a quantization by depth',
-      name: 'depth',
-      unit: 'blocks',
-      points: [4, 8, 12, 24].map((depth) => [depth, { ...DEIT_TINY, depth }, ALL_IMAGES]),
-    },
-    first,
-  );
-  study(
-    {
-      title: 'Time of a quantization by width',
-      name: 'width',
-      unit: 'width',
-      points: [192, 384, 768].map((width) => [width, withWidth(width), ALL_IMAGES]),
-    },
-    first,
-  );
+  const chosen = rest.length === 0 ? STUDIES : [...STUDIES, LARGE].filter(({ name }) => rest.includes(name));
+  for (const one of chosen) study(one, first);
 }
