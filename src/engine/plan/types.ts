@@ -15,7 +15,7 @@ export interface Work {
 export interface Tile {
   readonly rows: number;
   readonly cols: number;
-  /** Bytes of a block's values in one stage, where the instruction set or the machine's caches want others than usual. */
+  /** Bytes of a block's values in one stage, where the instruction set or the machine's caches want others. */
   readonly blockBytes?: number;
 }
 
