@@ -3,9 +3,10 @@
 import { UsageError } from '../errors.js';
 import type { ImageMap } from '../explain/image-map.js';
 import { digestBytes } from '../metrics/digest.js';
-import { classifierOf, outputOf } from '../metrics/output.js';
+import { classifierOf, outputOf, outputSize } from '../metrics/output.js';
 import { rank, type Prediction } from '../metrics/predictions.js';
 import { resultsOf, type OutputResult } from '../metrics/results.js';
+import { checkCount, checkValues, isBytes } from './checks.js';
 import { pixelImage, type WebImage } from './image.js';
 import { Pool } from './pool.js';
 import type { ModelInfo, Source } from './protocol.js';
@@ -104,7 +105,7 @@ class WebModel {
   }
 
   /** Pixels of an image of any size as the network takes them: u8 [height, width, channels]. */
-  prepare(image: WebImage): Promise<Uint8Array> {
+  async prepare(image: WebImage): Promise<Uint8Array> {
     return this.#pool.ask('prepare', { image: pixelImage(image) });
   }
 
@@ -127,11 +128,17 @@ class WebModel {
   }
 
   #sourceOf(image: WebImage | Uint8Array): Source {
-    if (!(image instanceof Uint8Array)) return { image: pixelImage(image) };
+    if (!isBytes(image)) return { image: pixelImage(image) };
     const { height, width, channels } = this.info.input;
     if (image.length !== height * width * channels)
       throw new UsageError(`Pixels are ${image.length} bytes, not ${height}×${width}×${channels}`);
-    return { pixels: image };
+    return { pixels: new Uint8Array(image) };
+  }
+
+  #checkResults(values: Int32Array, top: number): void {
+    const { outputs } = this.info;
+    checkValues(values, Math.max(...outputs.map((output) => output.start + outputSize(output))));
+    checkCount('top', top);
   }
 
   /** Several images, as many at a time as there are threads; results in order. */
@@ -141,6 +148,7 @@ class WebModel {
 
   /** The most likely classes in what `run` gives; none where the model has no classes. */
   predictions(values: Int32Array, top = 5): Prediction[] {
+    this.#checkResults(values, top);
     const { outputs, labels, logitScale } = this.info;
     const classifier = classifierOf(outputs);
     if (classifier === null) return [];
@@ -149,6 +157,7 @@ class WebModel {
 
   /** What `run` gives, output by output, with the most likely classes of each class vector. */
   results(values: Int32Array, top = 5): OutputResult[] {
+    this.#checkResults(values, top);
     const { outputs, labels, logitScale } = this.info;
     return resultsOf(values, { outputs, labels, scale: Number(logitScale) }, top);
   }
@@ -171,9 +180,11 @@ export function digestOf(values: Int32Array): string {
   return sha256(digestBytes(values));
 }
 
-function threadsOf(threads = navigator.hardwareConcurrency ?? 1): number {
-  if (!Number.isInteger(threads) || threads < 1) throw new UsageError(`threads is ${threads}, not a number from 1`);
-  return typeof crossOriginIsolated !== 'undefined' && crossOriginIsolated === true ? threads : 1;
+/** As many as Node takes: more only cost memory. */
+function threadsOf(threads?: number): number {
+  const cores = navigator.hardwareConcurrency ?? 1;
+  if (threads !== undefined) checkCount('threads', threads, Math.max(16, 4 * cores));
+  return typeof crossOriginIsolated !== 'undefined' && crossOriginIsolated === true ? (threads ?? cores) : 1;
 }
 
 /** Each spelled out, as bundlers look for them. */

@@ -1,4 +1,5 @@
-import { InputError } from '../errors.js';
+import { InputError, UsageError } from '../errors.js';
+import { typeOf } from './checks.js';
 
 /** Where a model comes from: an address, or its bytes. */
 export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
@@ -13,12 +14,14 @@ interface Reading {
 /**
  * A model's bytes, in a buffer of their own, which may be handed on.
  *
- * @throws InputError where they cannot be loaded
+ * @throws InputError where they cannot be loaded, UsageError where it is none of these
  */
 export async function readSource(source: ModelSource, reading: Reading = {}): Promise<Uint8Array> {
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   if (source instanceof ArrayBuffer) return new Uint8Array(source.slice(0));
   if (source instanceof Uint8Array) return new Uint8Array(source);
+  if (typeof source !== 'string' && !(source instanceof URL))
+    throw new UsageError(`A model is an address, a Blob or bytes, not ${typeOf(source)}`);
   return download(String(source), reading);
 }
 
@@ -28,7 +31,7 @@ async function download(url: string, { onProgress, signal }: Reading): Promise<U
     throw new InputError(`Cannot load ${url}: ${(error as Error).message}`, { cause: error, code: 'NOT_FOUND' });
   };
   const response = await fetch(url, { signal }).catch(refuse);
-  if (!response.ok) refuse(new Error(`HTTP status ${response.status}`));
+  checkResponse(url, response);
   if (onProgress === undefined || response.body === null)
     return new Uint8Array(await response.arrayBuffer().catch(refuse));
   // With a Content-Encoding the length is that of what is sent, not of what is read.
@@ -57,9 +60,20 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
 
 /** @throws InputError where it is not there */
 export async function fetchBytes(url: string): Promise<Uint8Array> {
-  const response = await fetch(url);
-  if (!response.ok) throw new InputError(`Cannot load ${url}: HTTP status ${response.status}`, { code: 'NOT_FOUND' });
-  return new Uint8Array(await response.arrayBuffer());
+  const refuse = (cause: Error): never => {
+    throw new InputError(`Cannot load ${url}: ${cause.message}`, { cause, code: 'NOT_FOUND' });
+  };
+  const response = await fetch(url).catch(refuse);
+  checkResponse(url, response);
+  return new Uint8Array(await response.arrayBuffer().catch(refuse));
+}
+
+/** Many servers answer with their start page, and status 200, where they have no such file. */
+function checkResponse(url: string, { ok, status, headers }: Response): void {
+  const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '');
+  if (ok && !isPage) return;
+  const reason = ok ? 'the server gave a page (HTML); is the address right?' : `HTTP status ${status}`;
+  throw new InputError(`Cannot load ${url}: ${reason}`, { code: 'NOT_FOUND' });
 }
 
 declare const document: { readonly baseURI: string } | undefined;

@@ -147,6 +147,22 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     await page.close();
   });
 
+  test('images are those of the moment of the call, however long they wait', async () => {
+    const { page } = await open(false);
+    const [first, ...others] = await page.evaluate(async () => {
+      const { loadModel, digestOf } = (globalThis as unknown as { ivit: Ivit }).ivit;
+      const model = await loadModel('/scenes/scenes.ivit');
+      const data = new Uint8Array(3 * 64 * 64);
+      const image = { data, width: 64, height: 64 };
+      const runs = [model.run(data), model.run(image), model.run(data)];
+      data.fill(255);
+      return [...(await Promise.all(runs)), await model.run(data)].map(digestOf);
+    });
+    expect(others.slice(0, 2)).toEqual([first, first]);
+    expect(others[2]).not.toBe(first);
+    await page.close();
+  });
+
   test('what is wrong is told: addresses, files, images, options', async () => {
     const { page } = await open(false);
     const errors = await page.evaluate(async () => {
@@ -163,6 +179,15 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
         () => loadModel('/scenes/scenes.ivit', { assets: '/none/' }),
         () => model.run(new Uint8Array(5)),
         () => model.run({ data: new Uint8Array(5), width: 1, height: 1 }),
+        () => loadModel({} as unknown as string),
+        () => loadModel('/scenes/scenes.ivit', { threads: 10_000 }),
+        () => loadModel('/'),
+        () => model.run({ data: new Array(3).fill(0) as unknown as Uint8Array, width: 1, height: 1 }),
+        () => model.run({ data: new Float32Array(3) as unknown as Uint8Array, width: 1, height: 1 }),
+        () => model.run({ data: new Uint8Array(3), width: -1, height: -1 }),
+        () => model.prepare(null as unknown as Parameters<typeof model.prepare>[0]),
+        async () => model.predictions(new Int32Array(3)),
+        async () => model.results(new Int32Array(12), 0),
       ];
       const told: string[] = [];
       for (const attempt of attempts)
@@ -183,6 +208,15 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
       /^Error: The worker of ivit did not start/,
       /^UsageError: Pixels are 5 bytes, not 64×64×3/,
       /^UsageError: An image of 1×1 has 5 bytes/,
+      /^UsageError: A model is an address, a Blob or bytes, not Object$/,
+      /^UsageError: threads is 10000, not a whole number from 1 to \d+$/,
+      /^InputError: .*HTML/,
+      /^UsageError: An image is .* not Array$/,
+      /^UsageError: An image is .* not Float32Array$/,
+      /^UsageError: width is -1, not a whole number from 1 on$/,
+      /^UsageError: An image is .* not Undefined$/,
+      /^UsageError: The values are 3 numbers, and run gives 12$/,
+      /^UsageError: top is 0/,
       /^12$/,
     ];
     expect(errors.length).toBe(expected.length);
