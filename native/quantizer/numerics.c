@@ -225,3 +225,88 @@ void round_in_order(const double *weight, uint32_t rows, uint32_t n, const doubl
     }
   }
 }
+
+/* Tables that a group of weights chooses among, at most. */
+#define TABLES 16
+
+/*
+ * Of each group of `group` successive weights of a row, the table whose levels leave the least squared error, errors
+ * weighed by the importance of their channels; of several the first. Weights are added one after the other.
+ *
+ * @param weight [rows, n]
+ * @param importance [n]
+ * @param step [rows]: real value of one step
+ * @param levels [BINS, TABLES]: by bin, the nearest level of each table
+ * @param tables how many of them there are
+ * @param chosen [rows, groups]
+ */
+EXPORT("chooseTables")
+void choose_tables(const double *weight, uint32_t rows, uint32_t n, const double *importance, const double *step,
+                   const int8_t *levels, uint32_t tables, uint32_t group, uint8_t *chosen) {
+  for (uint32_t r = 0; r < rows; r++) {
+    const double *row = weight + (size_t)r * n;
+    for (uint32_t from = 0; from < n; from += group) {
+      uint32_t to = n - from < group ? n : from + group;
+      v128_t error[TABLES / 2];
+#pragma clang loop unroll(full)
+      for (int t = 0; t < TABLES / 2; t++) error[t] = wasm_f64x2_const(0, 0);
+      for (uint32_t k = from; k < to; k++) {
+        double w = row[k] / step[r];
+        v128_t all = wasm_v128_load(levels + (size_t)bin_of(w) * TABLES);
+        v128_t value = wasm_f64x2_splat(w), cost = wasm_f64x2_splat(importance[k]);
+        v128_t words[2] = {wasm_i16x8_extend_low_i8x16(all), wasm_i16x8_extend_high_i8x16(all)};
+#pragma clang loop unroll(full)
+        for (int t = 0; t < TABLES / 2; t += 2) {
+          v128_t word = words[t / 4];
+          v128_t four = t % 4 == 0 ? wasm_i32x4_extend_low_i16x8(word) : wasm_i32x4_extend_high_i16x8(word);
+          v128_t low = wasm_f64x2_sub(value, wasm_f64x2_convert_low_i32x4(four));
+          v128_t high =
+              wasm_f64x2_sub(value, wasm_f64x2_convert_low_i32x4(wasm_i64x2_shuffle(four, four, 1, 0)));
+          error[t] = wasm_f64x2_add(error[t], wasm_f64x2_mul(wasm_f64x2_mul(cost, low), low));
+          error[t + 1] = wasm_f64x2_add(error[t + 1], wasm_f64x2_mul(wasm_f64x2_mul(cost, high), high));
+        }
+      }
+      double errors[TABLES];
+      for (int t = 0; t < TABLES / 2; t++) wasm_v128_store(errors + 2 * t, error[t]);
+      uint32_t best = 0;
+      for (uint32_t t = 1; t < tables; t++)
+        if (errors[t] < errors[best]) best = t;
+      *chosen++ = (uint8_t)best;
+    }
+  }
+}
+
+/*
+ * A step of Lloyd's algorithm: adds the weights nearest to each level, in steps of their groups, to `sum`, weighed by
+ * what their errors cost, and these costs to `cost`. Weights are added one after the other.
+ *
+ * @param weight [rows, n]
+ * @param importance [n]
+ * @param unit [rows, groups]: real value of one step of a group
+ * @param edges [count], ascending: between the levels
+ * @param sum, cost [count + 1]
+ */
+EXPORT("addToLevels")
+void add_to_levels(const double *weight, uint32_t rows, uint32_t n, const double *importance, const double *unit,
+                   uint32_t group, const double *edges, uint32_t count, double *sum, double *cost) {
+  /* How many edges lie at or below the least of each bin: the rest are looked for from there. */
+  uint32_t first_of[BINS];
+  for (uint32_t bin = 0, e = 0; bin < BINS; bin++) {
+    while (bin > 0 && e < count && edges[e] <= ((double)bin - BINS / 2) / 2) e++;
+    first_of[bin] = e;
+  }
+  for (uint32_t r = 0; r < rows; r++) {
+    const double *row = weight + (size_t)r * n;
+    for (uint32_t from = 0; from < n; from += group, unit++) {
+      uint32_t to = n - from < group ? n : from + group;
+      for (uint32_t k = from; k < to; k++) {
+        double u = row[k] / *unit;
+        uint32_t level = first_of[bin_of(u)];
+        while (level < count && edges[level] <= u) level++;
+        double c = importance[k] * *unit * *unit;
+        sum[level] += c * u;
+        cost[level] += c;
+      }
+    }
+  }
+}

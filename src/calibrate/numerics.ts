@@ -29,6 +29,29 @@ interface Exports {
     pending: number,
     quantized: number,
   ): void;
+  chooseTables(
+    weight: number,
+    rows: number,
+    n: number,
+    importance: number,
+    step: number,
+    levels: number,
+    tables: number,
+    group: number,
+    chosen: number,
+  ): void;
+  addToLevels(
+    weight: number,
+    rows: number,
+    n: number,
+    importance: number,
+    unit: number,
+    group: number,
+    edges: number,
+    count: number,
+    sum: number,
+    cost: number,
+  ): void;
 }
 
 const PAGE = 1 << 16;
@@ -209,4 +232,64 @@ export function roundInSteps(
     operands.take(to, quantized.subarray(from, from + some.length));
   }
   return quantized;
+}
+
+/** Weights [rows, K], and what an error of each costs. */
+export interface WeighedRows {
+  readonly weight: Float64Array;
+  /** [K]: cost of a squared error of one. */
+  readonly importance: Float64Array;
+}
+
+/** Bins of half a step that tables of levels have. */
+const BINS = 512;
+/** Tables that `chooseTables` can tell apart. */
+const TABLES = 16;
+
+/**
+ * Of each group of successive weights of a row, the table whose levels leave the least error; of several the first.
+ *
+ * @param step [rows]: real value of one step
+ * @param tables at most 16, of the nearest levels by bin (see `WeightLevels`)
+ * @returns [rows, groups]: places in `tables`
+ */
+export function chooseTables(
+  { weight, importance }: WeighedRows,
+  step: Float64Array,
+  tables: readonly Int8Array[],
+  groupSize: number,
+): Uint8Array {
+  const K = importance.length;
+  const byBin = new Int8Array(BINS * TABLES);
+  tables.forEach((levels, t) => levels.forEach((level, bin) => (byBin[bin * TABLES + t] = level)));
+  const chosen = new Uint8Array(step.length * Math.ceil(K / groupSize));
+  const operands = new Operands();
+  const [weightAt, importanceAt, stepAt, levelsAt, to] = [weight, importance, step, byBin, chosen].map((array) =>
+    operands.put(array),
+  );
+  const { chooseTables: choose } = exportsOf();
+  choose(weightAt, step.length, K, importanceAt, stepAt, levelsAt, tables.length, groupSize, to);
+  return operands.take(to, chosen);
+}
+
+/**
+ * A step of Lloyd's algorithm: for each level the sum of the weights that are nearest to it, in steps of their groups,
+ * weighed by what their errors cost, and the sum of these costs.
+ *
+ * @param unit [rows, groups]: real value of one step
+ * @param edges between the levels, ascending
+ */
+export function sumsByLevel(
+  { weight, importance }: WeighedRows,
+  unit: Float64Array,
+  groupSize: number,
+  edges: Float64Array,
+): { readonly sum: Float64Array; readonly cost: Float64Array } {
+  const K = importance.length;
+  const [sum, cost] = [new Float64Array(edges.length + 1), new Float64Array(edges.length + 1)];
+  const operands = new Operands();
+  const at = [weight, importance, unit, edges, sum, cost].map((array) => operands.put(array));
+  const { addToLevels } = exportsOf();
+  addToLevels(at[0], weight.length / K, K, at[1], at[2], groupSize, at[3], edges.length, at[4], at[5]);
+  return { sum: operands.take(at[4], sum), cost: operands.take(at[5], cost) };
 }

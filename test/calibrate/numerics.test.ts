@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { centreRows, cholesky, invertLower, momentsOf, roundInSteps } from '../../src/calibrate/numerics.js';
-import { nearestLevels } from '../../src/quantize/fit/codebook-fit.js';
+import {
+  centreRows,
+  chooseTables,
+  cholesky,
+  invertLower,
+  momentsOf,
+  roundInSteps,
+  sumsByLevel,
+} from '../../src/calibrate/numerics.js';
+import { binOf, nearestLevels } from '../../src/quantize/fit/codebook-fit.js';
 import { Random } from '../../src/images/random.js';
 
 /** B·Bᵀ + I of a random [n, n] B: symmetric positive definite. */
@@ -117,6 +125,71 @@ test('weights are rounded one after the other, errors passed on', () => {
           for (let j = 0; j < k; j++) pending[j] += (w - q) * a[k * K + j];
         }
       }
+    }),
+  );
+});
+
+/** Weights [rows, K] in up to ±140 steps of their row, of channels that count differently. */
+const weighed = fc.record({ K: fc.integer({ min: 1, max: 70 }), rows: fc.integer({ min: 1, max: 5 }), seed: fc.nat() });
+
+function weighedRows({ K, rows, seed }: { K: number; rows: number; seed: number }) {
+  const random = new Random(seed);
+  const step = Float64Array.from({ length: rows }, () => (1 + random.integer(9)) / 7);
+  return {
+    random,
+    step,
+    weight: Float64Array.from(
+      { length: rows * K },
+      (_, i) => ((random.integer(28001) - 14000) / 100) * step[(i / K) | 0],
+    ),
+    importance: Float64Array.from({ length: K }, () => random.integer(100) / 10),
+  };
+}
+
+test('each group takes the table of the least weighed error, the first of several', () => {
+  fc.assert(
+    fc.property(weighed, fc.integer({ min: 1, max: 16 }), ({ K, rows, seed }, count) => {
+      const { random, step, weight, importance } = weighedRows({ K, rows, seed });
+      const tables = Array.from({ length: count }, () =>
+        nearestLevels(Array.from({ length: 9 }, () => random.integer(255) - 127).sort((a, b) => a - b)),
+      );
+      const chosen = chooseTables({ weight, importance }, step, tables, 32);
+      const groups = Math.ceil(K / 32);
+      expect(chosen.length).toBe(rows * groups);
+      chosen.forEach((place, group) => {
+        const row = Math.floor(group / groups);
+        const errors = tables.map((levels) => {
+          let error = 0;
+          for (let k = (group % groups) * 32; k < Math.min(K, (group % groups) * 32 + 32); k++) {
+            const w = weight[row * K + k] / step[row];
+            error += importance[k] * (w - levels[binOf(w)]) ** 2;
+          }
+          return error;
+        });
+        expect(errors[place]).toBeCloseTo(Math.min(...errors), 6);
+        expect(place).toBe(errors.indexOf(errors[place]));
+      });
+    }),
+  );
+});
+
+test('weights count for the level that they are nearest to, as much as their errors cost', () => {
+  fc.assert(
+    fc.property(weighed, fc.integer({ min: 1, max: 127 }), ({ K, rows, seed }, count) => {
+      const { random, step, weight, importance } = weighedRows({ K, rows, seed });
+      const groups = Math.ceil(K / 32);
+      const unit = Float64Array.from({ length: rows * groups }, (_, g) => step[(g / groups) | 0] * (1 + (g % 3) / 16));
+      const edges = Float64Array.from({ length: count }, () => (random.integer(25001) - 12500) / 100).sort();
+      const { sum, cost } = sumsByLevel({ weight, importance }, unit, 32, edges);
+      const wanted = { sum: new Float64Array(count + 1), cost: new Float64Array(count + 1) };
+      weight.forEach((w, i) => {
+        const step = unit[Math.floor(i / K) * groups + Math.floor((i % K) / 32)];
+        const level = edges.filter((edge) => edge <= w / step).length;
+        const c = importance[i % K] * step * step;
+        wanted.sum[level] += c * (w / step);
+        wanted.cost[level] += c;
+      });
+      expect({ sum, cost }).toEqual(wanted);
     }),
   );
 });

@@ -1,5 +1,6 @@
 /** Which codebook, factors and row scales hold the weights of a layer best: see program/codebook.ts. */
-import { CODED_LIMIT, FACTORS, forEachGroup, groupsOf, levelsOf, type Coding } from '../../program/codebook.js';
+import { chooseTables, sumsByLevel, type WeighedRows } from '../../calibrate/numerics.js';
+import { CODED_LIMIT, FACTORS, levelsOf, type Coding } from '../../program/codebook.js';
 
 /** Inputs that share a factor: 4 bits of it are an eighth of a bit a weight. */
 export const GROUP_SIZE = 32;
@@ -9,14 +10,6 @@ const SAMPLED_WEIGHTS = 1 << 16;
 const ROUNDS = 4;
 /** Steps of Lloyd's algorithm in each. */
 const LLOYD_STEPS = 4;
-
-/** The weights of a layer, and what an error of each costs. */
-export interface WeightMatrix {
-  /** [N, K]. */
-  readonly weight: Float64Array;
-  /** [K]: cost of a squared error of one. */
-  readonly importance: Float64Array;
-}
 
 /** How the weights of a layer will be coded, and what one step of each row is. */
 export interface CodedScales {
@@ -31,20 +24,20 @@ export interface CodedScales {
  *
  * @param bits of a code, 2 to 7
  */
-export function fitCodebook({ weight, importance }: WeightMatrix, bits: number): CodedScales {
+export function fitCodebook({ weight, importance }: WeighedRows, bits: number): CodedScales {
   const K = importance.length;
   const largest = largestLevel(bits);
   const scale = rowScales(weight, K, decodable(largest));
   const rows = sampleRows(scale.length, K);
-  const sampled = pick(weight, rows, K);
+  const sampled = { weight: pick(weight, rows, K), importance };
   const steps = Float64Array.from(rows, (n) => scale[n]);
   let levels: Float64Array = Float64Array.from({ length: 2 ** bits }, (_, i) => largest * (i / 2 ** (bits - 1) - 1));
   for (let round = 0; round < ROUNDS; round++) {
-    const factor = chooseFactors(sampled, importance, steps, integers(levels));
-    levels = lloyd({ weight: sampled, importance }, steps, factor, levels, largest);
+    const factor = chooseFactors(sampled, steps, integers(levels));
+    levels = lloyd(sampled, steps, factor, levels, largest);
   }
   const codebook = integers(levels);
-  const factor = chooseFactors(weight, importance, scale, codebook);
+  const factor = chooseFactors({ weight, importance }, scale, codebook);
   return { coding: { weightBits: bits, groupSize: GROUP_SIZE, codebook, factor }, scale };
 }
 
@@ -86,76 +79,33 @@ function integers(levels: Float64Array): Int8Array {
 }
 
 /** Of each group the factor that leaves the least error. */
-function chooseFactors(
-  weight: Float64Array,
-  importance: Float64Array,
-  scale: Float64Array,
-  codebook: Int8Array,
-): Int8Array {
-  const K = importance.length;
-  const factor = new Int8Array(scale.length * groupsOf(K, GROUP_SIZE));
+function chooseFactors(weights: WeighedRows, scale: Float64Array, codebook: Int8Array): Int8Array {
   const tables = tablesOf(codebook);
-  forEachGroup(weight.length, K, GROUP_SIZE, (from, to, group) => {
-    const row = Math.floor(from / K);
-    const step = scale[row];
-    let least = Infinity;
-    for (const [of, table] of tables) {
-      let error = 0;
-      for (let i = from; i < to && error < least; i++) {
-        const w = weight[i] / step;
-        const miss = w - table[binOf(w)];
-        error += importance[i - row * K] * miss * miss;
-      }
-      if (error >= least) continue;
-      least = error;
-      factor[group] = of;
-    }
-  });
-  return factor;
+  const factors = [...tables.keys()];
+  return Int8Array.from(chooseTables(weights, scale, [...tables.values()], GROUP_SIZE), (place) => factors[place]);
 }
 
 /** Levels as means of the weights nearest to them, in steps of their groups, weighed by what their errors cost. */
 function lloyd(
-  { weight, importance }: WeightMatrix,
+  weights: WeighedRows,
   scale: Float64Array,
   factor: Int8Array,
   levels: Float64Array,
   largest: number,
 ): Float64Array {
-  const K = importance.length;
+  const groups = factor.length / scale.length;
+  const unit = Float64Array.from(factor, (of, group) => (scale[Math.floor(group / groups)] * (16 + of)) / 16);
+  const zero = levels.length / 2;
   let current = levels;
   for (let step = 0; step < LLOYD_STEPS; step++) {
-    const [sum, cost] = [new Float64Array(current.length), new Float64Array(current.length)];
     const edges = Float64Array.from({ length: current.length - 1 }, (_, i) => (current[i] + current[i + 1]) / 2);
-    forEachGroup(weight.length, K, GROUP_SIZE, (from, to, group) => {
-      const row = Math.floor(from / K);
-      const unit = (scale[row] * (16 + factor[group])) / 16;
-      for (let i = from; i < to; i++) {
-        const u = weight[i] / unit;
-        const level = placeOf(edges, u);
-        const c = importance[i - row * K] * unit * unit;
-        sum[level] += c * u;
-        cost[level] += c;
-      }
-    });
-    const zero = current.length / 2;
+    const { sum, cost } = sumsByLevel(weights, unit, GROUP_SIZE, edges);
     current = current.map((level, i) => {
       if (i === zero) return 0;
       return cost[i] > 0 ? Math.max(-largest, Math.min(largest, sum[i] / cost[i])) : level;
     });
   }
   return current;
-}
-
-/** How many of the sorted edges lie at or below x. */
-function placeOf(edges: Float64Array, x: number): number {
-  let [low, high] = [0, edges.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (edges[middle] <= x) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** Bins of half a step: no two levels are equally near to what lies inside of one. */
