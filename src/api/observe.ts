@@ -88,6 +88,6 @@ export async function observe(model: string, given: ObserveRequest): Promise<Obs
       `Shard ${shard.index}/${shard.count} of ${request.images} has no usable image: ` +
         `${skipped[0]?.reason ?? 'there are more shards than images'}`,
     );
-  saveStatistics(saveStats, statistics, subject, { ...shard, images: drawn.digest });
+  saveStatistics(saveStats, statistics, subject, { shard: { ...shard, images: drawn.digest } });
   return { saveStats, shard, images, skipped };
 }

@@ -19,6 +19,7 @@ const KINDS = {
   '.ivit model': (start: Buffer) => containerOf(start).startsWith('{"__metadata__":{"format":"ivit"'),
   'file of statistics': (start: Buffer) =>
     containerOf(inflated(start)).startsWith('{"__metadata__":{"format":"ivit statistics"'),
+  "float model's runs": (start: Buffer) => start.toString('latin1').startsWith('{"format":"ivit float runs"'),
   'quantization report': (start: Buffer) => /^\{\s*"output"/.test(start.toString('latin1')),
   comparison: (start: Buffer) =>
     /^(# Comparison of|model,kernels,|<!doctype html>|\{\s*"comparison")/i.test(start.toString('latin1')),

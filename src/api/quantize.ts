@@ -1,26 +1,21 @@
-import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InputError, withCode } from '../errors.js';
-import { someOf } from '../names.js';
 import { countKinds } from '../graph/describe.js';
 import { classCount } from '../graph/output.js';
 import type { Graph } from '../graph/types.js';
 import type { ImportedModel } from '../importer/index.js';
-import { cycledChannels, greyNotice, losesColour } from '../images/channels.js';
 import { readLabels } from '../images/label-list.js';
 import { findLabels } from '../images/labels.js';
-import { applyRecipe } from '../images/preprocess/recipe.js';
 import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import { classifierOf, outputOf } from '../metrics/output.js';
-import { syntheticImage } from '../images/synthetic/index.js';
 import { decisiveness, isIndecisive } from '../metrics/information.js';
 import { saveModel } from '../program/file.js';
 import { encodeModel, type IvitModel } from '../program/model.js';
 import { isIntegerOnly, NOT_INTEGER_ONLY } from '../program/integer-only.js';
 import {
   DEFAULT_OPTIONS,
-  EFFORT_SETTINGS,
+  FloatPasses,
   checkLayers,
   holdOut,
   observedNodes,
@@ -28,22 +23,23 @@ import {
   resolveScheme,
 } from '../quantize/index.js';
 import type { GivenStatistics, QuantizeOptions, QuantizeResult, Shared } from '../quantize/index.js';
-import { SEED, drawImages } from './draw-images.js';
+import { calibrationImages, type CalibrationImages } from './calibration-images.js';
 import { normalizationOf, recordNormalization } from './float-input.js';
 import type { RecipeProbe } from './probe-recipe.js';
 import { importAndChooseRecipe } from './recipe.js';
 import { checkQuantizeArguments } from './arguments.js';
 import { listed } from './command.js';
-import { hashFile } from './hash.js';
+import { digestOfImages, hashFile } from './hash.js';
 import { checkInputs } from './inputs.js';
 import { checkOutputs } from './outputs.js';
 import { watched } from './long-work.js';
 import { reportKind, reportQuantized } from './report.js';
+import { KeptRuns, runsName } from './kept-runs.js';
 import { ResumeFile, noticeLeft, resumeName } from './resume-file.js';
 import { loadStatistics, saveStatistics, statisticsSubject } from './statistics-file.js';
-import type { Statistics, StatisticsSubject } from './statistics-file.js';
+import type { SavedStatistics, StatisticsSubject } from './statistics-file.js';
 import type { QuantizeRequest } from './requests.js';
-import type { QuantizeSummary, SkippedImage } from './summary.js';
+import type { QuantizeSummary } from './summary.js';
 import { VERSION } from './version.js';
 
 /**
@@ -60,22 +56,13 @@ export async function quantize(model: string, given: QuantizeRequest = {}): Prom
   const start = performance.now();
   const output = request.output ?? defaultOutput(model);
   const prepared = await prepareQuantization(model, request);
-  const { imported, recipe, probe, subject, calibration } = prepared;
+  const { imported, recipe, probe, calibration } = prepared;
   const { graph } = imported;
   const { images, names, skipped, unread } = calibration;
   warnIfFewHeldOut(request, images);
-  const kept = request.resume === true ? await openResume(prepared, request, output) : null;
-  if (kept === null) noticeLeft(output, request.onNotice);
-  const { bytes, result } = await quantizePrepared(prepared, request, output, { stages: kept ?? undefined }).catch(
-    (error: unknown) => {
-      kept?.close();
-      throw error;
-    },
-  );
-  kept?.remove();
+  const { bytes, result } = await quantizeKeeping(prepared, request, output);
   if (!prepared.synthetic && probe === null)
     warnIfIndecisive(result.floatLogits, graph, request.onNotice ?? (() => undefined));
-  if (request.saveStats !== undefined) saveStatistics(request.saveStats, result.statistics, subject);
   const summary = {
     output, // first: a report in JSON is known by it
     bytes,
@@ -91,6 +78,35 @@ export async function quantize(model: string, given: QuantizeRequest = {}): Prom
   return summary;
 }
 
+/** Quantizes, with what earlier runs left, and keeps what later ones can go on from. */
+async function quantizeKeeping(
+  prepared: PreparedQuantization,
+  request: QuantizeRequest,
+  output: string,
+): ReturnType<typeof quantizePrepared> {
+  const { runs, subject, images } = prepared;
+  const { saveStats } = request;
+  const passes = new FloatPasses();
+  let stages: ResumeFile | undefined;
+  try {
+    if (request.resume === true) stages = await openResume(prepared, request, output);
+    else noticeLeft(output, request.onNotice);
+    const made = await quantizePrepared(prepared, request, output, { stages, passes, runs: runs ?? undefined });
+    if (saveStats !== undefined) {
+      saveStatistics(saveStats, made.result.statistics, subject, { images });
+      runs?.save(runsName(saveStats));
+    }
+    stages?.remove();
+    return made;
+  } catch (error) {
+    stages?.close();
+    throw error;
+  } finally {
+    await passes.close();
+    runs?.close();
+  }
+}
+
 /** What quantizations of one model with different options have in common. */
 export interface PreparedQuantization {
   readonly model: string;
@@ -100,26 +116,52 @@ export interface PreparedQuantization {
   readonly labels: readonly string[] | null;
   readonly subject: StatisticsSubject;
   /** Those given. */
-  readonly statistics: Statistics | undefined;
-  readonly calibration: Awaited<ReturnType<typeof calibrationImages>>;
+  readonly given: SavedStatistics | undefined;
+  /** Whether these are of the calibration images, too. */
+  readonly isCovered: boolean;
+  /** What the float model gives and gave; null: nobody asks to keep it. */
+  readonly runs: KeptRuns | null;
+  readonly calibration: CalibrationImages;
+  /** Digest of the calibration images. */
+  readonly images: string;
   /** Whether the images are made up. */
   readonly synthetic: boolean;
 }
 
 /** Imports a model, settles its recipe, and reads the calibration images. */
 export async function prepareQuantization(model: string, request: QuantizeRequest): Promise<PreparedQuantization> {
+  const { stats = [], saveStats, threads = availableParallelism() } = request;
+  const sha256 = await hashFile(model);
+  const runs = stats.length > 0 || saveStats !== undefined ? KeptRuns.read(stats, { sha256, threads }) : null;
+  try {
+    return await prepareWith(runs, sha256, model, { ...request, threads });
+  } catch (error) {
+    runs?.close();
+    throw error;
+  }
+}
+
+async function prepareWith(
+  runs: KeptRuns | null,
+  sha256: string,
+  model: string,
+  request: QuantizeRequest & { readonly threads: number },
+): Promise<PreparedQuantization> {
   const notice = request.onNotice ?? (() => undefined);
-  const threads = request.threads ?? availableParallelism();
-  const { imported, recipe, probe } = await importAndChooseRecipe(model, { ...request, threads }, notice);
+  const asked = { ...request, recipes: runs ?? undefined };
+  const { imported, recipe, probe } = await importAndChooseRecipe(model, asked, notice);
   const { graph } = imported;
   checkLayers(graph, { ...DEFAULT_OPTIONS, ...definedOptions(request) });
   const labels = await labelsOf(model, graph, request.labels);
   const { mean, std } = normalizationOf(recipe);
-  const subject = statisticsSubject(await hashFile(model), graph, mean, std);
-  const statistics = await statisticsGiven(request.stats, subject, graph);
+  const subject = statisticsSubject(sha256, graph, mean, std);
+  const given = await statisticsGiven(request.stats ?? [], subject, graph);
   const calibration = await calibrationImages(request, recipe, notice);
   const synthetic = request.images === undefined;
-  return { model, imported, recipe, probe, labels, subject, statistics, calibration, synthetic };
+  const images = digestOfImages(calibration.images);
+  const isCovered = given?.images.has(images) === true;
+  runs?.of({ ...subject, images, outputs: request.outputs }, isCovered, notice);
+  return { model, imported, recipe, probe, labels, subject, given, isCovered, runs, calibration, images, synthetic };
 }
 
 /**
@@ -133,7 +175,7 @@ export async function quantizePrepared(
   output: string,
   shared: Shared = {},
 ): Promise<{ bytes: number; result: QuantizeResult }> {
-  const { model, imported, recipe, labels, statistics, synthetic } = prepared;
+  const { model, imported, recipe, labels, given, synthetic } = prepared;
   const { graph, parameters } = imported;
   const { images } = prepared.calibration;
   const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
@@ -143,12 +185,15 @@ export async function quantizePrepared(
     synthetic,
     normalization: normalizationOf(recipe),
     options,
-    statistics: howToObserve(statistics, synthetic, request),
+    statistics: howToObserve(prepared, request),
     threads: request.threads ?? availableParallelism(),
     onProgress: request.onProgress,
   };
-  const statisticsImages = (built: QuantizeResult): number | null =>
-    statistics === undefined ? null : built.statistics.get(graph.output)!.images;
+  // Those of the calibration images alone are what would be observed anyway.
+  const statisticsImages = (built: QuantizeResult): number | null => {
+    const seen = built.statistics.get(graph.output)!.images;
+    return given === undefined || (prepared.isCovered && seen === built.fittedImages) ? null : seen;
+  };
   const modelOf = (built: QuantizeResult): IvitModel => ({
     program: built.program,
     preprocess: { size: recipe.size, resize: recipe.resize, interpolation: recipe.interpolation },
@@ -174,13 +219,14 @@ export async function quantizePrepared(
 /** Stands for a hash where only the size of a file is asked for. */
 const NO_DIGEST = '0'.repeat(64);
 
-/** Ranges come from statistics that are given, and from photographs; made-up images add nothing to given ones. */
-function howToObserve(
-  given: GivenStatistics['given'],
-  synthetic: boolean,
-  { saveStats }: QuantizeRequest,
-): GivenStatistics {
-  return { given, observeImages: given === undefined || !synthetic, histograms: saveStats !== undefined };
+/**
+ * Ranges come from statistics that are given, and from photographs that these are not of; made-up images add nothing to
+ * given ones.
+ */
+function howToObserve(prepared: PreparedQuantization, { saveStats }: QuantizeRequest): GivenStatistics {
+  const { given, synthetic, isCovered } = prepared;
+  const observeImages = given === undefined || !(synthetic || isCovered);
+  return { given: given?.statistics, observeImages, histograms: saveStats !== undefined };
 }
 
 /** Where one image held out is more than the decisions that may be lost, these cannot be told. */
@@ -246,19 +292,17 @@ function summarizeResult({
 
 /** What a killed run left, or a new file for what this one gives; `labels`: where that depends on them. */
 export async function openResume(
-  { subject, recipe, calibration }: PreparedQuantization,
+  { subject, recipe, images }: PreparedQuantization,
   request: QuantizeRequest,
   output: string,
   labels?: readonly string[] | null,
 ): Promise<ResumeFile> {
-  const pixels = createHash('sha256');
-  for (const image of calibration.images) pixels.update(image);
   const options = { ...DEFAULT_OPTIONS, ...definedOptions(request) };
   const { outputs, saveStats } = request;
   const file = ResumeFile.open(resumeName(output), {
     tool: `ivit ${VERSION}`,
     model: subject.sha256,
-    images: `${calibration.images.length}, ${pixels.digest('hex')}`,
+    images,
     preprocessing: `${subject.preprocessing}, ${JSON.stringify(normalizationOf(recipe))}`,
     settings: JSON.stringify({ ...options, outputs, labels, histograms: saveStats !== undefined }),
     statistics: await Promise.all((request.stats ?? []).map(hashFile)),
@@ -269,11 +313,11 @@ export async function openResume(
 
 /** The statistics of the files given; undefined where none are. */
 async function statisticsGiven(
-  files: readonly string[] | undefined,
+  files: readonly string[],
   subject: StatisticsSubject,
   graph: Graph,
-): Promise<Statistics | undefined> {
-  if (!files?.length) return undefined;
+): Promise<SavedStatistics | undefined> {
+  if (files.length === 0) return undefined;
   const channels = new Map(observedNodes(graph).map((node) => [node.id, node.cols]));
   return withCode('BAD_FILE', loadStatistics(files, subject, channels));
 }
@@ -301,6 +345,7 @@ export function checkQuantizeRequest(model: string, request: QuantizeRequest): v
       { option: '-o', path: output, kind: '.ivit model' },
       { option: '--resume', path: request.resume ? resumeName(output) : undefined, kind: 'killed quantization' },
       { option: '--save-stats', path: request.saveStats, kind: 'file of statistics' },
+      { option: '--save-stats', path: request.saveStats && runsName(request.saveStats), kind: "float model's runs" },
       { option: '--report', path: request.report, kind: reportKind(request.report ?? '') },
     ],
     [model, request.labels, request.images, ...(request.stats ?? [])],
@@ -311,59 +356,6 @@ export function checkQuantizeRequest(model: string, request: QuantizeRequest): v
 export function defaultOutput(model: string): string {
   const { dir, name, ext } = path.parse(model);
   return path.join(dir, `${/^\.onnx$/i.test(ext) ? name : name + ext}.ivit`);
-}
-
-/** Decodes, or makes up, the images that a request asks for. */
-export async function calibrationImages(
-  request: Pick<QuantizeRequest, 'images' | 'numImages' | 'effort' | 'stats' | 'onProgress'>,
-  recipe: PreprocessRecipe,
-  notice: (text: string) => void,
-): Promise<{ images: Uint8Array[]; names: string[]; skipped: SkippedImage[]; unread: Record<string, number> }> {
-  const { numImages, onProgress } = request;
-  const channels = recipe.mean.length;
-  const effort = EFFORT_SETTINGS[request.effort ?? DEFAULT_OPTIONS.effort];
-  if (request.images === undefined) {
-    const total = numImages ?? effort.syntheticImages;
-    notice(
-      !request.stats?.length
-        ? `No --images given: calibrating on ${total} synthetic images. ` +
-            'Photographs like those the model will see are better.'
-        : `No --images given: ranges come from the statistics, weights are fitted to ${total} synthetic images.`,
-    );
-    const images: Uint8Array[] = [];
-    for (let i = 0; i < total; i++) {
-      const image = cycledChannels(syntheticImage(recipe.size.width, recipe.size.height, SEED + i), channels);
-      images.push(applyRecipe(image, recipe, channels));
-      onProgress?.('images', i + 1, total);
-      // Making images takes no pause of its own: let signals and the progress bar through.
-      await new Promise(setImmediate);
-    }
-    return { images, names: images.map((_, i) => `made-up image ${i + 1}`), skipped: [], unread: {} };
-  }
-  const drawn = await drawImages(request.images, numImages ?? effort.images);
-  drawn.notices.forEach(notice);
-  const images: Uint8Array[] = [];
-  const names: string[] = [];
-  const skipped: SkippedImage[] = [];
-  let coloured = 0;
-  for await (const { path: file, image } of drawn.images) {
-    try {
-      if (image instanceof InputError) throw image;
-      images.push(applyRecipe(image, recipe, channels));
-      names.push(path.basename(file));
-      if (channels === 1 && losesColour(image)) coloured++;
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      skipped.push({ path: file, reason: error.message });
-    }
-    onProgress?.('images', images.length + skipped.length, drawn.count);
-  }
-  if (images.length === 0) throw new InputError(`No usable image in ${request.images}: ${skipped[0].reason}`);
-  if (skipped.length > 0)
-    notice(`${skipped.length} of ${drawn.count} images skipped: ${someOf(skipped.map((one) => one.path))}`);
-  for (const left of [greyNotice(coloured, images.length), drawn.unread?.notice(request.images) ?? null])
-    if (left !== null) notice(left);
-  return { images, names, skipped, unread: drawn.unread?.byExtension() ?? {} };
 }
 
 /** The quantizer's options that the request sets. */

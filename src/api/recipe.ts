@@ -9,6 +9,7 @@ import type { PreprocessRecipe } from '../images/preprocess/recipe.js';
 import { assumption, resolveRecipe } from '../images/preprocess/resolve.js';
 import { importModel } from '../importer/index.js';
 import type { ImportedModel } from '../importer/index.js';
+import { digestOf } from '../quantize/index.js';
 import { drawImages } from './draw-images.js';
 import type { QuantizeRequest } from './requests.js';
 import { probeRecipe } from './probe-recipe.js';
@@ -81,7 +82,16 @@ interface RecipeRequest {
   readonly preprocess?: RecipeFlags;
   readonly outputs?: readonly string[];
   readonly threads: number;
+  /** Recipes that were found before, by what they depend on beside the float model; one that is found is added. */
+  readonly recipes?: KnownRecipes;
   readonly onProgress?: QuantizeRequest['onProgress'];
+}
+
+type ProbedRecipe = Awaited<ReturnType<typeof probeRecipe>>;
+
+export interface KnownRecipes {
+  recipe(digest: string): ProbedRecipe | undefined;
+  keepRecipe(digest: string, recipe: ProbedRecipe): void;
 }
 
 /**
@@ -118,10 +128,16 @@ export async function importAndChooseRecipe(
     return { imported, recipe, probe: null };
   }
   const tryResize = assumed.includes('resize');
-  const probed = await probeRecipe({
-    ...{ graph: imported.graph, images, recipe, tryResize, threads: request.threads },
-    onProgress: (done, total) => onProgress?.('recipe', done, total),
-  });
+  const pixels = images.flatMap(({ width, height, data }) => [width, height, data]);
+  const digest = digestOf([JSON.stringify([recipe, tryResize, request.outputs]), ...pixels]);
+  const known = request.recipes?.recipe(digest);
+  const probed =
+    known ??
+    (await probeRecipe({
+      ...{ graph: imported.graph, images, recipe, tryResize, threads: request.threads },
+      onProgress: (done, total) => onProgress?.('recipe', done, total),
+    }));
+  request.recipes?.keepRecipe(digest, probed);
   returnFreeMemory();
   probed.notices.forEach(notice);
   return { imported, recipe: probed.recipe, probe: probed.probe };

@@ -16,10 +16,14 @@ export interface QuantizeRequest extends Partial<QuantizeOptions>, LongWork<Quan
   readonly numImages?: number;
   /**
    * Files of calibration statistics of this model, made by `saveStats`, on which ranges are chosen: together with the
-   * images, or alone where there are none.
+   * images, or alone where there are none. Where one is of the very images of this run, these count once, and what the
+   * float model gave then is taken from the file beside it.
    */
   readonly stats?: readonly string[];
-  /** Path of a file to write the statistics to that ranges were chosen on. */
+  /**
+   * Path of a file to write the statistics to that ranges were chosen on. What the float model gave is written beside
+   * it, with `.runs` to its name.
+   */
   readonly saveStats?: string;
   /**
    * Whether what each stage gives is kept in a file beside the output, with `.resume` to its name, until all is done:

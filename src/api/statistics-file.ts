@@ -16,7 +16,7 @@ import type { Tensor } from '../program/container.js';
 import { writeAtomically } from '../program/file.js';
 import type { Shard } from './shard.js';
 
-export type Statistics = ReadonlyMap<string, ChannelStatistics>;
+type Statistics = ReadonlyMap<string, ChannelStatistics>;
 
 /** What statistics depend on besides the images: they can be merged and used only where all of it is the same. */
 export interface StatisticsSubject {
@@ -24,6 +24,13 @@ export interface StatisticsSubject {
   readonly sha256: string;
   /** The input's size, and the mean and standard deviation that normalize it. */
   readonly preprocessing: string;
+}
+
+/** Statistics of several files. */
+export interface SavedStatistics {
+  readonly statistics: Map<string, ChannelStatistics>;
+  /** Of the quantizations that saved them: their calibration images (see `digestOfImages`), which they are of. */
+  readonly images: ReadonlySet<string>;
 }
 
 /** Which part of a calibration statistics are of. */
@@ -61,14 +68,14 @@ export function statisticsSubject(
 }
 
 /**
- * @param shard where they are of a part of the images
+ * @param of the part of the images that they are of, or all calibration images of a quantization
  * @throws InputError where the file cannot be written
  */
 export function saveStatistics(
   file: string,
   statistics: Statistics,
   subject: StatisticsSubject,
-  shard?: StatisticsShard,
+  of: { readonly shard: StatisticsShard } | { readonly images: string },
 ): void {
   const tensors = new Map<string, Tensor>();
   const counts: Record<string, [images: number, count: number]> = {};
@@ -86,7 +93,7 @@ export function saveStatistics(
     ['model', subject.sha256],
     ['preprocessing', subject.preprocessing],
     ['counts', JSON.stringify(counts)],
-    ...(shard === undefined ? [] : [['shard', JSON.stringify(shard)] as const]),
+    'shard' in of ? (['shard', JSON.stringify(of.shard)] as const) : (['images', of.images] as const),
   ]);
   writeAtomically(file, gzipSync(encodeContainer({ metadata, tensors })));
 }
@@ -101,11 +108,13 @@ export async function loadStatistics(
   files: readonly string[],
   subject: StatisticsSubject,
   channels: ReadonlyMap<string, number>,
-): Promise<Map<string, ChannelStatistics>> {
+): Promise<SavedStatistics> {
   const merged = new Map<string, ChannelStatistics>();
+  const allImages = new Set<string>();
   const shards: { readonly file: string; readonly shard: StatisticsShard }[] = [];
   for (const file of files) {
-    const { statistics, shard } = await readStatistics(file, subject, channels);
+    const { statistics, shard, images } = await readStatistics(file, subject, channels);
+    if (images !== undefined) allImages.add(images);
     if (shard !== undefined) shards.push({ file, shard });
     for (const [id, one] of statistics) {
       const known = merged.get(id);
@@ -114,7 +123,7 @@ export async function loadStatistics(
     }
   }
   requireWhole(shards);
-  return merged;
+  return { statistics: merged, images: allImages };
 }
 
 /** @throws InputError where parts of a calibration are of other images, come twice, or are missing */
@@ -146,7 +155,7 @@ async function readStatistics(
   file: string,
   subject: StatisticsSubject,
   channels: ReadonlyMap<string, number>,
-): Promise<{ statistics: Statistics; shard: StatisticsShard | undefined }> {
+): Promise<{ statistics: Statistics; shard: StatisticsShard | undefined; images: string | undefined }> {
   const { metadata, tensors } = await readContainer(file);
   if (metadata.get('format') !== FORMAT)
     throw new InputError(`${file} holds no calibration statistics: ivit quantize --save-stats writes them`);
@@ -187,7 +196,7 @@ async function readStatistics(
     one.count = count;
     statistics.set(id, one);
   }
-  return { statistics, shard: parseShard(file, metadata.get('shard')) };
+  return { statistics, shard: parseShard(file, metadata.get('shard')), images: metadata.get('images') };
 }
 
 async function readContainer(file: string): Promise<ReturnType<typeof decodeContainer>> {

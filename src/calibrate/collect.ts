@@ -3,7 +3,7 @@ import { partToOnnx } from '../graph/write.js';
 import { cutGraph } from './parts.js';
 import type { GraphPart } from './parts.js';
 import type { Observation, Observed } from './observation.js';
-import { RowStore } from './row-store.js';
+import { RowStore, type Rows } from './row-store.js';
 import { openFloatPool } from './runtime.js';
 import type { FloatModel } from './runtime.js';
 import { ChannelStatistics } from './statistics.js';
@@ -13,7 +13,7 @@ export interface Collected {
   /** Statistics of each node asked for, per channel. */
   readonly statistics: Map<string, ChannelStatistics>;
   /** Sampled rows of each node asked for: [images·sampled rows, cols], images in order. To be closed. */
-  readonly samples: RowStore;
+  readonly samples: Rows;
   /** The float outputs of every image; none where they were handed to `onOutput`. */
   readonly logits: Float32Array[];
   readonly runtime: string;

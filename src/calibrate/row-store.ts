@@ -9,8 +9,17 @@ import { InputError } from '../errors.js';
  */
 const MEMORY_LIMIT = 1 << 28;
 
+/** Float rows by name, to be closed. */
+export interface Rows {
+  /** Floats under each name. */
+  readonly lengths: ReadonlyMap<string, number>;
+  /** Floats [from, to) of a name, as a copy. */
+  read(name: string, from: number, to: number): Float32Array;
+  close(): void;
+}
+
 /** Float rows by name, written once and read back a stretch at a time. Many rows are kept in a temporary file. */
-export class RowStore {
+export class RowStore implements Rows {
   readonly #arrays = new Map<string, Float32Array>();
   readonly #starts = new Map<string, number>();
   #file: { handle: number; path: string | null } | null = null;
@@ -49,7 +58,6 @@ export class RowStore {
     }
   }
 
-  /** Floats [from, to) of a name, as a copy. */
   read(name: string, from: number, to: number): Float32Array {
     if (this.#file === null) return this.#arrays.get(name)!.slice(from, to);
     const data = new Float32Array(to - from);

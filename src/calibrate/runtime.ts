@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type * as Ort from 'onnxruntime-web';
@@ -160,6 +161,18 @@ export function defaultRuntime(): { readonly name: RuntimeName; readonly reason:
   return native instanceof Error
     ? { name: 'onnxruntime-web', reason: native.message.split('\n')[0] }
     : { name: 'onnxruntime-node', reason: null };
+}
+
+/** The version of the package that is installed; null where it cannot be told. */
+export function runtimeVersion(name: string): string | null {
+  try {
+    // Of its files only some may be asked for by name.
+    const entry = packageRequire().resolve(name);
+    const manifest = `${entry.slice(0, entry.lastIndexOf(`${path.sep}${name}${path.sep}`))}/${name}/package.json`;
+    return (createRequire(manifest)(manifest) as { version: string }).version;
+  } catch {
+    return null;
+  }
 }
 
 let loaded: typeof Ort | Error | undefined;

@@ -1,9 +1,8 @@
-import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { VERSION } from '../api/version.js';
-import { defaultRuntime } from '../calibrate/runtime.js';
+import { defaultRuntime, runtimeVersion } from '../calibrate/runtime.js';
 import { compileWasm, findAddon, loadNativeKernels, prebuiltPackage } from '../engine/load.js';
 import { WASM_ISAS } from '../engine/wasm-module.js';
 import { packageFile, packageRequire } from '../package-root.js';
@@ -102,17 +101,6 @@ function examineSharp(): Findings['sharp'] {
     return { ok: true, file: packageRequire().resolve('sharp'), reason: null, version: sharp.versions.sharp };
   } catch (error) {
     return { ok: false, file: null, reason: firstLine(error), version: null };
-  }
-}
-
-function runtimeVersion(name: string): string | null {
-  try {
-    // Of its files only some may be asked for by name.
-    const entry = packageRequire().resolve(name);
-    const manifest = `${entry.slice(0, entry.lastIndexOf(`${path.sep}${name}${path.sep}`))}/${name}/package.json`;
-    return (createRequire(manifest)(manifest) as { version: string }).version;
-  } catch {
-    return null;
   }
 }
 

@@ -141,7 +141,11 @@ function addKeepingOptions(command: Command): Command {
       '--stats <files...>',
       'choose ranges on statistics saved before, together with the images where there are any',
     )
-    .option('--save-stats <file>', 'write the calibration statistics, to be merged and used again with --stats')
+    .option(
+      '--save-stats <file>',
+      'write the calibration statistics, to be merged and used again with --stats; and FILE.runs beside it, with ' +
+        'which other settings on the same images take less time',
+    )
     .option(
       '--shard <i/n>',
       'only save statistics of the i-th of n parts of the images, or auto (see ivit eval); needs --save-stats',

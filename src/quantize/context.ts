@@ -29,6 +29,8 @@ export interface Calibration {
   readonly statistics: ReadonlyMap<string, ChannelStatistics>;
   /** Where what the stages give is kept. */
   readonly stages: Stages;
+  /** Errors of the outputs that the float model's runs told, of this quantization and others: see `FloatRuns`. */
+  readonly errors: Map<string, number>;
 }
 
 /** A calibration, and what was decided on it. */

@@ -43,7 +43,8 @@ export type {
 export { isPoor, worstLayers, type AttentionReport, type LayerReport } from './report.js';
 export type { FitStage, GivenStatistics, QuantizeRequest, QuantizeResult } from './request.js';
 export { resolveScheme, type Scheme } from './schemes/index.js';
-export type { Shared } from './calibration.js';
+export type { FloatRuns, Shared } from './calibration.js';
+export { digestOf } from './digest.js';
 export type { Stages } from './stages.js';
 export type { Techniques } from './techniques.js';
 

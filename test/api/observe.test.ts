@@ -3,7 +3,7 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { beforeAll, expect, test } from 'vitest';
 import { loadStatistics } from '../../src/api/statistics-file.js';
-import type { Statistics } from '../../src/api/statistics-file.js';
+import type { SavedStatistics } from '../../src/api/statistics-file.js';
 import { Model } from '../../src/api/model.js';
 import { hashFile } from '../../src/api/hash.js';
 import { observe } from '../../src/api/observe.js';
@@ -37,12 +37,12 @@ beforeAll(async () => {
   await part(1, 1, 'whole.stats');
 }, 60_000);
 
-async function read(...names: string[]): Promise<Statistics> {
+async function read(...names: string[]): Promise<SavedStatistics['statistics']> {
   const { metadata, tensors } = decodeContainer(Uint8Array.from(gunzipSync(readFileSync(at(names[0]!)))));
   const channels = [...tensors].filter(([name]) => name.endsWith('.histogram'));
   const subject = { sha256: await hashFile(at('float.onnx')), preprocessing: metadata.get('preprocessing')! };
   const wanted = new Map(channels.map(([name, { shape }]) => [name.replace(/\.histogram$/, ''), shape[0]!]));
-  return loadStatistics(names.map(at), subject, wanted);
+  return (await loadStatistics(names.map(at), subject, wanted)).statistics;
 }
 
 test('the statistics of all parts together are those of one pass over all images', async () => {

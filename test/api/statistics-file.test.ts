@@ -26,13 +26,16 @@ describe('a file of statistics', () => {
       ['x', statisticsOf([100, 0])],
       ['a.b', statisticsOf([7, 0])],
     ]);
-    saveStatistics(folder.path('1.stats'), first, subject);
-    saveStatistics(folder.path('2.stats'), second, subject);
+    saveStatistics(folder.path('1.stats'), first, subject, { images: 'a' });
+    saveStatistics(folder.path('2.stats'), second, subject, { images: 'b' });
     const channels = new Map([
       ['x', 2],
       ['a.b', 2],
     ]);
-    expect(await loadStatistics([folder.path('1.stats')], subject, channels)).toEqual(first);
+    expect(await loadStatistics([folder.path('1.stats')], subject, channels)).toEqual({
+      statistics: first,
+      images: new Set(['a']),
+    });
     for (const [id, one] of first) one.merge(second.get(id)!);
     expect(
       await loadStatistics(
@@ -40,15 +43,15 @@ describe('a file of statistics', () => {
         subject,
         channels,
       ),
-    ).toEqual(first);
+    ).toEqual({ statistics: first, images: new Set(['a', 'b']) });
   });
 
   test('is refused where it belongs to something else, or is damaged', async () => {
     const file = folder.path('refused.stats');
-    saveStatistics(file, new Map([['x', statisticsOf([1, 2])]]), subject);
+    saveStatistics(file, new Map([['x', statisticsOf([1, 2])]]), subject, { images: 'a' });
     const load = (other = {}, channels = new Map([['x', 2]])) =>
       loadStatistics([file], { ...subject, ...other }, channels);
-    await expect(load()).resolves.toBeInstanceOf(Map);
+    await expect(load()).resolves.toMatchObject({ images: new Set(['a']) });
     await expect(load({ sha256: 'b'.repeat(64) })).rejects.toThrow(/refused\.stats holds statistics of another model/);
     await expect(load({ preprocessing: '{"size":[8,8]}' })).rejects.toThrow(
       /another pre-processing: \{\}, here \{"size":\[8,8\]\}/,

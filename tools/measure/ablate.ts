@@ -3,7 +3,7 @@ import { InputError } from '../../src/errors.js';
 import { DEFAULT_OPTIONS, calibrate, fitCalibrated, resolveScheme } from '../../src/quantize/index.js';
 import type { Agreement, QuantizeOptions, Techniques } from '../../src/quantize/index.js';
 import { normalizationOf } from '../../src/api/float-input.js';
-import { calibrationImages } from '../../src/api/quantize.js';
+import { calibrationImages } from '../../src/api/calibration-images.js';
 import { importWithRecipe } from '../../src/api/recipe.js';
 
 export interface AblationRequest {

@@ -3,6 +3,7 @@ import { operandsOf } from '../../graph/nodes/index.js';
 import type { GraphNode, LinearNode } from '../../graph/types.js';
 import { MAX_FINE_KEYS } from '../build/scores.js';
 import { RESIDUAL_PLANE_BITS } from '../fit/linear.js';
+import { digestOf } from '../digest.js';
 import { inputSource, rowsNeeded } from '../plan/queries.js';
 import type { Plan } from '../plan/types.js';
 import type { Quantization } from '../context.js';
@@ -25,6 +26,8 @@ export interface Candidate {
   readonly bytes: number;
   /** The values that the error is computed from. */
   readonly sources: readonly string[];
+  /** Digest of all that the error depends on, beside the sources and the node. */
+  readonly basis: () => string;
   /** Makes what computes the error of an image: what all images share is worked out once, and not kept for ever. */
   readonly prepare: () => (valueOf: ValueOf) => Float32Array | Promise<Float32Array>;
 }
@@ -66,6 +69,7 @@ function inputCandidates({ calibration, encodings, scheme }: Quantization): Cand
         macs: layers.reduce((sum, layer) => sum + macsOf(plan, layer), 0),
         bytes: 0,
         sources: [id],
+        basis: () => digestOf([JSON.stringify(encoding.out), encoding.scale, encoding.center]),
         prepare: () => (valueOf) => quantizationError(valueOf(id), encoding),
       };
     });
@@ -87,6 +91,7 @@ function softmaxCandidates({ calibration, encodings, scheme }: Quantization): Ca
       macs: rowsNeeded(plan, node) * node.heads * node.keys * node.valueDim,
       bytes: 0,
       sources: operandsOf(node),
+      basis: () => JSON.stringify(kind),
       prepare: () => (valueOf) => softmaxError(node, kind, valueOf),
     }));
 }
@@ -134,13 +139,15 @@ function ofRoundedWeights(
   node: LinearNode,
   weightBits: number,
   { calibration, encodings, products }: Quantization,
-): Pick<Candidate, 'sources' | 'prepare'> {
+): Pick<Candidate, 'sources' | 'basis' | 'prepare'> {
   const { scale } = encodings.inputs.of(node);
+  const statistics = calibration.statistics.get(node.x)!;
   return {
     sources: [node.x],
+    basis: () => digestOf([weightBits, scale, statistics.sum, statistics.count]),
     prepare: () => {
       const change = weightChange(node, { weightBits, inputScale: scale });
-      return (valueOf) => weightsError(node, change, calibration.statistics.get(node.x)!, valueOf, products);
+      return (valueOf) => weightsError(node, change, statistics, valueOf, products);
     },
   };
 }

@@ -55,13 +55,13 @@ export function allRowsOf({ plan }: Calibration, segments: readonly Segment[]): 
 
 /**
  * What each run of a segment is given: the exact values that it reads, the error of one candidate, and zeros in the
- * others' places. Runs go candidate by candidate, and image by image for each.
+ * others' places. Runs go candidate by candidate of those that are open, and image by image for each.
  *
  * @param exact all rows of `allRowsOf`, for each image
  */
 export function givenValues(
   { calibration }: Quantization,
-  { inputs, candidates }: Segment,
+  { inputs, candidates, open }: Segment & { readonly open: readonly Candidate[] },
   exact: Pick<Collected, 'samples' | 'logits'>,
 ): Map<string, GivenValue> {
   const images = exact.logits.length;
@@ -73,7 +73,7 @@ export function givenValues(
     };
   let prepared: { readonly candidate: Candidate; readonly errorOf: ReturnType<Candidate['prepare']> } | null = null;
   const addedTo = (place: Candidate, run: number): ReturnType<GivenValue> => {
-    const candidate = candidates[Math.floor(run / images)];
+    const candidate = open[Math.floor(run / images)];
     if (errorId(candidate) !== errorId(place)) return 'zeros';
     if (prepared?.candidate !== candidate) prepared = { candidate, errorOf: candidate.prepare() };
     return prepared.errorOf(valuesOf(run % images));
@@ -85,7 +85,7 @@ export function givenValues(
 }
 
 /** Whether an error is one of a layer's output, not of a value's codes. */
-const isOfWeights = (kind: Kind): boolean => kind === 'planes' || kind === 'widths';
+export const isOfWeights = (kind: Kind): boolean => kind === 'planes' || kind === 'widths';
 
 /**
  * The constant that stands for an error, to be given; softmax weights' errors are those of the attention's output, as

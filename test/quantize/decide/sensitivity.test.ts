@@ -242,6 +242,41 @@ describe('what 8-bit inputs do to the logits', () => {
     }
   });
 
+  it('what is known of inputs is not measured again for weights of other bits', async () => {
+    const model = zooModel('hf_vit_eager_ts_opset17');
+    const { graph } = await importModel(model.path);
+    const images = (await zooImages(model)).map(({ pixels }) => pixels);
+    const products = await openProducts(1);
+    const split = { images: images.slice(0, 2), fitImages: 2 };
+    const measured = async (weightBits: 4 | 8, errors: Map<string, number>) => {
+      const options = { ...DEFAULT_OPTIONS, weightBits };
+      const scheme = resolveScheme(options);
+      const request = { graph, images, normalization: { mean: MEAN, std: STD }, options };
+      const runs = { errors, pass: () => undefined, keepPass: () => undefined };
+      const calibration = await calibrate(request, split, scheme, { runs });
+      calibration.collected.samples.close();
+      const encodings = new ValueEncodings(calibration, resolveScheme(DEFAULT_OPTIONS), NOTHING_SENSITIVE);
+      let total = 0;
+      const result = await measureSensitivities(
+        { calibration, scheme, encodings, products },
+        64,
+        (_, all) => (total = all),
+      );
+      return { result, total };
+    };
+    const known = new Map<string, number>();
+    const eight = await measured(8, known);
+    const four = await measured(4, known);
+    expect([eight.total, four.total]).toEqual([known.size - 2, 0].map((runs) => runs * split.fitImages));
+    expect(four.result.inputs).toEqual(eight.result.inputs);
+    expect(four.result.softmax).toEqual(eight.result.softmax);
+    expect(four.result.weights.size).toBe(0); // only what has 8 bits may have more
+    expect(four.result.otherWeights).toBeGreaterThan(eight.result.otherWeights);
+    expect((await measured(4, new Map())).result).toEqual(four.result);
+    expect((await measured(8, known)).result).toEqual(eight.result);
+    await products.close();
+  });
+
   it('the inputs that disturb most get 16 bits, and those that the user gives bits to are left alone', async () => {
     const model = zooModel('timm_swin_ts_opset13');
     const { graph } = await importModel(model.path);
