@@ -31,9 +31,9 @@ async function download(url: string, { onProgress, signal }: Reading): Promise<U
     throw new InputError(`Cannot load ${url}: ${(error as Error).message}`, { cause: error, code: 'NOT_FOUND' });
   };
   const response = await fetch(url, { signal }).catch(refuse);
-  checkResponse(url, response);
+  if (!response.ok) refuse(new Error(`HTTP status ${response.status}`));
   if (onProgress === undefined || response.body === null)
-    return new Uint8Array(await response.arrayBuffer().catch(refuse));
+    return noPage(url, response, new Uint8Array(await response.arrayBuffer().catch(refuse)));
   // With a Content-Encoding the length is that of what is sent, not of what is read.
   const length = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
   const total = length === null ? null : Number(length);
@@ -45,7 +45,7 @@ async function download(url: string, { onProgress, signal }: Reading): Promise<U
     parts.push(bytes);
     onProgress((loaded += bytes.length), total);
   }
-  return joined(parts, loaded);
+  return noPage(url, response, joined(parts, loaded));
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
@@ -64,16 +64,22 @@ export async function fetchBytes(url: string): Promise<Uint8Array> {
     throw new InputError(`Cannot load ${url}: ${cause.message}`, { cause, code: 'NOT_FOUND' });
   };
   const response = await fetch(url).catch(refuse);
-  checkResponse(url, response);
-  return new Uint8Array(await response.arrayBuffer().catch(refuse));
+  if (!response.ok) refuse(new Error(`HTTP status ${response.status}`));
+  return noPage(url, response, new Uint8Array(await response.arrayBuffer().catch(refuse)));
 }
 
-/** Many servers answer with their start page, and status 200, where they have no such file. */
-function checkResponse(url: string, { ok, status, headers }: Response): void {
-  const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '');
-  if (ok && !isPage) return;
-  const reason = ok ? 'the server gave a page (HTML); is the address right?' : `HTTP status ${status}`;
-  throw new InputError(`Cannot load ${url}: ${reason}`, { code: 'NOT_FOUND' });
+/**
+ * Many servers answer with their start page, and status 200, where they have no such file. Some call files that they do
+ * not know HTML, which hold zeros among their first bytes, as no page does.
+ *
+ * @throws InputError where the bytes are a page
+ */
+function noPage(url: string, { headers }: Response, bytes: Uint8Array): Uint8Array {
+  const isCalledPage = /^text\/html\b/i.test(headers.get('content-type') ?? '');
+  if (!isCalledPage || bytes.subarray(0, 8).includes(0)) return bytes;
+  throw new InputError(`Cannot load ${url}: the server gave a page (HTML); is the address right?`, {
+    code: 'NOT_FOUND',
+  });
 }
 
 declare const document: { readonly baseURI: string } | undefined;

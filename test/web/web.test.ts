@@ -169,6 +169,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
       const { loadModel } = (globalThis as unknown as { ivit: Ivit }).ivit;
       const model = await loadModel('/scenes/scenes.ivit');
       const damaged = new Uint8Array(await (await fetch('/scenes/scenes.ivit')).arrayBuffer());
+      const mistaken = URL.createObjectURL(new Blob([damaged.slice()], { type: 'text/html' }));
       damaged[damaged.length - 1] ^= 1;
       const attempts = [
         () => loadModel('/scenes/none.ivit'),
@@ -182,6 +183,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
         () => loadModel({} as unknown as string),
         () => loadModel('/scenes/scenes.ivit', { threads: 10_000 }),
         () => loadModel('/'),
+        async () => (await loadModel(mistaken)).info.hash,
         () => model.run({ data: new Array(3).fill(0) as unknown as Uint8Array, width: 1, height: 1 }),
         () => model.run({ data: new Float32Array(3) as unknown as Uint8Array, width: 1, height: 1 }),
         () => model.run({ data: new Uint8Array(3), width: -1, height: -1 }),
@@ -211,6 +213,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
       /^UsageError: A model is an address, a Blob or bytes, not Object$/,
       /^UsageError: threads is 10000, not a whole number from 1 to \d+$/,
       /^InputError: .*HTML/,
+      /^sha256:/,
       /^UsageError: An image is .* not Array$/,
       /^UsageError: An image is .* not Float32Array$/,
       /^UsageError: width is -1, not a whole number from 1 on$/,
