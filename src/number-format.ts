@@ -29,6 +29,12 @@ export function milliseconds(value: number): string {
   return `${value.toFixed(value < 10 ? 2 : 1)} ms`;
 }
 
+/** A ratio in dB; `–` where there is none, or it is that of nothing to nothing. */
+export function decibels(value: number | null): string {
+  if (value === null || Number.isNaN(value)) return '–';
+  return Number.isFinite(value) ? value.toFixed(1) : value > 0 ? '∞' : '-∞';
+}
+
 /** The most telling digits of a small number. */
 export function significant(value: number): string {
   return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : '∞';

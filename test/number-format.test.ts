@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { seconds } from '../src/number-format.js';
+import { decibels, seconds } from '../src/number-format.js';
 
 test('seconds never reach 60', () => {
   expect([59.94, 59.96, 119.6, 125.4].map(seconds)).toEqual(['59.9 s', '1 min 0 s', '2 min 0 s', '2 min 5 s']);
@@ -11,4 +11,8 @@ test('seconds never reach 60', () => {
       expect(Math.abs(Number(minutes) * 60 + Number(rest) - value)).toBeLessThanOrEqual(0.5);
     }),
   );
+});
+
+test('a ratio of nothing to nothing is no number of decibels', () => {
+  expect([12.34, 0 / 0, 1 / 0, -1 / 0, null].map(decibels)).toEqual(['12.3', '–', '∞', '-∞', '–']);
 });

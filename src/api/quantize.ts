@@ -280,14 +280,11 @@ function summarizeModel(
 }
 
 /** What a summary says of the integer model. */
-function summarizeResult({
-  agreement,
-  outputs,
-  layers,
-  attentions,
-  runtime,
-}: QuantizeResult): Pick<QuantizeSummary, 'agreement' | 'outputs' | 'layers' | 'attentions' | 'runtime'> {
-  return { agreement, outputs, layers, attentions, runtime };
+function summarizeResult(
+  result: QuantizeResult,
+): Pick<QuantizeSummary, 'agreement' | 'outputs' | 'constantOutputs' | 'layers' | 'attentions' | 'runtime'> {
+  const { agreement, outputs, constantOutputs, layers, attentions, runtime } = result;
+  return { agreement, outputs, constantOutputs, layers, attentions, runtime };
 }
 
 /** What a killed run left, or a new file for what this one gives; `labels`: where that depends on them. */

@@ -48,6 +48,8 @@ export interface QuantizeSummary {
   readonly agreement: Agreement;
   /** The same, output by output. */
   readonly outputs: readonly OutputAgreement[];
+  /** Names of outputs that the float model gives alike for every image held out: their agreement says nothing. */
+  readonly constantOutputs: readonly string[];
   readonly layers: readonly LayerReport[];
   readonly attentions: readonly AttentionReport[];
   /** Which ONNX Runtime ran the float model. */

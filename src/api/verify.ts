@@ -3,6 +3,7 @@ import { everyEngine } from '../engine/every.js';
 import { createReferenceEngine } from '../engine/reference.js';
 import type { Engine } from '../engine/types.js';
 import { UsageError } from '../errors.js';
+import { decibels } from '../number-format.js';
 import type { MemoryOptions } from '../program/budget.js';
 import { loadModel } from '../program/file.js';
 import { headroomOf, type Headroom } from '../program/headroom.js';
@@ -164,7 +165,7 @@ function agreementCheck(found: NonNullable<Verification['agreement']>, least = 0
   const { agreement, images, sqnrDb } = found;
   const name = 'agreement';
   if (agreement === null) {
-    const detail = `SQNR ${sqnrDb.toFixed(1)} dB on ${images} images; the model has no classes that could agree`;
+    const detail = `SQNR ${decibels(sqnrDb)} dB on ${images} images; the model has no classes that could agree`;
     return { name, passed: least === 0, detail };
   }
   const share = (value: number) => `${(100 * value).toFixed(2)} %`;

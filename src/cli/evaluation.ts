@@ -6,7 +6,7 @@ import type { RowLabel } from '../metrics/image-row.js';
 import type { Evaluation, FloatComparison } from '../api/evaluation.js';
 import type { Row } from '../api/part-file.js';
 import { csvLine } from '../csv.js';
-import { milliseconds, pairs, percent, print, significant, warn } from './render.js';
+import { decibels, milliseconds, pairs, percent, print, significant, warn } from './render.js';
 import { similarityRows } from './similarity.js';
 import { table } from './table.js';
 
@@ -86,7 +86,7 @@ function comparisonRows(float: FloatComparison): (readonly [string, string])[] {
             'agreement',
             `${percent(agreement, 2)}${interval(agreementInterval)} decided as the float model does (${runtime})`,
           ],
-          ['', `KL ${significant(kl)}, SQNR ${sqnrDb.toFixed(1)} dB`],
+          ['', `KL ${significant(kl)}, SQNR ${decibels(sqnrDb)} dB`],
           ['', `KL of 50, 90 and 99 % of images: at most ${quantiles.map(significant).join(', ')}`],
         ];
   return outputs.length === 1 && decided.length > 0 ? decided : [...decided, ...similarityRows(outputs)];

@@ -6,7 +6,7 @@ import { observe } from '../api/observe.js';
 import { checkQuantizeRequest, quantize } from '../api/quantize.js';
 import type { QuantizeSummary } from '../api/summary.js';
 import type { QuantizeRequest } from '../api/requests.js';
-import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES, isPoor, worstLayers } from '../quantize/index.js';
+import { DEFAULT_OPTIONS, EFFORTS, KERNEL_SETS, METHODS, SCALE_MODES } from '../quantize/index.js';
 import type { LayerBits, PatternBits, Target, WeightBits, QuantizeOptions } from '../quantize/index.js';
 import { decisionTable, recognizedText } from './decisions.js';
 import { addExamples } from './examples.js';
@@ -25,10 +25,12 @@ import { parseShard, shardFrom } from './shard.js';
 import type { ShardFlag } from './shard.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { Progress } from './progress.js';
+import { warnOfAgreement } from './quantize-warnings.js';
 import { similarityRows } from './similarity.js';
 import { beginReading, quantizeSteps, stageName } from './stages.js';
 import {
   bytes,
+  decibels,
   large,
   oneLine,
   pairs,
@@ -39,7 +41,6 @@ import {
   seconds,
   significant,
   someOf,
-  warn,
   warningsTold,
 } from './render.js';
 
@@ -63,8 +64,6 @@ interface Flags
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
-
-const WORST_LAYERS = 5;
 
 export function addQuantizeCommand(program: Command): void {
   const command = program
@@ -177,7 +176,7 @@ async function run(model: string, flags: Flags): Promise<void> {
       onNotice: progress.notice,
     });
     progress.stop();
-    warnIfPoor(summary);
+    warnOfAgreement(summary);
     if (json) printJson(toJson(summary));
     else printSummary(model, summary, verbose === true);
   } finally {
@@ -287,22 +286,9 @@ function agreementRows({ agreement, classes, outputs }: QuantizeSummary): (reado
   if (classes === 0) return [...held, ...similarityRows(outputs)];
   return [
     ['agreement', `${percent(top1Agreement)} of ${images} held-out images decided as the float model does`],
-    ['', `KL ${significant(kl)}, SQNR ${sqnrDb.toFixed(1)} dB`],
+    ['', `KL ${significant(kl)}, SQNR ${decibels(sqnrDb)} dB`],
     ...(outputs.length === 1 ? [] : similarityRows(outputs)),
   ];
-}
-
-function warnIfPoor({ outputs, layers }: QuantizeSummary): void {
-  if (!isPoor(outputs)) return;
-  const { name, top1Agreement, sqnrDb } = outputs.reduce((a, b) => (b.sqnrDb < a.sqnrDb ? b : a));
-  const worst = worstLayers(layers, WORST_LAYERS).map((layer) => `${layer.name} (${layer.sqnrDb.toFixed(1)} dB)`);
-  warn(
-    `the integer model agrees poorly with the float model ` +
-      `(${outputs.length === 1 ? '' : `${name}: `}${top1Agreement === null ? '' : `${percent(top1Agreement)}, `}` +
-      `SQNR ${sqnrDb.toFixed(1)} dB). ` +
-      'Check the pre-processing and the calibration images; try --kernels lut or --scales dynamic. Worst layers: ' +
-      `${worst.join(', ')}`,
-  );
 }
 
 function perCent(text: string): number {

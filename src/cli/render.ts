@@ -2,7 +2,7 @@
 import { styled, widthOf, wrap } from './terminal.js';
 
 export { someOf } from '../names.js';
-export { bytes, large, milliseconds, percent, seconds, significant } from '../number-format.js';
+export { bytes, decibels, large, milliseconds, percent, seconds, significant } from '../number-format.js';
 
 /**
  * Characters by which a text could steer the terminal, turn the direction of what follows, or hide that it is another

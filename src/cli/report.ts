@@ -5,7 +5,7 @@ import { addExamples } from './examples.js';
 import { compileKernels, noticeSlowRuntime } from './kernels.js';
 import { addThreadsOption, positiveInteger } from './options.js';
 import { Progress } from './progress.js';
-import { oneLine, pairs, percent, print, printJson, significant, warningsTold } from './render.js';
+import { decibels, oneLine, pairs, percent, print, printJson, significant, warningsTold } from './render.js';
 import { beginReading } from './stages.js';
 
 interface Flags {
@@ -68,7 +68,7 @@ async function run(model: string, { json, ...request }: Flags): Promise<void> {
               `${percent(top1Agreement)}, 95 % interval ${percent(interval[0])} to ${percent(interval[1])}`,
             ],
           ] as const)),
-      ['', `${kl === null ? '' : `KL ${significant(kl.mean)}, `}SQNR ${sqnrDb.toFixed(1)} dB`],
+      ['', `${kl === null ? '' : `KL ${significant(kl.mean)}, `}SQNR ${decibels(sqnrDb)} dB`],
     ]),
     '',
     ...advice.map(({ text, option }) => `${text}${option === null ? '' : ` ${option}`}`),

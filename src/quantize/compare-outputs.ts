@@ -1,7 +1,7 @@
 /** How near an integer program's outputs are to the float graph's. */
 import type { Graph } from '../graph/types.js';
 import { agreementOf } from '../metrics/agreement.js';
-import { classifierOf, distinctOutputs, outputOf } from '../metrics/output.js';
+import { classifierOf, distinctOutputs, outputOf, type ModelOutput } from '../metrics/output.js';
 import { OutputsMeter } from '../metrics/similarity.js';
 import type { QuantizeResult } from './request.js';
 
@@ -10,13 +10,24 @@ export function compareOutputs(
   { outputs }: Pick<Graph, 'outputs'>,
   float: readonly Float32Array[],
   integer: readonly Float64Array[],
-): Pick<QuantizeResult, 'agreement' | 'outputs'> {
+): Pick<QuantizeResult, 'agreement' | 'outputs' | 'constantOutputs'> {
   const meter = new OutputsMeter(outputs);
   float.forEach((values, i) => meter.add(values, integer[i]));
   const classifier = classifierOf(outputs);
   const scores = <T extends Float32Array | Float64Array>(values: T): T =>
     classifier === null ? values : outputOf(values, classifier);
-  return { agreement: agreementOf(float.map(scores), integer.map(scores)), outputs: meter.result() };
+  return {
+    agreement: agreementOf(float.map(scores), integer.map(scores)),
+    outputs: meter.result(),
+    constantOutputs: outputs.filter((output) => isConstant(float, output)).map(({ name }) => name),
+  };
+}
+
+/** Whether an output is the same for all of several images. */
+function isConstant(float: readonly Float32Array[], output: ModelOutput): boolean {
+  if (float.length < 2) return false;
+  const first = outputOf(float[0], output);
+  return float.every((values) => outputOf(values, output).every((value, i) => value === first[i]));
 }
 
 /**

@@ -49,6 +49,8 @@ export interface QuantizeResult {
   readonly floatLogits: readonly Float32Array[];
   /** The same, output by output. */
   readonly outputs: readonly OutputAgreement[];
+  /** Names of outputs that are the same for every image held out: nothing can be said of them. */
+  readonly constantOutputs: readonly string[];
   /** Images that the model was fitted to. */
   readonly fittedImages: number;
   /** What the ranges were chosen on. */

@@ -32,8 +32,5 @@ export function short(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
-export const decibels = (value: number | null): string =>
-  value === null ? '–' : Number.isFinite(value) ? value.toFixed(1) : '∞';
-
 export const megabytes = (bytes: number): string =>
   bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;

@@ -1,7 +1,8 @@
 /** A report as one HTML page that needs nothing else: no network, no other file. */
 import type { Example, FunctionError, Ranked, ReportData } from '../types.js';
 import { renderDocument } from './document.js';
-import { decibels, escapeHtml, megabytes, percent, scrolledTable, short, tableRow } from './html.js';
+import { decibels } from '../../number-format.js';
+import { escapeHtml, megabytes, percent, scrolledTable, short, tableRow } from './html.js';
 import { histogramSection, sensitivitySection, sqnrSection, tableSection } from './layers.js';
 import { curvePlot } from './plots.js';
 import { SCRIPT } from './script.js';

@@ -1,7 +1,8 @@
 /** The sections on layers: bars in network order, the table, and each layer's histograms. */
 import { worstLayers } from '../../quantize/report.js';
 import type { LayerFigures, LayerIntegers, ReportData } from '../types.js';
-import { decibels, escapeHtml, percent, scrolled, short } from './html.js';
+import { decibels } from '../../number-format.js';
+import { escapeHtml, percent, scrolled, short } from './html.js';
 import { barPlot, histogramPlot, type Bar } from './plots.js';
 
 const href = (i: number): string => `#layer-${i + 1}`;

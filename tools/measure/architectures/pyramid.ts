@@ -279,7 +279,8 @@ export function depthAnything(net: Net, shape: DepthShape): Outputs {
   }
   let y = resize(net, conv(net, fused!, fusion / 2, { kernel: 3 }), [size, size], true);
   y = relu(net, conv(net, y, head, { kernel: 3 }));
-  const map = relu(net, conv(net, y, 1, { gain: 1.4 }));
+  // With these weights all depths are below zero, so nothing would pass the ReLU: hence the sign.
+  const map = relu(net, conv(net, y, 1, { gain: -1.4 }));
   return { predicted_depth: net.op('Squeeze', [map, net.integers([1])], [map.shape[0], size, size]) };
 }
 
