@@ -8,11 +8,17 @@ import type { ExprBuilder } from './expr-builder.js';
 import type { Attributes, Expr, OperationExpr, ViewExpr } from './expr.js';
 import { problemAt, UnsupportedModelError } from './problems.js';
 
+/** How a tensor holds the images: along an axis, `step` positions of one, then of the next, and so on in turn. */
+interface Lie {
+  readonly axis: number;
+  readonly step: number;
+}
+
 /** A tensor's part of the first image. */
 interface Part {
   readonly expr: Expr;
-  /** The axis of the whole tensor along which the images lie, one after the other; null: it is the same for all. */
-  readonly axis: number | null;
+  /** How the images lie in the whole tensor; null: it is the same for all. */
+  readonly lie: Lie | null;
 }
 
 export class OneImage {
@@ -38,9 +44,9 @@ export class OneImage {
   #make(expr: Expr): Part {
     switch (expr.op) {
       case 'constant':
-        return { expr, axis: null };
+        return { expr, lie: null };
       case 'image':
-        return { expr: { ...expr, shape: [1, ...expr.shape.slice(1)] }, axis: 0 };
+        return { expr: { ...expr, shape: [1, ...expr.shape.slice(1)] }, lie: { axis: 0, step: 1 } };
       case 'view':
         return this.#view(expr);
       case 'sequence':
@@ -53,20 +59,24 @@ export class OneImage {
   #operation(expr: OperationExpr): Part {
     const parts = expr.inputs.map((input) => this.#part(input));
     const rank = expr.shape.length;
-    const axes = new Set(
-      parts.flatMap(({ axis }, i) => (axis === null ? [] : [axis + rank - expr.inputs[i].shape.length])),
+    const lies = parts.flatMap(({ lie }, i) =>
+      lie === null ? [] : [{ axis: lie.axis + rank - expr.inputs[i].shape.length, step: lie.step }],
     );
-    if (axes.size === 0) return { expr, axis: null };
-    const [axis] = axes;
-    if (axes.size > 1 || parts.some((part, i) => this.#mixes(expr, part, i))) throw mixed(expr);
+    if (lies.length === 0) return { expr, lie: null };
+    const [{ axis, step }] = lies;
+    const isMixed = lies.some((other) => other.axis !== axis || other.step !== step);
+    if (isMixed || parts.some((part, i) => this.#mixes(expr, part, i))) throw mixed(expr);
     const shape = this.#shape(expr.shape, axis);
-    const inputs = parts.map((part, i) => this.#aligned(expr, part, i, axis));
-    return { expr: { ...expr, inputs, shape, attributes: this.#attributes(expr.attributes) }, axis };
+    const inputs = parts.map((part, i) => this.#aligned(expr, part, i, { axis, step }));
+    // What slides over images one after the other makes more or fewer rows of each.
+    const lie = { axis, step: isSliding(expr.op) ? shape[axis] : step };
+    return { expr: { ...expr, inputs, shape, attributes: this.#attributes(expr.attributes) }, lie };
   }
 
   /** Whether an operation computes across the batch axis of an operand. */
-  #mixes({ op, attributes, inputs }: OperationExpr, { axis }: Part, operand: number): boolean {
-    if (axis === null) return false;
+  #mixes({ op, attributes, inputs }: OperationExpr, { lie }: Part, operand: number): boolean {
+    if (lie === null) return false;
+    const { axis, step } = lie;
     const fromEnd = axis - inputs[operand].shape.length;
     switch (op) {
       case 'softmax':
@@ -78,7 +88,7 @@ export class OneImage {
         return axis !== 0 || operand !== 0;
       case 'maxPool':
       case 'mixRows':
-        return axis !== 0 || !this.#isApart({ attributes, inputs });
+        return axis !== 0 || step * this.batch !== inputs[0].shape[0] || !this.#isApart({ attributes, inputs });
       default:
         return attributes.axes?.includes(axis) ?? false;
     }
@@ -109,14 +119,22 @@ export class OneImage {
   }
 
   /** An operand, cut to the first image where it is a constant that has an entry for each. */
-  #aligned(expr: OperationExpr, part: Part, operand: number, axis: number): Expr {
+  #aligned(expr: OperationExpr, part: Part, operand: number, { axis, step }: Lie): Expr {
     const { shape } = expr.inputs[operand];
     const own = axis - expr.shape.length + shape.length;
-    if (part.axis !== null || own < 0 || (shape[own] ?? 1) === 1 || expr.op === 'conv') return part.expr;
+    if (part.lie !== null || own < 0 || (shape[own] ?? 1) === 1 || expr.op === 'conv') return part.expr;
     if (expr.op === 'matmul' && own >= shape.length - 2) return part.expr;
     return this.builder.take(
       part.expr,
-      shape.map((dim, at) => (at === own ? counting(dim / this.batch) : null)),
+      shape.map((dim, at) => (at === own ? this.#positions(dim, step) : null)),
+    );
+  }
+
+  /** Where along an axis the first image lies. */
+  #positions(length: number, step: number): Int32Array {
+    return Int32Array.from(
+      { length: length / this.batch },
+      (_, i) => Math.floor(i / step) * step * this.batch + (i % step),
     );
   }
 
@@ -128,19 +146,19 @@ export class OneImage {
     const parts = expr.sources.map((source) => this.#part(source));
     const sizes = parts.map((part) => sizeOf(part.expr.shape));
     const places = this.#places(expr, parts, sizes);
-    const axis = this.#axisOf(expr, places.image);
-    if (axis === null) {
+    const lie = this.#lieOf(expr, places.image);
+    if (lie === null) {
       if (places.image.some((image) => image >= 0)) throw mixed(expr);
-      return { expr, axis: null };
+      return { expr, lie: null };
     }
-    const shape = this.#shape(expr.shape, axis);
-    const inner = sizeOf(expr.shape.slice(axis + 1)) * shape[axis];
+    const shape = this.#shape(expr.shape, lie.axis);
+    const inner = sizeOf(expr.shape.slice(lie.axis + 1)) * lie.step;
     const index = Int32Array.from({ length: sizeOf(shape) }, (_, i) => {
       return places.place[Math.floor(i / inner) * inner * this.batch + (i % inner)];
     });
     const sources = parts.map((part) => part.expr);
     const layout = coarsen({ piece: 1, index }, sizes);
-    return { expr: { ...expr, sources, layout, shape, broadcastOf: null }, axis };
+    return { expr: { ...expr, sources, layout, shape, broadcastOf: null }, lie };
   }
 
   /** Of each element of a view: the image it is of (−1: none), and its place in the first image's sources. */
@@ -155,12 +173,12 @@ export class OneImage {
     let start = 0;
     let kept = 0;
     sources.forEach((source, k) => {
-      const { axis } = parts[k];
+      const { lie } = parts[k];
       const size = sizeOf(source.shape);
-      const inner = axis === null ? size : sizeOf(source.shape.slice(axis)) / this.batch;
+      const inner = lie === null ? size : sizeOf(source.shape.slice(lie.axis + 1)) * lie.step;
       for (let i = 0; i < size; i++) {
-        if (axis !== null) imageOf[start + i] = Math.floor(i / inner) % this.batch;
-        const outer = axis === null ? 0 : Math.floor(i / (inner * this.batch));
+        if (lie !== null) imageOf[start + i] = Math.floor(i / inner) % this.batch;
+        const outer = lie === null ? 0 : Math.floor(i / (inner * this.batch));
         placeOf[start + i] = kept + outer * inner + (i % inner);
       }
       start += size;
@@ -177,19 +195,24 @@ export class OneImage {
     return { image, place };
   }
 
-  /** The axis along which a view's elements go from image to image; null where there is none. */
-  #axisOf({ shape }: ViewExpr, image: Int32Array): number | null {
+  /** How a view's elements go from image to image; null where it is in no such way. */
+  #lieOf({ shape }: ViewExpr, image: Int32Array): Lie | null {
     if (image.every((one) => one < 0)) return null;
     for (const [axis, dim] of shape.entries()) {
       if (dim % this.batch !== 0) continue;
-      const inner = sizeOf(shape.slice(axis)) / this.batch;
-      if (image.every((one, i) => one < 0 || one === Math.floor(i / inner) % this.batch)) return axis;
+      const after = sizeOf(shape.slice(axis + 1));
+      // One image after the other, or in turn, as torch's attention has them: [tokens·batch, channels].
+      for (let step = dim / this.batch; step >= 1; step--) {
+        if ((dim / this.batch) % step !== 0) continue;
+        const inner = after * step;
+        if (image.every((one, i) => one < 0 || one === Math.floor(i / inner) % this.batch)) return { axis, step };
+      }
     }
     return null;
   }
 }
 
-const counting = (length: number): Int32Array => Int32Array.from({ length }, (_, i) => i);
+const isSliding = (op: OperationExpr['op']): boolean => op === 'maxPool' || op === 'mixRows';
 
 const mixed = (expr: Expr): UnsupportedModelError =>
   new UnsupportedModelError([

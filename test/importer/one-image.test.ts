@@ -1,6 +1,7 @@
 import ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { evaluateGraph, importModel } from '../../src/importer/index.js';
+import { nodesOf } from '../onnx/graph-builder.js';
 import { encodeModel, ints, noise, random, writeModel, type ModelSpec, type NodeSpec } from '../onnx/build.js';
 
 const CHANNELS = 8;
@@ -74,6 +75,40 @@ describe('a fixed batch is taken as one image', () => {
         { op: 'ReduceMean', in: ['t'], out: ['y'], attributes: { axes: [0], keepdims: 0 } },
       ]),
     );
+  });
+
+  test.each<[string, string, ModelSpec['initializers']]>([
+    [
+      'tokens of all images in turn in one axis, as torch’s attention has them',
+      `t = Transpose(x; perm=[1, 0, 2])
+       r = Reshape(t, inTurn)
+       l = MatMul(r, w)
+       a = Add(l, each)
+       u = Reshape(a, apart)
+       y = Transpose(u; perm=[1, 0, 2])`,
+      {
+        inTurn: ints([4 * BATCH, CHANNELS]),
+        w: random([CHANNELS, CHANNELS], 9),
+        each: random([CHANNELS], 10),
+        apart: ints([4, BATCH, CHANNELS]),
+      },
+    ],
+    [
+      'a convolution of parts of each image',
+      `r = Reshape(x, parts)
+       f = Conv(r, w; kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+       y = Reshape(f, whole)`,
+      { parts: ints([BATCH * 2, 4, 2, 2]), w: random([4, 4, 3, 3], 9), whole: ints([BATCH, 32]) },
+    ],
+    [
+      'transposed convolutions',
+      `m = Reshape(x, maps)
+       u = ConvTranspose(m, w2; kernel_shape=[2, 2], strides=[2, 2])
+       y = ConvTranspose(u, w3; kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])`,
+      { maps: ints([BATCH, CHANNELS, 2, 2]), w2: random([CHANNELS, 5, 2, 2], 9), w3: random([5, 4, 3, 3], 10) },
+    ],
+  ])('%s', async (_, steps, initializers) => {
+    await expectFirstImage(fixedBatch(nodesOf(steps), initializers));
   });
 
   test.each<[string, NodeSpec]>([

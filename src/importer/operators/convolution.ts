@@ -49,23 +49,28 @@ interface Grouped extends Sliding {
   readonly group: number;
 }
 
-/** The convolution of each image of a batch: laid below each other, with as many zeros between as keep them apart. */
+/**
+ * The convolution of each image of a batch: laid below each other, with as many zeros between as keep them apart. The
+ * file's own fixed batch stays an axis.
+ */
 function convolved(b: ExprBuilder, x: Expr, weight: Expr, sliding: Grouped): Expr {
   const [n, channels, height, width] = x.shape;
   const { strides, dilations, pads, group } = sliding;
-  if (n === 1 || n === b.batch) return b.conv(x, weight, sliding);
+  const batch = n % b.batch === 0 ? b.batch : 1;
+  const images = n / batch;
+  if (images === 1) return b.conv(x, weight, sliding);
   const reach = dilations[0] * (weight.shape[2] - 1) + 1;
   const count = Math.floor((height + pads[0] + pads[2] - reach) / strides[0]) + 1;
   const period = Math.ceil(Math.max(height + pads[0], (count - 1) * strides[0] + reach) / strides[0]) * strides[0];
   const rows = Int32Array.from({ length: period }, (_, y) => (y >= pads[0] && y < pads[0] + height ? y - pads[0] : -1));
-  const apart = b.take(b.transpose(x, [1, 0, 2, 3]), [null, null, rows, null]);
-  const stacked = b.reshape(apart, [1, channels, n * period, width]);
+  const below = b.transpose(b.reshape(x, [batch, images, channels, height, width]), [0, 2, 1, 3, 4]);
+  const stacked = b.reshape(b.take(below, [null, null, null, rows, null]), [batch, channels, images * period, width]);
   const out = b.conv(stacked, weight, { strides, dilations, pads: [0, pads[1], 0, pads[3]], group });
   const [, filters, , columns] = out.shape;
   const perImage = period / strides[0];
-  const kept = Int32Array.from({ length: n * count }, (_, i) => Math.floor(i / count) * perImage + (i % count));
-  const images = b.reshape(b.take(out, [null, null, kept, null]), [filters, n, count, columns]);
-  return b.transpose(images, [1, 0, 2, 3]);
+  const kept = Int32Array.from({ length: images * count }, (_, i) => Math.floor(i / count) * perImage + (i % count));
+  const maps = b.reshape(b.take(out, [null, null, kept, null]), [batch, filters, images, count, columns]);
+  return b.reshape(b.transpose(maps, [0, 2, 1, 3, 4]), [n, filters, count, columns]);
 }
 
 /**
@@ -81,8 +86,6 @@ const convTranspose: Operator = (c) => {
   const { strides, dilations, pads } = onMap(given);
   const map = asMap(c.b, x);
   const filters = asMap(c.b, weight);
-  if (map.shape[0] !== 1)
-    throw new Unsupported('a transposed convolution of a batch', 'export the model with a batch of one image');
   const size = given.size.length === 1 ? [1, given.size[0]] : given.size;
   const group = c.int('group', 1);
   if (map.shape[1] !== filters.shape[0] || filters.shape[0] % group !== 0)
@@ -124,14 +127,13 @@ function transposedSliding(c: OperatorContext, kernel: readonly number[], from: 
 
 /** Windows that do not overlap: a linear layer that gives all pixels of each. */
 function apart(b: ExprBuilder, x: Expr, weight: Expr): Expr {
-  const [, channels, height, width] = x.shape;
+  const [n, channels, height, width] = x.shape;
   const [, filters, kh, kw] = weight.shape;
-  const pixels = b.reshape(b.transpose(x, [0, 2, 3, 1]), [height * width, channels]);
+  const pixels = b.reshape(b.transpose(x, [0, 2, 3, 1]), [n * height * width, channels]);
   // Of each pixel: [kh, kw, filters], so that rows of channels stay whole.
   const matrix = b.reshape(b.transpose(weight, [0, 2, 3, 1]), [channels, kh * kw * filters]);
-  const windows = b.reshape(b.matmul(pixels, matrix), [height, width, kh, kw, filters]);
-  const map = b.transpose(windows, [4, 0, 2, 1, 3]);
-  return b.reshape(map, [1, filters, height * kh, width * kw]);
+  const windows = b.reshape(b.matmul(pixels, matrix), [n, height, width, kh, kw, filters]);
+  return b.reshape(b.transpose(windows, [0, 5, 1, 3, 2, 4]), [n, filters, height * kh, width * kw]);
 }
 
 /** The positions of one residue along an axis: their number, and the taps that reach them. */
@@ -166,6 +168,7 @@ interface Phases {
 
 /** All residues' convolutions, their pixels in turn. */
 function interleaved(b: ExprBuilder, x: Expr, weight: Expr, { axes, size, group }: Phases): Expr {
+  const [n] = x.shape;
   const filters = weight.shape[1] * group;
   const parts: Expr[] = [];
   const [most, widest] = axes.map(([first]) => first.count);
@@ -176,19 +179,19 @@ function interleaved(b: ExprBuilder, x: Expr, weight: Expr, { axes, size, group 
       parts.push(b.take(part, [null, null, pick(most, down.count), pick(widest, across.count)]));
     }
   const stacked = b.concat(
-    parts.map((part) => b.reshape(part, [1, filters, most, widest])),
+    parts.map((part) => b.reshape(part, [1, n, filters, most, widest])),
     0,
   );
   const [sy, sx] = axes.map((axis) => axis.length);
-  const spread = b.reshape(stacked, [sy, sx, filters, most, widest]);
-  const whole = b.reshape(b.transpose(spread, [2, 3, 0, 4, 1]), [1, filters, most * sy, widest * sx]);
+  const spread = b.reshape(stacked, [sy, sx, n, filters, most, widest]);
+  const whole = b.reshape(b.transpose(spread, [2, 3, 4, 0, 5, 1]), [n, filters, most * sy, widest * sx]);
   const range = (n: number): Int32Array => Int32Array.from({ length: n }, (_, i) => i);
   return b.take(whole, [null, null, range(size[0]), range(size[1])]);
 }
 
 function phase(b: ExprBuilder, x: Expr, weight: Expr, [down, across]: readonly Phase[], group: number): Expr {
   const filters = weight.shape[1] * group;
-  const shape = [1, filters, down.count, across.count];
+  const shape = [x.shape[0], filters, down.count, across.count];
   if (down.taps.length === 0 || across.taps.length === 0)
     return b.constant(Constant.of(shape, 'float', new Float32Array(sizeOf(shape))));
   const taken = b.take(weight, [null, null, down.taps, across.taps]);
@@ -208,7 +211,7 @@ function phase(b: ExprBuilder, x: Expr, weight: Expr, [down, across]: readonly P
   const after = [down, across].map(
     ({ count, taps }, axis) => count - 1 + taps.length - before[axis] - inside.shape[2 + axis],
   );
-  return b.conv(inside, turned, { strides: [1, 1], dilations: [1, 1], pads: [...before, ...after], group });
+  return convolved(b, inside, turned, { strides: [1, 1], dilations: [1, 1], pads: [...before, ...after], group });
 }
 
 /** Convolutions. */
