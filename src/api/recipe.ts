@@ -37,7 +37,6 @@ export async function importWithRecipe(
 ): Promise<ImportedWithRecipe> {
   const asked = flags.size && ([flags.size.height, flags.size.width] as const);
   let imported = await importModel(model, { size: asked, outputs });
-  imported.notices.forEach(notice);
   const { input } = imported.graph;
   if (input.channels > MAX_CHANNELS)
     throw new InputError(`${model} takes images of ${input.channels} channels; at most ${MAX_CHANNELS} are supported`);
@@ -65,7 +64,7 @@ export async function importWithRecipe(
       resolved = await resolve({ height: true, width: true });
     }
   }
-  resolved.notices.forEach(notice);
+  [...imported.notices, ...resolved.notices].forEach(notice);
   return { imported, ...resolved };
 }
 

@@ -2,7 +2,7 @@ import { InputError, coded } from '../errors.js';
 import { dataTypeKind, loadOnnx, type OnnxModel, type TensorReader } from '../onnx/index.js';
 import { isClassVector } from '../graph/output.js';
 import { guessFamily } from '../graph/family.js';
-import { fixedBatch, fixedDimensions, imageShapes, type Size } from './image-size.js';
+import { fixedBatch, fixedDimensions, imageShapes, type ImageShape, type Size } from './image-size.js';
 import { inputNotices, type ImageInput } from './inputs.js';
 import { outputNotices } from './output.js';
 import { idioms } from './idioms/index.js';
@@ -80,11 +80,16 @@ async function importFile(path: string, options: ImportOptions): Promise<Importe
   const { model, tensors, fileBytes } = await loadOnnx(path);
   try {
     const live = liveGraph(model, options.outputs);
-    const graph = importGraph(model, live, tensors, options);
+    const { graph, isSizeKnown } = importGraph(model, live, tensors, options);
     const { input, output, optional } = live;
     return {
       graph,
-      notices: [...inputNotices(input, optional), ...batchNotices(input), ...outputNotices(output, graph.outputs)],
+      notices: [
+        ...inputNotices(input, optional),
+        ...(isSizeKnown ? [] : [sizeNotice(graph.input)]),
+        ...batchNotices(input),
+        ...outputNotices(output, graph.outputs),
+      ],
       otherOutputs: output.others.map(({ name }) => name),
       isPlain:
         optional.length === 0 &&
@@ -114,8 +119,18 @@ function isFloat32({ graph }: OnnxModel, input: ImageInput): boolean {
   );
 }
 
-function importGraph(model: OnnxModel, live: LiveGraph, tensors: TensorReader, options: ImportOptions): Graph {
-  const { builder, value, shape } = translateAtSize(model, live, tensors, imageShapes(model, live, options.size));
+function importGraph(
+  model: OnnxModel,
+  live: LiveGraph,
+  tensors: TensorReader,
+  options: ImportOptions,
+): { graph: Graph; isSizeKnown: boolean } {
+  const { builder, value, shape, isKnown } = translateAtSize(
+    model,
+    live,
+    tensors,
+    imageShapes(model, live, options.size),
+  );
   const lowerer = new Lowerer(idioms);
   const values = { get: value, opset: model.opsets.get('') ?? 17 };
   const { id, outputs } = lowerOutputs(lowerer, builder, live.output.taken, values);
@@ -141,8 +156,12 @@ function importGraph(model: OnnxModel, live: LiveGraph, tensors: TensorReader, o
     outputs: outputs.map((output) => ({ ...output, isClasses: isClassVector({ nodes: named, output: id }, output) })),
     folded,
   };
-  return { ...graph, family: guessFamily(graph) };
+  return { graph: { ...graph, family: guessFamily(graph) }, isSizeKnown: isKnown };
 }
+
+const sizeNotice = ({ name, height, width }: Graph['input']): string =>
+  `Input ${JSON.stringify(name)} leaves the image size open, and nothing in the file says it: ${height}×${width} is ` +
+  'the first of the usual ones that fits; --size gives another.';
 
 function batchNotices(input: ImageInput): string[] {
   const batch = fixedBatch(input);
@@ -166,20 +185,22 @@ function translateAtSize(
   model: OnnxModel,
   live: LiveGraph,
   tensors: TensorReader,
-  shapes: readonly number[][],
-): Translated & { shape: readonly number[] } {
+  shapes: readonly ImageShape[],
+): Translated & ImageShape {
   let first: unknown;
-  for (const shape of shapes) {
+  for (const { shape, isKnown } of shapes) {
     try {
-      return { ...ofOneImage(translate(model, live, tensors, shape), shape[0]), shape };
+      return { ...ofOneImage(translate(model, live, tensors, shape), shape[0]), shape, isKnown };
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       first ??= error;
     }
   }
-  if (shapes.length === 1) throw first;
+  if (shapes.length === 1 || first instanceof UnsupportedModelError) throw first;
+  const tried = shapes.slice(0, 6).map(({ shape }) => shape.slice(2).join('×'));
   throw new InputError(
-    `the model leaves the image size open and none of ${shapes.map((s) => s.slice(2).join('×')).join(', ')} fits: ` +
-      `give the size it was made for (--size); at the first, ${(first as Error).message}`,
+    `the model leaves the image size open, and none of ${tried.join(', ')} and ${shapes.length - tried.length} ` +
+      'others fits: give the size it was made for (--size); ' +
+      `at the first, ${(first as Error).message}`,
   );
 }

@@ -5,10 +5,13 @@ import { Constant } from './constant.js';
 import type { ExprBuilder } from './expr-builder.js';
 import type { Expr } from './expr.js';
 
+type Layout = 'nchw' | 'nhwc' | 'chw' | 'hwc';
+type Dimension = number | string | null;
+
 /** The image among a model's inputs. */
 export interface ImageInput extends OnnxValueInfo {
-  /** [batch, channels, height, width] or [batch, height, width, channels]. */
-  readonly layout: 'nchw' | 'nhwc';
+  /** The order of its axes: batch (where there is one), channels, height and width. */
+  readonly layout: Layout;
   /** True where it takes pixels of 0 to 255 as integers: it normalises them itself. */
   readonly isInteger: boolean;
 }
@@ -40,7 +43,7 @@ export function imageInput(
         'a Vision Transformer with an input [batch, 3, height, width] is expected',
     );
   if (left.length > 1) {
-    const extra = left.find((info) => info.shape?.length !== 4);
+    const extra = left.find((info) => !isImage(info));
     throw new InputError(
       `the model reads ${left.length} inputs, ${left.map(describe).join(' and ')}: ` +
         (extra && /mask/i.test(extra.name)
@@ -49,7 +52,7 @@ export function imageInput(
     );
   }
   const [info] = left;
-  if (info?.shape?.length !== 4)
+  if (!isImage(info))
     throw new InputError(
       `input ${describe(info ?? read[0])} is no image: a shape [batch, 3, height, width] is expected`,
     );
@@ -64,31 +67,55 @@ const isOptional = (info: OnnxValueInfo): boolean =>
   info.shape?.length !== 4 &&
   (info.elementType === BOOL ? !/pixel_mask|attention_mask/i.test(info.name) : HIDING_MASK.test(info.name));
 
-const isPixels = (info: OnnxValueInfo): boolean => info.elementType === UINT8 && info.shape?.length === 4;
+const isPixels = (info: OnnxValueInfo): boolean => info.elementType === UINT8 && isImage(info);
+
+/** Whether the shape, where the file gives one, is that of a batch of images, or of one with three channels. */
+function isImage(info: OnnxValueInfo | undefined): boolean {
+  if (!info) return false;
+  const { shape } = info;
+  return shape === null || shape.length === 4 || (shape.length === 3 && (shape[0] === 3 || shape[2] === 3));
+}
+
+/** An image's dimensions as [batch, channels, height, width]; those that the file leaves open are no numbers. */
+export function dimensionsOf({ shape, layout }: ImageInput): readonly Dimension[] {
+  if (shape === null) return [null, null, null, null];
+  switch (layout) {
+    case 'nchw':
+      return shape;
+    case 'nhwc':
+      return [shape[0], shape[3], shape[1], shape[2]];
+    case 'chw':
+      return [1, ...shape];
+    case 'hwc':
+      return [1, shape[2], shape[0], shape[1]];
+  }
+}
 
 const describe = (info: OnnxValueInfo): string =>
   `${JSON.stringify(info.name)} (${dataTypeName(info.elementType)}${info.shape ? ` [${info.shape.join(', ')}]` : ''})`;
 
 /** Channels are few, and in one place or the other; where the file leaves all open, a first transposition tells. */
-function layoutOf({ name, shape }: OnnxValueInfo, nodes: readonly OnnxNode[]): 'nchw' | 'nhwc' {
-  const few = (dim: number | string | null): boolean => dim === 1 || dim === 3;
-  const isSmall = (dim: number | string | null): boolean => typeof dim === 'number' && dim > 0 && dim <= MANY;
+function layoutOf({ name, shape }: OnnxValueInfo, nodes: readonly OnnxNode[]): Layout {
+  if (shape?.length === 3) return shape[0] === 3 ? 'chw' : 'hwc';
+  const few = (dim: Dimension): boolean => dim === 1 || dim === 3;
+  const isSmall = (dim: Dimension): boolean => typeof dim === 'number' && dim > 0 && dim <= MANY;
   for (const isChannels of [few, isSmall]) {
-    if (isChannels(shape![1])) return 'nchw';
-    if (isChannels(shape![3])) return 'nhwc';
+    if (shape && isChannels(shape[1])) return 'nchw';
+    if (shape && isChannels(shape[3])) return 'nhwc';
   }
   const isMoved = nodes.some((node) => {
     const perm = node.attributes.get('perm')?.value;
     return node.opType === 'Transpose' && node.inputs[0] === name && perm?.type === 'ints' && perm.numbers[1] === 3;
   });
-  return isMoved && typeof shape![1] !== 'number' ? 'nhwc' : 'nchw';
+  return isMoved && typeof shape?.[1] !== 'number' ? 'nhwc' : 'nchw';
 }
 
 /** The image as the model's own nodes read it. The canonical graph's is [1, channels, height, width], of 0 to 1. */
 export function imageValue(builder: ExprBuilder, input: ImageInput, shape: readonly number[]): Expr {
   const image = builder.image(shape);
   const scaled = input.isInteger ? builder.mul(image, builder.scalar(255)) : image;
-  return input.layout === 'nhwc' ? builder.transpose(scaled, [0, 2, 3, 1]) : scaled;
+  const ordered = /c$/.test(input.layout) ? builder.transpose(scaled, [0, 2, 3, 1]) : scaled;
+  return /^n/.test(input.layout) ? ordered : builder.reshape(ordered, ordered.shape.slice(1));
 }
 
 /** An optional input that is left out: zeros, of one element along each axis that the file leaves open. */

@@ -138,3 +138,82 @@ describe('how the image lies', () => {
     expect(notices[0]).toMatch(/0 to 255/);
   });
 });
+
+describe('an input without a batch, or without a shape', () => {
+  const batched: NodeSpec = { op: 'Unsqueeze', in: ['chw', 'zero'], out: ['batch'] };
+
+  test('[3, height, width]', async () => {
+    const nodes = [{ ...batched, in: ['image', 'zero'] }, ...conv('batch')];
+    const file = writeModel({
+      inputs: { image: [3, 8, 12] },
+      nodes,
+      outputs: ['y'],
+      initializers: { ...initializers, zero: ints([0]) },
+    });
+    const { graph } = await importAndRun(file, (image, [c, h, w]) => ({
+      image: new ort.Tensor('float32', planar(image, [c, h, w]).data as Float32Array, [c, h, w]),
+    }));
+    expect(graph.input).toMatchObject({ channels: 3, height: 8, width: 12 });
+  });
+
+  test('[height, width, 3]', async () => {
+    const turned: NodeSpec = { op: 'Transpose', in: ['image'], out: ['chw'], attributes: { perm: [2, 0, 1] } };
+    const file = writeModel({
+      inputs: { image: [8, 12, 3] },
+      nodes: [turned, batched, ...conv('batch')],
+      outputs: ['y'],
+      initializers: { ...initializers, zero: ints([0]) },
+    });
+    const { graph } = await importAndRun(file, (image, [c, h, w]) => ({
+      image: new ort.Tensor('float32', interleaved(image, [c, h, w], false).data as Float32Array, [h, w, c]),
+    }));
+    expect(graph.input).toMatchObject({ channels: 3, height: 8, width: 12 });
+  });
+
+  test('no shape at all: channels follow from the filters, the size is asked for', async () => {
+    const { graph, notices } = await importModel(model(conv('image'), { image: null }), { size: [8, 12] });
+    expect(graph.input).toMatchObject({ channels: 3, height: 8, width: 12, fixed: { height: false, width: false } });
+    expect(notices.join()).not.toMatch(/image size/);
+  });
+
+  test('a size that nothing in the file says comes with a notice', async () => {
+    const nodes: NodeSpec[] = [
+      { op: 'Conv', in: ['image', 'grey.weight'], out: ['map'], attributes: { strides: [4, 4] } },
+      { op: 'GlobalAveragePool', in: ['map'], out: ['y'] },
+    ];
+    const { graph, notices } = await importModel(
+      writeModel({
+        inputs: { image: ['b', 'c', 'h', 'w'] },
+        nodes,
+        outputs: ['y'],
+        initializers: { 'grey.weight': random([8, 1, 4, 4], 3) },
+      }),
+    );
+    expect(graph.input).toMatchObject({ channels: 1, height: 224, width: 224 });
+    expect(notices).toContainEqual(expect.stringMatching(/leaves the image size open.*224×224/));
+  });
+
+  test('no size is guessed at which one patch is repeated over the position embedding', async () => {
+    const nodes: NodeSpec[] = [
+      { op: 'Conv', in: ['image', 'patch.weight'], out: ['map'], attributes: { strides: [4, 4] } },
+      { op: 'Reshape', in: ['map', 'rows'], out: ['flat'] },
+      { op: 'Transpose', in: ['flat'], out: ['x'], attributes: { perm: [0, 2, 1] } },
+      { op: 'Add', in: ['x', 'position'], out: ['p'] },
+      { op: 'Concat', in: ['registers', 'p'], out: ['y'], attributes: { axis: 1 } },
+    ];
+    const { graph } = await importModel(
+      writeModel({
+        inputs: { image: ['b', 3, 'h', 'w'] },
+        nodes,
+        outputs: ['y'],
+        initializers: {
+          'patch.weight': random([8, 3, 4, 4], 3),
+          registers: random([1, 3, 8], 4),
+          position: random([1, 9, 8], 5),
+          rows: ints([1, 8, -1]),
+        },
+      }),
+    );
+    expect(graph.input).toMatchObject({ height: 12, width: 12 });
+  });
+});

@@ -41,8 +41,8 @@ export interface GraphSpec {
 }
 
 export interface ModelSpec extends GraphSpec {
-  /** Name to dims; symbolic dims are strings. The type is float32 unless `inputType` says otherwise. */
-  readonly inputs?: Readonly<Record<string, readonly (number | string)[]>>;
+  /** Name to dims; symbolic dims are strings; null: no shape. The type is float32 unless `inputType` says otherwise. */
+  readonly inputs?: Readonly<Record<string, readonly (number | string)[] | null>>;
   readonly inputType?: number;
   readonly initializers?: Readonly<Record<string, TensorSpec>>;
   readonly opset?: number;
@@ -105,7 +105,9 @@ export function encodeModel(spec: ModelSpec): Uint8Array {
         type: {
           tensorType: {
             elemType: spec.inputType ?? 1,
-            shape: { dim: dims.map((dim) => (typeof dim === 'string' ? { dimParam: dim } : { dimValue: dim })) },
+            ...(dims && {
+              shape: { dim: dims.map((dim) => (typeof dim === 'string' ? { dimParam: dim } : { dimValue: dim })) },
+            }),
           },
         },
       })),
