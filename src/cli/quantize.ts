@@ -41,6 +41,7 @@ import {
   seconds,
   significant,
   someOf,
+  warn,
   warningsTold,
 } from './render.js';
 
