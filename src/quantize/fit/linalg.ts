@@ -23,3 +23,10 @@ export function timesVector(matrix: ArrayLike<number>, vector: Float64Array): Fl
     return sum;
   });
 }
+
+/** a + b, in a's precision: a loop, as `map` makes an object of every number, for the garbage collector. */
+export function sumOf<T extends Float32Array | Float64Array>(a: T, b: Float32Array): T {
+  const sum = a.slice() as T;
+  for (let i = 0; i < sum.length; i++) sum[i] += b[i];
+  return sum;
+}

@@ -1,6 +1,7 @@
 /** The fit of one linear layer: weights corrected, rounded, and the bias that leaves no mean error. */
 import { centreRows } from '../../calibrate/numerics.js';
 import type { Products } from '../../calibrate/products.js';
+import { sumOf } from './linalg.js';
 import { outputErrors, type Wanted } from './output-errors.js';
 import { NO_CORRECTION, correctWeights, type Correction, type Grams } from './weight-correction.js';
 import {
@@ -87,7 +88,7 @@ export async function fitLinear(
     options.ridges.length > 0 && grams !== null
       ? await correctWeights(grams, errors, split, options.ridges, products)
       : NO_CORRECTION;
-  const corrected = delta === null ? weight : weight.map((w, i) => w + delta[i]);
+  const corrected = delta === null ? weight : sumOf(weight, delta);
 
   const order = gram !== null && options.roundsInOrder ? roundingOrder(gram, K) : null;
   const round = (w: Float64Array, bits: number): WeightPlane =>
@@ -96,18 +97,21 @@ export async function fitLinear(
     options.weightBits < 8
       ? await withBestScales(roundCoded(corrected, order, K, options.weightBits), corrected, gram, products)
       : round(corrected, options.weightBits);
-  const residualPlane =
-    use === 'none'
-      ? null
-      : round(
-          corrected.map((w, i) => w - first.quantized[i] * first.scale[Math.floor(i / K)]),
-          RESIDUAL_PLANE_BITS,
-        );
+  const residualPlane = use === 'none' ? null : round(leftOf(corrected, first), RESIDUAL_PLANE_BITS);
   // The mean error of a few rows is mostly chance: it counts in proportion.
   const trust = S / (S + ROWS_FOR_BIAS);
   const meanOutput = productWithMean(use === 'own' ? [first, residualPlane!] : [first], meanX);
   const bias = problem.bias.map((b, n) => b + trust * (errors.mean[n] - meanOutput[n]));
   return { ...first, residualPlane, bias, ridge, heldOutError };
+}
+
+/** What rounding leaves of weights [N, K]. */
+function leftOf(weight: Float64Array, { quantized, scale }: WeightPlane): Float64Array {
+  const left = new Float64Array(weight.length);
+  const K = weight.length / scale.length;
+  for (let n = 0, i = 0; n < scale.length; n++)
+    for (let k = 0; k < K; k++, i++) left[i] = weight[i] - quantized[i] * scale[n];
+  return left;
 }
 
 /** @param x [rows, K]: centred; held-out rows are those from `heldFrom` on */

@@ -1,7 +1,7 @@
 /** Closed-form (ridge) correction of a linear layer's weights for the error that its inputs carry. */
 import type { Products } from '../../calibrate/products.js';
 import { cholesky, invertLower } from '../../calibrate/numerics.js';
-import { meanDiagonal } from './linalg.js';
+import { meanDiagonal, sumOf } from './linalg.js';
 import type { OutputErrors, Rows } from './output-errors.js';
 
 /** Gram matrices [K, K] of a layer's centred inputs. */
@@ -61,7 +61,7 @@ export async function correctWeights(
   const { error, wanted } = await errors.energies(split.held);
   const heldOutError = wanted > 0 ? { before: error / wanted, after: (error + least) / wanted } : null;
   if (ridge === null) return { delta: null, ridge, heldOutError };
-  const cross = crossTrain.map((v, i) => v + crossHeld[i]);
+  const cross = sumOf(crossTrain, crossHeld);
   return { delta: await ridgeSolution(grams.all, cross, K, ridge, products), ridge, heldOutError };
 }
 
