@@ -63,6 +63,21 @@ void observe(const float *x, uint32_t rows, uint32_t channels, float *low, float
 }
 
 /*
+ * Counts the values of x [rows, channels] in bins of each channel: x*to_bin + bins/2, its fraction cut off, which is
+ * the caller's to keep within 0 to bins - 1.
+ *
+ * @param to_bin [channels]
+ * @param counts [channels, bins], added to
+ */
+EXPORT("countInBins")
+void count_in_bins(const float *x, uint32_t rows, uint32_t channels, const double *to_bin, uint32_t bins,
+                   uint32_t *counts) {
+  for (uint32_t r = 0; r < rows; r++, x += channels)
+    for (uint32_t c = 0; c < channels; c++)
+      counts[(size_t)c * bins + (uint32_t)((double)x[c] * to_bin[c] + bins / 2)]++;
+}
+
+/*
  * Adds rows of x [rows, width], times their weight, to sum [width].
  *
  * @param weight [rows]

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { packageFile } from '../package-root.js';
 
-type Elements = Float32Array | Float64Array | Int8Array | Uint8Array;
+type Elements = Float32Array | Float64Array | Int8Array | Uint8Array | Uint32Array;
 interface ElementType<T extends Elements> {
   readonly BYTES_PER_ELEMENT: number;
   new (buffer: ArrayBufferLike, offset: number, length: number): T;
@@ -15,6 +15,7 @@ interface Exports {
   readonly memory: WebAssembly.Memory;
   heapBase(): number;
   observe(x: number, rows: number, channels: number, low: number, high: number, sum: number, squares: number): void;
+  countInBins(x: number, rows: number, channels: number, toBin: number, bins: number, counts: number): void;
   addWeighted(x: number, rows: number, width: number, weight: number, sum: number): void;
   centre(x: number, rows: number, width: number, weight: number, mean: number): void;
   cholesky(a: number, n: number): number;
@@ -119,6 +120,20 @@ export function momentsOf(values: Float32Array, channels: number): ChannelMoment
   exportsOf().observe(at[0], rows, channels, at[1], at[2], at[3], at[4]);
   [low, high, sum, squares].forEach((array, i) => operands.take(at[i + 1], array));
   return { rows, low, high, sum, squares };
+}
+
+/**
+ * Counts values [rows, channels] in bins of each channel, the middle of which is 0.
+ *
+ * @param toBin [channels]: what makes bins of values; every value must lie in one of the bins
+ * @returns [channels, bins]
+ */
+export function countInBins(values: Float32Array, toBin: Float64Array, bins: number): Uint32Array {
+  const counts = new Uint32Array(toBin.length * bins);
+  const operands = new Operands();
+  const [x, factors, to] = [values, toBin, counts].map((array) => operands.put(array));
+  exportsOf().countInBins(x, values.length / toBin.length, toBin.length, factors, bins, to);
+  return operands.take(to, counts);
 }
 
 /** Elements of rows that are handed over at a time: they stay in near memory meanwhile. */

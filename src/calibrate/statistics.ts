@@ -1,5 +1,5 @@
 import { InputError } from '../errors.js';
-import { momentsOf, type ChannelMoments } from './numerics.js';
+import { countInBins, momentsOf, type ChannelMoments } from './numerics.js';
 
 const BINS = 256;
 /** All but the histogram. */
@@ -141,11 +141,10 @@ export class ChannelStatistics {
   }
 
   private fill(data: Float32Array): void {
-    const { channels: C, histogram, reach } = this;
+    const { histogram, reach } = this;
     const toBin = reach.map((r) => (r > 0 ? BINS / (2 * r) : 0));
-    for (let i = 0; i < data.length; i += C) {
-      for (let c = 0; c < C; c++) histogram[c * BINS + ((data[i + c] * toBin[c] + BINS / 2) | 0)]++;
-    }
+    const counts = countInBins(data, toBin, BINS);
+    for (let i = 0; i < counts.length; i++) histogram[i] += counts[i];
   }
 
   /** Widens channel c's histogram until it covers ±magnitude. */

@@ -4,6 +4,7 @@ import {
   centreRows,
   chooseTables,
   cholesky,
+  countInBins,
   invertLower,
   momentsOf,
   roundInSteps,
@@ -77,6 +78,17 @@ test('moments are those of each channel, added in the order of the rows', () => 
         expect(moments.sum[c]).toBe(channel.reduce((sum, v) => sum + v, 0));
         expect(moments.squares[c]).toBe(channel.reduce((sum, v) => sum + v * v, 0));
       }
+    }),
+  );
+});
+
+test('values are counted in the bins of their channel', () => {
+  fc.assert(
+    fc.property(matrix, ({ width, values }) => {
+      const toBin = Float64Array.from({ length: width }, (_, c) => (c % 4) / 101);
+      const wanted = new Uint32Array(width * 8);
+      values.forEach((v, i) => wanted[(i % width) * 8 + Math.floor(v * toBin[i % width] + 4)]++);
+      expect(countInBins(values, toBin, 8)).toEqual(wanted);
     }),
   );
 });
