@@ -14,10 +14,14 @@ export function checkCount(name: string, value: unknown, most = Number.MAX_SAFE_
   throw new UsageError(`${name} is ${String(value)}, not a whole number from 1 ${limit}`);
 }
 
-/** @throws UsageError where values are not as many integers as `run` gives */
-export function checkValues(values: unknown, length: number): asserts values is Int32Array {
+/**
+ * @param length how many there must be; left out: any number
+ * @throws UsageError where values are not the integers that `run` gives
+ */
+export function checkValues(values: unknown, length?: number): asserts values is Int32Array {
   if (typeOf(values) !== 'Int32Array')
     throw new UsageError(`The values are the Int32Array that run gives, not of type ${typeOf(values)}`);
   const { length: found } = values as Int32Array;
-  if (found !== length) throw new UsageError(`The values are ${found} numbers, and run gives ${length}`);
+  if (length !== undefined && found !== length)
+    throw new UsageError(`The values are ${found} numbers, and run gives ${length}`);
 }

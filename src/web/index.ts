@@ -177,6 +177,7 @@ export type { WebModel };
 
 /** SHA-256 of what `run` gives, as `ivit infer --digest` prints it: whoever gives the same has computed the same. */
 export function digestOf(values: Int32Array): string {
+  checkValues(values);
   return sha256(digestBytes(values));
 }
 

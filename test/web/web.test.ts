@@ -166,7 +166,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
   test('what is wrong is told: addresses, files, images, options', async () => {
     const { page } = await open(false);
     const errors = await page.evaluate(async () => {
-      const { loadModel } = (globalThis as unknown as { ivit: Ivit }).ivit;
+      const { digestOf, loadModel } = (globalThis as unknown as { ivit: Ivit }).ivit;
       const model = await loadModel('/scenes/scenes.ivit');
       const damaged = new Uint8Array(await (await fetch('/scenes/scenes.ivit')).arrayBuffer());
       const mistaken = URL.createObjectURL(new Blob([damaged.slice()], { type: 'text/html' }));
@@ -190,6 +190,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
         () => model.prepare(null as unknown as Parameters<typeof model.prepare>[0]),
         async () => model.predictions(new Int32Array(3)),
         async () => model.results(new Int32Array(12), 0),
+        async () => digestOf(new Float32Array(12) as unknown as Int32Array),
       ];
       const told: string[] = [];
       for (const attempt of attempts)
@@ -220,6 +221,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
       /^UsageError: An image is .* not Undefined$/,
       /^UsageError: The values are 3 numbers, and run gives 12$/,
       /^UsageError: top is 0/,
+      /^UsageError: The values are the Int32Array that run gives, not of type Float32Array$/,
       /^12$/,
     ];
     expect(errors.length).toBe(expected.length);
