@@ -1,6 +1,6 @@
 import { InputError } from '../../errors.js';
 import { Constant, sizeOf } from '../constant.js';
-import { isConstant, type Expr } from '../expr.js';
+import { isConstant, type ConstantExpr, type Expr } from '../expr.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { Unsupported, trainingMode } from '../problems.js';
 
@@ -202,8 +202,12 @@ const pad: Operator = (c) => {
   });
   const padded = c.b.take(x, picks);
   if (value === 0 || mode !== 'constant' || picks.every((pick) => pick === null)) return padded;
-  const border = c.b.take(c.b.constant(ones(x.shape)), picks);
-  return c.b.add(padded, c.b.mul(c.b.add(border, c.b.scalar(-1)), c.b.scalar(-value)));
+  const inside = c.b.take(c.b.constant(ones(x.shape)), picks) as ConstantExpr;
+  // No product: the value may be infinite.
+  return c.b.add(
+    padded,
+    c.b.fold([inside.value], (isInside) => (isInside ? 0 : value)),
+  );
 };
 
 const ones = (shape: readonly number[]): Constant =>

@@ -1,5 +1,6 @@
 import { InputError } from '../../errors.js';
-import type { Expr } from '../expr.js';
+import { sameShape, sizeOf } from '../constant.js';
+import { isConstant, isOperation, type Expr } from '../expr.js';
 import type { Operator, OperatorContext } from '../operator.js';
 import { mixture, type AxisTaps } from './mixture.js';
 import { Unsupported } from '../problems.js';
@@ -104,8 +105,37 @@ function averageTaps(
   });
 }
 
-const maxPool: Operator = (c) =>
-  overAxes(c, poolOf(c, c.input(0)), (map, pool) => {
+/** What pads a map so that no window's largest value lies in it: float16's least number, or less. */
+const LOWEST = -65504;
+
+/** The map without the border of lowest values that a Pad before the pool put around it, which are pads of the pool. */
+function withoutBorder(c: OperatorContext): { context: OperatorContext; pool: Pool } {
+  const x = c.input(0);
+  const pool = poolOf(c, x);
+  const same = { context: c, pool };
+  if (!isOperation(x, 'add') || !isConstant(x.inputs[1]) || !sameShape(x.inputs[1].shape, x.shape)) return same;
+  const { data } = x.inputs[1].value;
+  const inside = [...pool.size.keys()].map((axis) => {
+    const after = sizeOf(x.shape.slice(axis + 3));
+    const isOpen = new Uint8Array(pool.size[axis]);
+    for (let i = 0; i < data.length; i++) if (data[i] === 0) isOpen[Math.floor(i / after) % pool.size[axis]] = 1;
+    return [isOpen.indexOf(1), isOpen.lastIndexOf(1) + 1 - isOpen.indexOf(1)];
+  });
+  // All else is the border, and what is inside of it is whole.
+  const count = sizeOf(inside.map(([, length]) => length)) * sizeOf(x.shape.slice(0, 2));
+  if (!data.every((v) => v === 0 || v <= LOWEST) || data.filter((v) => v === 0).length !== count) return same;
+  const picks = inside.map(([first, length]) => Array.from({ length }, (_, i) => first + i));
+  const size = inside.map(([, length]) => length);
+  const pads = pool.pads.map((pad, i) => {
+    const [first, length] = inside[i % size.length];
+    return pad + (i < size.length ? first : pool.size[i % size.length] - first - length);
+  });
+  return { context: c.as([c.b.take(x.inputs[0], [null, null, ...picks])]), pool: { ...pool, size, pads } };
+}
+
+const maxPool: Operator = (c) => {
+  const { context, pool: whole } = withoutBorder(c);
+  return overAxes(context, whole, (map, pool) => {
     const [n, channels] = map.shape;
     // Images of a batch lie below each other, where no window reaches from one into the next.
     const isApart = pool.outSize[0] * pool.strides[0] === pool.size[0] && pool.kernel[0] <= pool.strides[0];
@@ -122,6 +152,7 @@ const maxPool: Operator = (c) =>
     });
     return c.b.concat(images, 0);
   });
+};
 
 /** Pooling over windows, whole maps and axes. */
 export const poolingOperators: Readonly<Record<string, Operator>> = {

@@ -29,13 +29,22 @@ describe('the largest', () => {
     ['of windows that overlap', 'y = MaxPool(m; kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])'],
     ['of windows far apart', 'y = MaxPool(m; kernel_shape=[2, 2], dilations=[3, 2])'],
     ['with a last window that is cut', 'y = MaxPool(m; kernel_shape=[3, 3], strides=[3, 3], ceil_mode=1)'],
+    [
+      'of windows over a border of lowest values',
+      `c = Mul(m, minus)
+       p = Pad(c, pads, lowest)
+       y = MaxPool(p; kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 0])`,
+    ],
     ['of the map', 'y = GlobalMaxPool(m)'],
     ['of an axis', 'y = ReduceMax(m; axes=[2], keepdims=0)'],
     ['of channels', 'y = ReduceMax(m; axes=[1])'],
     ['of the last axis', 'y = ReduceMax(m; axes=[-1], keepdims=0)'],
     ['of all', 'y = ReduceMax(m; keepdims=0)'],
   ])('%s', async (_, step) => {
-    const { nodes } = await compareOnMap({ steps: step });
+    const { nodes } = await compareOnMap({
+      steps: step,
+      initializers: { minus: floats([], [-1]), pads: ints([0, 0, 0, 1, 0, 0, 1, 2]), lowest: floats([], [-Infinity]) },
+    });
     expect(opsOf(nodes)).toContain('maxPool');
   });
 
