@@ -148,7 +148,8 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
     return;
   }
   const { input, heads, tokens, windows, depth, embedDim } = description;
-  const headCounts = [...new Set(heads)].join(', ');
+  const known = [...new Set(heads)].filter((count) => count > 0).join(', ');
+  const ofHeads = known === '' ? '' : ` of ${known} heads`;
   print(
     pairs([
       ['family', description.family],
@@ -161,7 +162,7 @@ async function inspectOnnx(file: string, flags: Flags): Promise<void> {
         'blocks',
         depth === 0
           ? 'none with attention'
-          : `${depth} of ${headCounts} heads, embedding of ${embedDim}, ${tokens} tokens` +
+          : `${depth}${ofHeads}, embedding of ${embedDim}, ${tokens} tokens` +
             (windows > 1 ? ` in each of ${windows} windows` : ''),
       ],
       ...outputRows(description.outputs, ''),

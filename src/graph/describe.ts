@@ -1,3 +1,4 @@
+import { headsOfBlocks } from './blocks.js';
 import { definitionOf } from './nodes/index.js';
 import { classCount } from './output.js';
 import type { Graph, GraphNode } from './types.js';
@@ -24,9 +25,9 @@ export interface GraphDescription {
   readonly macs: number;
   /** Channels of the patch embedding. */
   readonly embedDim: number;
-  /** Number of attentions. */
+  /** Number of blocks with attention. */
   readonly depth: number;
-  /** Heads of each attention, in order. */
+  /** Heads of each of them, in order; 0 where they cannot be told. */
   readonly heads: readonly number[];
   readonly patch: readonly [number, number];
   /** Tokens per window for windowed attention, else all tokens. */
@@ -51,6 +52,7 @@ export function countKinds({ nodes }: Pick<Graph, 'nodes'>): Readonly<Record<str
 export function describeGraph(graph: Graph): GraphDescription {
   const layers = graph.nodes.map(describeNode);
   const attentions = graph.nodes.filter((node) => node.op === 'attention');
+  const heads = headsOfBlocks(graph);
   const patch = graph.nodes.find((node) => node.op === 'patchEmbed');
   return {
     family: graph.family,
@@ -60,8 +62,8 @@ export function describeGraph(graph: Graph): GraphDescription {
     parameters: layers.reduce((sum, layer) => sum + layer.parameters, 0),
     macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
     embedDim: patch?.cols ?? 0,
-    depth: attentions.length,
-    heads: attentions.map((node) => node.heads),
+    depth: heads.length,
+    heads,
     patch: patch ? [patch.kernel[0], patch.kernel[1]] : [0, 0],
     tokens: attentions[0]?.keys ?? 0,
     windows: attentions[0]?.batch ?? 0,

@@ -1,0 +1,101 @@
+/** Blocks of a network that attend, told by the residual stream that they read. */
+import { operandsOf, type GraphNode } from './nodes/index.js';
+import type { Graph, MatmulNode } from './types.js';
+
+/** What attends in one place: heads side by side. */
+interface Attending {
+  /** 0 where nothing tells. */
+  readonly heads: number;
+  /** What it sums, to tell heads that sum the same, as in differential attention, from other ones. */
+  readonly values: string;
+}
+
+/**
+ * The number of heads of each block with attention, in order. Attentions are nodes of that kind, and softmaxes of
+ * scores that are built from products, as where heads are mixed. Those that read the same value of the residual stream
+ * are of one block: heads with layers of their own count together, and once where they sum the same values.
+ *
+ * 0 stands for a number that cannot be told.
+ */
+export function headsOfBlocks({ nodes }: Pick<Graph, 'nodes'>): number[] {
+  const place = new Map(nodes.map(({ id }, i) => [id, i]));
+  const operands = nodes.map((node) => operandsOf(node).map((id) => place.get(id)!));
+  const isResidual = residualSums(nodes, operands);
+  const blocks = new Map<number, Map<string, number>>();
+  for (const i of nodes.keys()) {
+    const found = attending(nodes, operands, i);
+    if (found === null) continue;
+    const stream = streamRead(operands, isResidual, i);
+    blocks.set(stream, (blocks.get(stream) ?? new Map<string, number>()).set(found.values, found.heads));
+  }
+  return [...blocks.values()].map((heads) => [...heads.values()].reduce((sum, count) => sum + count));
+}
+
+/** Which nodes are x + f(x). */
+function residualSums(nodes: readonly GraphNode[], operands: readonly (readonly number[])[]): boolean[] {
+  const isBelow = (low: number, high: number): boolean => {
+    const seen = new Set([high]);
+    const open = [high];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      if (at === low) return true;
+      for (const next of operands[at])
+        if (next >= low && !seen.has(next)) {
+          seen.add(next);
+          open.push(next);
+        }
+    }
+    return false;
+  };
+  return nodes.map(({ op }, i) => {
+    if (op !== 'add') return false;
+    const [a, b] = operands[i].map((operand) => rearranged(nodes, operands, operand));
+    return isBelow(Math.min(a, b), Math.max(a, b));
+  });
+}
+
+/** The value that a chain of rearrangements of all its elements begins with. */
+function rearranged(nodes: readonly GraphNode[], operands: readonly (readonly number[])[], at: number): number {
+  const sizeOf = (i: number): number => nodes[i].rows * nodes[i].cols;
+  while (nodes[at].op === 'gather' && operands[at].length === 1 && sizeOf(operands[at][0]) === sizeOf(at))
+    [at] = operands[at];
+  return at;
+}
+
+/** What a node attends with; null where it does not. */
+function attending(nodes: readonly GraphNode[], operands: readonly (readonly number[])[], i: number): Attending | null {
+  const node = nodes[i];
+  if (node.op === 'attention') return { heads: node.heads, values: JSON.stringify(node.v) };
+  if (node.op !== 'softmax') return null;
+  // The product that the weights go into.
+  const reached = new Set([i]);
+  for (let at = i + 1; at < nodes.length; at++) {
+    if (!operands[at].some((from) => reached.has(from))) continue;
+    const user = nodes[at];
+    if (user.op === 'matmul') return { heads: headsSideBySide(user, nodes), values: node.id };
+    reached.add(at);
+  }
+  return null;
+}
+
+/** Heads of a product; 0 where its operands were put in an order that may count windows among them. */
+function headsSideBySide({ heads, batch, n, a, b }: MatmulNode, nodes: readonly GraphNode[]): number {
+  if (heads === 1) return batch === 1 ? 1 : 0;
+  const source = (id: string): GraphNode => nodes.find((node) => node.id === id)!;
+  const isMoved = [a, b].some((view) => source(view.source).op === 'gather');
+  return isMoved || heads * n > source(b.source).cols ? 0 : heads;
+}
+
+/** The last sum of the residual stream that a node depends on; −1: none. */
+function streamRead(operands: readonly (readonly number[])[], isResidual: readonly boolean[], i: number): number {
+  let last = -1;
+  const open = [i];
+  const seen = new Set(open);
+  for (let at = open.pop(); at !== undefined; at = open.pop())
+    for (const next of operands[at])
+      if (isResidual[next]) last = Math.max(last, next);
+      else if (!seen.has(next)) {
+        seen.add(next);
+        open.push(next);
+      }
+  return last;
+}

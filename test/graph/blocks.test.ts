@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { describeGraph, importModel } from '../../src/importer/index.js';
+import { zooModel } from '../zoo.js';
+import { modernModel } from '../zoo2.js';
+
+describe('families, blocks and heads', () => {
+  test.each<[string, string, readonly number[]]>([
+    // Two blocks whose heads are mixed, and one of class attention.
+    ['cait_ts17', 'cait', [2, 2, 2]],
+    // Each head has two softmaxes.
+    ['diffattn_ts17', 'vit', [2, 2]],
+    // Each head has layers of its own.
+    ['efficientvit_msra_dynamo20', 'hybrid', [2, 3]],
+    ['hiera_ts17', 'hybrid', [1, 2, 2, 4]],
+    // Softmax of the keys, no scores: nothing tells heads from other parts.
+    ['coat_lite_ts17', 'hybrid', [0, 0, 0, 0]],
+    ['detr_dynamo20', 'unknown', [2, 2, 2, 2]],
+    ['pe_core_ts17', 'vit', [2, 2, 2]],
+    ['beit_timm_ts17', 'beit', [2, 2]],
+    ['swinv2_w6_dynamo20', 'swinv2', [2, 2, 4]],
+  ])('%s', async (name, family, heads) => {
+    const { graph } = await importModel(modernModel(name).path);
+    expect(describeGraph(graph)).toMatchObject({ family, depth: heads.length, heads });
+  });
+
+  test.each([
+    ['timm_map_ts_opset17', 'siglip'],
+    ['timm_prenorm_ts_opset17', 'clip'],
+    ['timm_swin_ts_opset13', 'swin'],
+    ['timm_distilled_ts_opset17', 'deit-distilled'],
+    ['hf_dinov2_ts_opset17', 'dinov2'],
+  ])('%s is %s', async (name, family) => {
+    const { graph } = await importModel(zooModel(name).path);
+    expect(graph.family).toBe(family);
+  });
+});
