@@ -3,7 +3,7 @@ import { traceProgram } from '../engine/trace.js';
 import type { OpRunner, Value } from '../engine/types.js';
 import { activations } from '../graph/activations.js';
 import type { AttentionOp, Op, Program } from '../program/types.js';
-import { FINE_ACTIVATION, FINE_NORM, type FunctionOp } from '../quantize/functions.js';
+import { FINE_NORM, type FunctionOp } from '../quantize/functions.js';
 import { ErrorMeter } from './errors.js';
 import { SoftmaxErrors } from './softmax-errors.js';
 import type { FunctionError } from './types.js';
@@ -34,7 +34,7 @@ export async function functionErrors(
       }
       const meter = meters.get(op.name)!;
       const got = runFinely(found.fine, operands, runner, program);
-      const step = found.function === 'norm' ? FINE_NORM : FINE_ACTIVATION;
+      const step = found.function === 'norm' ? FINE_NORM : found.fineUnit;
       const exact = found.function === 'norm' ? exactNorm(found, operands[0]) : exactActivation(found, operands[0]);
       exact.forEach((value, i) => meter.add(value, got.data[i] * step));
     });

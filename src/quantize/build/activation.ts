@@ -1,6 +1,6 @@
 import type { ActivationNode } from '../../graph/types.js';
 import { uniformScales, writtenScales } from '../decide/encoding.js';
-import { FINE_ACTIVATION } from '../functions.js';
+import { fineActivationUnit } from '../functions.js';
 import type { NodeBuilder } from './definition.js';
 import { WIDE } from './program-builder.js';
 import { requantizeTo } from './requantization.js';
@@ -21,10 +21,12 @@ export const activation: NodeBuilder<ActivationNode> = {
     const common = { name, rows, cols, out: target.out, x: x.value };
     const op = { ...kernel, ...common, ...requantizeTo(target, () => unit, name, bits) };
     const { name: opName } = builder.define(id, form, op, writtenScales(target));
-    const finely = { out: WIDE, ...uniformScales(cols, FINE_ACTIVATION) };
+    const fineUnit = fineActivationUnit(x);
+    const finely = { out: WIDE, ...uniformScales(cols, fineUnit) };
     functions.push({
       ...{ function: 'activation', name: opName, kind: node.kind, input: { scale: x.scale, center: x.center } },
       fine: { ...kernel, ...common, out: WIDE, ...requantizeTo(finely, () => unit, name) },
+      fineUnit,
     });
   },
 };

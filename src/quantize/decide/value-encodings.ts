@@ -16,7 +16,7 @@ const ACTIVATION_MARGIN = 4;
 const ACTIVATION_DEPTH = 8;
 /** Activations of values that, with their margin, are all below this get more fraction bits than others. */
 const SMALL = 2 ** -4;
-/** More are of no use: nothing else keeps values that small. */
+/** More, up or down, are of no use: nothing else keeps values that small or large. */
 const MOST_FRACTION_BITS = 60;
 
 export class ValueEncodings {
@@ -104,12 +104,14 @@ export class ValueEncodings {
 
 /**
  * Fraction bits of an activation's i16 input: its range is that of the positive values, which activations hand through.
- * `CURVE_BITS` are too few where all that comes is near to zero.
+ * `CURVE_BITS` are too few where all that comes is near to zero. Below 0 a step is more than 1: a ReLU hands through
+ * whatever comes.
  */
 function activationBits({ min, max }: ChannelStatistics): number {
   const bitsFor = (reach: number): number => Math.floor(Math.log2(32768 / reach));
   const largest = max.reduce((a, b) => Math.max(a, b), 0);
   const all = min.reduce((a, b) => Math.max(a, -b), largest) * ACTIVATION_MARGIN;
   if (all > 0 && all < SMALL) return Math.min(MOST_FRACTION_BITS, bitsFor(all));
-  return Math.max(6, Math.min(CURVE_BITS, bitsFor(Math.max(largest * ACTIVATION_MARGIN, ACTIVATION_DEPTH))));
+  const reach = Math.max(largest * ACTIVATION_MARGIN, ACTIVATION_DEPTH);
+  return Math.max(-MOST_FRACTION_BITS, Math.min(CURVE_BITS, bitsFor(reach)));
 }

@@ -18,6 +18,9 @@ const SYNTHETIC_RIDGES = [100];
 /** Half of the knots then cover all inputs of 16 bits, and H(a) = a/2, as it is of small values, fits at each. */
 const WIDEST_SPACING = 10;
 
+/** With fewer fraction bits a step is a good part of the curve, of which the shift form knows too little. */
+const FEWEST_SHIFT_BITS = 6;
+
 /** Every technique switched on, as hard as the effort says, or none. */
 function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
   if (options.effort === 'none') return plainTechniques(options);
@@ -54,9 +57,10 @@ function ownKernels(softmaxKind: SoftmaxKind, isExact: boolean): KernelScheme {
     activation: ({ kind }, input) => {
       const { evenPart, shiftForm, reachBits } = activations[kind];
       const fractionBits = -Math.log2(input.scale[0]);
-      const spacing = Math.min(WIDEST_SPACING, fractionBits + reachBits - 6);
+      const spacing = Math.max(0, Math.min(WIDEST_SPACING, fractionBits + reachBits - 6));
       // The shift form errs by more than values near to zero are.
-      const form = isExact || fractionBits > CURVE_BITS ? evenPart : (shiftForm ?? evenPart);
+      const hasCurve = fractionBits >= FEWEST_SHIFT_BITS && fractionBits <= CURVE_BITS;
+      const form = isExact || !hasCurve ? evenPart : (shiftForm ?? evenPart);
       const knots = activationKnots(form, fractionBits, spacing);
       return { kernel: { op: 'activation', knots, spacing }, unit: input.scale[0] };
     },
