@@ -49,7 +49,7 @@ const FINE_ACTIVATION = 2 ** -16;
 /** Integers that an input may have, at most. */
 const MOST_INTEGER = { i16: 1 << 15, other: 1 << 8 };
 
-/** The fine step of an activation whose input is written so: a part of the input's, and the largest result fits 24 bits. */
+/** The fine step of an activation by its input: a part of its step, and the largest result fits 24 bits. */
 export function fineActivationUnit({ out, scale }: Encoding): number {
   const most = scale[0] * (out.type === 'i16' ? MOST_INTEGER.i16 : MOST_INTEGER.other);
   return Math.min(scale[0] / 16, Math.max(FINE_ACTIVATION, most / WIDE_LIMIT));
