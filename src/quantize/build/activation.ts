@@ -5,7 +5,7 @@ import type { NodeBuilder } from './definition.js';
 import { WIDE } from './program-builder.js';
 import { requantizeTo } from './requantization.js';
 
-/** Bits of the multipliers of 8-bit results: the products then stay within 32. */
+/** Bits of the multipliers of 8-bit results: the products then stay within 32. Results that hardly vary need more. */
 const NARROW_BITS = 15;
 
 export const activation: NodeBuilder<ActivationNode> = {
@@ -17,7 +17,8 @@ export const activation: NodeBuilder<ActivationNode> = {
     const x = builder.inForm(node.x, 'activation', cols, source.name);
     const { kernel, unit } = request.scheme.kernels.activation(node, x);
     const target = request.encodings.target(id, form, cols);
-    const bits = form === 'codes' && kernel.op === 'activation' ? NARROW_BITS : 31;
+    const isNarrow = target.scale.every((step) => unit / step < 2 ** (NARROW_BITS - 1));
+    const bits = form === 'codes' && kernel.op === 'activation' && isNarrow ? NARROW_BITS : 31;
     const common = { name, rows, cols, out: target.out, x: x.value };
     const op = { ...kernel, ...common, ...requantizeTo(target, () => unit, name, bits) };
     const { name: opName } = builder.define(id, form, op, writtenScales(target));

@@ -39,3 +39,14 @@ test.each([
     }
   },
 );
+
+test('an activation whose results hardly vary is quantized', async () => {
+  const { graph } = await importAndCompare({
+    opset: 20,
+    nodes: nodesOf('s = Mul(x, small)\nd = Add(s, below)\ng = Gelu(d)\ny = MatMul(g, w)'),
+    initializers: { w: random([8, 8], 6), small: floats([], [1e-6]), below: floats([], [-1]) },
+  });
+  const normalization = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] };
+  const { agreement } = await quantizeGraph({ graph, images, normalization, options: DEFAULT_OPTIONS });
+  expect(agreement.sqnrDb).toBeGreaterThan(25);
+});
