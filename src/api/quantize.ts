@@ -29,6 +29,7 @@ import type { RecipeProbe } from './probe-recipe.js';
 import { importAndChooseRecipe } from './recipe.js';
 import { checkQuantizeArguments } from './arguments.js';
 import { listed } from './command.js';
+import { unreadable } from '../onnx/index.js';
 import { digestOfImages, hashFile } from './hash.js';
 import { checkInputs } from './inputs.js';
 import { checkOutputs } from './outputs.js';
@@ -131,7 +132,9 @@ export interface PreparedQuantization {
 /** Imports a model, settles its recipe, and reads the calibration images. */
 export async function prepareQuantization(model: string, request: QuantizeRequest): Promise<PreparedQuantization> {
   const { stats = [], saveStats, threads = availableParallelism() } = request;
-  const sha256 = await hashFile(model);
+  const sha256 = await hashFile(model).catch(async (error: unknown) => {
+    throw await unreadable(model, error);
+  });
   const runs = stats.length > 0 || saveStats !== undefined ? KeptRuns.read(stats, { sha256, threads }) : null;
   try {
     return await prepareWith(runs, sha256, model, { ...request, threads });

@@ -19,7 +19,8 @@ interface Attending {
  */
 export function headsOfBlocks({ nodes }: Pick<Graph, 'nodes'>): number[] {
   const place = new Map(nodes.map(({ id }, i) => [id, i]));
-  const operands = nodes.map((node) => operandsOf(node).map((id) => place.get(id)!));
+  // The image is no node.
+  const operands = nodes.map((node) => operandsOf(node).flatMap((id) => place.get(id) ?? []));
   const isResidual = residualSums(nodes, operands);
   const blocks = new Map<number, Map<string, number>>();
   for (const i of nodes.keys()) {
@@ -47,7 +48,7 @@ function residualSums(nodes: readonly GraphNode[], operands: readonly (readonly 
     return false;
   };
   return nodes.map(({ op }, i) => {
-    if (op !== 'add') return false;
+    if (op !== 'add' || operands[i].length < 2) return false;
     const [a, b] = operands[i].map((operand) => rearranged(nodes, operands, operand));
     return isBelow(Math.min(a, b), Math.max(a, b));
   });

@@ -24,17 +24,19 @@ export interface LoadedModel {
  */
 export async function loadOnnx(path: string): Promise<LoadedModel> {
   requireRegularFile(path);
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') throw new InputError(`${path} is not there${nearFile(path)}`, { code: 'NOT_FOUND' });
-    if (code === 'EISDIR') throw new InputError(`${path} is a folder, not an ONNX file${await insideOf(path)}`);
-    throw new InputError(`${path} cannot be read: ${(error as Error).message}`);
-  }
+  const bytes = await readFile(path).catch(async (error: unknown) => {
+    throw await unreadable(path, error);
+  });
   const model = inlineFunctions(decodeModel(bytes, path));
   return { model, tensors: new TensorReader(path), fileBytes: bytes.length };
+}
+
+/** Why an ONNX file could not be read. */
+export async function unreadable(path: string, error: unknown): Promise<InputError> {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT') return new InputError(`${path} is not there${nearFile(path)}`, { code: 'NOT_FOUND' });
+  if (code === 'EISDIR') return new InputError(`${path} is a folder, not an ONNX file${await insideOf(path)}`);
+  return error instanceof InputError ? error : new InputError(`${path} cannot be read: ${(error as Error).message}`);
 }
 
 /** What a folder given as a model holds that tells what to do. */

@@ -94,7 +94,7 @@ describe('the input', () => {
     importModel(writeModel({ inputs, inputType, nodes: conv({ strides: [4, 4] }), outputs: ['y'], initializers }));
 
   test.each<[string, ModelSpec['inputs'], number | undefined, RegExp]>([
-    ['three axes', { image: [3, 8, 8] }, undefined, /no image/],
+    ['three axes, without the batch of a convolution', { image: [3, 8, 8] }, undefined, /expects 3 channels/],
     ['integers', { image: [1, 3, 8, 8] }, 7, /int64/],
     ['another number of channels', { image: [1, 1, 8, 8] }, undefined, /expects 3 channels/],
     ['an image smaller than a patch', { image: [1, 3, 2, 2] }, undefined, /smaller than the kernel/],
