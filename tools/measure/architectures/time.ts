@@ -3,6 +3,9 @@
  *
  *   node time.js <model.ivit> <model.onnx> <rounds> [wasm]
  *
+ * With one round each is opened when its turn comes, and closed after it: five sessions of a large model at a time would
+ * not fit in memory.
+ *
  * A time is the least processor time of an image, in milliseconds: on one thread the time by the clock where nothing
  * else runs, and nearly so on a busy machine. Prints them as JSON, with what noise in the input does to the float
  * model.
@@ -44,18 +47,33 @@ async function processorTime(run: () => Promise<unknown>): Promise<number> {
   return (user + system) / 1000;
 }
 
+interface Time {
+  readonly precision: string;
+  readonly sqnrDb: number | null;
+  readonly milliseconds: number;
+}
+
+/** Times contenders in turns, and closes them. */
+async function timesOf(contenders: readonly Contender[], rounds: number): Promise<Time[]> {
+  const times = contenders.map(() => Infinity);
+  for (const { run } of contenders) await run();
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, { run }] of contenders.entries()) times[i] = Math.min(times[i], await processorTime(run));
+  }
+  for (const contender of contenders) await contender.close();
+  return contenders.map(({ precision, sqnrDb }, i) => ({ precision, sqnrDb, milliseconds: times[i] }));
+}
+
 const [file, float, rounds, wasm] = process.argv.slice(2);
 const { program } = await loadModel(file, MEMORY);
 const { forms, inputs } = await onnxForms(float, program.input, (text) => process.stderr.write(`${text}\n`));
-const contenders: Contender[] = [await integerContender(program, 'ivit', 'native', MEMORY)];
-if (wasm) contenders.push(await integerContender(program, 'ivit wasm', 'wasm', MEMORY));
-for (const form of forms) contenders.push(await onnxContender(form, inputs, 'onnxruntime-node', 1));
-const times = contenders.map(() => Infinity);
-for (const { run } of contenders) await run();
-for (let round = 0; round < Number(rounds); round++) {
-  for (const [i, { run }] of contenders.entries()) times[i] = Math.min(times[i], await processorTime(run));
-}
-const results = contenders.map(({ precision, sqnrDb }, i) => ({ precision, sqnrDb, milliseconds: times[i] }));
-for (const contender of contenders) await contender.close();
+const openers: (() => Promise<Contender>)[] = [
+  () => integerContender(program, 'ivit', 'native', MEMORY),
+  ...(wasm ? [() => integerContender(program, 'ivit wasm', 'wasm', MEMORY)] : []),
+  ...forms.map((form) => () => onnxContender(form, inputs, 'onnxruntime-node', 1)),
+];
+const results: Time[] = [];
+if (Number(rounds) === 1) for (const open of openers) results.push(...(await timesOf([await open()], 1)));
+else results.push(...(await timesOf(await Promise.all(openers.map((open) => open())), Number(rounds))));
 const noisyDb = await noiseResponse(float, inputs);
 process.stdout.write(`${JSON.stringify({ machine: describeMachine(), results, noisyDb })}\n`);
