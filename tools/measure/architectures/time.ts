@@ -3,8 +3,8 @@
  *
  *   node time.js <model.ivit> <model.onnx> <rounds> [wasm]
  *
- * With one round each is opened when its turn comes, and closed after it: five sessions of a large model at a time would
- * not fit in memory.
+ * With one round each is opened when its turn comes, and closed after it: five sessions of a large model would not
+ * fit in memory.
  *
  * A time is the least processor time of an image, in milliseconds: on one thread the time by the clock where nothing
  * else runs, and nearly so on a busy machine. Prints them as JSON, with what noise in the input does to the float
