@@ -22,10 +22,11 @@ export async function readSource(source: ModelSource, reading: Reading = {}): Pr
   if (source instanceof Uint8Array) return new Uint8Array(source);
   if (typeof source !== 'string' && !(source instanceof URL))
     throw new UsageError(`A model is an address, a Blob or bytes, not ${typeOf(source)}`);
-  return download(String(source), reading);
+  return fetchBytes(String(source), reading);
 }
 
-async function download(url: string, { onProgress, signal }: Reading): Promise<Uint8Array> {
+/** @throws InputError where it is not there, or a page is in its place */
+export async function fetchBytes(url: string, { onProgress, signal }: Reading = {}): Promise<Uint8Array> {
   const refuse = (error: unknown): never => {
     signal?.throwIfAborted();
     throw new InputError(`Cannot load ${url}: ${(error as Error).message}`, { cause: error, code: 'NOT_FOUND' });
@@ -56,16 +57,6 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
     at += part.length;
   }
   return whole;
-}
-
-/** @throws InputError where it is not there */
-export async function fetchBytes(url: string): Promise<Uint8Array> {
-  const refuse = (cause: Error): never => {
-    throw new InputError(`Cannot load ${url}: ${cause.message}`, { cause, code: 'NOT_FOUND' });
-  };
-  const response = await fetch(url).catch(refuse);
-  if (!response.ok) refuse(new Error(`HTTP status ${response.status}`));
-  return noPage(url, response, new Uint8Array(await response.arrayBuffer().catch(refuse)));
 }
 
 /**
