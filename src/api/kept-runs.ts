@@ -4,15 +4,14 @@
  */
 import * as fs from 'node:fs';
 import { cpus } from 'node:os';
-import path from 'node:path';
 import type { Collected } from '../calibrate/collect.js';
 import type { Rows } from '../calibrate/row-store.js';
 import { defaultRuntime, runtimeVersion } from '../calibrate/runtime.js';
-import { hiddenName, outputTarget, unwritable } from '../program/file.js';
+import { replaceFile } from '../program/file.js';
 import type { FloatRuns } from '../quantize/index.js';
 import { requireRegularFile } from '../regular-file.js';
 import type { KnownRecipes } from './recipe.js';
-import { RecordFile } from './record-file.js';
+import { RecordFile, differenceOf } from './record-file.js';
 import type { StatisticsSubject } from './statistics-file.js';
 import { VERSION } from './version.js';
 
@@ -114,7 +113,7 @@ export class KeptRuns implements FloatRuns, KnownRecipes {
     notice: (text: string) => void,
   ): void {
     this.#subject = { ...this.machine, preprocessing, images, outputs: JSON.stringify(outputs ?? []) };
-    const differing = this.sources.map((source) => differenceOf(source.subject, this.#subject!));
+    const differing = this.sources.map((source) => differenceOf(source.subject, this.#subject!, PARTS));
     const at = differing.indexOf(null);
     if (at >= 0) {
       this.#source = this.sources[at]!;
@@ -129,7 +128,7 @@ export class KeptRuns implements FloatRuns, KnownRecipes {
 
   recipe(digest: string): KnownRecipe | undefined {
     for (const { subject, records } of this.sources) {
-      if (differenceOf(subject, this.machine) !== null) continue;
+      if (differenceOf<Subject>(subject, this.machine, PARTS) !== null) continue;
       const known = records.get('recipe') as { digest: string; recipe: KnownRecipe } | undefined;
       if (known?.digest === digest) return known.recipe;
     }
@@ -157,14 +156,12 @@ export class KeptRuns implements FloatRuns, KnownRecipes {
   }
 
   /**
-   * Writes all that is kept, while the samples of the pass are open: without a pause, as `writeAtomically` does.
+   * Writes all that is kept, while the samples of the pass are open: see `replaceFile`.
    *
    * @throws InputError saying why the file cannot be written; nothing is left behind then
    */
   save(file: string): void {
-    const target = outputTarget(file);
-    const temporary = path.join(path.dirname(target), hiddenName(target));
-    try {
+    replaceFile(file, 0, (temporary) => {
       const handle = fs.openSync(temporary, 'wx+');
       try {
         this.#write(RecordFile.begin(handle, { format: FORMAT, version: VERSION_OF_RECORDS, subject: this.#subject }));
@@ -172,11 +169,7 @@ export class KeptRuns implements FloatRuns, KnownRecipes {
       } finally {
         fs.closeSync(handle);
       }
-      fs.renameSync(temporary, target);
-    } catch (error) {
-      fs.rmSync(temporary, { force: true });
-      throw unwritable(file, 0, error);
-    }
+    });
   }
 
   close(): void {
@@ -228,10 +221,4 @@ function openSource(file: string): Source | null {
     return { file, subject, records: found.records };
   fs.closeSync(handle);
   return null;
-}
-
-/** In what one subject differs from another; null: in nothing. */
-function differenceOf(found: Partial<Subject>, wanted: Partial<Subject>): string | null {
-  const part = (Object.keys(wanted) as (keyof Subject)[]).find((key) => found[key] !== wanted[key]);
-  return part === undefined ? null : PARTS[part];
 }

@@ -6,6 +6,18 @@ import * as fs from 'node:fs';
 import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 
+/** In what a file's subject differs from the one wanted, in the words for its parts; null: in nothing. */
+export function differenceOf<Subject extends object>(
+  found: Partial<Subject>,
+  wanted: Partial<Subject>,
+  words: Readonly<Record<keyof Subject, string>>,
+): string | null {
+  const part = (Object.keys(words) as (keyof Subject)[]).find(
+    (key) => key in wanted && JSON.stringify(found[key]) !== JSON.stringify(wanted[key]),
+  );
+  return part === undefined ? null : words[part];
+}
+
 /** A header is a few hundred bytes. */
 const MAX_HEADER = 1 << 16;
 /** Bytes of the name, bytes of the value, CRC-32 of both. */

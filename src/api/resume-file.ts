@@ -6,7 +6,7 @@ import * as fs from 'node:fs';
 import { InputError } from '../errors.js';
 import { requireRegularFile } from '../regular-file.js';
 import type { Stages } from '../quantize/index.js';
-import { RecordFile } from './record-file.js';
+import { RecordFile, differenceOf } from './record-file.js';
 
 /** What a run depends on: it goes on only where all of it is the same. */
 export interface ResumeSubject {
@@ -32,6 +32,7 @@ const PARTS: Readonly<Record<keyof ResumeSubject, string>> = {
 };
 
 const FORMAT = 'ivit resume';
+
 /** Where the stages of a quantization are kept. */
 export const resumeName = (output: string): string => `${output}.resume`;
 
@@ -60,11 +61,9 @@ export class ResumeFile implements Stages {
       const left = found === null ? null : subjectOf(found.header);
       if (found === null || left === null)
         return new ResumeFile(file, RecordFile.begin(handle, { format: FORMAT, subject }));
-      const part = (Object.keys(PARTS) as (keyof ResumeSubject)[]).find(
-        (key) => JSON.stringify(left[key]) !== JSON.stringify(subject[key]),
-      );
-      if (part !== undefined)
-        throw new InputError(`${file} is of a killed run with ${PARTS[part]}: delete it, or give what that run had`);
+      const difference = differenceOf(left, subject, PARTS);
+      if (difference !== null)
+        throw new InputError(`${file} is of a killed run with ${difference}: delete it, or give what that run had`);
       return new ResumeFile(file, found.records);
     } catch (error) {
       fs.closeSync(handle);

@@ -124,14 +124,27 @@ export function outputTarget(file: string): string {
  * @throws InputError saying why the file cannot be written; nothing is left behind then
  */
 export function writeAtomically(file: string, bytes: Uint8Array): void {
+  replaceFile(file, bytes.length, (temporary, target) =>
+    writeWhole(temporary, bytes, fs.statSync(target, { throwIfNoEntry: false })?.mode),
+  );
+}
+
+/**
+ * Replaces a file, or what a link leads to, with what `write` writes under a hidden name beside it.
+ *
+ * @param size its bytes, for the message; 0: not known
+ * @param write must not pause
+ * @throws InputError saying why the file cannot be written; nothing is left behind then
+ */
+export function replaceFile(file: string, size: number, write: (temporary: string, target: string) => void): void {
   const target = outputTarget(file);
   const temporary = path.join(path.dirname(target), hiddenName(target));
   try {
-    writeWhole(temporary, bytes, fs.statSync(target, { throwIfNoEntry: false })?.mode);
+    write(temporary, target);
     fs.renameSync(temporary, target);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
-    throw unwritable(file, bytes.length, error);
+    throw unwritable(file, size, error);
   }
 }
 
