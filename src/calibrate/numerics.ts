@@ -256,8 +256,8 @@ export interface WeighedRows {
   readonly importance: Float64Array;
 }
 
-/** Bins of half a step that tables of levels have. */
-const BINS = 512;
+/** Bins of half a step that tables of levels have: no two levels are equally near to what lies inside of one. */
+export const LEVEL_BINS = 512;
 /** Tables that `chooseTables` can tell apart. */
 const TABLES = 16;
 
@@ -275,7 +275,7 @@ export function chooseTables(
   groupSize: number,
 ): Uint8Array {
   const K = importance.length;
-  const byBin = new Int8Array(BINS * TABLES);
+  const byBin = new Int8Array(LEVEL_BINS * TABLES);
   tables.forEach((levels, t) => levels.forEach((level, bin) => (byBin[bin * TABLES + t] = level)));
   const chosen = new Uint8Array(step.length * Math.ceil(K / groupSize));
   const operands = new Operands();

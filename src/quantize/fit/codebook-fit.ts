@@ -1,5 +1,5 @@
 /** Which codebook, factors and row scales hold the weights of a layer best: see program/codebook.ts. */
-import { chooseTables, sumsByLevel, type WeighedRows } from '../../calibrate/numerics.js';
+import { LEVEL_BINS, chooseTables, sumsByLevel, type WeighedRows } from '../../calibrate/numerics.js';
 import { CODED_LIMIT, FACTORS, levelsOf, type Coding } from '../../program/codebook.js';
 
 /** Inputs that share a factor: 4 bits of it are an eighth of a bit a weight. */
@@ -108,20 +108,17 @@ function lloyd(
   return current;
 }
 
-/** Bins of half a step: no two levels are equally near to what lies inside of one. */
-const BINS = 512;
-
 /** The bin of a weight in steps: where the level nearest to it stands in a table of `nearestLevels`. */
 export function binOf(w: number): number {
-  return Math.max(0, Math.min(BINS - 1, Math.floor(2 * w) + BINS / 2));
+  return Math.max(0, Math.min(LEVEL_BINS - 1, Math.floor(2 * w) + LEVEL_BINS / 2));
 }
 
 /** By bin, the level nearest to what lies in it; halves go up. @param levels sorted */
 export function nearestLevels(levels: ArrayLike<number>): Int8Array {
-  const table = new Int8Array(BINS);
+  const table = new Int8Array(LEVEL_BINS);
   let next = 0;
-  for (let bin = 0; bin < BINS; bin++) {
-    const middle = (bin - BINS / 2) / 2 + 0.25;
+  for (let bin = 0; bin < LEVEL_BINS; bin++) {
+    const middle = (bin - LEVEL_BINS / 2) / 2 + 0.25;
     while (next + 1 < levels.length && Math.abs(levels[next + 1] - middle) <= Math.abs(levels[next] - middle)) next++;
     table[bin] = levels[next];
   }
