@@ -267,23 +267,14 @@ JOBS(to_sum, FINISH_SUM)
     {name##_narrow, name##_high, name##_lifted}, { name##_rows_narrow, name##_rows_high, name##_rows_lifted } \
   }
 enum { WITH_RESIDUAL = IVIT_ROWS + 1 };
+#define JOB_TABLE(order)                                                                                \
+  {                                                                                                     \
+    [IVIT_I8] = JOB_NAMES(to_i8##order), [IVIT_I16] = JOB_NAMES(to_i16##order),                         \
+    [IVIT_I32] = JOB_NAMES(to_i32##order), [IVIT_ROWS] = JOB_NAMES(to_i32##order),                      \
+    [WITH_RESIDUAL] = JOB_NAMES(to_sum##order),                                                         \
+  }
 /* [finished apart][output type, or WITH_RESIDUAL][x has row scales][path] */
-static job_function *const jobs[2][WITH_RESIDUAL + 1][2][3] = {
-    {
-        [IVIT_I8] = JOB_NAMES(to_i8),
-        [IVIT_I16] = JOB_NAMES(to_i16),
-        [IVIT_I32] = JOB_NAMES(to_i32),
-        [IVIT_ROWS] = JOB_NAMES(to_i32),
-        [WITH_RESIDUAL] = JOB_NAMES(to_sum),
-    },
-    {
-        [IVIT_I8] = JOB_NAMES(to_i8_apart),
-        [IVIT_I16] = JOB_NAMES(to_i16_apart),
-        [IVIT_I32] = JOB_NAMES(to_i32_apart),
-        [IVIT_ROWS] = JOB_NAMES(to_i32_apart),
-        [WITH_RESIDUAL] = JOB_NAMES(to_sum_apart),
-    },
-};
+static job_function *const jobs[2][WITH_RESIDUAL + 1][2][3] = {JOB_TABLE(), JOB_TABLE(_apart)};
 
 /* Whether a tile is finished before the next one's loop. native/test/compare.mjs compares the other order, too. */
 #ifndef FINISH_APART
