@@ -158,6 +158,7 @@ export function compose(outer: Layout, parts: readonly Part[]): Layout {
     piece = gcd(piece, part.layout.piece);
     for (const start of part.starts) piece = gcd(piece, start);
   }
+  if (parts.length === 1 && parts[0].starts.length === 1) return composeOne(outer, parts[0], piece);
   let length = 0;
   for (const part of parts) length += layoutSize(part.layout) / piece;
   const inner = newIndex(length);
@@ -182,6 +183,19 @@ export function compose(outer: Layout, parts: readonly Part[]): Layout {
   const fine = refine(outer, piece).index;
   const index = new Int32Array(fine.length);
   for (let i = 0; i < fine.length; i++) index[i] = fine[i] < 0 ? -1 : inner[fine[i]];
+  return { piece, index };
+}
+
+/** `compose` of one part that has one source: only what `outer` reads is looked up. */
+function composeOne(outer: Layout, { layout, starts: [start] }: Part, piece: number): Layout {
+  const [each, shift] = [layout.piece / piece, start / piece];
+  const index = refine(outer, piece).index.slice();
+  for (let i = 0; i < index.length; i++) {
+    if (index[i] < 0) continue;
+    const whole = Math.floor(index[i] / each);
+    const from = layout.index[whole];
+    index[i] = from < 0 ? -1 : (from - whole) * each + index[i] + shift;
+  }
   return { piece, index };
 }
 

@@ -11,6 +11,8 @@ export class Constant {
   /** The initializer's name where it is one. */
   readonly name: string;
   readonly #load: () => ConstantData;
+  /** Kept, as the question reads all data. */
+  #uniform: number | null | undefined;
 
   constructor(shape: readonly number[], kind: TensorKind, load: () => ConstantData, name = '') {
     this.shape = shape;
@@ -58,10 +60,11 @@ export class Constant {
 
   /** The value all elements share, or null. */
   get uniform(): number | null {
-    const data = this.data;
-    if (data.length === 0) return null;
-    for (let i = 1; i < data.length; i++) if (data[i] !== data[0]) return null;
-    return data[0];
+    if (this.#uniform === undefined) {
+      const data = this.data;
+      this.#uniform = data.length > 0 && data.every((v) => v === data[0]) ? data[0] : null;
+    }
+    return this.#uniform;
   }
 }
 

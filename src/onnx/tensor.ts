@@ -221,12 +221,11 @@ function byteCount(text: string, field: string, what: string): number {
 }
 
 function finish(data: Float32Array | Float64Array, tensor: OnnxTensor): Float32Array | Float64Array {
-  if (DATA_TYPES[tensor.dataType].kind === 'float')
-    for (let i = 0; i < data.length; i++)
-      if (data[i] !== data[i])
-        throw new InputError(
-          `${describe(tensor)} holds NaN (first at element ${i}): the model is damaged or training diverged`,
-        );
+  if (DATA_TYPES[tensor.dataType].kind === 'float' && data.includes(NaN))
+    throw new InputError(
+      `${describe(tensor)} holds NaN (first at element ${data.findIndex(Number.isNaN)}): the model is damaged or ` +
+        'training diverged',
+    );
   return data;
 }
 

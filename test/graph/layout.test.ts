@@ -168,6 +168,26 @@ describe('rearrangements', () => {
     );
   });
 
+  test('compose of one source, somewhere among the final ones, reads what the inner one reads', () => {
+    const setup = layoutOf(24).chain((inner) =>
+      fc.record({
+        inner: fc.constant(inner),
+        start: fc.constantFrom(0, 6, 12),
+        outer: fc
+          .array(fc.integer({ min: -1, max: layoutSize(inner) - 1 }), { minLength: 1, maxLength: 20 })
+          .map((index) => ({ piece: 1, index: Int32Array.from(index) })),
+      }),
+    );
+    fc.assert(
+      fc.property(setup, ({ inner, start, outer }) => {
+        const source = counting(24);
+        const sources = Float64Array.from([...counting(start).map((x) => -1 - x), ...source]);
+        const composed = compose(outer, [{ layout: inner, sizes: [24], starts: [start] }]);
+        expect(applyLayout(composed, sources)).toEqual(applyLayout(outer, applyLayout(inner, source)));
+      }),
+    );
+  });
+
   test('invert undoes a permutation', () => {
     fc.assert(
       fc.property(fc.shuffledSubarray([...Array(8).keys()], { minLength: 8 }), (index) => {

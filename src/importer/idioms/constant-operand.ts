@@ -1,4 +1,6 @@
+import type { Layout } from '../../graph/layout.js';
 import { broadcastShape } from '../constant.js';
+import type { Constant } from '../constant.js';
 import { isConstant, isOperation } from '../expr.js';
 import type { Idiom } from './idiom.js';
 import { timesConstant } from './product.js';
@@ -13,8 +15,9 @@ export const constantOperand: Idiom = {
     const spread = lowerer.broadcast(lowerer.lower(x), broadcastShape(x.shape, operand.shape)!);
     const { x: source, order } = lowerer.anyOrder(spread, x);
     const { rows, cols } = lowerer.node(source);
-    const value = lowerer.constantInOrder(operand.value, expr.shape, order);
-    const vector = perColumn(value, cols);
+    const row = wholeRow(operand.value, expr.shape, order, cols);
+    const value = row ?? lowerer.constantInOrder(operand.value, expr.shape, order);
+    const vector = row ?? perColumn(value, cols);
     if (expr.op === 'add') {
       const node = vector
         ? { op: 'affine' as const, rows, cols, x: source, scale: new Float32Array(cols).fill(1), shift: vector }
@@ -26,6 +29,14 @@ export const constantOperand: Idiom = {
     return lowerer.emit(expr, node, [operand], expr.shape, order);
   },
 };
+
+/** The row that a constant of one row, or of one number, is for all rows: what `perColumn` finds, without the copies. */
+function wholeRow(value: Constant, shape: readonly number[], order: Layout, cols: number): Float32Array | null {
+  if (value.size === 1) return new Float32Array(cols).fill(value.data[0]);
+  const lengths = [value.size, value.shape.at(-1), shape.at(-1)];
+  const isRow = lengths.every((length) => length === cols) && order.piece % cols === 0;
+  return isRow ? Float32Array.from(value.data) : null;
+}
 
 /** The one row that all rows equal, or null. */
 export function perColumn(value: Float32Array, cols: number): Float32Array | null {

@@ -24,6 +24,18 @@ describe('constant operands', () => {
     ]);
   });
 
+  test('a value per token is none per column where these are as many', async () => {
+    const { nodes } = await importAndCompare({
+      nodes: nodesOf(`
+        m = MatMul(x, square.weight)
+        r = Relu(m)
+        y = Add(r, square.bias)
+      `),
+      initializers: { 'square.weight': random([CHANNELS, TOKENS], 8), 'square.bias': random([TOKENS, 1], 9) },
+    });
+    expect(opsOf(nodes)).toEqual(['linear', 'activation', 'addConst']);
+  });
+
   test('a factor per token becomes a product', async () => {
     const { nodes } = await importAndCompare({
       nodes: nodesOf(`
