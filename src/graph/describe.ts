@@ -72,6 +72,10 @@ export function describeGraph(graph: Graph): GraphDescription {
   };
 }
 
+/** Multiply-adds of one image, of all products. */
+export const macsOfGraph = (graph: Graph): number =>
+  graph.nodes.reduce((sum, node) => sum + describeNode(node).macs, 0);
+
 function describeNode(node: GraphNode): LayerDescription {
   const { detail = '', parameters = 0, macs = 0 } = definitionOf(node).describe?.(node) ?? {};
   return { name: node.name, op: node.op, detail, shape: [node.rows, node.cols], parameters, macs };

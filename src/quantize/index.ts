@@ -2,6 +2,7 @@ import { openProducts } from '../calibrate/products.js';
 import { returnFreeMemory } from '../engine/free-memory.js';
 import { createOpRunner } from '../engine/runner.js';
 import { InputError } from '../errors.js';
+import { macsOfGraph } from '../graph/describe.js';
 import type { Graph } from '../graph/types.js';
 import { compareOutputs } from './compare-outputs.js';
 import { buildProgram } from './build/sequence.js';
@@ -126,10 +127,12 @@ export async function fitCalibrated(
 async function measure(quantization: Quantization, { options, onProgress }: QuantizeRequest): Promise<Sensitivities> {
   const { techniques, target } = quantization.scheme;
   if (techniques.sensitiveWork === 0 && target === null) return NOTHING_MEASURED;
+  const { sensitivityRuns, sensitivityMacs } = EFFORT_SETTINGS[options.effort];
+  const { graph, stages } = quantization.calibration;
   // Layers that share bits are some half of the candidates then.
-  const sensitivityRuns = EFFORT_SETTINGS[options.effort].sensitivityRuns * (target === null ? 1 : 2);
-  return keptOr(quantization.calibration.stages, 'sensitivities', () =>
-    measureSensitivities(quantization, sensitivityRuns, (done, total) => onProgress?.('sensitivity', done, total)),
+  const runs = Math.min(sensitivityRuns, sensitivityMacs / macsOfGraph(graph)) * (target === null ? 1 : 2);
+  return keptOr(stages, 'sensitivities', () =>
+    measureSensitivities(quantization, runs, (done, total) => onProgress?.('sensitivity', done, total)),
   );
 }
 
