@@ -86,7 +86,9 @@ export async function measureRanges(
     name: node.output![0],
     type: { tensorType: { elemType: FLOAT, shape: { dim: [] } } },
   }));
-  const graph = { ...model.graph, node: [...model.graph!.node!, ...nodes], output };
+  // ONNX Runtime runs what the last of the nodes needs first. So values are reduced as soon as they are there, and not
+  // all kept to the end.
+  const graph = { ...model.graph, node: [...model.graph!.node!, ...nodes.reverse()], output };
   const session = await openFloatModel(encodeModel({ ...model, graph }));
   const ranges = new Map<string, Range>();
   try {
