@@ -30,7 +30,7 @@ export const constantOperand: Idiom = {
   },
 };
 
-/** The row that a constant of one row, or of one number, is for all rows: what `perColumn` finds, without the copies. */
+/** The row that a constant of one row, or of one number, is for all rows: as `perColumn` finds it, without copies. */
 function wholeRow(value: Constant, shape: readonly number[], order: Layout, cols: number): Float32Array | null {
   if (value.size === 1) return new Float32Array(cols).fill(value.data[0]);
   const lengths = [value.size, value.shape.at(-1), shape.at(-1)];
