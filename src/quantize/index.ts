@@ -8,13 +8,14 @@ import { compareOutputs } from './compare-outputs.js';
 import { buildProgram } from './build/sequence.js';
 import { calibrate, holdOut, type Shared } from './calibration.js';
 import type { Calibration, Quantization } from './context.js';
-import { NOTHING_SENSITIVE } from './decide/bit-widths.js';
+import { NOTHING_SENSITIVE, type Sensitive } from './decide/bit-widths.js';
 import { chooseSensitive } from './decide/choose-bits.js';
 import { askedWeightBits, checkLayerBits, WEIGHT_LAYERS } from './decide/layer-bits.js';
 import { NOTHING_MEASURED, measureSensitivities, type Sensitivities } from './decide/sensitivity.js';
 import { errorOf } from './decide/share-bits.js';
 import { ValueEncodings } from './decide/value-encodings.js';
 import { EFFORT_SETTINGS } from './effort.js';
+import { attentionAsProducts, deservesFiner, everythingSensitive, nearer } from './finer.js';
 import { FloatPasses } from './float-passes.js';
 import type { QuantizeOptions } from './options.js';
 import { separateOutputRows } from './output-rows.js';
@@ -81,11 +82,45 @@ export async function quantizeGraph(request: QuantizeRequest, shared: Shared = {
   try {
     const calibration = await calibrate(request, holdOut(images), scheme, { ...shared, passes });
     returnFreeMemory();
-    return await fitCalibrated(request, calibration, scheme, shared.sizeOf);
+    const built = await fitCalibrated(request, calibration, scheme, shared.sizeOf);
+    if (!deservesFiner(graph, scheme, built)) return built;
+    return await withFineAttention(request, scheme, built);
   } finally {
     if (shared.passes === undefined) await passes.close();
   }
 }
+
+/** A result that more bits everywhere else did not mend, or one where attention's operands have more bits too. */
+async function withFineAttention(
+  request: QuantizeRequest,
+  scheme: Scheme,
+  built: QuantizeResult,
+): Promise<QuantizeResult> {
+  if (request.statistics?.given !== undefined || !request.graph.nodes.some(({ op }) => op === 'attention'))
+    return built;
+  const graph = attentionAsProducts(request.graph);
+  const passes = new FloatPasses();
+  try {
+    const calibration = await calibrate({ ...request, graph }, holdOut(request.images), scheme, { passes });
+    const products = await openProducts(calibration.threads);
+    try {
+      const encodings = new ValueEncodings(calibration, scheme, allSensitive(calibration, scheme));
+      const quantization = { calibration, scheme, encodings, products };
+      const finest = await build(quantization, NOTHING_MEASURED, request);
+      const { statistics, floatLogits } = built;
+      return nearer(built, { ...finest, statistics, floatLogits });
+    } finally {
+      await products.close();
+    }
+  } finally {
+    await passes.close();
+  }
+}
+
+const allSensitive = ({ graph }: Calibration, scheme: Scheme): Sensitive => ({
+  ...everythingSensitive(graph),
+  weightBits: askedWeightBits(graph, scheme.layerWeightBits),
+});
 
 /** Builds the integer program from calibration data, and compares it with the float model on the images held out. */
 export async function fitCalibrated(
@@ -100,14 +135,20 @@ export async function fitCalibrated(
     const sensitivities = await measure({ calibration, scheme, encodings: undecided, products }, request);
     returnFreeMemory();
     const { sensitiveWork, poorWork } = scheme.techniques;
-    const buildWith = (weightBits: ReadonlyMap<string, number>, errors: Sensitivities, own = calibration) => {
-      const sensitive = chooseSensitive(errors, sensitiveWork, poorWork);
-      const encodings = new ValueEncodings(own, scheme, { ...sensitive, weightBits });
+    const buildOf = (sensitive: Sensitive, errors: Sensitivities, own = calibration) => {
+      const encodings = new ValueEncodings(own, scheme, sensitive);
       return build({ calibration: own, scheme, encodings, products }, errors, request);
     };
+    const buildWith = (weightBits: ReadonlyMap<string, number>, errors: Sensitivities, own = calibration) =>
+      buildOf({ ...chooseSensitive(errors, sensitiveWork, poorWork), weightBits }, errors, own);
     const { graph, stages } = calibration;
     const { target } = scheme;
-    if (target === null) return await buildWith(askedWeightBits(graph, scheme.layerWeightBits), sensitivities);
+    if (target === null) {
+      const built = await buildWith(askedWeightBits(graph, scheme.layerWeightBits), sensitivities);
+      if (!deservesFiner(graph, scheme, built)) return built;
+      const own = { ...calibration, stages: named(stages, 'finer: ') };
+      return nearer(built, await buildOf(allSensitive(calibration, scheme), sensitivities, own));
+    }
     const { widths: layers } = sensitivities;
     return await buildToTarget({
       ...{ graph, target, layers, sizeOf },

@@ -1,0 +1,98 @@
+/** Small networks that come out far from float are built again, with more bits throughout. */
+import { definitionOf } from '../graph/nodes/index.js';
+import type { AttentionNode, Graph, GraphNode } from '../graph/types.js';
+import { MAX_FINE_KEYS } from './build/scores.js';
+import type { Sensitive } from './decide/bit-widths.js';
+import type { Scheme } from './schemes/scheme.js';
+
+/** How far each output is from float, in dB. */
+interface Measured {
+  readonly outputs: readonly { readonly sqnrDb: number }[];
+}
+
+/** An output farther from float than this is worth another build. */
+const FAR_DB = 22;
+
+/** Multiply-adds of an image up to which a network is small: four times as many take a few milliseconds. */
+const SMALL_WORK = 2 ** 28;
+
+/**
+ * Whether another build with more bits is worth its time, and the work that it adds to every image: of a small network
+ * whose errors come through so strongly that what was measured of each of them alone did not tell. Who asks for few
+ * bits of weights wants a small file, and keeps it.
+ */
+export function deservesFiner(graph: Graph, { techniques }: Scheme, built: Measured): boolean {
+  const { residualPlanes, poorWork } = techniques;
+  return residualPlanes && poorWork >= 1 && farthestDb(built) < FAR_DB && workOf(graph) <= SMALL_WORK;
+}
+
+/** Of two results the one whose farthest output is nearer to float. */
+export function nearer<T extends Measured>(a: T, b: T): T {
+  return farthestDb(b) > farthestDb(a) ? b : a;
+}
+
+/** In dB; an output that is always zero tells nothing. */
+const farthestDb = ({ outputs }: Measured): number =>
+  outputs.reduce((least, { sqnrDb }) => (sqnrDb < least ? sqnrDb : least), Infinity);
+
+const workOf = ({ nodes }: Graph): number =>
+  nodes.reduce((sum, node) => sum + (definitionOf(node).describe?.(node).macs ?? 0), 0);
+
+/** More bits for every input, all softmax weights and all layers' weights. */
+export function everythingSensitive({ nodes }: Graph): Omit<Sensitive, 'weightBits'> {
+  const fineSoftmax = nodes.filter((node) => node.op === 'attention' && node.keys <= MAX_FINE_KEYS);
+  return {
+    inputs: new Set(nodes.map(({ id }) => id)),
+    softmax: new Set(fineSoftmax.map(({ id }) => id)),
+    weights: new Set(nodes.map(({ id }) => id)),
+  };
+}
+
+/** The graph with every attention as products and a softmax, whose operands have 16 bits. */
+export function attentionAsProducts(graph: Graph): Graph {
+  return { ...graph, nodes: graph.nodes.flatMap((node) => (node.op === 'attention' ? productsOf(node) : [node])) };
+}
+
+/** What a softmax cannot tell from −∞ beside scores of a sensible size; less would take the bits of these. */
+const LOWEST_BIAS = -1e4;
+
+/** Nodes that compute an attention, the last under its id. */
+function productsOf(node: AttentionNode): GraphNode[] {
+  const { id, name, rows, cols, q, k, v, batch, heads, queries, keys, dim, valueDim } = node;
+  const named = (step: string, cols: number) => ({ id: `${id}#${step}`, name: `${name}.${step}`, rows, cols });
+  const scores = named('scores', heads * keys);
+  const scaled = named('scaled', heads * keys);
+  const biased = named('biased', heads * keys);
+  const weights = { ...named('weights', keys), rows: rows * heads };
+  const bias = biasOf(node);
+  return [
+    { op: 'matmul', ...scores, a: q, b: k, batch, heads, m: queries, n: keys, dim },
+    {
+      ...{ op: 'affine', ...scaled, x: scores.id },
+      scale: Float32Array.from({ length: scaled.cols }, (_, c) => node.scale[Math.floor(c / keys)]),
+      shift: new Float32Array(scaled.cols),
+    },
+    ...(bias === null ? [] : [{ op: 'addConst' as const, ...biased, x: scaled.id, value: bias }]),
+    { op: 'softmax', ...weights, x: bias === null ? scaled.id : biased.id },
+    {
+      ...{ op: 'matmul', id, name, rows, cols },
+      a: { source: weights.id, stride: heads * keys, rows: null, offset: 0, headStride: keys },
+      b: { ...v, transposed: true },
+      ...{ batch, heads, m: queries, n: valueDim, dim: keys },
+    },
+  ];
+}
+
+/** [batch·queries, heads·keys] */
+function biasOf({ bias, batch, biasBatch, biasHeads, heads, queries, keys }: AttentionNode): Float32Array | null {
+  if (bias === null) return null;
+  const value = new Float32Array(batch * queries * heads * keys);
+  let at = 0;
+  for (let w = 0; w < batch; w++)
+    for (let i = 0; i < queries; i++)
+      for (let h = 0; h < heads; h++) {
+        const from = (((w % biasBatch) * biasHeads + (h % biasHeads)) * queries + i) * keys;
+        for (let j = 0; j < keys; j++) value[at++] = Math.max(LOWEST_BIAS, bias[from + j]);
+      }
+  return value;
+}
