@@ -22,7 +22,7 @@ function warnIfPoor({ outputs, layers, constantOutputs }: QuantizeSummary): void
   const telling = outputs.filter(({ name }) => !constantOutputs.includes(name));
   if (!isPoor(telling)) return;
   const { name, top1Agreement, sqnrDb } = telling.reduce((a, b) => (b.sqnrDb < a.sqnrDb ? b : a));
-  const worst = worstLayers(layers, WORST_LAYERS).map((layer) => `${layer.name} (${layer.sqnrDb.toFixed(1)} dB)`);
+  const worst = worstLayers(layers, WORST_LAYERS).map((layer) => `${layer.name} (${decibels(layer.sqnrDb)} dB)`);
   warn(
     `the integer model agrees poorly with the float model ` +
       `(${outputs.length === 1 ? '' : `${name}: `}${top1Agreement === null ? '' : `${percent(top1Agreement)}, `}` +

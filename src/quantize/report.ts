@@ -70,7 +70,8 @@ export function isPoor(outputs: readonly Pick<OutputAgreement, 'images' | 'top1A
   });
 }
 
-/** The `count` layers whose outputs are farthest from float, worst first. */
+/** The `count` layers whose outputs are farthest from float, worst first; those that are always zero tell nothing. */
 export function worstLayers<T extends Pick<LayerReport, 'sqnrDb'>>(layers: readonly T[], count: number): T[] {
-  return [...layers].sort((a, b) => a.sqnrDb - b.sqnrDb).slice(0, count);
+  const orderOf = ({ sqnrDb }: T): number => (Number.isNaN(sqnrDb) ? Infinity : sqnrDb);
+  return [...layers].sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : Number(orderOf(a) > orderOf(b)))).slice(0, count);
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { evaluateGraph, importModel } from '../../src/importer/index.js';
 import { operandsOf } from '../../src/graph/nodes/index.js';
-import type { Graph, GraphNode } from '../../src/graph/types.js';
+import type { Graph, GraphNode, LinearNode } from '../../src/graph/types.js';
 import { decodeModel, encodeModel } from '../../src/program/model.js';
 import type { LinearOp, Program } from '../../src/program/types.js';
 import { DEFAULT_OPTIONS, quantizeGraph } from '../../src/quantize/index.js';
@@ -95,6 +95,23 @@ describe('output rows apart', () => {
     const separated = separateOutputRows(withBias);
     expect(tiedOf(separated).length).toBeGreaterThan(0);
     await expectSame(withBias, separated, name);
+  });
+
+  it('an MLP that gives nothing costs nothing', async () => {
+    const name = 'hf_vit_eager_ts_opset17';
+    const graph = await graphOf(name);
+    const fc1 = graph.nodes.find(({ id }) =>
+      graph.nodes.some((node) => node.op === 'activation' && node.x === id),
+    ) as LinearNode;
+    const silent = { ...fc1, weight: fc1.weight.map(() => 0), bias: fc1.bias.map(() => 0) };
+    const images = (await zooImages(zooModel(name))).map(({ pixels }) => pixels);
+    const { agreement } = await quantizeGraph({
+      graph: { ...graph, nodes: graph.nodes.map((node) => (node === fc1 ? silent : node)) },
+      images,
+      normalization: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+      options: { ...DEFAULT_OPTIONS, kernels: 'lut' },
+    });
+    expect(agreement.sqnrDb).toBeGreaterThan(25);
   });
 
   it.each([

@@ -24,4 +24,6 @@ test('the worst layers come first, and no more than asked for', () => {
   const layers = [30, -Infinity, 12, 40].map((sqnrDb) => ({ sqnrDb }));
   expect(worstLayers(layers, 2).map(({ sqnrDb }) => sqnrDb)).toEqual([-Infinity, 12]);
   expect(layers.map(({ sqnrDb }) => sqnrDb)).toEqual([30, -Infinity, 12, 40]);
+  const others = [NaN, 30, Infinity, NaN, 12, Infinity].map((sqnrDb) => ({ sqnrDb }));
+  expect(worstLayers(others, 3).map(({ sqnrDb }) => sqnrDb)).toEqual([12, 30, NaN]);
 });

@@ -132,7 +132,8 @@ export class InputEncodings {
     if (!this.has16BitReader(id)) return { out, scale, center };
     const { min, max } = this.statistics.get(id)!;
     const room = scale.reduce((most, s, c) => Math.max(most, (max[c] - center[c]) / s, (center[c] - min[c]) / s), 0);
-    const factor = (room * MARGIN_16) / QUANTIZED_LIMIT_16;
+    // Of a value that is always zero nothing tells how far it could reach.
+    const factor = ((room || QUANTIZED_LIMIT) * MARGIN_16) / QUANTIZED_LIMIT_16;
     return { out: { type: 'i16' }, scale: scale.map((s) => s * factor), center };
   }
 
