@@ -33,6 +33,9 @@ import { multiply, reduceConstant, resultKind, softmaxRows, viewConstants } from
 /** Higher powers are taken by logarithms. */
 const MAX_POWER = 8;
 
+/** What exporters write for no bound: the largest float32, or infinity. */
+const FLOAT_MAX = 3.4e38;
+
 type ConvAttributes = Required<Pick<Attributes, 'strides' | 'pads' | 'dilations'>> & Pick<Attributes, 'group'>;
 
 /**
@@ -85,6 +88,8 @@ export class ExprBuilder {
   }
 
   sub(a: Expr, b: Expr): Expr {
+    // Differences of integers are integers.
+    if (isConstant(a) && isConstant(b)) return this.fold([a.value, b.value], (x, y) => x - y);
     return this.add(a, this.mul(b, this.scalar(-1)));
   }
 
@@ -98,7 +103,10 @@ export class ExprBuilder {
     [a, b] = this.#operands(a, b);
     if (isConstant(a) && isConstant(b)) return this.fold([a.value, b.value], Math[op]);
     if (isConstant(a)) [a, b] = [b, a];
-    if (op === 'max' && scalarValue(b) === 0) return this.scalarOp('relu', a);
+    const bound = scalarValue(b);
+    if (op === 'max' && bound === 0) return this.scalarOp('relu', a);
+    const isOpen = bound !== null && (op === 'max' ? bound <= -FLOAT_MAX : bound >= FLOAT_MAX);
+    if (isOpen && sameShape(this.#broadcast(a.shape, b.shape), a.shape)) return a;
     return this.#elementwise(op, [a, b]);
   }
 
@@ -121,6 +129,7 @@ export class ExprBuilder {
 
   scalarOp(op: ScalarOp, x: Expr): Expr {
     if (isConstant(x)) return this.fold([x.value], scalarFunctions[op]);
+    if (op === 'exp' && isOperation(x, 'log')) return x.inputs[0];
     // Repeated afterwards, so that the product or sum it goes into can do without.
     if (x.op === 'view' && x.broadcastOf) return this.expand(this.scalarOp(op, x.broadcastOf), x.shape);
     return this.#operation(op, x.shape, [x]);

@@ -1,7 +1,6 @@
 /** Arithmetic on constants. */
-import { InputError } from '../errors.js';
 import { applyLayout, type Layout } from '../graph/layout.js';
-import { Constant, sizeOf } from './constant.js';
+import { broadcastIndex, Constant, sizeOf } from './constant.js';
 
 /** What an operation on constants gives. */
 export const resultKind = (inputs: readonly Constant[]): Constant['kind'] =>
@@ -22,7 +21,7 @@ export function viewConstants(sources: readonly Constant[], layout: Layout, shap
   return Constant.of(shape, kind, applyLayout(layout, joined), named?.name ?? '');
 }
 
-/** Batched product of a [batch, n, k] and b [batch, k, m], either of which may have one matrix for all. */
+/** Batched product of a [batch, n, k] and b [batch, k, m], whose batch axes broadcast. */
 export function multiply(
   a: Constant,
   b: Constant,
@@ -32,16 +31,12 @@ export function multiply(
   const count = sizeOf(batch);
   const [x, y] = [a.data, b.data];
   const one = new Float64Array(count * n * m);
-  const step = (constant: Constant): number =>
-    constant.size === constant.shape.at(-1)! * constant.shape.at(-2)! ? 0 : 1;
-  const [stepA, stepB] = [step(a), step(b)];
-  if ((stepA && a.size !== count * n * k) || (stepB && b.size !== count * k * m))
-    throw new InputError('a product of constants broadcasts over some of several axes, which is not supported');
+  const [ofA, ofB] = [a, b].map(({ shape }) => broadcastIndex(shape.slice(0, -2), batch));
   for (let w = 0; w < count; w++)
     for (let i = 0; i < n; i++)
       for (let l = 0; l < k; l++) {
-        const factor = x[(stepA * w * n + i) * k + l];
-        const row = (stepB * w * k + l) * m;
+        const factor = x[(ofA[w] * n + i) * k + l];
+        const row = (ofB[w] * k + l) * m;
         const out = (w * n + i) * m;
         for (let j = 0; j < m; j++) one[out + j] += factor * y[row + j];
       }
@@ -86,7 +81,7 @@ export function reduceConstant(
   }
   if (op === 'mean') {
     const count = data.length / Math.max(1, out.length);
-    for (let i = 0; i < out.length; i++) out[i] /= count;
+    for (let i = 0; i < out.length; i++) out[i] = x.kind === 'int' ? Math.trunc(out[i] / count) : out[i] / count;
   }
   return Constant.of(shape, x.kind, out, x.name);
 }

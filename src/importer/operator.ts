@@ -12,8 +12,8 @@ export interface OperatorServices {
   readonly builder: ExprBuilder;
   /** A tensor's data, read when asked for. */
   readonly constant: (tensor: OnnxTensor) => Constant;
-  /** Translates a subgraph (of If) and returns its outputs. */
-  readonly subgraph: (graph: OnnxGraph) => readonly Expr[];
+  /** Translates a subgraph (of If, or one turn of a loop) with its inputs, and returns its outputs. */
+  readonly subgraph: (graph: OnnxGraph, inputs?: readonly Expr[]) => readonly Expr[];
 }
 
 /** One ONNX node with its inputs, attributes and opset version, as operators see it. */

@@ -22,11 +22,13 @@ import { convolutionOperators } from './operators/convolution.js';
 import { fusedOperators } from './operators/fused.js';
 import { layoutOperators } from './operators/layout.js';
 import { normalizationOperators } from './operators/normalization.js';
+import { loopOperators } from './operators/loops.js';
 import { mixtureOperators } from './operators/mixture.js';
 import { poolingOperators } from './operators/pooling.js';
 import { reductionOperators } from './operators/reduction.js';
 import { resizeOperators } from './operators/resize.js';
 import { samplingOperators } from './operators/sampling.js';
+import { scatterOperators } from './operators/scatter.js';
 import { sequenceOperators } from './operators/sequence.js';
 import { nodeName, operatorName, problemAt, Unsupported, UnsupportedModelError } from './problems.js';
 
@@ -38,10 +40,12 @@ const operators: Readonly<Record<string, Operator>> = {
   ...convolutionOperators,
   ...normalizationOperators,
   ...mixtureOperators,
+  ...loopOperators,
   ...poolingOperators,
   ...resizeOperators,
   ...reductionOperators,
   ...samplingOperators,
+  ...scatterOperators,
   ...sequenceOperators,
   ...fusedOperators,
   ...idiomOperators,
@@ -192,12 +196,17 @@ class Translation {
     const services: OperatorServices = {
       builder: this.builder,
       constant: (tensor) => this.#constant(tensor),
-      subgraph: (graph) =>
-        this.run(
+      subgraph: (graph, inputs = []) => {
+        const inner = new Scope(graph, (name) => this.#find(name, scope));
+        graph.inputs.forEach(({ name }, i) => {
+          if (i < inputs.length) inner.set(name, inputs[i]);
+        });
+        return this.run(
           graph.nodes,
-          new Scope(graph, (name) => this.#find(name, scope)),
+          inner,
           graph.outputs.map(({ name }) => name),
-        ),
+        );
+      },
     };
     for (const node of nodes) {
       const results = atNode(node, () => this.#apply(node, scope, services));
@@ -284,6 +293,6 @@ function unknownOperator(node: OnnxNode, producer: string): ReturnType<typeof pr
     'this operator is no part of a Vision Transformer as known here',
     producer === 'pytorch'
       ? 'the architecture is not supported: see which are in the documentation'
-      : 'export the model with torch.onnx (opset 11 to 26); other architectures are not supported',
+      : 'export the model with torch.onnx (opset 7 to 26); other architectures are not supported',
   );
 }

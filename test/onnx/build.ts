@@ -38,6 +38,10 @@ export interface NodeSpec {
 export interface GraphSpec {
   readonly nodes: readonly NodeSpec[];
   readonly outputs: readonly string[];
+  /** Of the body of a loop: what each turn is given, with the element type. */
+  readonly given?: Readonly<Record<string, number>>;
+  /** Element types of its outputs that are no float32. */
+  readonly types?: Readonly<Record<string, number>>;
 }
 
 export interface ModelSpec extends GraphSpec {
@@ -124,7 +128,12 @@ function graphMessage(spec: GraphSpec): Record<string, unknown> {
   return {
     name: 'graph',
     node: spec.nodes.map(nodeMessage),
-    output: spec.outputs.map((name) => ({ name, type: { tensorType: { elemType: 1 } } })),
+    // Counters and conditions are single numbers.
+    input: Object.entries(spec.given ?? {}).map(([name, elemType]) => ({
+      name,
+      type: { tensorType: { elemType, ...(elemType !== 1 && { shape: { dim: [] } }) } },
+    })),
+    output: spec.outputs.map((name) => ({ name, type: { tensorType: { elemType: spec.types?.[name] ?? 1 } } })),
   };
 }
 

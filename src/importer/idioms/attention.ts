@@ -1,6 +1,15 @@
 import { broadcastData, sizeOf, type Constant } from '../constant.js';
-import { isConstant, isOperation, isReshape, scalarValue, type Expr, type OperationExpr } from '../expr.js';
-import { applyLayout, invert, permute, refine } from '../../graph/layout.js';
+import {
+  isConstant,
+  isOperation,
+  isReshape,
+  scalarValue,
+  type Expr,
+  type OperationExpr,
+  type ViewExpr,
+} from '../expr.js';
+import { ExprBuilder } from '../expr-builder.js';
+import { applyLayout, coarsen, invert, permute, refine, sameLayout } from '../../graph/layout.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import { Unsupported } from '../problems.js';
 import type { Idiom } from './idiom.js';
@@ -18,24 +27,22 @@ export const attention: Idiom = {
     if (!isOperation(expr, 'matmul')) return null;
     const [probabilities, v] = expr.inputs;
     const softmax = softmaxInput(throughReshapes(probabilities));
-    if (softmax === null) return null;
+    if (softmax === null) return transposedProduct(expr, lowerer);
     const [queries, keys] = probabilities.shape.slice(-2);
     const groups = sizeOf(expr.shape.slice(0, -2));
     const scores = peelScores(softmax, { groups, queries, keys });
     if (!scores || sizeOf(probabilities.shape) !== groups * queries * keys) return null;
 
     const { product, scale, bias, terms } = scores;
-    const q = withoutFactor(product.inputs[0], groups, scale);
-    const k = withoutFactor(product.inputs[1], groups, scale);
+    const q = withoutFactor(product.q, groups, scale);
+    const k = withoutFactor(product.k, groups, scale);
     const batchShape = product.shape.slice(0, -2);
     if (terms.length > 0 && (scale[0] === 0 || scale.some((factor) => factor !== scale[0]))) return null;
     const innerDim = q.shape.at(-1)!;
     const valueDim = v.shape.at(-1)!;
-    const swap = [...batchShape.keys(), batchShape.length + 1, batchShape.length];
-    const keysByDim = lowerer.broadcast(lowerer.lower(k), [...batchShape, innerDim, keys]);
     const plain = {
       q: lowerer.broadcast(lowerer.lower(q), [...batchShape, queries, innerDim]),
-      k: lowerer.rearranged(keysByDim, permute(keysByDim.shape, swap), [...batchShape, keys, innerDim]),
+      k: swapped(lowerer.broadcast(lowerer.lower(k), [...batchShape, innerDim, keys]), lowerer),
     };
     const whole = terms.length === 0 ? plain : withTerms(plain, terms, scale[0], lowerer);
     const dim = whole.q.shape.at(-1)!;
@@ -110,11 +117,53 @@ function groupOrder(
 function throughReshapes(expr: Expr): Expr {
   if (expr.op !== 'view' || !isReshape(expr)) return expr;
   const [source] = expr.sources;
-  return source.shape.at(-1) === expr.shape.at(-1) && source.shape.at(-2) === expr.shape.at(-2) ? source : expr;
+  return source.shape.at(-1) === expr.shape.at(-1) ? source : expr;
+}
+
+/** The last two axes change places. */
+const swap = ({ length }: readonly number[]): number[] =>
+  Array.from({ length }, (_, i) => (i < length - 2 ? i : 2 * length - 3 - i));
+
+const transposed = (builder: ExprBuilder, x: Expr): Expr => builder.transpose(x, swap(x.shape));
+
+function swapped(lowered: Lowered, lowerer: Lowerer): Lowered {
+  const { shape } = lowered;
+  const perm = swap(shape);
+  return lowerer.rearranged(
+    lowered,
+    permute(shape, perm),
+    perm.map((axis) => shape[axis]),
+  );
+}
+
+/** vᵀ·softmax(…)ᵀ, as JAX writes attention: the transpose of softmax(…)·v. */
+function transposedProduct(expr: OperationExpr, lowerer: Lowerer): Lowered | null {
+  const [v, probabilities] = expr.inputs;
+  const [rows, cols] = probabilities.shape.slice(-2);
+  const found = probabilities.op === 'view' ? swappedSource(probabilities, rows, cols) : null;
+  if (found === null || softmaxInput(found) === null) return null;
+  const builder = new ExprBuilder();
+  const turned = builder.reshape(found, [...probabilities.shape.slice(0, -2), cols, rows]);
+  const product = builder.matmul(turned, transposed(builder, v));
+  const { shape } = product;
+  return lowerer.rearranged(
+    lowerer.lower({ ...product, origin: expr.origin }),
+    permute(shape, swap(shape)),
+    expr.shape,
+  );
+}
+
+/** The source of which a view [groups, rows, cols] is the transpose, matrix by matrix; null where it is none. */
+function swappedSource({ sources, layout, shape }: ViewExpr, rows: number, cols: number): Expr | null {
+  const size = sizeOf(shape);
+  if (sources.length !== 1 || sizeOf(sources[0].shape) !== size) return null;
+  const turned = permute([size / (rows * cols), cols, rows], [0, 2, 1]);
+  return sameLayout(layout, coarsen(turned, [size])) ? sources[0] : null;
 }
 
 interface Scores {
-  readonly product: OperationExpr;
+  /** q·kᵀ: q is [...leading, queries, dim], k [...leading, dim, keys]. */
+  readonly product: { readonly q: Expr; readonly k: Expr; readonly shape: readonly number[] };
   /** One factor for each of the leading axes' positions. */
   readonly scale: Float64Array;
   readonly bias: Float64Array | null;
@@ -128,17 +177,26 @@ function peelScores(softmaxInput: Expr, of: ScoreShape): Scores | null {
   const terms: ScoreTerm[] = [];
   const scale = new Float64Array(groups).fill(1);
   let bias: Float64Array | null = null;
+  // Whether what is looked at now is the scores' transpose.
+  let isSwapped = false;
   for (let expr = softmaxInput; ;) {
+    const [rows, cols] = isSwapped ? [keys, queries] : [queries, keys];
     if (!('inputs' in expr)) {
-      if (expr.op !== 'view' || !isReshape(expr)) return null;
+      if (expr.op !== 'view') return null;
+      if (!isReshape(expr)) {
+        if (swappedSource(expr, rows, cols) === null) return null;
+        isSwapped = !isSwapped;
+      }
       [expr] = expr.sources;
       continue;
     }
     if (expr.op === 'matmul') {
-      const isProduct = sizeOf(expr.shape.slice(0, -2)) === groups && expr.shape.at(-2) === queries;
-      return isProduct && expr.shape.at(-1) === keys ? { product: expr, scale, bias, terms } : null;
+      const isProduct = sizeOf(expr.shape.slice(0, -2)) === groups && expr.shape.at(-2) === rows;
+      return isProduct && expr.shape.at(-1) === cols
+        ? { product: productOf(expr, isSwapped), scale, bias, terms }
+        : null;
     }
-    if (expr.op === 'add' && !expr.inputs.some(isConstant)) {
+    if (expr.op === 'add' && !isSwapped && !expr.inputs.some(isConstant)) {
       const { inputs, shape } = expr;
       const found = inputs.map((input) => scoreTerms(input, shape, of, scale[0]));
       const at = found.findIndex((some) => some !== null);
@@ -155,13 +213,22 @@ function peelScores(softmaxInput: Expr, of: ScoreShape): Scores | null {
       if (!factors) return null;
       for (let g = 0; g < groups; g++) scale[g] *= factors[g];
     } else {
-      const spread = broadcastData(operand.value, expr.shape);
+      const given = broadcastData(operand.value, expr.shape);
+      const spread = isSwapped ? applyLayout(permute([groups, rows, cols], [0, 2, 1]), given) : given;
       const each = spread.length / groups;
       bias ??= new Float64Array(spread.length);
       for (let i = 0; i < spread.length; i++) bias[i] += scale[Math.floor(i / each)] * spread[i];
     }
     expr = x;
   }
+}
+
+/** The operands of q·kᵀ, or of its transpose k·qᵀ. */
+function productOf({ inputs: [a, b], shape }: OperationExpr, isSwapped: boolean): Scores['product'] {
+  if (!isSwapped) return { q: a, k: b, shape };
+  const builder = new ExprBuilder();
+  const [q, k] = [b, a].map((x) => transposed(builder, x));
+  return { q, k, shape: [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!] };
 }
 
 /** The factor of each leading position where a constant is the same within the last two axes, else null. */

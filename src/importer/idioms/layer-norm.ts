@@ -1,9 +1,9 @@
-import { isOperation, scalarValue, type Expr, type OperationExpr } from '../expr.js';
+import { isOperation, type Expr, type OperationExpr } from '../expr.js';
 import { coarsen, refine } from '../../graph/layout.js';
 import type { Lowered, Lowerer } from '../lower.js';
 import { sizeOf } from '../constant.js';
 import type { Operator, OperatorContext } from '../operator.js';
-import { sameExpr } from '../expr.js';
+import { centredOf, inverseDeviation, isSame, rewritten } from './deviation.js';
 import { withAxesLast, type Runs } from './along-axes.js';
 import type { Idiom } from './idiom.js';
 
@@ -16,7 +16,9 @@ export const layerNorm: Idiom = {
   },
   lower(expr, lowerer) {
     const found = isOperation(expr, 'normalize') ? operatorOf(expr) : isOperation(expr, 'mul') && decomposed(expr);
-    return found ? withAxesLast(expr, found, lowerer, (runs) => normalized(expr, found, runs, lowerer)) : null;
+    if (found) return withAxesLast(expr, found, lowerer, (runs) => normalized(expr, found, runs, lowerer));
+    const other = 'inputs' in expr ? rewritten(expr) : null;
+    return other && lowerer.lower(other);
   },
 };
 
@@ -47,27 +49,8 @@ interface Decomposed {
 function decomposed(expr: OperationExpr): Decomposed | null {
   for (const [centred, inverse] of [expr.inputs, [...expr.inputs].reverse()]) {
     const found = centredOf(centred);
-    if (!found || !isOperation(inverse, 'reciprocal') || !isOperation(inverse.inputs[0], 'sqrt')) continue;
-    const [sum] = inverse.inputs[0].inputs;
-    if (!isOperation(sum, 'add')) continue;
-    const epsilon = scalarValue(sum.inputs[1]);
-    const averaged = sum.inputs[0];
-    if (epsilon === null || !isOperation(averaged, 'mean')) continue;
-    const [square] = averaged.inputs;
-    if (!isOperation(square, 'mul') || averaged.attributes.axes!.join() !== found.axes.join()) continue;
-    if (square.inputs.every((factor) => sameExpr(factor, centred))) return { ...found, epsilon };
-  }
-  return null;
-}
-
-/** The x of x − mean(x), and the axes of the mean. */
-function centredOf(expr: Expr): Omit<Decomposed, 'epsilon'> | null {
-  if (!isOperation(expr, 'add')) return null;
-  for (const [x, negated] of [expr.inputs, [...expr.inputs].reverse()]) {
-    if (!isOperation(negated, 'mul') || scalarValue(negated.inputs[1]) !== -1) continue;
-    const [averaged] = negated.inputs;
-    if (!isOperation(averaged, 'mean') || !sameExpr(averaged.inputs[0], x)) continue;
-    return { x, axes: averaged.attributes.axes! };
+    const deviation = found && inverseDeviation(inverse);
+    if (deviation && deviation.share === 1 && isSame(deviation, found)) return { ...found, epsilon: deviation.epsilon };
   }
   return null;
 }

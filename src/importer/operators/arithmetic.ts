@@ -20,7 +20,8 @@ const div: Operator = (c) => {
 
 const pow: Operator = (c) => {
   const [base, exponent] = [c.input(0), c.input(1)];
-  if (isConstant(base) && isConstant(exponent)) return c.b.fold([base.value, exponent.value], (x, y) => x ** y);
+  if (isConstant(base) && isConstant(exponent))
+    return c.b.fold([base.value, exponent.value], (x, y) => x ** y, base.value.kind);
   const power = scalarValue(exponent);
   if (power === null)
     throw new Unsupported('the exponent is no single constant', 'export the model with constant exponents');
@@ -81,10 +82,17 @@ const gemm: Operator = (c) => {
 export const arithmeticOperators: Readonly<Record<string, Operator>> = {
   Add: (c) => c.b.add(c.input(0), c.input(1)),
   Sum: (c) => c.inputs.map((_, i) => c.input(i)).reduce((a, b) => c.b.add(a, b)),
+  Mean(c) {
+    const sum = c.inputs.map((_, i) => c.input(i)).reduce((a, b) => c.b.add(a, b));
+    return c.b.mul(sum, c.b.scalar(1 / c.inputs.length));
+  },
   Sub: (c) => c.b.sub(c.input(0), c.input(1)),
   Mul: (c) => c.b.mul(c.input(0), c.input(1)),
   Div: div,
-  Neg: (c) => c.b.mul(c.input(0), c.b.scalar(-1)),
+  Neg(c) {
+    const x = c.input(0);
+    return isConstant(x) ? c.b.fold([x.value], (v) => -v) : c.b.mul(x, c.b.scalar(-1));
+  },
   Pow: pow,
   Max: extremum('max'),
   Min: extremum('min'),
@@ -114,6 +122,7 @@ export const arithmeticOperators: Readonly<Record<string, Operator>> = {
   Sigmoid: scalarOperator('sigmoid'),
   Relu: scalarOperator('relu'),
   Softmax: softmax,
+  LogSoftmax: (c) => c.b.scalarOp('log', softmax(c) as Expr),
   MatMul: matmul,
   Gemm: gemm,
   Einsum: einsum,

@@ -1,8 +1,8 @@
 /** Comparisons, logic and choices: of constants as numbers, of activations as steps of a function. */
-import { isConstant, type Expr } from '../expr.js';
+import { broadcastShape, Constant, sizeOf } from '../constant.js';
+import { isConstant, type ConstantExpr, type Expr } from '../expr.js';
 import type { ExprBuilder } from '../expr-builder.js';
 import type { Operator, OperatorContext } from '../operator.js';
-import { Unsupported } from '../problems.js';
 
 /** Below this a masked score weighs nothing after the softmax (e^−1000 is zero in float32). */
 const MASKED = -1000;
@@ -20,16 +20,24 @@ const where: Operator = (c) => {
     const shape = c.b.fold([condition], () => 0, 'float');
     return c.b.add(uniform ? a : b, shape);
   }
+  if (!isConstant(a) && !isConstant(b)) return picked(c, condition, a, b);
   // Choosing between activations and a constant by a constant mask is a product and a sum.
-  const [kept, other, keeps] = isConstant(b) ? [a, b, 1] : [b, a, 0];
-  if (!isConstant(other))
-    throw new Unsupported('two activations are mixed by a mask', 'only constant masks of scores are supported');
+  const [kept, other, keeps] = isConstant(b) ? [a, b, 1] : [b, a as ConstantExpr, 0];
   const mask = c.b.fold([condition], (v) => Number((v !== 0) === (keeps === 1)), 'float');
   const filled = c.b.fold([condition, other.value], (v, x) => ((v !== 0) === (keeps === 1) ? 0 : x), 'float');
   const data = other.value.data;
   if (data.every((value) => value <= MASKED)) return c.b.add(kept, filled);
   return c.b.add(c.b.mul(kept, mask), filled);
 };
+
+/** Of two activations, each element of the one or of the other. */
+function picked(c: OperatorContext, condition: Constant, a: Expr, b: Expr): Expr {
+  const shape = [a.shape, b.shape].reduce((all, own) => broadcastShape(all, own) ?? all, condition.shape);
+  const yes = c.b.fold([condition, Constant.of(shape, 'bool', new Float64Array(sizeOf(shape)))], (v) => v);
+  const size = sizeOf(shape);
+  const index = Int32Array.from(yes.value.data, (v, i) => (v !== 0 ? i : size + i));
+  return c.b.view([c.b.expand(a, shape), c.b.expand(b, shape)], { piece: 1, index }, shape);
+}
 
 /** Truth is 1, falsehood 0, so that logic is arithmetic; of constants it keeps its kind. */
 const logic =

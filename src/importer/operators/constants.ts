@@ -102,24 +102,40 @@ const isNaNOperator: Operator = (c) => {
 
 const oneHot: Operator = (c) => {
   const [indices, depth, values] = [c.constant(0), c.constant(1).data[0], c.constant(2).data];
-  const axis = c.axis(c.int('axis', -1), indices.shape.length + 1);
-  if (axis !== indices.shape.length) throw new Unsupported('only the last axis is supported', 'export with torch.onnx');
+  const rank = indices.shape.length;
+  const axis = c.axis(c.int('axis', -1), rank + 1);
   const out = new Float64Array(made(c, [...indices.shape, depth], 'a one-hot tensor')).fill(values[0]);
   indices.data.forEach((at, i) => {
     if (at >= -depth && at < depth) out[i * depth + (at < 0 ? at + depth : at)] = values[1];
   });
-  return c.b.constant(Constant.of([...indices.shape, depth], c.constant(2).kind, out));
+  const last = c.b.constant(Constant.of([...indices.shape, depth], c.constant(2).kind, out));
+  const order = Array.from({ length: rank }, (_, i) => i);
+  return c.b.transpose(last, [...order.slice(0, axis), rank, ...order.slice(axis)]);
 };
 
-const cumSum: Operator = (c) => {
-  const x = c.constant(0);
-  c.b.budget.make(x.size);
-  const axis = c.axis(c.constant(1).data[0], x.shape.length);
-  const stride = sizeOf(x.shape.slice(axis + 1));
-  const out = Float64Array.from(x.data);
-  for (let i = 0; i < out.length; i++) if (Math.floor(i / stride) % x.shape[axis] > 0) out[i] += out[i - stride];
-  return c.b.constant(Constant.of(x.shape, x.kind, out));
-};
+/** Each element with all before it along an axis, itself included unless `exclusive`; from the end where `reverse`. */
+const cumulative =
+  (start: number, f: (sum: number, x: number) => number): Operator =>
+  (c) => {
+    const x = c.constant(0);
+    c.b.budget.make(x.size);
+    const axis = c.axis(c.constant(1).data[0], x.shape.length);
+    const [length, stride] = [x.shape[axis], sizeOf(x.shape.slice(axis + 1))];
+    const [isExclusive, isReverse] = [c.int('exclusive', 0) === 1, c.int('reverse', 0) === 1];
+    const out = Float64Array.from(x.data);
+    const from = x.data;
+    for (let i = 0; i < out.length; i++) {
+      if (Math.floor(i / stride) % length !== 0) continue;
+      let sum = start;
+      for (let k = 0; k < length; k++) {
+        const at = i + (isReverse ? length - 1 - k : k) * stride;
+        const next = f(sum, from[at]);
+        out[at] = isExclusive ? sum : next;
+        sum = next;
+      }
+    }
+    return c.b.constant(Constant.of(x.shape, x.kind, out));
+  };
 
 const trilu: Operator = (c) => {
   const x = c.constant(0);
@@ -139,6 +155,47 @@ const trilu: Operator = (c) => {
     ),
   );
 };
+
+const eyeLike: Operator = (c) => {
+  const [rows, cols] = c.input(0).shape;
+  const out = new Float64Array(made(c, [rows, cols], 'a unit matrix'));
+  const k = c.int('k', 0);
+  for (let i = 0; i < rows; i++) if (i + k >= 0 && i + k < cols) out[i * cols + i + k] = 1;
+  const given = c.node.attributes.has('dtype') ? dataTypeKind(c.int('dtype', 1)) : undefined;
+  return c.b.constant(Constant.of([rows, cols], given ?? 'float', out));
+};
+
+/** Where along an axis the largest or smallest of constants is. */
+const place =
+  (isBetter: (a: number, b: number) => boolean): Operator =>
+  (c) => {
+    const x = c.constant(0);
+    c.b.budget.make(x.size);
+    const axis = c.axis(c.int('axis', 0), x.shape.length);
+    const [length, stride] = [x.shape[axis], sizeOf(x.shape.slice(axis + 1))];
+    const isLast = c.int('select_last_index', 0) === 1;
+    const kept = x.shape.map((dim, at) => (at === axis ? 1 : dim));
+    const data = x.data;
+    const out = Float64Array.from({ length: sizeOf(kept) }, (_, i) => {
+      const first = Math.floor(i / stride) * stride * length + (i % stride);
+      let best = 0;
+      for (let k = 1; k < length; k++) {
+        const [a, b] = [data[first + k * stride], data[first + best * stride]];
+        if (isBetter(a, b) || (isLast && a === b)) best = k;
+      }
+      return best;
+    });
+    const shape = c.int('keepdims', 1) === 1 ? kept : kept.filter((_, at) => at !== axis);
+    return c.b.constant(Constant.of(shape, 'int', out));
+  };
+
+/** Of integers that fit 53 bits, by their bits. */
+const onBits =
+  (f: (a: bigint, b: bigint) => bigint): Operator =>
+  (c) => {
+    const inputs = c.inputs.map((_, i) => c.constant(i));
+    return c.b.fold(inputs, (a, b = 0) => Number(f(BigInt(a), BigInt(b))));
+  };
 
 const nonZero: Operator = (c) => {
   const x = c.constant(0);
@@ -167,7 +224,15 @@ export const constantOperators: Readonly<Record<string, Operator>> = {
   IsInf: onConstants('bool', (a) => Number(Math.abs(a) === Infinity)),
   IsNaN: isNaNOperator,
   OneHot: oneHot,
-  CumSum: cumSum,
+  CumSum: cumulative(0, (sum, x) => sum + x),
+  CumProd: cumulative(1, (product, x) => product * x),
+  EyeLike: eyeLike,
+  ArgMax: place((a, b) => a > b),
+  ArgMin: place((a, b) => a < b),
+  BitwiseAnd: onBits((a, b) => a & b),
+  BitwiseOr: onBits((a, b) => a | b),
+  BitwiseXor: onBits((a, b) => a ^ b),
+  BitwiseNot: onBits((a) => ~a),
   Trilu: trilu,
   NonZero: nonZero,
   If: ifOperator,

@@ -2,7 +2,8 @@ import { InputError } from '../../errors.js';
 import { Constant, sizeOf } from '../constant.js';
 import { isConstant, type ConstantExpr, type Expr } from '../expr.js';
 import type { Operator, OperatorContext } from '../operator.js';
-import { Unsupported, trainingMode } from '../problems.js';
+import { trainingMode } from '../problems.js';
+import { placeOf } from './scatter.js';
 
 /** No axis of a Vision Transformer is longer; more is a damaged or hostile file. */
 const MAX_LENGTH = 2 ** 24;
@@ -121,70 +122,10 @@ const gather: Operator = (c) => {
   const x = c.input(0);
   const axis = c.axis(c.int('axis', 0), x.shape.length);
   const indices = c.constant(1);
-  const positions = wrap(Array.from(indices.data), x.shape[axis]);
+  const positions = Array.from(indices.data, (index) => placeOf(index, x.shape[axis]));
   const taken = c.b.take(x, picksFor(x.shape.length, axis, positions));
   return c.b.reshape(taken, [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)]);
 };
-
-function wrap(positions: number[], length: number): number[] {
-  return positions.map((position) => {
-    const at = position < 0 ? position + length : position;
-    if (!(at >= 0 && at < length)) throw new InputError(`index ${position} lies outside an axis of ${length}`);
-    return at;
-  });
-}
-
-const gatherElements: Operator = (c) => {
-  const x = c.input(0);
-  const axis = c.axis(c.int('axis', 0), x.shape.length);
-  const indices = c.constant(1);
-  const positions = wrap(Array.from(indices.data), x.shape[axis]);
-  const strides = strideList(x.shape);
-  const at = strideList(indices.shape);
-  const index = Int32Array.from(positions, (position, i) => {
-    let from = position * strides[axis];
-    for (let k = 0; k < x.shape.length; k++)
-      if (k !== axis) from += (Math.floor(i / at[k]) % indices.shape[k]) * strides[k];
-    return from;
-  });
-  return c.b.view([x], { piece: 1, index }, indices.shape);
-};
-
-const gatherND: Operator = (c) => {
-  if (c.int('batch_dims', 0) !== 0)
-    throw new Unsupported('batch_dims is not supported', 'export the model with torch.onnx');
-  const x = c.input(0);
-  const indices = c.constant(1);
-  const depth = indices.shape.at(-1)!;
-  const strides = strideList(x.shape);
-  const piece = sizeOf(x.shape.slice(depth));
-  const data = indices.data;
-  const index = new Int32Array(data.length / depth);
-  for (let i = 0; i < index.length; i++)
-    for (let k = 0; k < depth; k++) index[i] += (wrap([data[i * depth + k]], x.shape[k])[0] * strides[k]) / piece;
-  return c.b.view([x], { piece, index }, [...indices.shape.slice(0, -1), ...x.shape.slice(depth)]);
-};
-
-const scatterND: Operator = (c) => {
-  const [x, indices, updates] = [c.input(0), c.constant(1), c.input(2)];
-  if (c.text('reduction', 'none') !== 'none')
-    throw new Unsupported('reductions are not supported', 'export with torch.onnx');
-  const depth = indices.shape.at(-1)!;
-  const piece = sizeOf(x.shape.slice(depth));
-  const strides = strideList(x.shape);
-  const index = Int32Array.from({ length: sizeOf(x.shape) / piece }, (_, i) => i);
-  const data = indices.data;
-  for (let i = 0; i < data.length / depth; i++) {
-    let at = 0;
-    for (let k = 0; k < depth; k++) at += (wrap([data[i * depth + k]], x.shape[k])[0] * strides[k]) / piece;
-    index[at] = sizeOf(x.shape) / piece + i;
-  }
-  return c.b.view([x, updates], { piece, index }, x.shape);
-};
-
-function strideList(shape: readonly number[]): number[] {
-  return shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
-}
 
 const pad: Operator = (c) => {
   const x = c.input(0);
@@ -208,6 +149,20 @@ const pad: Operator = (c) => {
     padded,
     c.b.fold([inside.value], (isInside) => (isInside ? 0 : value)),
   );
+};
+
+/** Cut, or filled up with zeros, on both sides to given lengths. */
+const centerCropPad: Operator = (c) => {
+  const x = c.input(0);
+  const axes = c.axes(Infinity, x.shape.length) ?? range(x.shape.length);
+  const lengths = c.integers(1);
+  const picks: (ArrayLike<number> | null)[] = x.shape.map(() => null);
+  axes.forEach((axis, i) => {
+    const more = lengths[i] - x.shape[axis];
+    const first = more > 0 ? -Math.floor(more / 2) : Math.floor(-more / 2);
+    picks[axis] = range(lengths[i], first).map((at) => padPosition(at, x.shape[axis], 'constant'));
+  });
+  return c.b.take(x, picks);
 };
 
 const ones = (shape: readonly number[]): Constant =>
@@ -294,9 +249,7 @@ export const layoutOperators: Readonly<Record<string, Operator>> = {
   Split: split,
   Slice: slice,
   Gather: gather,
-  GatherElements: gatherElements,
-  GatherND: gatherND,
-  ScatterND: scatterND,
+  CenterCropPad: centerCropPad,
   Pad: pad,
   Expand: expand,
   Tile: tile,

@@ -31,11 +31,11 @@ function poolOf(c: OperatorContext, x: Expr): Pool {
   const outSize = kernel.map((length, axis) => {
     const [before, after] = [pads[axis], pads[axis + kernel.length]];
     const padded = size[axis] + before + after;
-    if (!(length >= 1 && length <= padded))
-      throw new InputError(`a window of ${length} does not fit an axis of ${padded}`);
     const room = padded - dilations[axis] * (length - 1) - 1;
     const count = (c.int('ceil_mode', 0) === 1 ? Math.ceil : Math.floor)(room / strides[axis]) + 1;
-    return (count - 1) * strides[axis] >= size[axis] + before ? count - 1 : count;
+    const inside = (count - 1) * strides[axis] >= size[axis] + before ? count - 1 : count;
+    if (!(length >= 1 && inside >= 1)) throw new InputError(`a window of ${length} does not fit an axis of ${padded}`);
+    return inside;
   });
   return { ...sliding, kernel, size, outSize };
 }
@@ -105,6 +105,22 @@ function averageTaps(
   });
 }
 
+/** The p-norm of what a window, or the whole map, holds: (Σ|x|^p)^(1/p). */
+const lpPool =
+  (isGlobal: boolean): Operator =>
+  (c) => {
+    const x = c.input(0);
+    const p = c.int('p', 2);
+    const powers = c.b.power(p % 2 === 0 ? x : c.b.scalarOp('abs', x), p);
+    if (isGlobal) return c.b.power(c.b.reduce('sum', powers, spatialAxes(x)), 1 / p);
+    const pool = poolOf(c, x);
+    const sums = overAxes(c.as([powers]), pool, (map, windows) => {
+      const ones = (axis: number): AxisTaps => averageTaps(windows, axis, false).map((at) => at.map(([i]) => [i, 1]));
+      return mixture(c.b, map, [ones(0), ones(1)]);
+    });
+    return c.b.power(sums, 1 / p);
+  };
+
 /** What pads a map so that no window's largest value lies in it: float16's least number, or less. */
 const LOWEST = -65504;
 
@@ -160,4 +176,6 @@ export const poolingOperators: Readonly<Record<string, Operator>> = {
   MaxPool: maxPool,
   GlobalAveragePool: globalAveragePool,
   GlobalMaxPool: globalMaxPool,
+  LpPool: lpPool(false),
+  GlobalLpPool: lpPool(true),
 };

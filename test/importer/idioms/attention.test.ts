@@ -71,6 +71,49 @@ const variants: Record<string, readonly NodeSpec[]> = {
       o = MatMul(p, v)
     `),
   ],
+  'Keras: keys before queries, by Einsum': nodesOf(`
+    s = Einsum(k, q; equation="bhke,bhqe->bhkq")
+    ss = Mul(s, scale)
+    st = Transpose(ss; perm=[0, 1, 3, 2])
+    p = Softmax(st; axis=-1)
+    o = Einsum(p, v; equation="bhqk,bhkd->bhqd")
+  `),
+  'JAX: the transpose of the values times that of the softmax': [
+    ...kT,
+    ...nodesOf(`
+      s = MatMul(q, kT)
+      ss = Mul(s, scale)
+      p = Softmax(ss; axis=-1)
+      vT = Transpose(v; perm=[0, 1, 3, 2])
+      pT = Transpose(p; perm=[0, 1, 3, 2])
+      oT = MatMul(vT, pT)
+      o = Transpose(oT; perm=[0, 1, 3, 2])
+    `),
+  ],
+  'JAX: a softmax from −∞ on': [
+    ...kT,
+    ...nodesOf(`
+      s = MatMul(q, kT)
+      ss = Mul(s, scale)
+      top = ReduceMax(ss; axes=[3], keepdims=1)
+      m0 = Max(top, lowest)
+      d = Sub(ss, m0)
+      e = Exp(d)
+      sum = ReduceSum(e, last; keepdims=1)
+      p = Div(e, sum)
+      o = MatMul(p, v)
+    `),
+  ],
+  'the exponential of LogSoftmax': [
+    ...kT,
+    ...nodesOf(`
+      s = MatMul(q, kT)
+      ss = Mul(s, scale)
+      l = LogSoftmax(ss; axis=-1)
+      p = Exp(l)
+      o = MatMul(p, v)
+    `),
+  ],
   division: [
     ...kT,
     ...nodesOf(`
@@ -86,7 +129,12 @@ describe('attention from products', () => {
   test.each(Object.entries(variants))('%s', async (_, nodes) => {
     const result = await importAndCompare({
       nodes: [...qkv, ...nodes, ...merge],
-      initializers: { ...initializers, inverse: floats([], [1 / 0.3]) },
+      initializers: {
+        ...initializers,
+        inverse: floats([], [1 / 0.3]),
+        lowest: floats([], [-Infinity]),
+        last: ints([3]),
+      },
     });
     expect(opsOf(result.nodes)).toEqual(['linear', 'attention']);
     const attention = attentionOf(result.nodes);

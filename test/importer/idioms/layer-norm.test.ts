@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { floats, ints, random, type NodeSpec } from '../../onnx/build.js';
 import { nodesOf } from '../../onnx/graph-builder.js';
-import { CHANNELS, importAndCompare } from './stem.js';
+import { CHANNELS, importAndCompare, TOKENS } from './stem.js';
 
 const initializers = {
   'norm.weight': random([CHANNELS], 5),
@@ -110,5 +110,139 @@ describe('LayerNorm', () => {
       initializers: { ...initializers, order: ints([2, 0, 3, 1]) },
     });
     expect(nodes.map((node) => node.op)).toEqual(['layerNorm', 'gather']);
+  });
+});
+
+describe('a LayerNorm as other libraries write it', () => {
+  const n = floats([], [CHANNELS]);
+  const more = {
+    ...initializers,
+    one: floats([], [1]),
+    zero: floats([], [0]),
+    n,
+    less: floats([], [CHANNELS - 1]),
+    tiny: floats([], [1e-6]),
+    minus: floats([], [-1]),
+    tokens: ints([1, -1, 1]),
+  };
+  const moments = `
+    m = ReduceMean(x; axes=[-1], keepdims=1)
+    d = Sub(x, m)
+    p = Mul(d, d)
+    v = ReduceMean(p; axes=[-1], keepdims=1)
+    e = Add(v, eps)
+    s = Sqrt(e)
+  `;
+  test.each([
+    [
+      'TensorFlow: the mean is taken off after the product',
+      `${moments}
+      r = Reciprocal(s)
+      i = Mul(r, norm.weight)
+      a = Mul(x, i)
+      b = Mul(m, i)
+      c = Sub(norm.bias, b)
+      y = Add(a, c)`,
+    ],
+    [
+      'TensorFlow: negative, factors swapped',
+      `${moments}
+      r = Div(one, s)
+      i = Mul(norm.weight, r)
+      a = Mul(i, x)
+      b = Mul(i, m)
+      c = Neg(b)
+      f = Add(c, norm.bias)
+      y = Add(f, a)`,
+    ],
+    [
+      'Flax: sums over n, the difference of means, never negative',
+      `
+      sx = ReduceSum(x, axes; keepdims=0)
+      mx = Div(sx, n)
+      x2 = Mul(x, x)
+      s2 = ReduceSum(x2, axes; keepdims=0)
+      m2 = Div(s2, n)
+      mm = Mul(mx, mx)
+      v0 = Sub(m2, mm)
+      v1 = Max(zero, v0)
+      m = Reshape(mx, tokens)
+      v = Reshape(v1, tokens)
+      d = Sub(x, m)
+      e = Add(v, eps)
+      s = Sqrt(e)
+      r = Div(one, s)
+      i = Mul(r, norm.weight)
+      g = Mul(d, i)
+      y = Add(g, norm.bias)`,
+    ],
+    [
+      'an unbiased deviation, with ε beside it',
+      `
+      m = ReduceMean(x; axes=[-1], keepdims=1)
+      d = Sub(x, m)
+      p = Mul(d, d)
+      q = ReduceSum(p, axes; keepdims=1)
+      v = Div(q, less)
+      s = Sqrt(v)
+      e = Add(s, tiny)
+      w = Mul(norm.weight, d)
+      g = Div(w, e)
+      y = Add(g, norm.bias)`,
+    ],
+    [
+      'MeanVarianceNormalization',
+      `
+      n0 = MeanVarianceNormalization(x; axes=[2])
+      g = Mul(n0, norm.weight)
+      y = Add(g, norm.bias)`,
+    ],
+  ])('%s', async (_, steps) => {
+    const { nodes } = await importAndCompare({ nodes: nodesOf(steps), initializers: more });
+    expect(nodes.map((node) => node.op)).toEqual(['layerNorm']);
+  });
+
+  test.each([
+    ['a mean of something else', 'm = ReduceMean(other; axes=[-1], keepdims=1)'],
+    ['a mean along the tokens', 'm = ReduceMean(x; axes=[1], keepdims=1)'],
+  ])('%s is no LayerNorm', async (_, mean) => {
+    const { nodes } = await importAndCompare({
+      nodes: nodesOf(`
+        other = Tanh(x)
+        ${moments.replace(/m = Red.*/, mean)}
+        r = Reciprocal(s)
+        a = Mul(x, r)
+        b = Mul(m, r)
+        y = Sub(a, b)
+      `),
+      initializers: more,
+    });
+    expect(nodes.map((node) => node.op)).not.toContain('layerNorm');
+  });
+
+  test('Keras: BatchNormalization of tokens as channels, in training mode', async () => {
+    const { nodes } = await importAndCompare(
+      {
+        nodes: nodesOf(
+          `
+        t = Reshape(x, planes)
+        k, k1, k2 = BatchNormalization(t, ones, zeros, zeros, ones; epsilon=1.001e-3f, training_mode=1)
+        n0 = Reshape(k, plain)
+        g = Mul(n0, norm.weight)
+        y = Add(g, norm.bias)
+      `,
+        ),
+        initializers: {
+          ...more,
+          planes: ints([1, TOKENS, CHANNELS, 1]),
+          plain: ints([1, TOKENS, CHANNELS]),
+          ones: floats([TOKENS], new Float32Array(TOKENS).fill(1)),
+          zeros: floats([TOKENS], new Float32Array(TOKENS)),
+        },
+      },
+      // ONNX Runtime's optimizers take it for one that does not train.
+      { skipRuntime: true },
+    );
+    expect(nodes).toMatchObject([{ op: 'layerNorm', cols: CHANNELS, epsilon: expect.closeTo(1.001e-3, 8) }]);
   });
 });
