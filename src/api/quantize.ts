@@ -214,6 +214,7 @@ export async function quantizePrepared(
   });
   const sizeOf = (built: QuantizeResult): number => encodeModel(modelOf(built), () => NO_DIGEST).length;
   const result = await quantizeGraph(asked, { ...shared, sizeOf });
+  for (const notice of result.notices) request.onNotice?.(notice);
   if (!isIntegerOnly(result.program)) request.onNotice?.(`WARNING: ${NOT_INTEGER_ONLY}`);
   const bytes = await saveModel(output, modelOf(result));
   return { bytes, result };

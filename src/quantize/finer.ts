@@ -1,6 +1,7 @@
 /** Small networks that come out far from float are built again, with more bits throughout. */
-import { definitionOf } from '../graph/nodes/index.js';
+import { macsOfGraph } from '../graph/describe.js';
 import type { AttentionNode, Graph, GraphNode } from '../graph/types.js';
+import { decibels } from '../number-format.js';
 import { MAX_FINE_KEYS } from './build/scores.js';
 import type { Sensitive } from './decide/bit-widths.js';
 import type { Scheme } from './schemes/scheme.js';
@@ -8,6 +9,7 @@ import type { Scheme } from './schemes/scheme.js';
 /** How far each output is from float, in dB. */
 interface Measured {
   readonly outputs: readonly { readonly sqnrDb: number }[];
+  readonly notices: readonly string[];
 }
 
 /** An output farther from float than this is worth another build. */
@@ -23,20 +25,26 @@ const SMALL_WORK = 2 ** 28;
  */
 export function deservesFiner(graph: Graph, { techniques }: Scheme, built: Measured): boolean {
   const { residualPlanes, poorWork } = techniques;
-  return residualPlanes && poorWork >= 1 && farthestDb(built) < FAR_DB && workOf(graph) <= SMALL_WORK;
+  return residualPlanes && poorWork >= 1 && farthestDb(built) < FAR_DB && macsOfGraph(graph) <= SMALL_WORK;
 }
 
-/** Of two results the one whose farthest output is nearer to float. */
-export function nearer<T extends Measured>(a: T, b: T): T {
-  return farthestDb(b) > farthestDb(a) ? b : a;
+/**
+ * The finer of two results where its farthest output is nearer to float, with a notice; else the first.
+ *
+ * @param what has more bits in the finer one
+ */
+export function nearer<T extends Measured>(built: T, finer: T, what: string): T {
+  const [before, after] = [farthestDb(built), farthestDb(finer)];
+  if (!(after > before)) return built;
+  const notice =
+    `An output was ${decibels(before)} dB from the float model: ${what} more bits throughout, which takes more time ` +
+    `an image, and it is at ${decibels(after)} dB`;
+  return { ...finer, notices: [...built.notices, notice] };
 }
 
 /** In dB; an output that is always zero tells nothing. */
 const farthestDb = ({ outputs }: Measured): number =>
   outputs.reduce((least, { sqnrDb }) => (sqnrDb < least ? sqnrDb : least), Infinity);
-
-const workOf = ({ nodes }: Graph): number =>
-  nodes.reduce((sum, node) => sum + (definitionOf(node).describe?.(node).macs ?? 0), 0);
 
 /** More bits for every input, all softmax weights and all layers' weights. */
 export function everythingSensitive({ nodes }: Graph): Omit<Sensitive, 'weightBits'> {

@@ -108,7 +108,7 @@ async function withFineAttention(
       const quantization = { calibration, scheme, encodings, products };
       const finest = await build(quantization, NOTHING_MEASURED, request);
       const { statistics, floatLogits } = built;
-      return nearer(built, { ...finest, statistics, floatLogits });
+      return nearer(built, { ...finest, statistics, floatLogits }, 'attention has');
     } finally {
       await products.close();
     }
@@ -147,7 +147,8 @@ export async function fitCalibrated(
       const built = await buildWith(askedWeightBits(graph, scheme.layerWeightBits), sensitivities);
       if (!deservesFiner(graph, scheme, built)) return built;
       const own = { ...calibration, stages: named(stages, 'finer: ') };
-      return nearer(built, await buildOf(allSensitive(calibration, scheme), sensitivities, own));
+      const finer = await buildOf(allSensitive(calibration, scheme), sensitivities, own);
+      return nearer(built, finer, 'inputs and weights have');
     }
     const { widths: layers } = sensitivities;
     return await buildToTarget({
@@ -196,6 +197,7 @@ async function build(
       fittedImages: fitImages,
       statistics: observed,
       runtime: collected.runtime,
+      notices: [],
     };
   } finally {
     runner.close();

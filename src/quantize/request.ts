@@ -56,4 +56,6 @@ export interface QuantizeResult {
   /** What the ranges were chosen on. */
   readonly statistics: ReadonlyMap<string, ChannelStatistics>;
   readonly runtime: string;
+  /** What was done beyond what was asked, for the user to know. */
+  readonly notices: readonly string[];
 }

@@ -26,10 +26,11 @@ it('a network whose errors come through is built again with more bits', async ()
   const model = modernModel('segmenter_ts17');
   const { graph } = await importModel(model.path);
   const images = model.cases.map(({ pixels }) => pixels);
-  const { outputs, layers, attentions } = await quantizeGraph({
+  const { outputs, layers, attentions, notices } = await quantizeGraph({
     ...{ graph, images, normalization: model.input },
     options: lut,
   });
+  expect(notices).toEqual([expect.stringMatching(/inputs and weights have more bits throughout/)]);
   expect(Math.min(...outputs.map(({ sqnrDb }) => sqnrDb))).toBeGreaterThan(20);
   expect(new Set(layers.slice(1).map(({ inputBits }) => inputBits))).toEqual(new Set([16]));
   expect(new Set(layers.map(({ weightBits }) => weightBits))).toEqual(new Set([12]));
@@ -51,7 +52,7 @@ it('where scores are so large that 8 bits of queries and keys are too few, these
   expect(outputs[0].sqnrDb).toBeGreaterThan(22);
 });
 
-const result = (...sqnrDb: number[]) => ({ outputs: sqnrDb.map((db) => ({ sqnrDb: db })) });
+const result = (...sqnrDb: number[]) => ({ outputs: sqnrDb.map((db) => ({ sqnrDb: db })), notices: [] as string[] });
 
 it('small networks alone deserve it, where an output is far from float and nobody asks for a small file', async () => {
   const graph = await graphOf('timm_ts_opset16');
@@ -68,7 +69,11 @@ it('small networks alone deserve it, where an output is far from float and nobod
 
 it('the result whose farthest output is nearer is taken', () => {
   const [a, b] = [result(30, 15), result(20, 18)];
-  expect(nearer(a, b)).toBe(b);
-  expect(nearer(b, a)).toBe(b);
-  expect(nearer(a, result(NaN, 14))).toBe(a);
+  const nearerOf = (built: typeof a, finer: typeof a) => nearer(built, finer, 'inputs have');
+  expect(nearerOf(b, a)).toBe(b);
+  expect(nearerOf(a, result(NaN, 14))).toBe(a);
+  expect(nearerOf(a, b)).toEqual({
+    ...b,
+    notices: [expect.stringMatching(/15\.0 dB .*inputs have more bits.* 18\.0 dB/)],
+  });
 });
