@@ -9,10 +9,7 @@ import { failuresOf, summaryOf, verified } from './verified.js';
 import { modernModel, modernNames, networkInput } from '../zoo2.js';
 import '../build-kernels.js';
 
-/** Below this a cause is named in docs/models.md. */
 const LEAST_DB = 20;
-/** Below it nothing may be. */
-const LEAST_OF_ALL_DB = 15;
 const OPEN_SIZES: Readonly<Record<string, readonly [number, number]>> = { alldyn_ts17: [32, 32] };
 
 /** `npm run zoo` sets where the table goes, and takes all models; else a few stand for every kind of op. */
@@ -76,7 +73,7 @@ describe('modern, hybrid and dense models as integers', () => {
     expect(failuresOf(verification)).toEqual([]);
     const { family, exporter, opset } = model;
     rows.push({ name, family, exporter, opset, sqnrDb, verified: summaryOf(verification) });
-    for (const [, db] of sqnrDb) expect(db).toBeGreaterThanOrEqual(table === undefined ? LEAST_DB : LEAST_OF_ALL_DB);
+    for (const [, db] of sqnrDb) expect(db).toBeGreaterThanOrEqual(LEAST_DB);
   });
 });
 
