@@ -8,6 +8,8 @@ interface Attending {
   readonly heads: number;
   /** What it sums, to tell heads that sum the same, as in differential attention, from other ones. */
   readonly values: string;
+  /** How many values each query weighs: what attends to other many in the same place is another block. */
+  readonly keys: number;
 }
 
 /**
@@ -22,12 +24,12 @@ export function headsOfBlocks({ nodes }: Pick<Graph, 'nodes'>): number[] {
   // The image is no node.
   const operands = nodes.map((node) => operandsOf(node).flatMap((id) => place.get(id) ?? []));
   const isResidual = residualSums(nodes, operands);
-  const blocks = new Map<number, Map<string, number>>();
+  const blocks = new Map<string, Map<string, number>>();
   for (const i of nodes.keys()) {
     const found = attending(nodes, operands, i);
     if (found === null) continue;
-    const stream = streamRead(operands, isResidual, i);
-    blocks.set(stream, (blocks.get(stream) ?? new Map<string, number>()).set(found.values, found.heads));
+    const block = `${streamRead(operands, isResidual, i)} ${found.keys}`;
+    blocks.set(block, (blocks.get(block) ?? new Map<string, number>()).set(found.values, found.heads));
   }
   return [...blocks.values()].map((heads) => [...heads.values()].reduce((sum, count) => sum + count));
 }
@@ -65,14 +67,17 @@ function rearranged(nodes: readonly GraphNode[], operands: readonly (readonly nu
 /** What a node attends with; null where it does not. */
 function attending(nodes: readonly GraphNode[], operands: readonly (readonly number[])[], i: number): Attending | null {
   const node = nodes[i];
-  if (node.op === 'attention') return { heads: node.heads, values: JSON.stringify(node.v) };
+  if (node.op === 'attention') return { heads: node.heads, values: JSON.stringify(node.v), keys: node.keys };
   if (node.op !== 'softmax') return null;
   // The product that the weights go into.
   const reached = new Set([i]);
   for (let at = i + 1; at < nodes.length; at++) {
     if (!operands[at].some((from) => reached.has(from))) continue;
     const user = nodes[at];
-    if (user.op === 'matmul') return { heads: headsSideBySide(user, nodes), values: node.id };
+    if (user.op === 'matmul') {
+      const heads = headsSideBySide(user, nodes) || headsMerged(nodes, operands, at);
+      return { heads, values: node.id, keys: node.cols };
+    }
     reached.add(at);
   }
   return null;
@@ -84,6 +89,22 @@ function headsSideBySide({ heads, batch, n, a, b }: MatmulNode, nodes: readonly 
   const source = (id: string): GraphNode => nodes.find((node) => node.id === id)!;
   const isMoved = [a, b].some((view) => source(view.source).op === 'gather');
   return isMoved || heads * n > source(b.source).cols ? 0 : heads;
+}
+
+/** How many heads of a product's width the next layer reads in a row, which merges them; 0: none does. */
+function headsMerged(nodes: readonly GraphNode[], operands: readonly (readonly number[])[], product: number): number {
+  const reached = new Set([product]);
+  let { n } = nodes[product] as MatmulNode;
+  for (let at = product + 1; at < nodes.length; at++) {
+    const from = operands[at].find((operand) => reached.has(operand));
+    if (from === undefined) continue;
+    const user = nodes[at];
+    if (user.op === 'linear') return nodes[from].cols % n === 0 ? nodes[from].cols / n : 0;
+    // Linear attention multiplies the queries afterwards.
+    if (user.op === 'matmul') n = user.n;
+    reached.add(at);
+  }
+  return 0;
 }
 
 /** The last sum of the residual stream that a node depends on; −1: none. */

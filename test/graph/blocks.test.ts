@@ -12,8 +12,13 @@ describe('families, blocks and heads', () => {
     // Each head has layers of its own.
     ['efficientvit_msra_dynamo20', 'hybrid', [2, 3]],
     ['hiera_ts17', 'hybrid', [1, 2, 2, 4]],
-    // Softmax of the keys, no scores: nothing tells heads from other parts.
-    ['coat_lite_ts17', 'hybrid', [0, 0, 0, 0]],
+    // Softmax of the keys, no scores: the layer that merges the heads tells how many there are.
+    ['coat_lite_ts17', 'hybrid', [8, 8, 8, 8]],
+    // Windows and heads in one axis, with positions that the queries decide.
+    ['sam_ts17', 'hybrid', [2, 2]],
+    ['mvitv2_ts17', 'hybrid', [1, 2]],
+    // An attention between two stages, which has more keys than the next.
+    ['efficientformer2_ts17', 'hybrid', [8, 8, 8]],
     ['detr_dynamo20', 'unknown', [2, 2, 2, 2]],
     ['pe_core_ts17', 'vit', [2, 2, 2]],
     ['beit_timm_ts17', 'beit', [2, 2]],
