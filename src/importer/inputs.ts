@@ -36,7 +36,10 @@ export function imageInput(
   if (read.length === 0) throw new InputError('the output does not depend on any input: this is no image model');
   const optional = read.length > 1 ? read.filter(isOptional) : [];
   const left = read.filter((info) => !optional.includes(info));
-  const text = left.find((info) => dataTypeKind(info.elementType) !== 'float' && !isPixels(info));
+  const isImage = (info: OnnxValueInfo | undefined): boolean => info !== undefined && isImageOf(info, nodes);
+  const text = left.find(
+    (info) => dataTypeKind(info.elementType) !== 'float' && !(info.elementType === UINT8 && isImage(info)),
+  );
   if (text)
     throw new InputError(
       `input ${describe(text)} is no float image: this is a text model, or one that takes raw bytes; ` +
@@ -67,13 +70,14 @@ const isOptional = (info: OnnxValueInfo): boolean =>
   info.shape?.length !== 4 &&
   (info.elementType === BOOL ? !/pixel_mask|attention_mask/i.test(info.name) : HIDING_MASK.test(info.name));
 
-const isPixels = (info: OnnxValueInfo): boolean => info.elementType === UINT8 && isImage(info);
-
-/** Whether the shape, where the file gives one, is that of a batch of images, or of one with three channels. */
-function isImage(info: OnnxValueInfo | undefined): boolean {
-  if (!info) return false;
-  const { shape } = info;
-  return shape === null || shape.length === 4 || (shape.length === 3 && (shape[0] === 3 || shape[2] === 3));
+/** Whether the shape, where the file gives one, is that of a batch of images, or of one image. */
+function isImageOf({ name, shape }: OnnxValueInfo, nodes: readonly OnnxNode[]): boolean {
+  if (shape === null || shape.length === 4) return true;
+  if (shape.length !== 3) return false;
+  if (shape[0] === 3 || shape[2] === 3) return true;
+  // One channel: embeddings of one image have such a shape, too, but no batch is put before them.
+  const readers = nodes.filter(({ inputs }) => inputs.includes(name));
+  return (shape[0] === 1 || shape[2] === 1) && readers.every(({ opType }) => opType === 'Unsqueeze');
 }
 
 /** An image's dimensions as [batch, channels, height, width]; those that the file leaves open are no numbers. */
@@ -96,7 +100,7 @@ const describe = (info: OnnxValueInfo): string =>
 
 /** Channels are few, and in one place or the other; where the file leaves all open, a first transposition tells. */
 function layoutOf({ name, shape }: OnnxValueInfo, nodes: readonly OnnxNode[]): Layout {
-  if (shape?.length === 3) return shape[0] === 3 ? 'chw' : 'hwc';
+  if (shape?.length === 3) return shape[0] === 3 || (shape[0] === 1 && shape[2] !== 3) ? 'chw' : 'hwc';
   const few = (dim: Dimension): boolean => dim === 1 || dim === 3;
   const isSmall = (dim: Dimension): boolean => typeof dim === 'number' && dim > 0 && dim <= MANY;
   for (const isChannels of [few, isSmall]) {

@@ -3,15 +3,27 @@
  * where no operation mixes images, the part of the first image is the model.
  */
 import { coarsen } from '../graph/layout.js';
-import { sizeOf } from './constant.js';
+import { broadcastData, sizeOf } from './constant.js';
 import type { ExprBuilder } from './expr-builder.js';
-import type { Attributes, Expr, OperationExpr, ViewExpr } from './expr.js';
+import {
+  isConstant,
+  type Attributes,
+  type ConstantExpr,
+  type Expr,
+  type OperationExpr,
+  type ViewExpr,
+} from './expr.js';
 import { problemAt, UnsupportedModelError } from './problems.js';
 
 /** How a tensor holds the images: along an axis, `step` positions of one, then of the next, and so on in turn. */
 interface Lie {
   readonly axis: number;
   readonly step: number;
+  /**
+   * Of scores [..., queries, keys] of all tokens of all images, which lie along both axes: whether a mask hides those
+   * of other images. The part is what the first image's queries have with its own keys.
+   */
+  readonly scores?: 'open' | 'hidden';
 }
 
 /** A tensor's part of the first image. */
@@ -63,6 +75,8 @@ export class OneImage {
       lie === null ? [] : [{ axis: lie.axis + rank - expr.inputs[i].shape.length, step: lie.step }],
     );
     if (lies.length === 0) return { expr, lie: null };
+    const ofScores = this.#scores(expr, parts);
+    if (ofScores) return ofScores;
     const [{ axis, step }] = lies;
     const isMixed = lies.some((other) => other.axis !== axis || other.step !== step);
     if (isMixed || parts.some((part, i) => this.#mixes(expr, part, i))) throw mixed(expr);
@@ -71,6 +85,55 @@ export class OneImage {
     // What slides over images one after the other makes more or fewer rows of each.
     const lie = { axis, step: isSliding(expr.op) ? shape[axis] : step };
     return { expr: { ...expr, inputs, shape, attributes: this.#attributes(expr.attributes) }, lie };
+  }
+
+  /**
+   * Attention over the tokens of all images, laid end to end, where a mask hides those of other images: a product of
+   * queries and keys, what is done to it, and its product with the values. Null where it is something else.
+   *
+   * @throws {UnsupportedModelError} where scores of different images count
+   */
+  #scores(expr: OperationExpr, parts: readonly Part[]): Part | null {
+    const { op, shape } = expr;
+    const rank = shape.length;
+    const [a, b] = parts.map(({ lie }, i) => lie && { ...lie, fromEnd: lie.axis - expr.inputs[i].shape.length });
+    const both = [...shape.slice(0, -2), ...shape.slice(-2).map((dim) => dim / this.batch)];
+    const isOfAll = op === 'matmul' && a?.fromEnd === -2 && b?.fromEnd === -1 && a.step === b.step;
+    const made = (lie: Lie, of: readonly number[], inputs = parts.map((part) => part.expr)): Part => ({
+      expr: { ...expr, inputs, shape: of },
+      lie,
+    });
+    if (isOfAll && !a.scores && !b.scores) return made({ axis: rank - 2, step: a.step, scores: 'open' }, both);
+    if (!a?.scores) {
+      if (b?.scores) throw mixed(expr);
+      return null;
+    }
+    const { step, scores } = a;
+    const lie = { axis: rank - 2, step, scores };
+    if (op === 'softmax' && scores === 'hidden') return made(lie, both);
+    if (op === 'matmul' && scores === 'hidden' && b?.fromEnd === -2 && b.step === step && !b.scores)
+      return made({ axis: rank - 2, step }, this.#shape(shape, rank - 2));
+    const constant = parts.length === 2 && isConstant(expr.inputs[1]) ? expr.inputs[1] : null;
+    if (constant === null || sizeOf(expr.inputs[0].shape) !== sizeOf(shape)) throw mixed(expr);
+    if (op === 'mul' && constant.value.uniform !== null) return made(lie, both);
+    if (op !== 'add') throw mixed(expr);
+    const isHidden = scores === 'hidden' || this.#hidesOthers(constant, shape, step);
+    const own = constant.shape.map((dim, i) =>
+      i - constant.shape.length >= -2 && dim > 1 ? this.#positions(dim, step) : null,
+    );
+    const inputs = [parts[0].expr, this.builder.take(constant, own)];
+    return made({ ...lie, scores: isHidden ? 'hidden' : 'open' }, both, inputs);
+  }
+
+  /** Whether what is added to scores of this shape hides those of different images. */
+  #hidesOthers({ value }: ConstantExpr, shape: readonly number[], step: number): boolean {
+    const [queries, keys] = shape.slice(-2);
+    this.builder.budget.make(sizeOf(shape));
+    const imageOf = (at: number): number => Math.floor(at / step) % this.batch;
+    return broadcastData(value, shape).every((added, i) => {
+      const isOwn = imageOf(i % keys) === imageOf(Math.floor(i / keys) % queries);
+      return isOwn || added <= HIDDEN;
+    });
   }
 
   /** Whether an operation computes across the batch axis of an operand. */
@@ -144,6 +207,7 @@ export class OneImage {
 
   #view(expr: ViewExpr): Part {
     const parts = expr.sources.map((source) => this.#part(source));
+    if (parts.some(({ lie }) => lie?.scores)) throw mixed(expr);
     const sizes = parts.map((part) => sizeOf(part.expr.shape));
     const places = this.#places(expr, parts, sizes);
     const lie = this.#lieOf(expr, places.image);
@@ -211,6 +275,9 @@ export class OneImage {
     return null;
   }
 }
+
+/** Added to a score, it leaves nothing of its weight: 0 in float32 after any softmax. */
+const HIDDEN = -1e4;
 
 const isSliding = (op: OperationExpr['op']): boolean => op === 'maxPool' || op === 'mixRows';
 

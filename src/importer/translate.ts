@@ -280,7 +280,8 @@ function unknownOperator(node: OnnxNode, producer: string): ReturnType<typeof pr
     return problemAt(
       node,
       'the model was exported in training mode: it draws random numbers',
-      'call model.eval() and export it again',
+      'call model.eval() and export it again; a masked autoencoder hides patches at random even so: export it ' +
+        'without its masking',
     );
   if (node.domain !== '')
     return problemAt(

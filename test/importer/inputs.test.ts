@@ -156,6 +156,23 @@ describe('an input without a batch, or without a shape', () => {
     expect(graph.input).toMatchObject({ channels: 3, height: 8, width: 12 });
   });
 
+  test('[1, height, width], which gets its batch in the graph', async () => {
+    const file = writeModel({
+      inputs: { image: [1, 8, 12] },
+      nodes: [{ ...batched, in: ['image', 'zero'] }, ...conv('batch')],
+      outputs: ['y'],
+      initializers: { ...initializers, 'patch.weight': random([8, 1, 4, 4], 3), zero: ints([0]) },
+    });
+    const { graph } = await importAndRun(file, (image, [c, h, w]) => ({
+      image: new ort.Tensor('float32', planar(image, [c, h, w]).data as Float32Array, [c, h, w]),
+    }));
+    expect(graph.input).toMatchObject({ channels: 1, height: 8, width: 12 });
+  });
+
+  test('[1, tokens, channels] is no image', async () => {
+    await expect(importModel(model(linear('image'), { image: [1, 6, 48] }))).rejects.toThrow(/is no image/);
+  });
+
   test('[height, width, 3]', async () => {
     const turned: NodeSpec = { op: 'Transpose', in: ['image'], out: ['chw'], attributes: { perm: [2, 0, 1] } };
     const file = writeModel({

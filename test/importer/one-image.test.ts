@@ -2,7 +2,7 @@ import ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { evaluateGraph, importModel } from '../../src/importer/index.js';
 import { nodesOf } from '../onnx/graph-builder.js';
-import { encodeModel, ints, noise, random, writeModel, type ModelSpec, type NodeSpec } from '../onnx/build.js';
+import { encodeModel, floats, ints, noise, random, writeModel, type ModelSpec, type NodeSpec } from '../onnx/build.js';
 
 const CHANNELS = 8;
 const BATCH = 3;
@@ -45,6 +45,41 @@ async function expectFirstImage(spec: ModelSpec): Promise<void> {
 }
 
 describe('a fixed batch is taken as one image', () => {
+  // Pixtral's: all tokens are one sequence, and a mask tells the images apart.
+  const ofAllTokens = nodesOf(`
+    q = Reshape(x, sequence)
+    k = Transpose(q; perm=[0, 2, 1])
+    raw = MatMul(q, k)
+    scaled = Mul(raw, scale)
+    scores = Add(scaled, hides)
+    p = Softmax(scores; axis=-1)
+    a = MatMul(p, q)
+    y = Reshape(a, images)
+  `);
+  const tokens = 4 * BATCH;
+  const hiding = (other: number): ModelSpec['initializers'] => ({
+    sequence: ints([1, tokens, CHANNELS]),
+    images: ints([BATCH, 4, CHANNELS]),
+    scale: floats([], [0.3]),
+    hides: floats(
+      [1, tokens, tokens],
+      Float32Array.from({ length: tokens ** 2 }, (_, i) =>
+        Math.floor(i / tokens / 4) === Math.floor((i % tokens) / 4) ? (i % 3) / 2 : other,
+      ),
+    ),
+  });
+
+  test('attention over the tokens of all, where a mask hides those of other images', async () => {
+    await expectFirstImage(fixedBatch(ofAllTokens, hiding(-Infinity)));
+    const hidden = await importModel(writeModel(fixedBatch(ofAllTokens, hiding(-3.4e38))));
+    expect(hidden.graph.nodes.find(({ op }) => op === 'attention')).toMatchObject({ queries: 4, keys: 4 });
+  });
+
+  test('attention over the tokens of all, where other images count, is refused', async () => {
+    const file = writeModel(fixedBatch(ofAllTokens, hiding(-5)));
+    await expect(importModel(file)).rejects.toThrow(/computed with each other/);
+  });
+
   test('a class token for each image, heads in the batch axis, a mean', async () => {
     await expectFirstImage(
       fixedBatch(
