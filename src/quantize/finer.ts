@@ -1,4 +1,4 @@
-/** Small networks that come out far from float are built again, with more bits throughout. */
+/** Networks that come out far from float are built again, with more bits throughout. */
 import { macsOfGraph } from '../graph/describe.js';
 import type { AttentionNode, Graph, GraphNode } from '../graph/types.js';
 import { decibels } from '../number-format.js';
@@ -12,20 +12,23 @@ interface Measured {
   readonly notices: readonly string[];
 }
 
-/** An output farther from float than this is worth another build. */
-const FAR_DB = 22;
-
-/** Multiply-adds of an image up to which a network is small: four times as many take a few milliseconds. */
-const SMALL_WORK = 2 ** 28;
+/** An output farther from float than this, in dB, is worth another build of a network of so many multiply-adds. */
+const FAR_DB: readonly { readonly macs: number; readonly db: number }[] = [
+  // Of a small network twice the time of an image is little.
+  { macs: 2 ** 28, db: 22 },
+  // A larger one has to be of little use without.
+  { macs: 2 ** 32, db: 20 },
+];
 
 /**
- * Whether another build with more bits is worth its time, and the work that it adds to every image: of a small network
+ * Whether another build with more bits is worth its time, and the work that it adds to every image: of a network
  * whose errors come through so strongly that what was measured of each of them alone did not tell. Who asks for few
  * bits of weights wants a small file, and keeps it.
  */
 export function deservesFiner(graph: Graph, { techniques }: Scheme, built: Measured): boolean {
   const { residualPlanes, poorWork } = techniques;
-  return residualPlanes && poorWork >= 1 && farthestDb(built) < FAR_DB && macsOfGraph(graph) <= SMALL_WORK;
+  const limit = FAR_DB.find(({ macs }) => macsOfGraph(graph) <= macs);
+  return residualPlanes && poorWork >= 1 && limit !== undefined && farthestDb(built) < limit.db;
 }
 
 /**

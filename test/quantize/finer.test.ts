@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { evaluateGraph, importModel } from '../../src/importer/index.js';
+import { macsOfGraph } from '../../src/graph/describe.js';
 import type { Graph } from '../../src/graph/types.js';
 import { attentionAsProducts, deservesFiner, nearer } from '../../src/quantize/finer.js';
 import { DEFAULT_OPTIONS, quantizeGraph, resolveScheme, type QuantizeOptions } from '../../src/quantize/index.js';
@@ -54,7 +55,7 @@ it('where scores are so large that 8 bits of queries and keys are too few, these
 
 const result = (...sqnrDb: number[]) => ({ outputs: sqnrDb.map((db) => ({ sqnrDb: db })), notices: [] as string[] });
 
-it('small networks alone deserve it, where an output is far from float and nobody asks for a small file', async () => {
+it('networks deserve it that are small enough for how far they are, where nobody asks for a small file', async () => {
   const graph = await graphOf('timm_ts_opset16');
   const deserves = (options: Partial<QuantizeOptions>, ...sqnrDb: number[]) =>
     deservesFiner(graph, resolveScheme({ ...lut, ...options }, false), result(...sqnrDb));
@@ -63,8 +64,15 @@ it('small networks alone deserve it, where an output is far from float and nobod
   expect(deserves({}, NaN, 30)).toBe(false);
   expect(deserves({ weightBits: 4 }, 21)).toBe(false);
   expect(deserves({ effort: 'none' }, 21)).toBe(false);
-  const large = graph.nodes.map((node) => (node.op === 'linear' ? { ...node, rows: node.rows * 1e5 } : node));
-  expect(deservesFiner({ ...graph, nodes: large }, resolveScheme(lut, false), result(21))).toBe(false);
+  expect(deserves({ kernels: 'paper' }, 10)).toBe(false);
+  const deservesAt = (macs: number, db: number) => {
+    const times = macs / macsOfGraph(graph);
+    const nodes = graph.nodes.map((node) => ('rows' in node ? { ...node, rows: node.rows * times } : node));
+    return deservesFiner({ ...graph, nodes }, resolveScheme(lut, false), result(db));
+  };
+  expect(deservesAt(1e9, 21)).toBe(false);
+  expect(deservesAt(1e9, 19)).toBe(true);
+  expect(deservesAt(1e11, 19)).toBe(false);
 });
 
 it('the result whose farthest output is nearer is taken', () => {
