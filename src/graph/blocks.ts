@@ -67,7 +67,12 @@ function rearranged(nodes: readonly GraphNode[], operands: readonly (readonly nu
 /** What a node attends with; null where it does not. */
 function attending(nodes: readonly GraphNode[], operands: readonly (readonly number[])[], i: number): Attending | null {
   const node = nodes[i];
-  if (node.op === 'attention') return { heads: node.heads, values: JSON.stringify(node.v), keys: node.keys };
+  if (node.op === 'attention') {
+    // Windows side by side are read as heads, too; the layer that merges the heads tells them apart.
+    const merged = headsMerged(nodes, operands, i, node.valueDim);
+    const heads = merged > 0 ? Math.min(merged, node.heads) : node.heads;
+    return { heads, values: JSON.stringify(node.v), keys: node.keys };
+  }
   if (node.op !== 'softmax') return null;
   // The product that the weights go into.
   const reached = new Set([i]);
@@ -75,7 +80,7 @@ function attending(nodes: readonly GraphNode[], operands: readonly (readonly num
     if (!operands[at].some((from) => reached.has(from))) continue;
     const user = nodes[at];
     if (user.op === 'matmul') {
-      const heads = headsSideBySide(user, nodes) || headsMerged(nodes, operands, at);
+      const heads = headsSideBySide(user, nodes) || headsMerged(nodes, operands, at, user.n);
       return { heads, values: node.id, keys: node.cols };
     }
     reached.add(at);
@@ -91,17 +96,21 @@ function headsSideBySide({ heads, batch, n, a, b }: MatmulNode, nodes: readonly 
   return isMoved || heads * n > source(b.source).cols ? 0 : heads;
 }
 
-/** How many heads of a product's width the next layer reads in a row, which merges them; 0: none does. */
-function headsMerged(nodes: readonly GraphNode[], operands: readonly (readonly number[])[], product: number): number {
+/** How many heads of a width the next layer reads in a row, which merges them; 0: none does. */
+function headsMerged(
+  nodes: readonly GraphNode[],
+  operands: readonly (readonly number[])[],
+  product: number,
+  width: number,
+): number {
   const reached = new Set([product]);
-  let { n } = nodes[product] as MatmulNode;
+  let ofHead = width;
   for (let at = product + 1; at < nodes.length; at++) {
-    const from = operands[at].find((operand) => reached.has(operand));
-    if (from === undefined) continue;
+    if (!operands[at].some((from) => reached.has(from))) continue;
     const user = nodes[at];
-    if (user.op === 'linear') return nodes[from].cols % n === 0 ? nodes[from].cols / n : 0;
+    if (user.op === 'linear') return user.inFeatures % ofHead === 0 ? user.inFeatures / ofHead : 0;
     // Linear attention multiplies the queries afterwards.
-    if (user.op === 'matmul') n = user.n;
+    if (user.op === 'matmul') ofHead = user.n;
     reached.add(at);
   }
   return 0;

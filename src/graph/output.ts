@@ -1,5 +1,6 @@
 /** What a graph's outputs are: scores of classes, or numbers that classify nothing. */
 import { classifierOf, outputSize, type ModelOutput } from '../metrics/output.js';
+import { applyFormula, type Formula } from './formula.js';
 import { definitionOf } from './nodes/index.js';
 import type { GatherNode, Graph, GraphNode } from './types.js';
 
@@ -29,13 +30,15 @@ export function isClassVector(
 type Range = readonly [from: number, to: number];
 
 /**
- * Whether a value comes from a norm, with nothing but moves and means behind it: a classifier ends in a linear layer.
+ * Whether a value comes from a norm or a tanh, with nothing but moves and means behind it: a classifier ends in a linear
+ * layer.
  *
  * @param range the elements that are asked of; null: all
  */
 function isNormalized(nodes: ReadonlyMap<string, GraphNode>, id: string, range: Range | null): boolean {
   const node = nodes.get(id)!;
   if (node.op === 'layerNorm' || node.op === 'l2Norm') return true;
+  if (node.op === 'lookup') return isTanh(node.formula);
   if (node.op === 'gather') return sourcesOf(node, range, nodes).every((source) => isNormalized(nodes, source, null));
   const passes = node.op === 'meanRows' || node.op === 'affine';
   return (
@@ -45,6 +48,10 @@ function isNormalized(nodes: ReadonlyMap<string, GraphNode>, id: string, range: 
       .every((operand) => isNormalized(nodes, operand, null))
   );
 }
+
+/** Poolers end so (ViT's, BERT's). */
+const isTanh = (formula: Formula): boolean =>
+  [-20, -1, 0, 1, 20].every((x) => Math.abs(applyFormula(formula, x) - Math.tanh(x)) < 1e-6);
 
 /** The sources of which some elements of a gather are taken. */
 function sourcesOf(

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { describeGraph, importModel } from '../../src/importer/index.js';
+import { headsOfBlocks } from '../../src/graph/blocks.js';
+import { describeGraph, importModel, type Graph } from '../../src/importer/index.js';
 import { zooModel } from '../zoo.js';
 import { modernModel } from '../zoo2.js';
 
@@ -37,5 +38,13 @@ describe('families, blocks and heads', () => {
   ])('%s is %s', async (name, family) => {
     const { graph } = await importModel(zooModel(name).path);
     expect(graph.family).toBe(family);
+  });
+
+  test('windows that are read as heads are told apart by the layer that merges the heads', () => {
+    const view = { source: 'x', stride: 32, rows: null, offset: 0, headStride: 8 };
+    const attention = { id: 'a', op: 'attention', heads: 4, valueDim: 8, keys: 4, q: view, k: view, v: view };
+    const linear = { id: 'p', op: 'linear', x: 'a', inFeatures: 8 };
+    const nodes = [{ id: 'x', op: 'constant' }, attention, linear] as unknown as Graph['nodes'];
+    expect(headsOfBlocks({ nodes })).toEqual([1]);
   });
 });

@@ -109,6 +109,14 @@ describe('which outputs are taken', () => {
     expect(imported.notices).toEqual([expect.stringMatching(/outputs .*"features" \[8\], "logits" \[8\]/)]);
   });
 
+  test('a vector that ends in tanh is pooled features, no classes', async () => {
+    const file = writeModel(classifier([['Tanh', ['logits'], 'y']], ['y', 'logits']));
+    expect(layoutOf(await importModel(file)).map(([name, , , isClasses]) => [name, isClasses])).toEqual([
+      ['y', false],
+      ['logits', true],
+    ]);
+  });
+
   test('those asked for, with a notice of the others', async () => {
     const imported = await importModel(model(['features', 'logits']), { outputs: ['logits'] });
     expect(layoutOf(imported)).toEqual([['logits', [CHANNELS], 0, true]]);
