@@ -30,8 +30,8 @@ export function isClassVector(
 type Range = readonly [from: number, to: number];
 
 /**
- * Whether a value comes from a norm or a tanh, with nothing but moves and means behind it: a classifier ends in a linear
- * layer.
+ * Whether a value comes from a norm or a tanh, with nothing but moves and means behind it: a classifier ends in a
+ * linear layer.
  *
  * @param range the elements that are asked of; null: all
  */

@@ -277,7 +277,7 @@ export class ExprBuilder {
       if (part.shape.length !== first.shape.length || part.shape.some((dim, i) => i !== axis && dim !== first.shape[i]))
         throw shapeError('cannot be concatenated', first.shape, part.shape);
     const shape = first.shape.map((dim, i) => (i === axis ? parts.reduce((sum, part) => sum + part.shape[i], 0) : dim));
-    this.budget.make(elementCount(shape.slice(0, axis + 1), 'a tensor', MAX_ELEMENTS));
+    this.budget.move(elementCount(shape.slice(0, axis + 1), 'a tensor', MAX_ELEMENTS));
     return this.view(
       parts,
       concatenate(
@@ -332,7 +332,7 @@ export class ExprBuilder {
       compose(layout, parts),
       flat.map((source) => sizeOf(source.shape)),
     );
-    this.budget.make(composed.index.length);
+    this.budget.move(composed.index.length);
     if (flat.length === 1 && sameShape(flat[0].shape, shape) && isIdentity(composed, end)) return flat[0];
     return { op: 'view', shape, origin: this.origin, tensor: '', sources: flat, layout: composed, broadcastOf };
   }
