@@ -12,9 +12,13 @@
  *   store_sums        requantizes those of the first `live` windows of a tile, channels n and up, and stores them,
  *                     `step` bytes from window to window; IVIT_ROWS: as u-hat
  *   sums_fit          whether store_sums can requantize them
- *   slides            whether slide_segment is for such a kernel: then a segment is a whole line where it can be
- *   slide_segment     convolves a segment in a way of its own and returns 1; or returns 0
  *   quantize_rows
+ *
+ * and where it has a way of its own for some kernels, MAP_SLIDES and
+ *
+ *   slides            whether it is for such a kernel: then a segment is a whole line where it can be
+ *   slide_elements    how many elements the weights of MAP_CHANNELS channels are, packed for it; pack_slides
+ *   slide_segments    convolves segments of lines one below the other
  *
  * A segment, windows side by side in one line, is computed MAP_CHANNELS channels at a time. First the columns of the
  * map that it sees are laid out, with zeros outside of the map; then each window of a tile is a few products that read
@@ -27,7 +31,20 @@
 
 enum { SEGMENT_BYTES = 1 << 14, SEEN_BYTES = 24 << 10, MOST_SEGMENT_BYTES = 1 << 20, MOST_SLID_COLUMNS = 256 };
 
-/* A packed op: this, then its weights [chunks][groups][kernel_w][MAP_STEP]. */
+#ifndef MAP_SLIDES
+static int slides(const ivit_geometry *map) {
+  (void)map;
+  return 0;
+}
+static size_t slide_elements(int32_t k) { return 0 * (size_t)k; }
+static void pack_slides(const ivit_depthwise *op, int16_t *to) { (void)op, (void)to; }
+static void slide_segments(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t lines,
+                           int32_t count, void *out) {
+  (void)op, (void)x, (void)oy, (void)ox, (void)lines, (void)count, (void)out;
+}
+#endif
+
+/* A packed op: this, then its weights [chunks][groups][kernel_w][MAP_STEP], or those of slides. */
 typedef struct {
   int32_t segment; /* windows at a time; 0: none fit */
   int32_t groups;  /* of lines of the kernel */
@@ -68,7 +85,8 @@ static size_t depthwise_pack_size(const ivit_depthwise *op) {
   depthwise_header h = plan_depthwise(&op->map);
   if (h.segment == 0) return sizeof h;
   size_t chunks = round_up((size_t)op->map.channels, MAP_CHANNELS) / MAP_CHANNELS;
-  return sizeof h + chunks * (size_t)h.groups * (size_t)op->map.kernel_w * MAP_STEP * sizeof(int16_t);
+  const size_t laid = (size_t)h.groups * (size_t)op->map.kernel_w * MAP_STEP;
+  return sizeof h + chunks * (slides(&op->map) ? slide_elements(op->map.kernel_w) : laid) * sizeof(int16_t);
 }
 
 static size_t depthwise_scratch(const ivit_depthwise *op) {
@@ -86,6 +104,10 @@ static void depthwise_pack(const ivit_depthwise *op, void *packed) {
   if (h->segment == 0) return;
   const ivit_geometry *map = &op->map;
   int16_t *to = (int16_t *)(h + 1);
+  if (slides(map)) {
+    pack_slides(op, to);
+    return;
+  }
   for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS) {
     for (int32_t ky = 0; ky < map->kernel_h; ky += MAP_LINES) {
       for (int32_t kx = 0; kx < map->kernel_w; kx++, to += MAP_STEP) {
@@ -138,7 +160,10 @@ static void convolve_segment(const ivit_depthwise *op, const int16_t *x, int32_t
   const size_t channels = (size_t)map->channels, size = element_size(op->out.type);
   const int16_t *w = weights_of(h);
   const int32_t top = oy * map->stride_h - map->pad_top, left = ox * map->stride_w - map->pad_left;
-  if (slide_segment(op, x, oy, ox, count, out)) return;
+  if (slides(map)) {
+    slide_segments(op, x, oy, ox, 1, count, out);
+    return;
+  }
   const int32_t columns = (int32_t)segment_columns(map, count);
   for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS) {
     lay_columns(map, h, x, top, left, columns, n, lines);
@@ -169,6 +194,11 @@ static void depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const in
       quantize_rows(count, op->map.channels, u, (uint8_t *)to, scale);
       to += (size_t)count * channels;
       scale += count;
+    } else if (slides(&op->map) && count == op->map.out_w) {
+      const int32_t lines = (r1 - r) / count;
+      slide_segments(op, x, r / count, 0, lines, count, to);
+      count *= lines;
+      to += (size_t)count * channels * element_size(op->out.type);
     } else {
       convolve_segment(op, x, r / op->map.out_w, ox, count, to, scratch);
       to += (size_t)count * channels * element_size(op->out.type);

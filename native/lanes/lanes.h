@@ -115,15 +115,6 @@ INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s[MAP_TILE]
   }
 }
 
-INLINE int slides(const ivit_geometry *map) {
-  (void)map;
-  return 0;
-}
-INLINE int slide_segment(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t count, void *out) {
-  (void)op, (void)x, (void)oy, (void)ox, (void)count, (void)out;
-  return 0;
-}
-
 #include "depthwise.h"
 
 /* --- sums of rows --- */

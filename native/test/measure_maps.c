@@ -1,7 +1,8 @@
 /*
  * Times depthwise convolutions of an instruction set's table beside what bounds them: the multiply units (products of
  * pairs, at the rate of the GEMM's multiply-adds on registers alone) and the memory (a copy of as many bytes). The
- * least of many runs counts.
+ * least of many runs counts. A call has a block of rows, about as many as a program's stage gives it
+ * (src/engine/plan/stages.ts).
  *
  *   cc -std=gnu11 -O3 native/test/measure_maps.c native/portable*.c native/isa.c native/x86/[a-z]*.c -o measure_maps
  *   measure_maps [isa]
@@ -26,7 +27,7 @@ static void *buffer(size_t bytes) {
   return p;
 }
 
-enum { RUNS = 300 };
+enum { RUNS = 300, BLOCK_BYTES = 1 << 18, BLOCK_TILE = 16 };
 
 static int64_t time_copy(size_t read, size_t written) {
   uint8_t *from = buffer(read), *to = buffer(written);
@@ -69,17 +70,15 @@ static void measure(const ivit_isa *isa, int32_t size, int32_t channels, int32_t
     isa->depthwise_pack(&op, op.packed);
   }
   size_t read = (size_t)size * (size_t)size * (size_t)channels * 2;
-  size_t written = (size_t)rows * (size_t)channels * (type == IVIT_I16 ? 2 : 1);
+  const size_t row_bytes = (size_t)channels * ivit_size_of(type), written = (size_t)rows * row_bytes;
+  const int32_t block = (int32_t)(BLOCK_BYTES / row_bytes) / BLOCK_TILE * BLOCK_TILE;
   int16_t *x = buffer(read);
   void *out = buffer(written), *scratch = buffer(isa->depthwise_scratch(&op));
   int64_t least = INT64_MAX;
   for (int i = 0; i < RUNS; i++) {
     int64_t start = now();
-    for (int32_t r = 0; r < rows; r += 96) {
-      int32_t end = ivit_min(rows, r + 96);
-      uint8_t *to = (uint8_t *)out + (size_t)r * (size_t)channels * (type == IVIT_I16 ? 2 : 1);
-      isa->depthwise(&op, r, end, x, to, NULL, scratch);
-    }
+    for (int32_t r = 0; r < rows; r += block)
+      isa->depthwise(&op, r, ivit_min(rows, r + block), x, (uint8_t *)out + (size_t)r * row_bytes, NULL, scratch);
     int64_t time = now() - start;
     least = time < least ? time : least;
   }

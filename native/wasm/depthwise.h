@@ -30,15 +30,6 @@ INLINE void store_sums(const ivit_depthwise *op, int32_t n, map_sums s[MAP_TILE]
   }
 }
 
-INLINE int slides(const ivit_geometry *map) {
-  (void)map;
-  return 0;
-}
-INLINE int slide_segment(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t count, void *out) {
-  (void)op, (void)x, (void)oy, (void)ox, (void)count, (void)out;
-  return 0;
-}
-
 #include "../lanes/depthwise.h"
 
 static void mix_rows(const ivit_mix_rows *op, int32_t r0, int32_t r1, const int32_t *x, void *out, int32_t *scale,

@@ -198,29 +198,34 @@ static void store_sums(const ivit_depthwise *op, int32_t n, const map_sums s[MAP
 
 /* --- kernels that slide --- */
 
-enum { MOST_LINES = 7 };
+enum { MOST_LINES = 7, MOST_COLUMNS = 4, MOST_SUMS = MOST_LINES + MOST_COLUMNS - 1, HELD = 3 + 4 };
 
 static int slides(const ivit_geometry *map) {
   const int32_t k = map->kernel_h;
-  if (k != map->kernel_w || map->dilation_w != 1) return 0;
-  return k == 3 ? map->stride_w <= 2 : (k == 5 || k == 7) && map->stride_w == 1;
+  return k == map->kernel_w && (k == 3 || k == 5 || k == 7) && map->stride_w <= 2 && map->dilation_w == 1;
 }
 
-/* Weights of 32 channels: for each column those of its pairs of lines, then those of the last line's pairs. */
-static void pack_slides(const ivit_depthwise *op, int16_t *to, size_t chunk) {
+/* Elements of the weights of 32 channels. */
+static size_t slide_elements(int32_t k) { return ((size_t)k * (size_t)(k / 2) + (size_t)k + 1) * MAP_STEP; }
+
+/* Weights of 32 channels: for each column those of its pairs of lines, then the last line's in pairs of columns. */
+static void pack_slides(const ivit_depthwise *op, int16_t *to) {
   const ivit_geometry *map = &op->map;
   const int32_t k = map->kernel_w;
   const size_t line = (size_t)k * (size_t)map->channels;
-  for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS, to += chunk) {
-    int16_t *at = to;
-    const int16_t *last = op->weight + (size_t)(k - 1) * line + n;
+  for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS) {
     for (int32_t t = 0; t < k; t++) {
       const int16_t *w = op->weight + (size_t)t * (size_t)map->channels + n;
-      for (int32_t g = 0; g < k / 2; g++, w += 2 * line, at += MAP_STEP) lay_lines(at, w, w + line);
+      for (int32_t g = 0; g < k / 2; g++, w += 2 * line, to += MAP_STEP) lay_lines(to, w, w + line);
     }
-    for (int32_t t = 1; t < k; t += 2, at += MAP_STEP)
-      lay_lines(at, last + (size_t)(t - 1) * (size_t)map->channels, last + (size_t)t * (size_t)map->channels);
-    lay_lines(at, no_pixel, last + (size_t)(k - 1) * (size_t)map->channels);
+    const int16_t *last = op->weight + (size_t)(k - 1) * line + n, *before = no_pixel;
+    for (int32_t t = 0; t < k; t++, to += MAP_STEP) {
+      lay_lines(to, before, last);
+      before = last;
+      last += map->channels;
+    }
+    lay_lines(to, before, no_pixel);
+    to += MAP_STEP;
   }
 }
 
@@ -231,200 +236,209 @@ INLINE map_sums multiply_add(map_sums s, map_sums x, map_weights w) {
   return (map_sums){_mm512_dpwssd_epi32(s.low, x.low, w.low), _mm512_dpwssd_epi32(s.high, x.high, w.high)};
 }
 
-/* A segment's place, of 32 channels at a time. */
+/* Segments of lines one below the other, 32 channels of them. */
 typedef struct {
-  const int16_t *from[MOST_LINES]; /* the first column inside of the map */
-  size_t inside[MOST_LINES];       /* all bits where the line is; it has pixels then */
-  size_t stride;                   /* of columns */
-  int32_t left, width, count;
+  const int16_t *x; /* the map, from these channels on */
+  int32_t top, left, lines, count;
   int8_t *out;
-  size_t step;
+  size_t step;  /* from window to window */
   int32_t live; /* channels */
 } slide;
 
-/* 32 channels of a pixel, `ahead` elements from where the segment begins; 0 outside of the map. */
-INLINE __m512i pixel(const slide *s, const int line, size_t ahead, const int is_inside) {
-  return _mm512_loadu_si512(is_inside ? s->from[line] + (ahead & s->inside[line]) : no_pixel);
-}
-INLINE map_sums pixels(const slide *s, const int pair, size_t ahead, const int is_inside) {
-  return interleave(pixel(s, 2 * pair, ahead, is_inside), pixel(s, 2 * pair + 1, ahead, is_inside));
-}
-
-INLINE int is_inside(const slide *s, int32_t column) { return column >= 0 && column < s->width; }
-
-/* Results as they are made, one after the other. Codes of two are packed together. */
+/*
+ * Where a segment is: the lines it sees, the next column's pixels, those of columns some of which lie outside of the
+ * map, and sums, the one of the first window first.
+ */
 typedef struct {
-  int8_t *to;
-  int32_t made;
-  __m512i kept;
-} writer;
-
-INLINE void write_result(const ivit_depthwise *op, const slide *s, const map_output *out, writer *w, map_sums sums,
-                         const output_path path, const ivit_type type) {
-  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-  const int are_pairs = path == OUTPUT_SHIFT && type == IVIT_U8 && s->live >= MAP_CHANNELS;
-  const map_sums r = finish_sums(op, out, sums, path);
-  const int32_t p = w->made++;
-  if (!are_pairs || (p % 2 == 0 && p + 1 == s->count)) {
-    store_halves(type, r.low, r.high, zero_point(op, path), w->to, s->live);
-  } else if (p % 2 == 0) {
-    w->kept = _mm512_packs_epi32(r.low, r.high);
-  } else {
-    __m512i words = _mm512_packus_epi16(w->kept, _mm512_packs_epi32(r.low, r.high));
-    __m512i codes = _mm512_permutexvar_epi64(order, words);
-    _mm256_storeu_si256((__m256i *)(w->to - s->step), _mm512_castsi512_si256(codes));
-    _mm256_storeu_si256((__m256i *)w->to, _mm512_extracti64x4_epi64(codes, 1));
-  }
-  w->to += s->step;
-}
-
-/* --- three columns: all weights are held in registers --- */
-
-enum { HELD = 3 + 2 };
-
-/* Where a segment is: the next column, the pixel of the last line before it, sums by how many columns they have. */
-typedef struct {
-  size_t ahead;
-  int32_t column;
-  __m512i before;
-  map_sums sum[3];
+  map_line line[MOST_LINES];
+  const int16_t *at[MOST_LINES];
+  const int16_t *edge[MOST_LINES][MOST_COLUMNS];
+  map_sums sum[MOST_SUMS];
 } slider;
 
-/*
- * Adds a column to all sums that see it. At stride 2 `parity` says which taps see it. The last line is seen by pairs of
- * columns: the taps 0 and 1 at once, and the last tap alone.
- */
-INLINE void add_column(slider *at, const slide *s, const map_weights w[HELD], const int stride, const int parity) {
-  const int32_t column = at->column++;
-  if (column < 0 || column > s->width) return;
-  const int inside = column < s->width;
-  const map_sums x = pixels(s, 0, at->ahead, inside);
-  const __m512i last = pixel(s, 2, at->ahead, inside);
-  const map_sums across = interleave(at->before, last);
-  at->ahead += s->stride;
-  at->before = last;
-  /* Products in turns of different sums: no one waits for the one before it. */
-  _Pragma("GCC unroll 8") for (int t = parity; t < 3; t += stride)
-    at->sum[t / stride] = multiply_add(at->sum[t / stride], x, w[t]);
-  _Pragma("GCC unroll 8") for (int t = parity; t < 3; t += stride)
-    if (t > 0) at->sum[t / stride] = multiply_add(at->sum[t / stride], across, w[2 + t]);
+/* Finds the pixels of columns at an edge; 0 outside of the map. */
+INLINE void find_edge(slider *s, int32_t column, int32_t width, const int k, const int columns) {
+  for (int j = 0; j < columns; j++, column++) {
+    const int is_inside = column >= 0 && column < width;
+    for (int i = 0; i < k; i++)
+      s->edge[i][j] = is_inside ? s->line[i].first + (size_t)column * s->line[i].stride : no_pixel;
+  }
 }
 
-INLINE void slide_threes(const ivit_depthwise *op, int32_t n, const slide *place, const int16_t *packed,
-                         const int stride, const output_path path, const ivit_type type) {
+INLINE __m512i pixel(const slider *s, const int line, const int j, const int is_edge) {
+  return _mm512_loadu_si512(is_edge ? s->edge[line][j] : s->at[line] + (size_t)j * s->line[line].stride);
+}
+
+/* Number i of the weights; of kernels of three columns they are held in registers. */
+INLINE map_weights weights_at(const map_weights held[HELD], const int16_t *packed, const int k, const int i) {
+  if (k == 3) return held[i];
+  map_weights w = load_weights(packed + i * MAP_STEP);
+  /* Once for all products: compilers would read them for each, and reading takes more time than the products do. */
+  __asm__("" : "+v"(w.low), "+v"(w.high));
+  return w;
+}
+
+/*
+ * Adds `columns` to all sums that see them: column j is tap t of window i where i*stride + t = j + k - 1. Of the last
+ * line two columns are multiplied at once, by two neighbouring taps.
+ */
+INLINE void add_columns(slider *at, const map_weights held[HELD], const int16_t *packed, const int k,
+                        const int columns, const int stride, const int is_edge) {
+  map_sums *sum = at->sum, x[MOST_COLUMNS];
+  const int pairs = k / 2;
+  _Pragma("GCC unroll 8") for (int g = 0; g < pairs; g++) {
+    _Pragma("GCC unroll 8") for (int j = 0; j < columns; j++)
+      x[j] = interleave(pixel(at, 2 * g, j, is_edge), pixel(at, 2 * g + 1, j, is_edge));
+    _Pragma("GCC unroll 8") for (int t = 0; t < k; t++) {
+      const map_weights w = weights_at(held, packed, k, t * pairs + g);
+      _Pragma("GCC unroll 8") for (int j = 0; j < columns; j++) {
+        const int i = j + k - 1 - t;
+        if (i % stride == 0) sum[i / stride] = multiply_add(sum[i / stride], x[j], w);
+      }
+    }
+  }
+  _Pragma("GCC unroll 8") for (int j = 0; j < columns; j += 2)
+    x[j] = interleave(pixel(at, k - 1, j, is_edge), pixel(at, k - 1, j + 1, is_edge));
+  _Pragma("GCC unroll 8") for (int t = -1; t < k; t++) {
+    const map_weights w = weights_at(held, packed, k, k * pairs + t + 1);
+    _Pragma("GCC unroll 8") for (int j = 0; j < columns; j += 2) {
+      const int i = j + k - 1 - t;
+      if (i % stride == 0) sum[i / stride] = multiply_add(sum[i / stride], x[j], w);
+    }
+  }
+}
+
+/* Where results of a line go: the next window's place, which may lie before the line, and where the line ends. */
+typedef struct {
+  int8_t *line;
+  ptrdiff_t at, end, step;
+} writer;
+
+/* Two results side by side; where `are_some` only what lies within the line. Codes of two are packed together. */
+INLINE void write_results(const ivit_depthwise *op, const map_output *out, const map_sums sum[2], const writer *w,
+                          const int are_some, int32_t live, const output_path path, const ivit_type type) {
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), zero = zero_point(op, path);
+  const map_sums a = finish_sums(op, out, sum[0], path), b = finish_sums(op, out, sum[1], path);
+  int8_t *first = w->line + w->at, *second = first + w->step;
+  if (path == OUTPUT_SHIFT && type == IVIT_U8 && live >= MAP_CHANNELS && !are_some) {
+    __m512i words = _mm512_packus_epi16(_mm512_packs_epi32(a.low, a.high), _mm512_packs_epi32(b.low, b.high));
+    __m512i codes = _mm512_permutexvar_epi64(order, words);
+    _mm256_storeu_si256((__m256i *)first, _mm512_castsi512_si256(codes));
+    _mm256_storeu_si256((__m256i *)second, _mm512_extracti64x4_epi64(codes, 1));
+    return;
+  }
+  const ptrdiff_t next = w->at + w->step;
+  if (!are_some || (w->at >= 0 && w->at < w->end)) store_halves(type, a.low, a.high, zero, first, live);
+  if (!are_some || (next >= 0 && next < w->end)) store_halves(type, b.low, b.high, zero, second, live);
+}
+
+/* The two windows that are whole by now make room for the next ones. */
+INLINE void move_on(slider *s, writer *w, const map_output *out, const int sums, const output_path path) {
+  _Pragma("GCC unroll 8") for (int i = 0; i < sums; i++)
+    s->sum[i] = i + 2 < sums ? s->sum[i + 2] : start_sums(out, path);
+  w->at += 2 * w->step;
+}
+
+/* One line, two results at a time. */
+INLINE void slide_line(const ivit_depthwise *op, const slide *s, const map_output *out, const map_weights held[HELD],
+                       const int16_t *packed, int32_t l, const int k, const int stride, int32_t live,
+                       const output_path path, const ivit_type type) {
+  const int columns = 2 * stride, sums = (columns + k - 2) / stride + 1;
+  const int32_t width = op->map.width, top = s->top + l * op->map.stride_h;
+  slider at;
+  _Pragma("GCC unroll 8") for (int i = 0; i < k; i++) at.line[i] = find_line(&op->map, s->x, i, top);
+  _Pragma("GCC unroll 8") for (int i = 0; i < sums; i++) at.sum[i] = start_sums(out, path);
+  /* From the map's first column on, and the window p that ends there: it and some others lack columns. */
+  int32_t p = ivit_min((ivit_max(s->left, 0) - s->left - k + 1) / stride - (stride > 1), 0);
+  int32_t column = s->left + p * stride + k - 1;
+  const ptrdiff_t step = (ptrdiff_t)s->step;
+  writer w = {.line = s->out + (ptrdiff_t)l * s->count * step, .at = p * step, .end = s->count * step, .step = step};
+  while (p < s->count) {
+    int32_t whole = ivit_min((s->count - p) / 2, (width - column) / columns);
+    if (column < 0 || whole < 1) {
+      find_edge(&at, column, width, k, columns);
+      if (column < width) add_columns(&at, held, packed, k, columns, stride, 1);
+      write_results(op, out, at.sum, &w, 1, live, path, type);
+      move_on(&at, &w, out, sums, path);
+      whole = 1;
+    } else {
+      _Pragma("GCC unroll 8") for (int i = 0; i < k; i++)
+        at.at[i] = at.line[i].first + (size_t)column * at.line[i].stride;
+      for (int32_t i = 0; i < whole; i++) {
+        add_columns(&at, held, packed, k, columns, stride, 0);
+        if (w.at < 0)
+          write_results(op, out, at.sum, &w, 1, live, path, type);
+        else
+          write_results(op, out, at.sum, &w, 0, live, path, type);
+        move_on(&at, &w, out, sums, path);
+        _Pragma("GCC unroll 8") for (int j = 0; j < k; j++) at.at[j] += (size_t)columns * at.line[j].stride;
+      }
+    }
+    p += 2 * whole;
+    column += whole * columns;
+  }
+}
+
+INLINE void slide_lines(const ivit_depthwise *op, int32_t n, const slide *place, const int16_t *packed, const int k,
+                        const int stride, int32_t live, const output_path path, const ivit_type type) {
   /* Copies that nothing stored through a pointer can change. */
   const slide s = *place;
   const map_output out = load_output(op, n, path);
-  const int waiting = 2 / stride;
-  map_weights w[HELD];
-  _Pragma("GCC unroll 8") for (int i = 0; i < HELD; i++) w[i] = load_weights(packed + i * MAP_STEP);
-  slider at = {.column = s.left, .before = _mm512_setzero_si512()};
-  _Pragma("GCC unroll 8") for (int i = 0; i < 3; i++) at.sum[i] = start_sums(&out, path);
-  writer to = {.to = s.out, .kept = _mm512_setzero_si512()};
-  /* The first sums lack columns: they are of results that lie before the segment. */
-  for (int32_t p = -waiting; p < s.count; p++) {
-    add_column(&at, &s, w, stride, 0);
-    const map_sums whole = at.sum[waiting];
-    if (stride == 2) add_column(&at, &s, w, stride, 1);
-    _Pragma("GCC unroll 8") for (int i = waiting; i > 0; i--) at.sum[i] = at.sum[i - 1];
-    at.sum[0] = start_sums(&out, path);
-    if (p >= 0) write_result(op, &s, &out, &to, whole, path, type);
+  map_weights held[HELD];
+  _Pragma("GCC unroll 8") for (int i = 0; i < HELD && k == 3; i++) held[i] = load_weights(packed + i * MAP_STEP);
+  for (int32_t l = 0; l < s.lines; l++) slide_line(op, &s, &out, held, packed, l, k, stride, live, path, type);
+}
+
+/*
+ * Kernels for codes and words of 32 channels whose sums are shifted, and for all else: functions of their own, so that
+ * compilers give each all registers.
+ */
+#define SLIDE(name, k, stride, live, path, type)                                                  \
+  __attribute__((noinline)) static void name(const ivit_depthwise *op, int32_t n, const slide *s, \
+                                             const int16_t *packed) {                             \
+    slide_lines(op, n, s, packed, k, stride, live, path, type);                                   \
   }
-}
+#define SLIDES(k, stride)                                                             \
+  SLIDE(slide_codes_##k##_##stride, k, stride, MAP_CHANNELS, OUTPUT_SHIFT, IVIT_U8)   \
+  SLIDE(slide_words_##k##_##stride, k, stride, MAP_CHANNELS, OUTPUT_SHIFT, IVIT_I16)  \
+  SLIDE(slide_any_##k##_##stride, k, stride, s->live, path_of(op), op->out.type)
+SLIDES(3, 1)
+SLIDES(3, 2)
+SLIDES(5, 1)
+SLIDES(5, 2)
+SLIDES(7, 1)
+SLIDES(7, 2)
 
-/* --- five and seven: two columns at a time share each load of weights --- */
+typedef void slide_kernel(const ivit_depthwise *op, int32_t n, const slide *s, const int16_t *packed);
 
-/* sum[t] has tap t at the first of two columns, sum[t - 1] at the second; `next` begins there. */
-INLINE void add_products_of_two(map_sums *sum, map_sums *next, const int t, map_sums a, map_sums b, const int16_t *w) {
-  const map_weights weights = load_weights(w);
-  sum[t] = multiply_add(sum[t], a, weights);
-  map_sums *second = t == 0 ? next : &sum[t - 1];
-  *second = multiply_add(*second, b, weights);
-}
-
-INLINE void slide_twos(const ivit_depthwise *op, int32_t n, const slide *place, const int16_t *packed, const int k,
-                       const output_path path, const ivit_type type) {
-  const slide s = *place;
-  const map_output out = load_output(op, n, path);
-  const int pairs = k / 2;
-  const int16_t *beside = packed + k * pairs * MAP_STEP;
-  map_sums sum[MOST_LINES], next = start_sums(&out, path);
-  _Pragma("GCC unroll 8") for (int i = 0; i < k; i++) sum[i] = start_sums(&out, path);
-  writer to = {.to = s.out, .kept = _mm512_setzero_si512()};
-  __m512i before = _mm512_setzero_si512();
-  int32_t column = s.left;
-  size_t ahead = 0;
-  for (int32_t p = 1 - k; p < s.count; p += 2, column += 2) {
-    if (column >= -1 && column <= s.width) {
-      const int first = is_inside(&s, column), second = is_inside(&s, column + 1);
-      const size_t after = ahead + (first ? s.stride : 0);
-      _Pragma("GCC unroll 8") for (int g = 0; g < pairs; g++) {
-        const map_sums a = pixels(&s, g, ahead, first), b = pixels(&s, g, after, second);
-        _Pragma("GCC unroll 8") for (int t = 0; t < k; t++)
-          add_products_of_two(sum, &next, t, a, b, packed + (t * pairs + g) * MAP_STEP);
-      }
-      const __m512i last = pixel(&s, k - 1, ahead, first), later = pixel(&s, k - 1, after, second);
-      const map_sums a = interleave(before, last), b = interleave(last, later);
-      _Pragma("GCC unroll 8") for (int t = 1; t < k; t += 2)
-        add_products_of_two(sum, &next, t, a, b, beside + t / 2 * MAP_STEP);
-      add_products_of_two(sum, &next, k - 1, a, b, beside + pairs * MAP_STEP);
-      before = later;
-      ahead = after + (second ? s.stride : 0);
-    }
-    const map_sums one = sum[k - 1], other = sum[k - 2];
-    _Pragma("GCC unroll 8") for (int t = k - 1; t > 1; t--) sum[t] = sum[t - 2];
-    sum[1] = next;
-    sum[0] = next = start_sums(&out, path);
-    if (p < 0) continue;
-    write_result(op, &s, &out, &to, one, path, type);
-    if (p + 1 < s.count) write_result(op, &s, &out, &to, other, path, type);
-  }
-}
-
-static void slide_by(const ivit_depthwise *op, int32_t n, const slide *s, const int16_t *packed) {
-#define SLIDE_3_1(path, type) slide_threes(op, n, s, packed, 1, path, type)
-#define SLIDE_3_2(path, type) slide_threes(op, n, s, packed, 2, path, type)
-#define SLIDE_5_1(path, type) slide_twos(op, n, s, packed, 5, path, type)
-#define SLIDE_7_1(path, type) slide_twos(op, n, s, packed, 7, path, type)
-  if (op->map.stride_w == 2)
-    BY_OUTPUT(SLIDE_3_2);
-  else if (op->map.kernel_w == 3)
-    BY_OUTPUT(SLIDE_3_1);
-  else if (op->map.kernel_w == 5)
-    BY_OUTPUT(SLIDE_5_1);
-  else
-    BY_OUTPUT(SLIDE_7_1);
+/* Of a kernel of k columns. */
+static slide_kernel *find_slide(int32_t k, int32_t stride, int which) {
+#define KERNELS(k, stride) {slide_codes_##k##_##stride, slide_words_##k##_##stride, slide_any_##k##_##stride}
+  static slide_kernel *const kernels[3][2][3] = {
+      {KERNELS(3, 1), KERNELS(3, 2)}, {KERNELS(5, 1), KERNELS(5, 2)}, {KERNELS(7, 1), KERNELS(7, 2)}};
+  return kernels[k / 2 - 1][stride - 1][which];
 }
 
 static const int16_t *packed_weights(const ivit_depthwise *op);
-static size_t packed_chunk(const ivit_depthwise *op);
 
-static int slide_segment(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t count,
-                         void *out) {
+static void slide_segments(const ivit_depthwise *op, const int16_t *x, int32_t oy, int32_t ox, int32_t lines,
+                           int32_t count, void *out) {
   const ivit_geometry *map = &op->map;
-  if (!slides(map)) return 0;
-  const int32_t top = oy * map->stride_h - map->pad_top;
   const size_t size = element_size(op->out.type);
-  map_line lines[MOST_LINES];
-  slide s = {.left = ox * map->stride_w - map->pad_left,
-             .width = map->width,
-             .stride = (size_t)map->channels,
+  slide s = {.top = oy * map->stride_h - map->pad_top,
+             .left = ox * map->stride_w - map->pad_left,
+             .lines = lines,
              .count = count,
              .step = (size_t)map->channels * size};
-  const size_t first = (size_t)ivit_min(ivit_max(s.left, 0), map->width);
-  for (int32_t i = 0; i < map->kernel_h; i++) {
-    lines[i] = find_line(map, x, i, top);
-    s.inside[i] = lines[i].stride ? ~(size_t)0 : 0;
-  }
   const int16_t *weights = packed_weights(op);
-  for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS, weights += packed_chunk(op)) {
-    for (int32_t i = 0; i < map->kernel_h; i++)
-      s.from[i] = lines[i].first + (((size_t)n + first * s.stride) & s.inside[i]);
+  for (int32_t n = 0; n < map->channels; n += MAP_CHANNELS, weights += slide_elements(map->kernel_w)) {
+    s.x = x + n;
     s.out = (int8_t *)out + (size_t)n * size;
     s.live = map->channels - n;
-    slide_by(op, n, &s, weights);
+    const int is_usual = s.live >= MAP_CHANNELS && path_of(op) == OUTPUT_SHIFT;
+    const int which = is_usual && op->out.type == IVIT_U8 ? 0 : is_usual && op->out.type == IVIT_I16 ? 1 : 2;
+    find_slide(map->kernel_w, map->stride_w, which)(op, n, &s, weights);
   }
-  return 1;
 }
 
 INLINE int sums_fit(const ivit_depthwise *op) {
@@ -432,14 +446,11 @@ INLINE int sums_fit(const ivit_depthwise *op) {
   return 1;
 }
 
+#define MAP_SLIDES
 #define quantize_rows ivit_avx512_quantize_rows
 #include "../lanes/depthwise.h"
 
 static const int16_t *packed_weights(const ivit_depthwise *op) { return weights_of(op->packed); }
-static size_t packed_chunk(const ivit_depthwise *op) {
-  const depthwise_header *h = op->packed;
-  return (size_t)h->groups * (size_t)op->map.kernel_w * MAP_STEP;
-}
 static const shifts_header *shifts_of(const ivit_depthwise *op) {
   const depthwise_header *h = op->packed;
   return (const shifts_header *)((const int8_t *)h + h->bytes);
@@ -451,10 +462,7 @@ size_t ivit_avx512_depthwise_pack_size(const ivit_depthwise *op) {
 }
 void ivit_avx512_depthwise_pack(const ivit_depthwise *op, void *packed) {
   depthwise_pack(op, packed);
-  const depthwise_header *h = packed;
-  size_t chunk = (size_t)h->groups * (size_t)op->map.kernel_w * MAP_STEP;
-  if (h->segment && slides(&op->map)) pack_slides(op, (int16_t *)((depthwise_header *)packed + 1), chunk);
-  pack_shifts(op, (shifts_header *)((int8_t *)packed + h->bytes));
+  pack_shifts(op, (shifts_header *)((int8_t *)packed + ((const depthwise_header *)packed)->bytes));
 }
 size_t ivit_avx512_depthwise_scratch(const ivit_depthwise *op) { return depthwise_scratch(op); }
 void ivit_avx512_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, const int16_t *x, void *out,

@@ -42,10 +42,10 @@ export const depthwise: OpDefinition<DepthwiseOp> = {
     );
     return requantized(op, accumulators);
   },
-  // Weights are packed for up to 64 channels and two lines at a time, with what sums start from and how far they are
+  // Weights are packed for up to 64 channels and two taps at a time, with what sums start from and how far they are
   // shifted. A thread lays out the columns that a segment of a line sees, and its dynamic rows.
   memory: (op) => ({
-    constants: 2 * padded(op.cols) * (op.kernel[0] + 1) * op.kernel[1] + 8 * padded(op.cols) + 1024,
+    constants: 2 * padded(op.cols) * ((op.kernel[0] + 1) * op.kernel[1] + 2) + 8 * padded(op.cols) + 1024,
     shared: 0,
     thread: (1 << 20) + 4096 + 4 * padded(op.cols) * Math.min(op.outSize[1] + 8, 1024),
   }),
