@@ -190,6 +190,13 @@ export function compose(outer: Layout, parts: readonly Part[]): Layout {
 function composeOne(outer: Layout, { layout, starts: [start] }: Part, piece: number): Layout {
   const [each, shift] = [layout.piece / piece, start / piece];
   const index = refine(outer, piece).index.slice();
+  if (each === 1) {
+    for (let i = 0; i < index.length; i++) {
+      const from = index[i] < 0 ? -1 : layout.index[index[i]];
+      index[i] = from < 0 ? -1 : from + shift;
+    }
+    return { piece, index };
+  }
   for (let i = 0; i < index.length; i++) {
     if (index[i] < 0) continue;
     const whole = Math.floor(index[i] / each);

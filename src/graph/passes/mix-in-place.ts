@@ -81,10 +81,11 @@ function readersAfter(layer: LinearNode, { run }: Rows, { nodes }: Draft): Map<G
   const size = layer.rows * layer.cols;
   const { cols } = layer;
   // Element (r, n) of the layer is element r mod run of row (block, n).
-  const index = Int32Array.from({ length: size }, (_, i) => {
-    const [r, n] = [Math.floor(i / cols), i % cols];
-    return (Math.floor(r / run) * cols + n) * run + (r % run);
-  });
+  const index = new Int32Array(size);
+  for (let r = 0, at = 0; r < layer.rows; r++) {
+    const first = Math.floor(r / run) * cols * run + (r % run);
+    for (let n = 0; n < cols; n++) index[at++] = first + n * run;
+  }
   const inner = [{ layout: { piece: 1, index }, sizes: [size], starts: [0] }];
   const after = new Map<GatherNode, Layout>();
   for (const node of nodes) {
