@@ -49,6 +49,15 @@ export function nearer<T extends Measured>(built: T, finer: T, what: string): T 
 const farthestDb = ({ outputs }: Measured): number =>
   outputs.reduce((least, { sqnrDb }) => (sqnrDb < least ? sqnrDb : least), Infinity);
 
+/** A quarter of the usual margin: four times the largest value seen, or twice for products, is left. */
+const ROOM = 1 / 4;
+
+/** The scheme whose 16-bit values have finer steps. */
+export const finerScheme = (scheme: Scheme): Scheme => ({
+  ...scheme,
+  techniques: { ...scheme.techniques, room: ROOM },
+});
+
 /** More bits for every input, all softmax weights and all layers' weights. */
 export function everythingSensitive({ nodes }: Graph): Omit<Sensitive, 'weightBits'> {
   const fineSoftmax = nodes.filter((node) => node.op === 'attention' && node.keys <= MAX_FINE_KEYS);

@@ -15,7 +15,7 @@ import { NOTHING_MEASURED, measureSensitivities, type Sensitivities } from './de
 import { errorOf } from './decide/share-bits.js';
 import { ValueEncodings } from './decide/value-encodings.js';
 import { EFFORT_SETTINGS } from './effort.js';
-import { attentionAsProducts, deservesFiner, everythingSensitive, nearer } from './finer.js';
+import { attentionAsProducts, deservesFiner, everythingSensitive, finerScheme, nearer } from './finer.js';
 import { FloatPasses } from './float-passes.js';
 import type { QuantizeOptions } from './options.js';
 import { separateOutputRows } from './output-rows.js';
@@ -84,20 +84,23 @@ export async function quantizeGraph(request: QuantizeRequest, shared: Shared = {
     returnFreeMemory();
     const built = await fitCalibrated(request, calibration, scheme, shared.sizeOf);
     if (!deservesFiner(graph, scheme, built)) return built;
-    return await withFineAttention(request, scheme, built);
+    return await withFinestSteps(request, finerScheme(scheme), built);
   } finally {
     if (shared.passes === undefined) await passes.close();
   }
 }
 
-/** A result that more bits everywhere else did not mend, or one where attention's operands have more bits too. */
-async function withFineAttention(
+/**
+ * A result that more bits everywhere else did not mend, or one where attention's operands have more bits too, and all
+ * values of 16 bits finer steps.
+ */
+async function withFinestSteps(
   request: QuantizeRequest,
   scheme: Scheme,
   built: QuantizeResult,
 ): Promise<QuantizeResult> {
-  if (request.statistics?.given !== undefined || !request.graph.nodes.some(({ op }) => op === 'attention'))
-    return built;
+  if (request.statistics?.given !== undefined) return built;
+  const hasAttention = request.graph.nodes.some(({ op }) => op === 'attention');
   const graph = attentionAsProducts(request.graph);
   const passes = new FloatPasses();
   try {
@@ -108,7 +111,7 @@ async function withFineAttention(
       const quantization = { calibration, scheme, encodings, products };
       const finest = await build(quantization, NOTHING_MEASURED, request);
       const { statistics, floatLogits } = built;
-      return nearer(built, { ...finest, statistics, floatLogits }, 'attention has');
+      return nearer(built, { ...finest, statistics, floatLogits }, `${hasAttention ? 'attention' : 'every value'} has`);
     } finally {
       await products.close();
     }

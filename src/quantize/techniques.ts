@@ -29,6 +29,8 @@ export interface Techniques {
   readonly sensitiveWork: number;
   /** The same of a model that would be poor else. */
   readonly poorWork: number;
+  /** The share of the margin of 16 bits above the largest values seen that is kept: 1, or less for finer steps. */
+  readonly room: number;
 }
 
 /** None of them: one symmetric scale for each tensor, ranges as observed, weights rounded to the nearest. */
@@ -42,4 +44,5 @@ export const plainTechniques = ({ method, weightBits }: QuantizeOptions): Techni
   residualPlanes: false,
   sensitiveWork: 0,
   poorWork: 0,
+  room: 1,
 });

@@ -21,12 +21,14 @@ export const LEAST_SHARE_OF_SUMS = 2 ** -12;
  * @param scales 1: one scale for the tensor; numbers: one for all channels of one number; left out: one for each
  * channel, where it is read in rows of its channels
  * @param leastShare of the largest channel's reach, which every channel has
+ * @param room the share of the margin that is kept
  */
 export function factorEncoding(
   { channels, min, max }: ChannelStatistics,
   cols: number,
   scales?: 1 | readonly number[],
   leastShare = LEAST_SHARE,
+  room = 1,
 ): Encoding {
   const reach = Float64Array.from({ length: channels }, (_, c) => Math.max(max[c], -min[c]));
   const largest = reach.reduce((most, r) => Math.max(most, r), 0) || 1;
@@ -34,7 +36,8 @@ export function factorEncoding(
   if (perChannel && scales !== undefined) shareReach(reach, scales);
   const scale = Float64Array.from(
     { length: cols },
-    (_, c) => ((perChannel ? Math.max(reach[c], largest * leastShare) : largest) * FACTOR_MARGIN) / QUANTIZED_LIMIT_16,
+    (_, c) =>
+      ((perChannel ? Math.max(reach[c], largest * leastShare) : largest) * FACTOR_MARGIN * room) / QUANTIZED_LIMIT_16,
   );
   return { out: { type: 'i16' }, scale, center: new Float64Array(cols) };
 }

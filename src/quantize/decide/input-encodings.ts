@@ -11,7 +11,10 @@ import type { OperandEncodings } from './operand-encodings.js';
 import { attentionColumn } from './operand-scales.js';
 import { aboutZeroPoint, channelExtents, chooseZero, reachOf, variances, type Reach } from './reach.js';
 
-/** 16 bits have room to spare: ranges are widened so far that nothing clips. With 4, class tokens did (DeiT-Tiny). */
+/**
+ * 16 bits have room to spare: ranges are widened so far that nothing clips. With 4, class tokens did (DeiT-Tiny).
+ * `room` of the techniques takes a share of it.
+ */
 const MARGIN_16 = 16;
 
 /** The least half-width of an activation's output, as a share of the largest. */
@@ -133,7 +136,7 @@ export class InputEncodings {
     const { min, max } = this.statistics.get(id)!;
     const room = scale.reduce((most, s, c) => Math.max(most, (max[c] - center[c]) / s, (center[c] - min[c]) / s), 0);
     // Of a value that is always zero nothing tells how far it could reach.
-    const factor = ((room || QUANTIZED_LIMIT) * MARGIN_16) / QUANTIZED_LIMIT_16;
+    const factor = ((room || QUANTIZED_LIMIT) * this.margin16) / QUANTIZED_LIMIT_16;
     return { out: { type: 'i16' }, scale: scale.map((s) => s * factor), center };
   }
 
@@ -160,7 +163,7 @@ export class InputEncodings {
     const is16Bit = this.has16BitReader(id);
     const layers = readers.map((reader) => weightsOver(reader, half.length));
     const chosen = (): number => {
-      const finer = is16Bit ? QUANTIZED_LIMIT_16 / QUANTIZED_LIMIT / MARGIN_16 : 1;
+      const finer = is16Bit ? QUANTIZED_LIMIT_16 / QUANTIZED_LIMIT / this.margin16 : 1;
       const most = is16Bit ? 1 : this.scheme.inputs.mostAlpha;
       const variance = variances(this.statistics.get(id)!);
       return chooseAlpha(half, variance, { layers, limit: this.weightLimit }, finer, most);
@@ -170,7 +173,7 @@ export class InputEncodings {
     for (const reader of readers) this.alphas.set(reader.id, alpha);
     const widths = this.raised(id, withAlpha(half, alpha));
     if (!is16Bit) return this.scheme.inputs.encode(widths, center);
-    return { out: { type: 'i16' }, scale: widths.map((w) => (w * MARGIN_16) / QUANTIZED_LIMIT_16), center };
+    return { out: { type: 'i16' }, scale: widths.map((w) => (w * this.margin16) / QUANTIZED_LIMIT_16), center };
   }
 
   /**
@@ -181,6 +184,10 @@ export class InputEncodings {
     if (this.plan.nodes.get(id)!.op !== 'activation') return half;
     const least = LEAST_WIDTH * half.reduce((a, b) => Math.max(a, b), 0);
     return half.map((h) => Math.max(h, least));
+  }
+
+  private get margin16(): number {
+    return MARGIN_16 * this.scheme.techniques.room;
   }
 
   private get weightLimit(): number {

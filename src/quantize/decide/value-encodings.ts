@@ -51,6 +51,7 @@ export class ValueEncodings {
 
   /** The encoding of a value of `cols` columns that is made in the given form. */
   target(id: string, form: Demand, cols: number): Encoding {
+    const { room } = this.scheme.techniques;
     switch (form) {
       case 'codes':
         return this.inputs.ofValue(id, cols);
@@ -70,10 +71,16 @@ export class ValueEncodings {
       case 'factor': {
         const isSummed = this.calibration.plan.consumers.get(id)!.every(({ op }) => op === 'matmul');
         const share = isSummed ? LEAST_SHARE_OF_SUMS : undefined;
-        return factorEncoding(this.calibration.statistics.get(id)!, cols, undefined, share);
+        return factorEncoding(this.calibration.statistics.get(id)!, cols, undefined, share, room);
       }
       case 'fixed':
-        return factorEncoding(this.calibration.statistics.get(id)!, cols, this.operandParts(id, cols) ?? 1);
+        return factorEncoding(
+          this.calibration.statistics.get(id)!,
+          cols,
+          this.operandParts(id, cols) ?? 1,
+          undefined,
+          room,
+        );
       case 'table':
         return tableEncoding(this.calibration.statistics.get(id)!, cols);
       case 'wide':

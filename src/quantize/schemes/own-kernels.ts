@@ -41,6 +41,7 @@ function techniques(options: QuantizeOptions, synthetic: boolean): Techniques {
     residualPlanes: options.weightBits === 8 && options.layerWeightBits.length === 0 && options.target === null,
     sensitiveWork: INPUT_SCHEMES[options.scales].sensitiveWork,
     poorWork: INPUT_SCHEMES[options.scales].poorWork,
+    room: 1,
   };
 }
 

@@ -18,6 +18,11 @@ describe('factorEncoding', () => {
     expect([...center]).toEqual([0, 0, 0]);
   });
 
+  it('gives a share of that where finer steps are asked for', () => {
+    const [whole, quarter] = [1, 1 / 4].map((room) => factorEncoding(statistics(), 3, undefined, undefined, room));
+    quarter.scale.forEach((s, c) => expect(s).toBeCloseTo(whole.scale[c] / 4));
+  });
+
   it('leaves a dead channel a share of the largest', () => {
     const { scale } = factorEncoding(statistics(), 3);
     expect(scale[2]).toBeCloseTo(scale[0] / 256);
