@@ -353,9 +353,11 @@ INLINE void slide_line(const ivit_depthwise *op, const slide *s, const map_outpu
   int32_t column = s->left + p * stride + k - 1;
   const ptrdiff_t step = (ptrdiff_t)s->step;
   writer w = {.line = s->out + (ptrdiff_t)l * s->count * step, .at = p * step, .end = s->count * step, .step = step};
+  /* Windows of which some lie before the line: of large kernels the loop inside has no registers to spare for them. */
+  const int has_early = k == 3;
   while (p < s->count) {
     int32_t whole = ivit_min((s->count - p) / 2, (width - column) / columns);
-    if (column < 0 || whole < 1) {
+    if (column < 0 || whole < 1 || (p < 0 && !has_early)) {
       find_edge(&at, column, width, k, columns);
       if (column < width) add_columns(&at, held, packed, k, columns, stride, 1);
       write_results(op, out, at.sum, &w, 1, live, path, type);
@@ -366,7 +368,7 @@ INLINE void slide_line(const ivit_depthwise *op, const slide *s, const map_outpu
         at.at[i] = at.line[i].first + (size_t)column * at.line[i].stride;
       for (int32_t i = 0; i < whole; i++) {
         add_columns(&at, held, packed, k, columns, stride, 0);
-        if (w.at < 0)
+        if (has_early && w.at < 0)
           write_results(op, out, at.sum, &w, 1, live, path, type);
         else
           write_results(op, out, at.sum, &w, 0, live, path, type);
