@@ -68,9 +68,14 @@ export function everythingSensitive({ nodes }: Graph): Omit<Sensitive, 'weightBi
   };
 }
 
-/** The graph with every attention as products and a softmax, whose operands have 16 bits. */
-export function attentionAsProducts(graph: Graph): Graph {
-  return { ...graph, nodes: graph.nodes.flatMap((node) => (node.op === 'attention' ? productsOf(node) : [node])) };
+/** Most scores of one attention on all images, which lie in memory at once: 256 MB, two or three times. */
+const MOST_SCORES = 2 ** 26;
+
+/** The graph with attention as products and a softmax, whose operands have 16 bits, where its scores fit memory. */
+export function attentionAsProducts(graph: Graph, images = 1): Graph {
+  const fits = ({ rows, heads, keys }: AttentionNode): boolean => images * rows * heads * keys <= MOST_SCORES;
+  const nodes = graph.nodes.flatMap((node) => (node.op === 'attention' && fits(node) ? productsOf(node) : [node]));
+  return { ...graph, nodes };
 }
 
 /** What a softmax cannot tell from −∞ beside scores of a sensible size; less would take the bits of these. */

@@ -101,7 +101,7 @@ async function withFinestSteps(
 ): Promise<QuantizeResult> {
   if (request.statistics?.given !== undefined) return built;
   const hasAttention = request.graph.nodes.some(({ op }) => op === 'attention');
-  const graph = attentionAsProducts(request.graph);
+  const graph = attentionAsProducts(request.graph, request.images.length);
   const passes = new FloatPasses();
   try {
     const calibration = await calibrate({ ...request, graph }, holdOut(request.images), scheme, { passes });

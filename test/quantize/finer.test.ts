@@ -23,6 +23,11 @@ it.each(['timm_ts_opset16', 'timm_swin_pad_ts_opset17', 'hf_beit_ts_opset17'])(
   },
 );
 
+it('attention whose scores would fill the memory stays as it is', async () => {
+  const graph = await graphOf('timm_ts_opset16');
+  expect(attentionAsProducts(graph, 2 ** 24)).toEqual(graph);
+});
+
 it('a network whose errors come through is built again with more bits', async () => {
   const model = modernModel('segmenter_ts17');
   const { graph } = await importModel(model.path);
