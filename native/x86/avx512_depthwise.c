@@ -471,3 +471,7 @@ void ivit_avx512_depthwise(const ivit_depthwise *op, int32_t r0, int32_t r1, con
                            int32_t *scale, void *scratch) {
   depthwise(op, r0, r1, x, out, scale, scratch);
 }
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
