@@ -6,6 +6,13 @@
 #include "../map_lines.h"
 #include "avx512_output.h"
 
+/* Every loop over registers: what is left of one keeps sums in memory. Clang ignores the pragma of GCC. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
 enum { MAP_CHANNELS = 32, MAP_LINES = 2, MAP_TILE = 8, MAP_STEP = MAP_CHANNELS * MAP_LINES };
 
 /* Every 4 of 8 channels, as unpacking leaves them. */
@@ -180,7 +187,7 @@ INLINE void store_sums_as(const ivit_depthwise *op, int32_t n, const map_sums s[
                           int32_t live, const output_path path, const ivit_type type) {
   const __m512i zero = zero_point(op, path);
   const map_output k = load_output(op, n, path);
-  _Pragma("GCC unroll 8") for (int i = 0; i < MAP_TILE; i++, out += step) {
+  UNROLL for (int i = 0; i < MAP_TILE; i++, out += step) {
     if (i >= live) break;
     map_sums r = s[i];
     if (path == OUTPUT_SHIFT)
@@ -286,22 +293,22 @@ INLINE void add_columns(slider *at, const map_weights held[HELD], const int16_t 
                         const int columns, const int stride, const int is_edge) {
   map_sums *sum = at->sum, x[MOST_COLUMNS];
   const int pairs = k / 2;
-  _Pragma("GCC unroll 8") for (int g = 0; g < pairs; g++) {
-    _Pragma("GCC unroll 8") for (int j = 0; j < columns; j++)
+  UNROLL for (int g = 0; g < pairs; g++) {
+    UNROLL for (int j = 0; j < columns; j++)
       x[j] = interleave(pixel(at, 2 * g, j, is_edge), pixel(at, 2 * g + 1, j, is_edge));
-    _Pragma("GCC unroll 8") for (int t = 0; t < k; t++) {
+    UNROLL for (int t = 0; t < k; t++) {
       const map_weights w = weights_at(held, packed, k, t * pairs + g);
-      _Pragma("GCC unroll 8") for (int j = 0; j < columns; j++) {
+      UNROLL for (int j = 0; j < columns; j++) {
         const int i = j + k - 1 - t;
         if (i % stride == 0) sum[i / stride] = multiply_add(sum[i / stride], x[j], w);
       }
     }
   }
-  _Pragma("GCC unroll 8") for (int j = 0; j < columns; j += 2)
+  UNROLL for (int j = 0; j < columns; j += 2)
     x[j] = interleave(pixel(at, k - 1, j, is_edge), pixel(at, k - 1, j + 1, is_edge));
-  _Pragma("GCC unroll 8") for (int t = -1; t < k; t++) {
+  UNROLL for (int t = -1; t < k; t++) {
     const map_weights w = weights_at(held, packed, k, k * pairs + t + 1);
-    _Pragma("GCC unroll 8") for (int j = 0; j < columns; j += 2) {
+    UNROLL for (int j = 0; j < columns; j += 2) {
       const int i = j + k - 1 - t;
       if (i % stride == 0) sum[i / stride] = multiply_add(sum[i / stride], x[j], w);
     }
@@ -334,7 +341,7 @@ INLINE void write_results(const ivit_depthwise *op, const map_output *out, const
 
 /* The two windows that are whole by now make room for the next ones. */
 INLINE void move_on(slider *s, writer *w, const map_output *out, const int sums, const output_path path) {
-  _Pragma("GCC unroll 8") for (int i = 0; i < sums; i++)
+  UNROLL for (int i = 0; i < sums; i++)
     s->sum[i] = i + 2 < sums ? s->sum[i + 2] : start_sums(out, path);
   w->at += 2 * w->step;
 }
@@ -346,8 +353,8 @@ INLINE void slide_line(const ivit_depthwise *op, const slide *s, const map_outpu
   const int columns = 2 * stride, sums = (columns + k - 2) / stride + 1;
   const int32_t width = op->map.width, top = s->top + l * op->map.stride_h;
   slider at;
-  _Pragma("GCC unroll 8") for (int i = 0; i < k; i++) at.line[i] = find_line(&op->map, s->x, i, top);
-  _Pragma("GCC unroll 8") for (int i = 0; i < sums; i++) at.sum[i] = start_sums(out, path);
+  UNROLL for (int i = 0; i < k; i++) at.line[i] = find_line(&op->map, s->x, i, top);
+  UNROLL for (int i = 0; i < sums; i++) at.sum[i] = start_sums(out, path);
   /* From the map's first column on, and the window p that ends there: it and some others lack columns. */
   int32_t p = ivit_min((ivit_max(s->left, 0) - s->left - k + 1) / stride - (stride > 1), 0);
   int32_t column = s->left + p * stride + k - 1;
@@ -364,7 +371,7 @@ INLINE void slide_line(const ivit_depthwise *op, const slide *s, const map_outpu
       move_on(&at, &w, out, sums, path);
       whole = 1;
     } else {
-      _Pragma("GCC unroll 8") for (int i = 0; i < k; i++)
+      UNROLL for (int i = 0; i < k; i++)
         at.at[i] = at.line[i].first + (size_t)column * at.line[i].stride;
       for (int32_t i = 0; i < whole; i++) {
         add_columns(&at, held, packed, k, columns, stride, 0);
@@ -373,7 +380,7 @@ INLINE void slide_line(const ivit_depthwise *op, const slide *s, const map_outpu
         else
           write_results(op, out, at.sum, &w, 0, live, path, type);
         move_on(&at, &w, out, sums, path);
-        _Pragma("GCC unroll 8") for (int j = 0; j < k; j++) at.at[j] += (size_t)columns * at.line[j].stride;
+        UNROLL for (int j = 0; j < k; j++) at.at[j] += (size_t)columns * at.line[j].stride;
       }
     }
     p += 2 * whole;
@@ -387,7 +394,7 @@ INLINE void slide_lines(const ivit_depthwise *op, int32_t n, const slide *place,
   const slide s = *place;
   const map_output out = load_output(op, n, path);
   map_weights held[HELD];
-  _Pragma("GCC unroll 8") for (int i = 0; i < HELD && k == 3; i++) held[i] = load_weights(packed + i * MAP_STEP);
+  UNROLL for (int i = 0; i < HELD && k == 3; i++) held[i] = load_weights(packed + i * MAP_STEP);
   for (int32_t l = 0; l < s.lines; l++) slide_line(op, &s, &out, held, packed, l, k, stride, live, path, type);
 }
 
